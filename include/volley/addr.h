@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_ADDR_H
+#define VOLLEY_ADDR_H
+
+/**
+ * @file addr.h
+ * An IPv4 or IPv6 socket address in 32 bytes, and its text form.
+ */
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <volley/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * A socket address. `len` is the length of the member in use, 16 or 28 bytes; 0 means "none".
+ */
+struct volley_addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+	uint32_t len;
+};
+
+/** Room for any address that volley_addr_format() writes: "[v6%scope]:port" and the NUL. */
+#define VOLLEY_ADDR_TEXT_BYTES 80
+
+/**
+ * Read an address from text: "127.0.0.1:53", "[::1]:53", "[fe80::1%eth0]:53", ":53" and "*:53"
+ * (both [::]:53), port 0 allowed. Host names are not looked up.
+ *
+ * @param text      NUL-terminated text
+ * @param ret_addr  the address; untouched on failure
+ * @return 0, or -EINVAL when the text is not an address and a port, or -ENODEV when the scope
+ *         names no interface
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API int volley_addr_parse(const char *text, struct volley_addr *ret_addr);
+
+/**
+ * Write an address as text that volley_addr_parse() reads back.
+ *
+ * @param addr   IPv4 or IPv6 address
+ * @param text   room of VOLLEY_ADDR_TEXT_BYTES
+ * @param n_text bytes of that room
+ * @return length without the NUL, or -ENOSPC, or -EAFNOSUPPORT
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API int volley_addr_format(const struct volley_addr *addr, char *text, size_t n_text);
+
+/**
+ * The port of an address, in host order.
+ *
+ * @return 0 to 65535
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API uint16_t volley_addr_get_port(const struct volley_addr *addr);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

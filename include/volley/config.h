@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_CONFIG_H
+#define VOLLEY_CONFIG_H
+
+/**
+ * @file config.h
+ * What a server and a listener can be told. Both structs start with their size and zero means the
+ * default, so a program built against an older header keeps working. Fields are only appended.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <volley/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct volley_listener;
+struct volley_packet;
+struct volley_server;
+struct volley_worker;
+
+/**
+ * The packet callback: one volley of datagrams of one listener, on the worker's thread.
+ *
+ * Packets and what they point to are valid until the callback returns. Whatever is not replied to
+ * is simply delivered. The callback may block, but nothing else of this worker happens meanwhile.
+ *
+ * @param worker   the worker that calls
+ * @param packets  array of views
+ * @param n        1 to 256
+ * @param arg      the listener's `arg`
+ */
+typedef void (*volley_batch_fn)(struct volley_worker *worker, struct volley_packet *packets,
+                                size_t n, void *arg);
+
+/** The same for one datagram at a time, for those who prefer it; it costs one more call each. */
+typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_packet *packet,
+                                 void *arg);
+
+/** Worker hooks, on the worker's thread. `arg` is the config's `arg`. */
+typedef int (*volley_worker_start_fn)(struct volley_worker *worker, void *arg);
+typedef void (*volley_worker_fn)(struct volley_worker *worker, void *arg);
+
+/** A signal that volley_server_run() took for you; called on the thread that called run. */
+typedef void (*volley_signal_fn)(struct volley_server *server, int signo, void *arg);
+
+enum volley_log_level {
+	VOLLEY_LOG_ERROR = 0, /* what was asked for did not happen */
+	VOLLEY_LOG_WARNING,   /* it happened, but less than asked */
+	VOLLEY_LOG_INFO,
+};
+
+/**
+ * The log hook: rare events, one complete sentence each, without a newline. Without a hook
+ * nothing is ever printed. May be called from any thread that calls volley and from workers,
+ * never from a signal
+ * handler; it must not call back into the server.
+ */
+typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
+
+/** How a worker waits when there is nothing to do. */
+enum volley_wait {
+	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your timers */
+	VOLLEY_WAIT_BLOCK,     /* in recvmmsg itself: one system call less per volley, one listener only */
+	VOLLEY_WAIT_SPIN,      /* not at all: the worker uses its CPU fully */
+};
+
+/** Server flags. */
+#define VOLLEY_SERVER_PIN 1u /* pin worker i to the i-th CPU of the process's affinity mask */
+
+/** What a server can be told. Everything zero is a good server. */
+struct volley_config {
+	/** sizeof(struct volley_config), as your compiler sees it; VOLLEY_CONFIG() fills it. */
+	size_t size;
+	/** Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. */
+	uint32_t n_workers;
+	/** Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %, half
+	 *  costs 3 % (docs/benchmarks.md). */
+	uint32_t n_batch;
+	/** Receive calls per socket and wake, 1 to 1,024, before timers and other sockets get their
+	 *  turn. Default 4. */
+	uint32_t n_budget;
+	/** Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident where
+	 *  datagrams touched it. */
+	uint32_t max_datagram_bytes;
+	/** Socket receive and send buffer to ask for, before the kernel's doubling. Default: the larger
+	 *  of 4 MiB and what the system gives by itself; a warning is logged when you asked and the
+	 *  kernel gave less. */
+	uint32_t rcvbuf_bytes;
+	uint32_t sndbuf_bytes;
+	/** Room for copied replies per worker and flush, 65,536 or more. Default 1 MiB. */
+	uint32_t arena_bytes;
+	/** Replies per worker that may wait for a full socket. Default 1,024. */
+	uint32_t n_backlog;
+	/** How long a reply may wait there before it is dropped as `timeout`. Default 50,000. */
+	uint32_t backlog_us;
+	/** The longest volley_server_drain() may take. Default 1,000,000. */
+	uint32_t drain_us;
+	/** enum volley_wait. Default VOLLEY_WAIT_EVENT. */
+	uint32_t wait;
+	/** VOLLEY_SERVER_* */
+	uint32_t flags;
+	/** I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else the
+	 *  best that this kernel offers. */
+	const char *io;
+	/** Called first on each worker's thread; a negative errno makes volley_server_start() fail with it.
+	 *  May block. */
+	volley_worker_start_fn on_start;
+	/** Called last on each worker's thread, once for each successful on_start. */
+	volley_worker_fn on_stop;
+	/** Called after each volley's replies were handed to the kernel. */
+	volley_worker_fn on_batch_end;
+	/** Further signals for volley_server_run() to take, as a mask of VOLLEY_SIGNAL(signo). */
+	uint64_t run_signals;
+	volley_signal_fn on_signal;
+	volley_log_fn log;
+	/** Passed to every hook above. */
+	void *arg;
+};
+
+/** The bit of a signal in `run_signals`; signals 1 to 63. */
+#define VOLLEY_SIGNAL(signo) (UINT64_C(1) << (signo))
+
+/** Listener flags. */
+#define VOLLEY_LISTEN_SHARE_PORT        1u   /* let other processes of this user bind the port too */
+#define VOLLEY_LISTEN_V6ONLY            2u   /* [::] takes no IPv4 */
+#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u   /* deliver what fits of an oversized datagram */
+#define VOLLEY_LISTEN_WANT_TTL          8u   /* volley_packet_get_ttl() */
+#define VOLLEY_LISTEN_WANT_TOS          16u  /* volley_packet_get_tos() */
+#define VOLLEY_LISTEN_WANT_INTERFACE    32u  /* volley_packet_get_interface() */
+#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
+
+/** What a listener can be told. One of the two callbacks is required. */
+struct volley_listen_config {
+	/** sizeof(struct volley_listen_config); VOLLEY_LISTEN() fills it. */
+	size_t size;
+	/** Called with a volley of datagrams. */
+	volley_batch_fn on_batch;
+	/** Or: called with each datagram. */
+	volley_packet_fn on_packet;
+	/** Passed to the callback. */
+	void *arg;
+	/** VOLLEY_LISTEN_* */
+	uint32_t flags;
+	/** As in the server's config, for this listener. Default: the server's. */
+	uint32_t rcvbuf_bytes;
+	uint32_t sndbuf_bytes;
+	/** Must be 0. */
+	uint32_t reserved;
+};
+
+#ifndef __cplusplus
+/** A server config as a compound literal: VOLLEY_CONFIG(.n_workers = 2). */
+#define VOLLEY_CONFIG(...)                                                                         \
+	(&(const struct volley_config){ .size = sizeof(struct volley_config), __VA_ARGS__ })
+/** A listener config as a compound literal: VOLLEY_LISTEN(.on_batch = echo). */
+#define VOLLEY_LISTEN(...)                                                                         \
+	(&(const struct volley_listen_config){ .size = sizeof(struct volley_listen_config),        \
+	                                       __VA_ARGS__ })
+#endif
+
+/**
+ * Zero a server config and set its size; for C++ and for those who dislike macros.
+ *
+ * @param config  the struct
+ * @param size    sizeof *config
+ * @threads  any
+ * @blocks   never
+ */
+static inline void volley_config_init(struct volley_config *config, size_t size)
+{
+	__builtin_memset(config, 0, size);
+	config->size = size;
+}
+
+/**
+ * The same for a listener's config.
+ *
+ * @param config  the struct
+ * @param size    sizeof *config
+ * @threads  any
+ * @blocks   never
+ */
+static inline void volley_listen_config_init(struct volley_listen_config *config, size_t size)
+{
+	__builtin_memset(config, 0, size);
+	config->size = size;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

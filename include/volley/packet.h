@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_PACKET_H
+#define VOLLEY_PACKET_H
+
+/**
+ * @file packet.h
+ * A received datagram, and how to answer it. Everything here is for the worker's thread inside the
+ * packet callback.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <volley/addr.h>
+#include <volley/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct volley_listener;
+struct volley_worker;
+
+/** volley_packet.flags */
+#define VOLLEY_PACKET_TRUNCATED 1u /* longer than max_datagram_bytes; the rest is gone */
+
+/**
+ * A view of one datagram: 64 bytes, frozen. You may write to data[0] .. data[capacity - 1] and to
+ * no other field.
+ */
+struct volley_packet {
+	/** The payload. */
+	uint8_t *data;
+	/** Its length, 0 to 65,535. */
+	uint32_t len;
+	/** Room for an answer in place, at least `len`. */
+	uint32_t capacity;
+	/** Who sent it. */
+	const struct volley_addr *peer;
+	/** The address it was sent to, with the listener's port; the answer leaves from there. */
+	const struct volley_addr *local;
+	struct volley_listener *listener;
+	struct volley_worker *worker;
+	/** VOLLEY_PACKET_* */
+	uint32_t flags;
+	/** volley's own. */
+	uint32_t internal;
+	uint64_t reserved;
+};
+
+/**
+ * Answer a packet. The answer leaves with the volley, after the callback has returned.
+ *
+ * When `data` lies in the packet's own [data, data + capacity) and it is the first answer to this
+ * packet, nothing is copied and you leave those bytes alone until the callback returns. Memory
+ * from
+ * volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any number of
+ * answers to one packet is fine; they leave in order.
+ *
+ * A failed answer is counted in `tx_dropped` under the reason that is returned.
+ *
+ * @param packet  a packet of the running callback
+ * @param data    payload; NULL only when len is 0
+ * @param len     0 to 65,507 bytes (65,527 over IPv6); a longer one is -EMSGSIZE
+ * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
+ *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both
+ *         of which would
+ *         loop or fail
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ */
+VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len);
+
+/**
+ * Room to write an answer into, for volley_packet_reply() to send without a copy.
+ *
+ * @param packet        a packet of the running callback
+ * @param need          bytes wanted, 1 to 65,535
+ * @param ret_capacity  bytes given, at least `need`; may be NULL
+ * @return the room, valid until the callback returns; NULL when the arena is used up
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ */
+VOLLEY_API void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need,
+                                            size_t *ret_capacity);
+
+/**
+ * The TTL or hop limit the datagram arrived with.
+ *
+ * @return 0 to 255, or -ENODATA without VOLLEY_LISTEN_WANT_TTL
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ * @kernel   IP_RECVTTL, IPV6_RECVHOPLIMIT
+ */
+VOLLEY_API int volley_packet_get_ttl(const struct volley_packet *packet);
+
+/**
+ * The TOS byte or traffic class the datagram arrived with, ECN bits included.
+ *
+ * @return 0 to 255, or -ENODATA without VOLLEY_LISTEN_WANT_TOS
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ * @kernel   IP_RECVTOS, IPV6_RECVTCLASS
+ */
+VOLLEY_API int volley_packet_get_tos(const struct volley_packet *packet);
+
+/**
+ * The index of the interface the datagram arrived on.
+ *
+ * @return 1 or more, or -ENODATA without VOLLEY_LISTEN_WANT_INTERFACE
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ * @kernel   IP_PKTINFO, IPV6_RECVPKTINFO
+ */
+VOLLEY_API int volley_packet_get_interface(const struct volley_packet *packet);
+
+/**
+ * When the kernel received the datagram.
+ *
+ * @return nanoseconds of CLOCK_REALTIME, or -ENODATA without VOLLEY_LISTEN_WANT_TIMESTAMP
+ * @threads  the worker's, inside the callback
+ * @blocks   never
+ * @kernel   SO_TIMESTAMPNS
+ */
+VOLLEY_API int64_t volley_packet_get_timestamp(const struct volley_packet *packet);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_SERVER_H
+#define VOLLEY_SERVER_H
+
+/**
+ * @file server.h
+ * A server: workers, listeners, and their life.
+ *
+ *     new -> listen ... -> start -> stop | drain -> (start again) -> free
+ *     new -> listen ... -> run                                    -> free
+ *
+ * Every function here may be called in any state and says what it then does.
+ */
+
+#include <stdint.h>
+
+#include <volley/addr.h>
+#include <volley/config.h>
+#include <volley/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct event_base;
+struct volley_listener;
+struct volley_server;
+struct volley_worker;
+
+/**
+ * Make a server. Nothing is opened and no thread is started yet.
+ *
+ * @param config      NULL for all defaults; copied
+ * @param ret_server  the server; untouched on failure
+ * @return 0; -EINVAL for a value out of range (the log hook gets a sentence that names it);
+ *         -E2BIG for a config of a newer header with fields set that this library does not know;
+ *         -ENOMEM
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API int volley_server_new(const struct volley_config *config,
+                                 struct volley_server **ret_server);
+
+/**
+ * Listen on an address: one socket per worker, bound now.
+ *
+ * Another process, of this user too, gets EADDRINUSE unless VOLLEY_LISTEN_SHARE_PORT is set.
+ * Datagrams queue from now on and are served once the server is started.
+ *
+ * @param server   a server that is not running
+ * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
+ * @param config   one of the callbacks set; copied
+ * @return the listener's index from 0; -EINVAL for a bad address or config; -EBUSY while running;
+ *         -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence
+ *         that says what to do
+ * @threads  any but a worker
+ * @blocks   never
+ */
+VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
+                                    const struct volley_listen_config *config);
+
+/**
+ * Start the workers and wait until each has run its on_start hook.
+ *
+ * @param server  a server that is not running
+ * @return 0; -EALREADY when running; -ENOTCONN without a listener; -EINVAL when the wait strategy
+ *         does not suit the listeners; an on_start hook's error; -EAGAIN or -ENOMEM for lack of
+ *         threads or memory. After
+ *         a failure nothing runs.
+ * @threads  any but a worker
+ * @blocks   until every on_start hook has returned
+ */
+VOLLEY_API int volley_server_start(struct volley_server *server);
+
+/**
+ * Start, serve until SIGTERM or SIGINT or volley_server_request_stop(), drain, and return.
+ *
+ * Both signals (and the config's run_signals) are blocked in the caller and in the workers
+ * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
+ * draining. The only
+ * function of volley that touches signals other than the cancellation signal.
+ *
+ * @param server  a server that is not running
+ * @return 0, or what volley_server_start() returned
+ * @threads  any but a worker
+ * @blocks   for as long as the server serves
+ * @kernel   signalfd(2), Linux 2.6.22
+ */
+VOLLEY_API int volley_server_run(struct volley_server *server);
+
+/**
+ * Stop every worker and wait for it.
+ *
+ * A worker blocked in the kernel wakes at once; one inside your callback finishes it first.
+ * Replies already made are sent; the sockets stay open and keep what is unread for a later start
+ * (volley_server_drain() serves it first; volley_server_free() counts it).
+ *
+ * @param server  running or already stopped server
+ * @return 0, or -EDEADLK when called from a worker: use volley_server_request_stop() there
+ * @threads  any but a worker; safe against a second call
+ * @blocks   until the slowest callback returns
+ */
+VOLLEY_API int volley_server_stop(struct volley_server *server);
+
+/**
+ * Refuse new datagrams, serve every datagram that is queued, then stop.
+ *
+ * From here on the kernel drops what arrives and counts it (`kernel_drops`); a later start takes
+ * new ones again.
+ *
+ * @param server  running or already stopped server
+ * @return 0; -ETIME when config.drain_us was over first, and the rest is still queued; -EDEADLK
+ *          from a worker
+ * @threads  any but a worker
+ * @blocks   up to config.drain_us and the slowest callback
+ * @kernel   SO_ATTACH_FILTER, SO_MEMINFO (Linux 4.12)
+ */
+VOLLEY_API int volley_server_drain(struct volley_server *server);
+
+/**
+ * Ask a running server to stop, and return at once. volley_server_run() drains and returns;
+ * otherwise the workers stop and volley_server_stop() or _free() joins them.
+ *
+ * @param server  any state; without workers it does nothing
+ * @return 0
+ * @threads  any, workers and signal handlers included
+ * @blocks   never
+ */
+VOLLEY_API int volley_server_request_stop(struct volley_server *server);
+
+/**
+ * Run a function once on every worker, between two volleys: the moment to swap what callbacks
+ * share.
+ *
+ * Either the call fails and nothing runs, or the function runs exactly once on each worker, also
+ * when the server is stopped meanwhile.
+ *
+ * @param server  a running server
+ * @param fn      called with each worker and the arg here
+ * @param arg     yours
+ * @return 0 when queued, -ESHUTDOWN when not running, -ENOMEM
+ * @threads  any, workers included
+ * @blocks   for a lock that only start, stop and readers of statistics hold
+ */
+VOLLEY_API int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg);
+
+/**
+ * Stop if needed, count what the sockets still hold as `discarded_at_close`, and free.
+ *
+ * @param server  any server, or NULL
+ * @return 0, or -EDEADLK when called from a worker, and then nothing was freed
+ * @threads  any but a worker; nobody may use the server meanwhile
+ * @blocks   as volley_server_stop()
+ */
+VOLLEY_API int volley_server_free(struct volley_server *server);
+
+/**
+ * Count what the sockets hold, close them, and keep the server for its statistics: what
+ * volley_server_free() does, for those who want to read the final books.
+ *
+ * @param server  a server; stopped first if needed
+ * @return 0, or -EDEADLK when called from a worker
+ * @threads  any but a worker
+ * @blocks   as volley_server_stop()
+ */
+VOLLEY_API int volley_server_close(struct volley_server *server);
+
+/**
+ * How many workers the server has.
+ *
+ * @return 1 or more
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API uint32_t volley_server_get_n_workers(const struct volley_server *server);
+
+/**
+ * The name of the I/O backend in use.
+ *
+ * @return a static string such as "mmsg"
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API const char *volley_server_get_io(const struct volley_server *server);
+
+/**
+ * A listener by the index that volley_server_listen() returned.
+ *
+ * @return the listener, valid until the server is freed; NULL for an index out of range
+ * @threads  any, not while a listener is added
+ * @blocks   never
+ */
+VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_server *server,
+                                                              uint32_t n_listener);
+
+/**
+ * The address that a listener is bound to, with the port that port 0 became.
+ *
+ * @return never NULL, valid until the server is freed
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener);
+
+/**
+ * A listener's index.
+ *
+ * @return 0 or more
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API uint32_t volley_listener_get_index(const struct volley_listener *listener);
+
+/**
+ * A worker's index.
+ *
+ * @return 0 to n_workers - 1
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API uint32_t volley_worker_get_index(const struct volley_worker *worker);
+
+/**
+ * The server that a worker belongs to.
+ *
+ * @return never NULL
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API struct volley_server *volley_worker_get_server(const struct volley_worker *worker);
+
+/**
+ * The worker's user pointer, NULL until set. Kept over stop and start.
+ *
+ * @return what volley_worker_set_data() was given
+ * @threads  the worker's
+ * @blocks   never
+ */
+VOLLEY_API void *volley_worker_get_data(const struct volley_worker *worker);
+
+/**
+ * Set the worker's user pointer.
+ *
+ * @threads  the worker's
+ * @blocks   never
+ */
+VOLLEY_API void volley_worker_set_data(struct volley_worker *worker, void *data);
+
+/**
+ * The libevent loop of a worker, for your own timers and descriptors. Add them in on_start (or
+ * later on the worker's thread) and free them in on_stop.
+ *
+ * The base has no locks (EVENT_BASE_FLAG_NOLOCK): only the worker's own thread may touch it. Use
+ * volley_server_post() from elsewhere.
+ *
+ * @return the base; NULL unless the wait strategy is VOLLEY_WAIT_EVENT
+ * @threads  the worker's
+ * @blocks   never
+ */
+VOLLEY_API struct event_base *volley_worker_get_event_base(const struct volley_worker *worker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

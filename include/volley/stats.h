@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_STATS_H
+#define VOLLEY_STATS_H
+
+/**
+ * @file stats.h
+ * The ledger: where every datagram went. docs/accounting.md explains each name and each equation.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <volley/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct volley_server;
+
+/** Why a received datagram was not delivered. Only appended to. */
+enum volley_rx_drop {
+	VOLLEY_RX_TRUNCATED = 0, /* longer than max_datagram_bytes */
+	VOLLEY_RX_CTRUNC,        /* its control messages did not fit */
+	VOLLEY_RX_RING_FULL,     /* its handler's ring was full */
+	VOLLEY_RX_POOL_FULL,     /* no packet buffer was left for it */
+	VOLLEY_RX_FILTERED,      /* a filter of the server's refused it */
+	VOLLEY_RX_BAD_SOURCE,    /* it came from no usable address */
+	VOLLEY_RX_EXPIRED,       /* it waited longer than max_age_us for its handler */
+	VOLLEY_RX_STOPPED,       /* the worker stopped first */
+	VOLLEY_RX_N_DROPS
+};
+
+/** Why a requested send did not happen. Only appended to. */
+enum volley_tx_drop {
+	VOLLEY_TX_EPERM = 0,
+	VOLLEY_TX_EAGAIN,
+	VOLLEY_TX_ENOBUFS,
+	VOLLEY_TX_ECONNREFUSED,
+	VOLLEY_TX_EMSGSIZE,
+	VOLLEY_TX_ENETUNREACH,
+	VOLLEY_TX_EHOSTUNREACH,
+	VOLLEY_TX_EACCES,
+	VOLLEY_TX_EINVAL,
+	VOLLEY_TX_EOTHER,       /* any other errno */
+	VOLLEY_TX_REFUSED,      /* port 0, or the listener's own address */
+	VOLLEY_TX_NO_BUFFER,    /* no room for the copy */
+	VOLLEY_TX_BACKLOG_FULL, /* the socket was full and so was its backlog */
+	VOLLEY_TX_TIMEOUT,      /* it waited longer than backlog_us */
+	VOLLEY_TX_STOPPED,      /* the worker stopped while it waited */
+	VOLLEY_TX_N_DROPS
+};
+
+/**
+ * Counters since the server was made, read as of one instant between two volleys of each worker.
+ * Datagrams unless said otherwise. Always true, per worker and in total:
+ *
+ *     rx_datagrams = delivered + sum(rx_dropped) + rx_queued
+ *     held_taken   = held_replied + held_released + held_expired + held_abandoned + held_now
+ *     tx_requested = tx_sent + sum(tx_dropped) + tx_queued
+ *
+ * and against the kernel, per socket and in messages:
+ *
+ *     enqueued by the kernel = rx_messages + discarded_at_close + unread
+ */
+struct volley_stats {
+	/** sizeof(struct volley_stats), set by the caller. */
+	size_t size;
+	uint64_t rx_datagrams;
+	uint64_t delivered;
+	uint64_t rx_dropped[VOLLEY_RX_N_DROPS];
+	uint64_t rx_queued;
+	uint64_t held_taken;
+	uint64_t held_replied;
+	uint64_t held_released;
+	uint64_t held_expired;
+	uint64_t held_abandoned;
+	uint64_t held_now;
+	uint64_t tx_requested;
+	/** Accepted by the kernel. */
+	uint64_t tx_sent;
+	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
+	uint64_t tx_queued;
+	/** Messages taken from and given to the kernel (a coalesced one holds several datagrams). */
+	uint64_t rx_messages;
+	uint64_t tx_messages;
+	/** Messages that a closed socket still held. */
+	uint64_t discarded_at_close;
+	/** Bytes of kernel memory that unread messages hold now; 0 means that none is left. */
+	uint64_t unread_bytes;
+	/** Messages the kernel dropped at our sockets: buffer full, bad checksum, drained server. */
+	uint64_t kernel_drops;
+	/** Receive calls that gave at least one message; all receive calls; all send calls. */
+	uint64_t rx_batches;
+	uint64_t rx_syscalls;
+	uint64_t tx_syscalls;
+	/** Messages sent as several segments at once. */
+	uint64_t tx_segmented;
+	/** Times a worker woke from its wait. */
+	uint64_t wakes;
+};
+
+/**
+ * The server's counters, summed over its workers.
+ *
+ * @param server     any state
+ * @param ret_stats  `size` set by the caller
+ * @return 0, or -EINVAL for a size that is no struct of ours
+ * @threads  any
+ * @blocks   for a lock that only start, stop and other readers hold
+ */
+VOLLEY_API int volley_server_get_stats(struct volley_server *server,
+                                       struct volley_stats *ret_stats);
+
+/**
+ * One worker's counters.
+ *
+ * @param server     any state
+ * @param n_worker   0 to n_workers - 1
+ * @param ret_stats  `size` set by the caller
+ * @return 0, or -EINVAL
+ * @threads  any
+ * @blocks   as volley_server_get_stats()
+ */
+VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint32_t n_worker,
+                                              struct volley_stats *ret_stats);
+
+/**
+ * The counters as one JSON object: every name as a total at the top level, and the same per
+ * worker under "workers". The shape is part of the API: names are only added.
+ *
+ * @param server   any state
+ * @param text     room for it, or NULL
+ * @param n_text   bytes of that room; what does not fit is cut
+ * @return the whole length without the NUL, as snprintf does, or -ENOMEM
+ * @threads  any
+ * @blocks   as volley_server_get_stats()
+ */
+VOLLEY_API int volley_server_format_stats(struct volley_server *server, char *text, size_t n_text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_VOLLEY_H
+#define VOLLEY_VOLLEY_H
+
+/**
+ * @file volley.h
+ * All of volley: a UDP server library that moves datagrams in volleys.
+ */
+
+#include <volley/addr.h>
+#include <volley/cancel.h>
+#include <volley/config.h>
+#include <volley/error.h>
+#include <volley/mmsg.h>
+#include <volley/packet.h>
+#include <volley/server.h>
+#include <volley/stats.h>
+#include <volley/version.h>
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_BASE_OPTS_H
+#define VLY_BASE_OPTS_H
+
+#include <stddef.h>
+
+/*
+ * Read a size-first struct from a caller that may have been built against an older or a newer
+ * header: what the caller does not know is zero, what we do not know must be.
+ *
+ * dst has n_dst bytes, the first sizeof(size_t) of which get n_dst. src may be NULL: all zero.
+ * Returns 0; -EINVAL when the caller's size is below n_min (the size in the first release, which
+ * includes the size field); -E2BIG when bytes beyond n_dst are set.
+ */
+int vly_opts_read(void *dst, size_t n_dst, size_t n_min, const void *src);
+
+/*
+ * The other direction: write our struct of n_src bytes into the caller's, whose size field says how
+ * much it can take. Its size field is kept. Returns 0, or -EINVAL when that size is below n_min.
+ */
+int vly_opts_write(void *dst, size_t n_min, const void *src, size_t n_src);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SYS_SOCKET_H
+#define VLY_SYS_SOCKET_H
+
+/* UDP sockets. Every function returns 0, a descriptor or a count, or -errno. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <volley/addr.h>
+
+/*
+ * Open a UDP socket, close-on-exec and blocking or not as asked. Nothing else is set.
+ */
+int vly_socket_open(int family, bool nonblocking);
+
+void vly_socket_close(int fd);
+
+/*
+ * Bind one socket of a group. Call for the first with `first` true and `share` as the user asked,
+ * then for the others with the address the first one got. Without `share` the first one is bound
+ * without
+ * SO_REUSEPORT and given it afterwards: the group works, and another process gets EADDRINUSE
+ * instead of a part of the traffic.
+ */
+int vly_socket_bind(int fd, const struct volley_addr *addr, bool first, bool share);
+
+int vly_socket_get_name(int fd, struct volley_addr *ret_addr);
+
+/* Integer socket options by level and name. */
+int vly_socket_set_int(int fd, int level, int name, int value);
+int vly_socket_get_int(int fd, int level, int name, int *ret_value);
+
+enum vly_socket_buffer { VLY_SOCKET_RCVBUF, VLY_SOCKET_SNDBUF };
+
+/*
+ * Ask for a buffer of n_bytes before the kernel's doubling, by force where we may, and read back
+ * what the kernel gave (halved again, so that it compares with n_bytes). A buffer that is larger
+ * already is
+ * left alone.
+ */
+int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
+                          uint32_t *ret_n_bytes);
+
+/*
+ * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), the
+ * bytes that unread messages hold, and the limit of those bytes (twice SO_RCVBUF's request).
+ */
+struct vly_socket_meminfo {
+	uint32_t drops;
+	uint32_t rmem_bytes;
+	uint32_t rcvbuf_bytes;
+};
+int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info);
+
+/* Attach a filter that drops all that arrives from now on (counted in SO_MEMINFO), or detach it. */
+int vly_socket_set_drop_all(int fd, bool drop);
+
+/* Non-blocking single receives and sends that are not cancellation points are in sys/raw.h. */
+
+#endif
