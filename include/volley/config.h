@@ -34,11 +34,11 @@ struct volley_worker;
  * @param arg      the listener's `arg`
  */
 typedef void (*volley_batch_fn)(struct volley_worker *worker, struct volley_packet *packets,
-                                size_t n, void *arg);
+				size_t n, void *arg);
 
 /** The same for one datagram at a time, for those who prefer it; it costs one more call each. */
 typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_packet *packet,
-                                 void *arg);
+				 void *arg);
 
 /** Worker hooks, on the worker's thread. `arg` is the config's `arg`. */
 typedef int (*volley_worker_start_fn)(struct volley_worker *worker, void *arg);
@@ -56,16 +56,15 @@ enum volley_log_level {
 /**
  * The log hook: rare events, one complete sentence each, without a newline. Without a hook
  * nothing is ever printed. May be called from any thread that calls volley and from workers,
- * never from a signal
- * handler; it must not call back into the server.
+ * never from a signal handler; it must not call back into the server.
  */
 typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
 
 /** How a worker waits when there is nothing to do. */
 enum volley_wait {
 	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your timers */
-	VOLLEY_WAIT_BLOCK,     /* in recvmmsg itself: one system call less per volley, one listener only */
-	VOLLEY_WAIT_SPIN,      /* not at all: the worker uses its CPU fully */
+	VOLLEY_WAIT_BLOCK, /* in recvmmsg: a system call less per volley, but one listener only */
+	VOLLEY_WAIT_SPIN,  /* not at all: the worker uses its CPU fully */
 };
 
 /** Server flags. */
@@ -77,18 +76,18 @@ struct volley_config {
 	size_t size;
 	/** Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. */
 	uint32_t n_workers;
-	/** Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %, half
-	 *  costs 3 % (docs/benchmarks.md). */
+	/** Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
+	 *  half costs 3 % (docs/benchmarks.md). */
 	uint32_t n_batch;
 	/** Receive calls per socket and wake, 1 to 1,024, before timers and other sockets get their
 	 *  turn. Default 4. */
 	uint32_t n_budget;
-	/** Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident where
-	 *  datagrams touched it. */
+	/** Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident
+	 *  where datagrams touched it. */
 	uint32_t max_datagram_bytes;
-	/** Socket receive and send buffer to ask for, before the kernel's doubling. Default: the larger
-	 *  of 4 MiB and what the system gives by itself; a warning is logged when you asked and the
-	 *  kernel gave less. */
+	/** Socket receive and send buffer to ask for, before the kernel's doubling. Default: the
+	 *  larger of 4 MiB and what the system gives by itself; a warning is logged when you asked
+	 *  and the kernel gave less. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
 	/** Room for copied replies per worker and flush, 65,536 or more. Default 1 MiB. */
@@ -103,11 +102,11 @@ struct volley_config {
 	uint32_t wait;
 	/** VOLLEY_SERVER_* */
 	uint32_t flags;
-	/** I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else the
-	 *  best that this kernel offers. */
+	/** I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
+	 *  the best that this kernel offers. */
 	const char *io;
-	/** Called first on each worker's thread; a negative errno makes volley_server_start() fail with it.
-	 *  May block. */
+	/** Called first on each worker's thread; a negative errno makes volley_server_start() fail
+	 *  with it. May block. */
 	volley_worker_start_fn on_start;
 	/** Called last on each worker's thread, once for each successful on_start. */
 	volley_worker_fn on_stop;
@@ -125,13 +124,13 @@ struct volley_config {
 #define VOLLEY_SIGNAL(signo) (UINT64_C(1) << (signo))
 
 /** Listener flags. */
-#define VOLLEY_LISTEN_SHARE_PORT        1u   /* let other processes of this user bind the port too */
-#define VOLLEY_LISTEN_V6ONLY            2u   /* [::] takes no IPv4 */
-#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u   /* deliver what fits of an oversized datagram */
-#define VOLLEY_LISTEN_WANT_TTL          8u   /* volley_packet_get_ttl() */
-#define VOLLEY_LISTEN_WANT_TOS          16u  /* volley_packet_get_tos() */
-#define VOLLEY_LISTEN_WANT_INTERFACE    32u  /* volley_packet_get_interface() */
-#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
+#define VOLLEY_LISTEN_SHARE_PORT        1u  /* let other processes of this user bind the port too */
+#define VOLLEY_LISTEN_V6ONLY            2u  /* [::] takes no IPv4 */
+#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u  /* deliver what fits of an oversized datagram */
+#define VOLLEY_LISTEN_WANT_TTL          8u  /* volley_packet_get_ttl() */
+#define VOLLEY_LISTEN_WANT_TOS          16u /* volley_packet_get_tos() */
+#define VOLLEY_LISTEN_WANT_INTERFACE    32u /* volley_packet_get_interface() */
+#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u /* volley_packet_get_timestamp() */
 
 /** What a listener can be told. One of the two callbacks is required. */
 struct volley_listen_config {
@@ -154,12 +153,12 @@ struct volley_listen_config {
 
 #ifndef __cplusplus
 /** A server config as a compound literal: VOLLEY_CONFIG(.n_workers = 2). */
-#define VOLLEY_CONFIG(...)                                                                         \
+#define VOLLEY_CONFIG(...) \
 	(&(const struct volley_config){ .size = sizeof(struct volley_config), __VA_ARGS__ })
 /** A listener config as a compound literal: VOLLEY_LISTEN(.on_batch = echo). */
-#define VOLLEY_LISTEN(...)                                                                         \
-	(&(const struct volley_listen_config){ .size = sizeof(struct volley_listen_config),        \
-	                                       __VA_ARGS__ })
+#define VOLLEY_LISTEN(...)                                                                  \
+	(&(const struct volley_listen_config){ .size = sizeof(struct volley_listen_config), \
+					       __VA_ARGS__ })
 #endif
 
 /**

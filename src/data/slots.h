@@ -9,8 +9,7 @@
  *
  * The payload stride is an odd multiple of 64 bytes: a power of two would put the same offset of
  * every slot into the same few cache sets. Payload is mapped, so a 64 KiB slot that only ever
- * held 64 bytes costs
- * one page.
+ * held 64 bytes costs one page.
  */
 
 #include <stdint.h>
@@ -25,7 +24,7 @@ enum vly_slot_flag {
 	VLY_SLOT_CTRUNC = 2,    /* MSG_CTRUNC */
 };
 
-/* One received message. data and capacity are set once; a backend writes the rest on each receive. */
+/* One received message. data and capacity are set once; a receive writes the rest. */
 struct vly_slot {
 	uint8_t *data;
 	uint32_t capacity;
@@ -37,7 +36,7 @@ struct vly_slot {
 
 struct vly_slots {
 	struct vly_slot *slots;      /* n_slots, 64 bytes each */
-	struct vly_cmsg_info *infos; /* n_slots; written only on sockets that asked for control messages */
+	struct vly_cmsg_info *infos; /* n_slots; written only where control messages are on */
 	uint8_t *payload;
 	uint64_t n_payload_bytes;
 	uint32_t n_slots;
@@ -47,7 +46,7 @@ struct vly_slots {
 /* The stride for datagrams of up to n_bytes. */
 uint32_t vly_slots_stride(uint32_t n_bytes);
 
-/* n_slots 1 to 1,024, capacity of each 1 to 65,535. 0 or -ENOMEM. fini takes a zeroed object too. */
+/* n_slots 1 to 1,024, capacity each 1 to 65,535. 0 or -ENOMEM. fini takes a zeroed object too. */
 int vly_slots_init(struct vly_slots *slots, uint32_t n_slots, uint32_t capacity);
 void vly_slots_fini(struct vly_slots *slots);
 

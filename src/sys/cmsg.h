@@ -12,26 +12,26 @@
 
 /* What to ask the kernel for, per socket; the bits also tell what vly_cmsg_parse() found. */
 enum vly_cmsg_bit {
-	VLY_CMSG_LOCAL = 1,      /* destination address and interface */
+	VLY_CMSG_LOCAL = 1, /* destination address and interface */
 	VLY_CMSG_TTL = 2,
 	VLY_CMSG_TOS = 4,
 	VLY_CMSG_TIMESTAMP = 8,
-	VLY_CMSG_SEGMENT = 16,   /* UDP_GRO segment size */
+	VLY_CMSG_SEGMENT = 16, /* UDP_GRO segment size */
 };
 
 struct vly_cmsg_info {
-	/* Address to answer from (ipi_spec_dst, or the IPv6 destination, v4-mapped where it was), port 0.
-	 * len 0: the kernel shall choose (no control message, or an IPv6 multicast destination). */
+	/* Address to answer from (ipi_spec_dst, or the IPv6 destination, v4-mapped where it was),
+	 * port 0. len 0: the kernel shall choose (no control message, or an IPv6 multicast). */
 	struct volley_addr local;
 	int64_t timestamp_ns;
-	uint32_t found;    /* enum vly_cmsg_bit */
+	uint32_t found; /* enum vly_cmsg_bit */
 	uint32_t ifindex;
 	int16_t ttl;
 	int16_t tos;
 	uint32_t segment_bytes;
 };
 
-/* Switch on what `want` asks for. AF_INET6 sockets get the IPv6 and, for mapped peers, the IPv4 options. */
+/* Switch on what `want` asks for; AF_INET6 sockets get the IPv4 options too, for mapped peers. */
 int vly_cmsg_enable(int fd, int family, uint32_t want);
 
 /* Bytes of control room that `want` needs per datagram, a multiple of 8; 0 for 0. */
@@ -43,11 +43,10 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);
 /*
  * Write the control message that makes an answer leave from `local` (with interface ifindex, 0
  * for any; only link-local addresses need it). Returns the bytes used of the n_room bytes at
- * `control`, at most
- * VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
+ * `control`, at most VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
  */
 #define VLY_CMSG_SOURCE_BYTES 40
 uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley_addr *local,
-                             uint32_t ifindex);
+			     uint32_t ifindex);
 
 #endif

@@ -9,9 +9,9 @@
 enum vly_probe_bit {
 	VLY_PROBE_RECVMMSG = 1,
 	VLY_PROBE_SENDMMSG = 2,
-	VLY_PROBE_MEMINFO = 4,  /* SO_MEMINFO, Linux 4.12 */
-	VLY_PROBE_GSO = 8,      /* UDP_SEGMENT, Linux 4.18 */
-	VLY_PROBE_GRO = 16,     /* UDP_GRO, Linux 5.0 */
+	VLY_PROBE_MEMINFO = 4, /* SO_MEMINFO, Linux 4.12 */
+	VLY_PROBE_GSO = 8,     /* UDP_SEGMENT, Linux 4.18 */
+	VLY_PROBE_GRO = 16,    /* UDP_GRO, Linux 5.0 */
 	VLY_PROBE_IPV6 = 32,
 };
 

@@ -19,9 +19,8 @@ void vly_socket_close(int fd);
 /*
  * Bind one socket of a group. Call for the first with `first` true and `share` as the user asked,
  * then for the others with the address the first one got. Without `share` the first one is bound
- * without
- * SO_REUSEPORT and given it afterwards: the group works, and another process gets EADDRINUSE
- * instead of a part of the traffic.
+ * without SO_REUSEPORT and given it afterwards: the group works, and another process gets
+ * EADDRINUSE instead of a part of the traffic.
  */
 int vly_socket_bind(int fd, const struct volley_addr *addr, bool first, bool share);
 
@@ -36,11 +35,10 @@ enum vly_socket_buffer { VLY_SOCKET_RCVBUF, VLY_SOCKET_SNDBUF };
 /*
  * Ask for a buffer of n_bytes before the kernel's doubling, by force where we may, and read back
  * what the kernel gave (halved again, so that it compares with n_bytes). A buffer that is larger
- * already is
- * left alone.
+ * already is left alone.
  */
 int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
-                          uint32_t *ret_n_bytes);
+			  uint32_t *ret_n_bytes);
 
 /*
  * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), the
