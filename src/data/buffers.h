@@ -22,7 +22,7 @@
 extern const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES];
 
 struct vly_buffer {
-	struct vly_inbox_node node; /* free list, backlog or inbox; one at a time */
+	VLY_ALIGNED struct vly_inbox_node node; /* free list, backlog or inbox; one at a time */
 	struct volley_addr peer;
 	struct volley_addr local;
 	uint64_t deadline_ns;

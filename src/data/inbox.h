@@ -35,7 +35,11 @@ bool vly_inbox_push(struct vly_inbox *inbox, struct vly_inbox_node *node);
 /* Consumer: everything pushed so far in order of arrival, or NULL. */
 struct vly_inbox_node *vly_inbox_take(struct vly_inbox *inbox);
 
-/* Consumer, before it waits: false when something is there, and then it must not wait. */
+/*
+ * Consumer, before it waits: false when something is there, and then it must not wait. What a wake
+ * left behind (an eventfd's count) is cleared between vly_inbox_awake() and vly_inbox_take(), never
+ * after this call: it would be the new wake that is cleared.
+ */
 bool vly_inbox_sleep(struct vly_inbox *inbox);
 
 /* Consumer, after it waited. */

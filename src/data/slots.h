@@ -16,6 +16,7 @@
 
 #include <volley/addr.h>
 
+#include "base/compiler.h"
 #include "sys/cmsg.h"
 
 /* vly_slot.flags */
@@ -26,7 +27,7 @@ enum vly_slot_flag {
 
 /* One received message. data and capacity are set once; a receive writes the rest. */
 struct vly_slot {
-	uint8_t *data;
+	VLY_ALIGNED uint8_t *data;
 	uint32_t capacity;
 	uint32_t len;
 	uint32_t flags;         /* enum vly_slot_flag */
