@@ -43,7 +43,7 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);
 /*
  * Write the control message that makes an answer leave from `local` (with interface ifindex, 0
  * for any; only link-local addresses need it). Returns the bytes used of the n_room bytes at
- * `control`, at most VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
+ * `control`, of which there are at least VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
  */
 #define VLY_CMSG_SOURCE_BYTES 40
 uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley_addr *local,

@@ -4,7 +4,7 @@
 
 /*
  * What this kernel can do, found out by doing it on loopback sockets of our own. Costs about 50 us;
- * done once per server. Returns the bits, or -errno when not even a socket could be opened.
+ * done once per server.
  */
 enum vly_probe_bit {
 	VLY_PROBE_RECVMMSG = 1,
@@ -16,11 +16,12 @@ enum vly_probe_bit {
 };
 
 struct vly_probe {
-	int bits;
+	int bits; /* enum vly_probe_bit */
 	/* Most segments that one UDP_SEGMENT message may hold: 64 or 128; 0 without GSO. */
 	int n_segments;
 };
 
+/* 0, or -errno when not even a socket could be opened. */
 int vly_probe_run(struct vly_probe *ret_probe);
 
 #endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * UDP sockets: opening, binding as a group, buffers, and the two kernel facilities the ledger
+ * rests on (SO_MEMINFO and the drop-all filter). Each call is one step; what to do when a step
+ * fails is the engine's decision.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "sys/socket.h"
+
+int vly_socket_open(int family, bool nonblocking)
+{
+	int type = SOCK_DGRAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0);
+	int fd = socket(family, type, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void vly_socket_close(int fd)
+{
+	close(fd);
+}
+
+int vly_socket_set_int(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int vly_socket_get_int(int fd, int level, int name, int *ret_value)
+{
+	int value = 0;
+	socklen_t n = sizeof value;
+
+	if (getsockopt(fd, level, name, &value, &n) < 0)
+		return -errno;
+	*ret_value = value;
+	return 0;
+}
+
+int vly_socket_bind(int fd, const struct volley_addr *addr, bool first, bool share)
+{
+	bool reuse_early = !first || share;
+	int r = 0;
+
+	if (reuse_early)
+		r = vly_socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r >= 0 && bind(fd, &addr->sa, addr->len) < 0)
+		r = -errno;
+	if (r >= 0 && !reuse_early)
+		r = vly_socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return r;
+}
+
+int vly_socket_get_name(int fd, struct volley_addr *ret_addr)
+{
+	struct volley_addr addr = { .len = 0 };
+	socklen_t n = sizeof addr.in6;
+
+	if (getsockname(fd, &addr.sa, &n) < 0)
+		return -errno;
+	/* What does not fit is no IP socket: an adopted descriptor can be anything. */
+	if (addr.sa.sa_family != AF_INET && addr.sa.sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	addr.len = n;
+	*ret_addr = addr;
+	return 0;
+}
+
+int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
+			  uint32_t *ret_n_bytes)
+{
+	int name = which == VLY_SOCKET_RCVBUF ? SO_RCVBUF : SO_SNDBUF;
+	int force = which == VLY_SOCKET_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+	/* The kernel doubles it, for its own overhead, in an int. */
+	int want = n_bytes > INT_MAX / 2 ? INT_MAX / 2 : (int)n_bytes;
+	int have = 0;
+	int r;
+
+	r = vly_socket_get_int(fd, SOL_SOCKET, name, &have);
+	if (r < 0)
+		return r;
+	if (have / 2 < want) {
+		/* By force needs CAP_NET_ADMIN; without it the kernel clamps in silence. */
+		r = vly_socket_set_int(fd, SOL_SOCKET, force, want);
+		if (r < 0)
+			r = vly_socket_set_int(fd, SOL_SOCKET, name, want);
+		if (r >= 0)
+			r = vly_socket_get_int(fd, SOL_SOCKET, name, &have);
+		if (r < 0)
+			return r;
+	}
+	*ret_n_bytes = (uint32_t)have / 2;
+	return 0;
+}
+
+int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info)
+{
+	uint32_t vars[SK_MEMINFO_VARS];
+	socklen_t n = sizeof vars;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, vars, &n) < 0)
+		return -errno;
+	if (n < (SK_MEMINFO_DROPS + 1) * sizeof vars[0])
+		return -ENOPROTOOPT;
+	*ret_info = (struct vly_socket_meminfo){
+		.drops = vars[SK_MEMINFO_DROPS],
+		.rmem_bytes = vars[SK_MEMINFO_RMEM_ALLOC],
+		.rcvbuf_bytes = vars[SK_MEMINFO_RCVBUF],
+	};
+	return 0;
+}
+
+int vly_socket_set_drop_all(int fd, bool drop)
+{
+	struct sock_filter accept_nothing = { .code = BPF_RET | BPF_K, .k = 0 };
+	struct sock_fprog program = { .len = 1, .filter = &accept_nothing };
+	int r;
+
+	if (drop)
+		r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+	else
+		r = setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, NULL, 0);
+	if (r >= 0)
+		return 0;
+	/* Nothing to detach: what was asked for is already so. */
+	return !drop && errno == ENOENT ? 0 : -errno;
+}
