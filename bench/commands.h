@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_COMMANDS_H
+#define BENCH_COMMANDS_H
+
+/* The subcommands, one file each. 0 or -errno; -EINTR after Ctrl-C. */
+
+#include "options.h"
+
+struct bench_command {
+	const char *name;
+	const char *about;
+	int (*run)(const struct bench_options *options);
+};
+
+/* The i-th, or NULL. */
+const struct bench_command *bench_commands_get(size_t i);
+
+int bench_demo(const struct bench_options *options);
+int bench_saturate(const struct bench_options *options);
+int bench_serve(const struct bench_options *options);
+int bench_list(const struct bench_options *options);
+
+#endif

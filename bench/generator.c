@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The generator's sending half. It must never be the bottleneck, so it does not do what a client
+ * would:
+ *
+ *  - one socket is many clients: IP_PKTINFO gives each message its own source address (all of
+ *    127.0.0.0/8 is ours on loopback), and the wildcard-bound socket gets all the replies;
+ *  - a client's burst is one UDP_SEGMENT message: the kernel walks its stack once for up to 64
+ *    datagrams, and a server without UDP_GRO still sees them one by one;
+ *  - payloads and control messages are laid out before; a send patches sequence numbers.
+ *
+ * Consecutive messages come from different clients, so a server sees runs of exactly n_burst datagrams
+ * of one client and never longer ones by accident.
+ *
+ * Closed loop: n_window datagrams are outstanding in all. Lost ones would choke it, so after 50 ms
+ * without any reply what is outstanding is given up (assumed_lost, until it does come). Open loop:
+ * message i is due at start + i * interval whatever the replies do, and latency counts from there; a
+ * late sender is seen in the slip histogram. Checking the replies is generator_check.c's.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/udp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "generator_internal.h"
+
+#define CONTROL_SEGMENT CMSG_SPACE(sizeof(uint16_t))
+#define CONTROL_SOURCE  CMSG_SPACE(sizeof(struct in_pktinfo))
+#define GIVE_UP_NS      UINT64_C(50000000)
+
+/* The kernel's SK_MEMINFO_DROPS. */
+#define MEMINFO_DROPS 8
+
+bool bench_interrupted(void)
+{
+	sigset_t set;
+
+	if (sigpending(&set) < 0)
+		return false;
+	return sigismember(&set, SIGINT) || sigismember(&set, SIGTERM);
+}
+
+static uint32_t read_drops(int fd)
+{
+	uint32_t info[MEMINFO_DROPS + 1] = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
+		return 0;
+	return info[MEMINFO_DROPS];
+}
+
+static int set_options(const struct bench_load *load, int fd)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { .len = 1, .filter = &drop };
+	int size = 4 << 20;
+	int one = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (load->drop_replies &&
+	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	if (load->use_gro && setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_socket(const struct bench_load *load)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = set_options(load, fd);
+	if (r >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* Everything of a message that does not change from send to send. */
+static void prepare_tx(struct bench_gen *gen)
+{
+	struct gen_tx *tx = &gen->tx;
+
+	for (uint32_t i = 0; i < GEN_N_MSGS; i++) {
+		struct msghdr *hdr = &tx->msgs[i].msg_hdr;
+		struct cmsghdr *cmsg;
+
+		tx->iovs[i].iov_base = tx->payloads + (size_t)i * tx->n_payload;
+		*hdr = (struct msghdr){
+			.msg_name = &gen->load.server,
+			.msg_namelen = sizeof(gen->load.server),
+			.msg_iov = &tx->iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = tx->control[i],
+			.msg_controllen = CONTROL_SOURCE,
+		};
+		cmsg = CMSG_FIRSTHDR(hdr);
+		cmsg->cmsg_level = IPPROTO_IP;
+		cmsg->cmsg_type = IP_PKTINFO;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+		if (gen->load.n_burst == 1)
+			continue;
+		hdr->msg_controllen = CONTROL_SOURCE + CONTROL_SEGMENT;
+		cmsg = CMSG_NXTHDR(hdr, cmsg);
+		cmsg->cmsg_level = SOL_UDP;
+		cmsg->cmsg_type = UDP_SEGMENT;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+	}
+}
+
+static void prepare_rx(struct bench_gen *gen)
+{
+	struct gen_rx *rx = &gen->rx;
+
+	for (uint32_t i = 0; i < rx->n_msgs; i++) {
+		rx->iovs[i] = (struct iovec){ rx->slots + (size_t)i * rx->n_slot, rx->n_slot };
+		rx->msgs[i].msg_hdr = (struct msghdr){
+			.msg_iov = &rx->iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = gen->load.use_gro ? rx->control[i] : NULL,
+			.msg_controllen = gen->load.use_gro ? sizeof(rx->control[i]) : 0,
+		};
+	}
+}
+
+static int check_load(const struct bench_load *load)
+{
+	uint32_t max = bench_sizes_get_max(&load->sizes);
+
+	if (load->n_clients == 0 || load->n_sockets == 0 || load->n_sockets > load->n_clients)
+		return -EINVAL;
+	if (load->n_burst == 0 || load->n_burst > BENCH_LOAD_MAX_BURST)
+		return -EINVAL;
+	if ((uint64_t)max * load->n_burst > 65507 || (load->n_burst > 1 && max == 0))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int allocate(struct bench_gen *gen)
+{
+	const struct bench_load *load = &gen->load;
+
+	gen->tx.n_payload = bench_sizes_get_max(&load->sizes) * load->n_burst;
+	gen->rx.n_slot = load->use_gro ? 65536 : sizeof(struct gen_stamp);
+	gen->rx.n_msgs = load->use_gro ? 16 : GEN_N_MSGS;
+	gen->fds = calloc(load->n_sockets, sizeof(*gen->fds));
+	gen->refused_before = calloc(load->n_sockets, sizeof(*gen->refused_before));
+	gen->next_client = calloc(load->n_sockets, sizeof(*gen->next_client));
+	gen->seen = calloc(GEN_SEEN_BITS / 64, sizeof(*gen->seen));
+	gen->newest = calloc(load->n_clients, sizeof(*gen->newest));
+	gen->tx.payloads = calloc(GEN_N_MSGS, gen->tx.n_payload + 1);
+	gen->rx.slots = calloc(gen->rx.n_msgs, gen->rx.n_slot);
+	if (!gen->fds || !gen->refused_before || !gen->next_client || !gen->seen || !gen->newest ||
+	    !gen->tx.payloads || !gen->rx.slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < load->n_sockets; i++) {
+		gen->fds[i] = -1;
+		gen->next_client[i] = i;
+	}
+	return 0;
+}
+
+int bench_gen_open(const struct bench_load *load, struct bench_gen **ret_gen)
+{
+	struct bench_gen *gen;
+	int r = check_load(load);
+
+	if (r < 0)
+		return r;
+	gen = calloc(1, sizeof(*gen));
+	if (!gen)
+		return -ENOMEM;
+	gen->load = *load;
+	gen->magic = (uint32_t)bench_now_ns() | 1;
+	for (uint32_t i = 0; i < load->sizes.n; i++)
+		gen->n_weights += load->sizes.weight[i];
+	r = allocate(gen);
+	for (uint32_t i = 0; i < load->n_sockets && r >= 0; i++) {
+		r = gen->fds[i] = open_socket(load);
+		if (r >= 0)
+			gen->refused_before[i] = read_drops(gen->fds[i]);
+	}
+	if (r < 0) {
+		bench_gen_close(gen);
+		return r;
+	}
+	prepare_tx(gen);
+	prepare_rx(gen);
+	*ret_gen = gen;
+	return 0;
+}
+
+void bench_gen_close(struct bench_gen *gen)
+{
+	if (!gen)
+		return;
+	for (uint32_t i = 0; gen->fds && i < gen->load.n_sockets; i++)
+		if (gen->fds[i] >= 0)
+			close(gen->fds[i]);
+	free(gen->fds);
+	free(gen->refused_before);
+	free(gen->next_client);
+	free(gen->seen);
+	free(gen->newest);
+	free(gen->tx.payloads);
+	free(gen->rx.slots);
+	free(gen);
+}
+
+static void stamp_message(struct bench_gen *gen, uint32_t i, uint32_t n, uint64_t due_ns)
+{
+	uint32_t size = bench_gen_pick_size(gen, gen->n_bursts++);
+	uint32_t client = gen->next_client[gen->next_socket];
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&gen->tx.msgs[i].msg_hdr);
+	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(gen->load.source +
+								client / gen->load.n_sockets) };
+	uint16_t segment = (uint16_t)size;
+	struct gen_stamp stamp = { gen->magic, client, 0, due_ns };
+	uint8_t *at = gen->tx.iovs[i].iov_base;
+
+	gen->tx.iovs[i].iov_len = (size_t)size * n;
+	memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
+	if (gen->load.n_burst > 1)
+		memcpy(CMSG_DATA(CMSG_NXTHDR(&gen->tx.msgs[i].msg_hdr, cmsg)), &segment,
+		       sizeof(segment));
+	for (uint32_t k = 0; k < n; k++, at += size) {
+		stamp.seq = gen->next_seq++;
+		gen->seen[(stamp.seq % GEN_SEEN_BITS) / 64] &= ~(UINT64_C(1) << (stamp.seq % 64));
+		if (size >= sizeof(stamp))
+			memcpy(at, &stamp, sizeof(stamp));
+	}
+	client += gen->load.n_sockets;
+	if (client >= gen->load.n_clients)
+		client = gen->next_socket;
+	gen->next_client[gen->next_socket] = client;
+}
+
+/* What the kernel did not take is given back: its numbers are simply never answered, so they are
+ * not counted as sent. */
+static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
+{
+	int fd = gen->fds[gen->next_socket];
+	uint32_t done = 0;
+	int error = 0;
+
+	gen->next_socket = (gen->next_socket + 1) % gen->load.n_sockets;
+	while (done < n_msgs) {
+		int r = sendmmsg(fd, gen->tx.msgs + done, n_msgs - done, 0);
+
+		gen->counts.send_calls++;
+		if (r > 0) {
+			gen->counts.sent += (uint64_t)r * n_each;
+			gen->outstanding += (uint64_t)r * n_each;
+			done += (uint32_t)r;
+			continue;
+		}
+		error = errno;
+		gen->counts.send_failed += n_each;
+		done++;
+	}
+	/* A refused send under load is the kernel's "not now"; anything else is a mistake of ours. */
+	return error == 0 || error == EAGAIN || error == ENOBUFS || error == ECONNREFUSED ? 0
+											  : -error;
+}
+
+int bench_gen_push(struct bench_gen *gen, uint64_t n)
+{
+	while (n >= gen->load.n_burst) {
+		uint64_t n_msgs = n / gen->load.n_burst;
+		int r;
+
+		if (n_msgs > GEN_N_MSGS)
+			n_msgs = GEN_N_MSGS;
+		for (uint32_t i = 0; i < n_msgs; i++)
+			stamp_message(gen, i, gen->load.n_burst, 0);
+		r = send_batch(gen, (uint32_t)n_msgs, gen->load.n_burst);
+		if (r < 0)
+			return r;
+		n -= n_msgs * gen->load.n_burst;
+	}
+	if (n == 0)
+		return 0;
+	stamp_message(gen, 0, (uint32_t)n, 0);
+	gen->next_seq += gen->load.n_burst - n; /* a burst's number follows from the sequence's */
+	return send_batch(gen, 1, (uint32_t)n);
+}
+
+/* Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's worth):
+ * the generator batches as well as the server. */
+static int step_closed(struct bench_gen *gen, uint64_t now)
+{
+	uint32_t window = gen->load.n_window;
+	uint32_t room = window > gen->outstanding ? window - (uint32_t)gen->outstanding : 0;
+	uint32_t quarter = window / 4 > gen->load.n_burst ? window / 4 : gen->load.n_burst;
+	uint32_t n_msgs = room / gen->load.n_burst;
+
+	if (n_msgs > GEN_N_MSGS)
+		n_msgs = GEN_N_MSGS;
+	if (n_msgs > 0 && (room >= quarter || n_msgs == GEN_N_MSGS)) {
+		for (uint32_t i = 0; i < n_msgs; i++)
+			stamp_message(gen, i, gen->load.n_burst, now);
+		return send_batch(gen, n_msgs, gen->load.n_burst);
+	}
+	if (now > gen->last_reply_ns + GIVE_UP_NS) {
+		gen->counts.assumed_lost += gen->outstanding;
+		gen->outstanding = 0;
+		gen->last_reply_ns = now;
+	}
+	return 0;
+}
+
+static int step_open(struct bench_gen *gen, uint64_t now)
+{
+	double interval = gen->load.rate > 0 ? 1e9 * gen->load.n_burst / gen->load.rate : 0;
+	double due = (double)gen->next_due_ns;
+	uint32_t n_msgs = 0;
+
+	while (n_msgs < GEN_N_MSGS && due <= (double)now) {
+		stamp_message(gen, n_msgs++, gen->load.n_burst, (uint64_t)due);
+		bench_histogram_add(&gen->slip, now - (uint64_t)due);
+		due += interval;
+	}
+	gen->next_due_ns = gen->load.rate > 0 ? (uint64_t)due : now;
+	return n_msgs ? send_batch(gen, n_msgs, gen->load.n_burst) : 0;
+}
+
+int bench_gen_run(struct bench_gen *gen, uint64_t duration_ns)
+{
+	uint64_t start = bench_now_ns();
+	uint64_t now = start;
+	uint64_t next_look = start;
+	int r = 0;
+
+	gen->next_due_ns = start;
+	gen->last_reply_ns = start;
+	while (r >= 0 && now - start < duration_ns) {
+		if (!gen->load.drop_replies)
+			bench_gen_recv(gen);
+		r = gen->load.n_window ? step_closed(gen, now) : step_open(gen, now);
+		now = bench_now_ns();
+		if (now >= next_look) {
+			next_look = now + 10000000;
+			if (bench_interrupted())
+				return -EINTR;
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+void bench_gen_drain(struct bench_gen *gen, uint64_t quiet_ns)
+{
+	uint64_t last = bench_now_ns();
+
+	while (gen->counts.unique + gen->counts.unstamped < gen->counts.sent &&
+	       bench_now_ns() - last < quiet_ns)
+		if (bench_gen_recv(gen) > 0)
+			last = bench_now_ns();
+}
+
+void bench_gen_get_counts(const struct bench_gen *gen, struct bench_gen_counts *ret_counts)
+{
+	*ret_counts = gen->counts;
+}
+
+uint64_t bench_gen_get_refused(const struct bench_gen *gen)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < gen->load.n_sockets; i++)
+		sum += (uint32_t)(read_drops(gen->fds[i]) - gen->refused_before[i]);
+	return sum;
+}
+
+struct bench_histogram *bench_gen_get_latency(struct bench_gen *gen)
+{
+	return &gen->latency;
+}
+
+struct bench_histogram *bench_gen_get_slip(struct bench_gen *gen)
+{
+	return &gen->slip;
+}
+
+void bench_gen_clear(struct bench_gen *gen)
+{
+	memset(&gen->latency, 0, sizeof(gen->latency));
+	memset(&gen->slip, 0, sizeof(gen->slip));
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+
+/* volley-bench: the table of subcommands. SIGINT and SIGTERM are blocked from the start and looked for
+ * between steps (bench_interrupted), so that Ctrl-C leaves no process, namespace or half file. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "host.h"
+
+static const struct bench_command commands[] = {
+	{ "demo", "volley-echo beside two plain loops, in under a minute", bench_demo },
+	{ "saturate", "replies per server CPU second, server and generator on a core each",
+	  bench_saturate },
+	{ "serve", "be one subject's echo server, until Ctrl-C", bench_serve },
+	{ "list", "what can be measured here, and on what machine", bench_list },
+};
+
+const struct bench_command *bench_commands_get(size_t i)
+{
+	return i < sizeof(commands) / sizeof(commands[0]) ? &commands[i] : NULL;
+}
+
+int bench_list(const struct bench_options *options)
+{
+	struct bench_subjects subjects;
+
+	bench_subjects_get(options->program, &subjects);
+	for (size_t i = 0; i < subjects.n; i++)
+		printf("  %-22s %s%s%s\n", subjects.all[i].name, subjects.all[i].about,
+		       subjects.all[i].absent ? "; ABSENT: " : "",
+		       subjects.all[i].absent ? subjects.all[i].absent : "");
+	putchar('\n');
+	bench_host_print(stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct bench_command *command;
+	struct bench_options options;
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	r = bench_options_parse(argc, argv, &options);
+	if (r != 0)
+		return r > 0 ? 0 : 2;
+	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++) {
+		if (strcmp(command->name, options.command) != 0)
+			continue;
+		r = command->run(&options);
+		if (r < 0)
+			fprintf(stderr, "volley-bench: %s: %s\n", command->name,
+				r == -EINTR ? "interrupted" : strerror(-r));
+		return r < 0;
+	}
+	fprintf(stderr, "volley-bench: there is no subcommand '%s'; see volley-bench --help\n",
+		options.command);
+	return 2;
+}

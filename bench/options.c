@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The command line, and what all subcommands do with it. */
+
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+
+/* 127.16.0.1 and up: away from what anybody listens on, a million of them below 127.255.255.255. */
+#define FIRST_SOURCE 0x7f100001u
+
+enum option_code {
+	OPT_SUBJECTS = 1000,
+	OPT_BASELINE,
+	OPT_PROGRAM,
+	OPT_OUT,
+	OPT_ADDRESS,
+	OPT_SMOKE,
+	OPT_JSON,
+	OPT_QUIET,
+	OPT_GRO,
+	OPT_VETH,
+	OPT_SIZES,
+	OPT_CLIENTS,
+	OPT_SOCKETS,
+	OPT_BURST,
+	OPT_WINDOW,
+	OPT_RATE,
+	OPT_SECONDS,
+	OPT_ROUNDS,
+	OPT_PRELOAD,
+	OPT_WORKERS,
+	OPT_BATCH,
+	OPT_SERVER_CPUS,
+	OPT_GENERATOR_CPU,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "subjects", required_argument, NULL, OPT_SUBJECTS },
+	{ "baseline", required_argument, NULL, OPT_BASELINE },
+	{ "volley-echo", required_argument, NULL, OPT_PROGRAM },
+	{ "out", required_argument, NULL, OPT_OUT },
+	{ "listen", required_argument, NULL, OPT_ADDRESS },
+	{ "smoke", no_argument, NULL, OPT_SMOKE },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "quiet", no_argument, NULL, OPT_QUIET },
+	{ "client-gro", no_argument, NULL, OPT_GRO },
+	{ "veth", no_argument, NULL, OPT_VETH },
+	{ "sizes", required_argument, NULL, OPT_SIZES },
+	{ "clients", required_argument, NULL, OPT_CLIENTS },
+	{ "sockets", required_argument, NULL, OPT_SOCKETS },
+	{ "burst", required_argument, NULL, OPT_BURST },
+	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "rate", required_argument, NULL, OPT_RATE },
+	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "rounds", required_argument, NULL, OPT_ROUNDS },
+	{ "preload", required_argument, NULL, OPT_PRELOAD },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "batch", required_argument, NULL, OPT_BATCH },
+	{ "server-cpus", required_argument, NULL, OPT_SERVER_CPUS },
+	{ "generator-cpu", required_argument, NULL, OPT_GENERATOR_CPU },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help_options[] =
+	"\nOptions (each subcommand uses those that mean something to it):\n"
+	"  --subjects A,B       whom to measure; 'volley' is all its modes; see volley-bench list\n"
+	"  --baseline NAME      whom the ratios refer to (recvmmsg)\n"
+	"  --volley-echo PATH   the program as a further subject, volley-echo\n"
+	"  --sizes S[:W],...    payload bytes, with weights (64)\n"
+	"  --clients N          client addresses, 1 to 1,000,000 (16)\n"
+	"  --sockets N          client sockets that they share (1)\n"
+	"  --burst N            datagrams a client sends at once, 1 to 64 (2; preload 1)\n"
+	"  --window N           closed loop: datagrams outstanding in all (256)\n"
+	"  --rate R             open loop: datagrams per second\n"
+	"  --seconds S          length of one run\n"
+	"  --rounds N           runs of each subject; the median is reported\n"
+	"  --preload K          datagrams per preloaded run (2048)\n"
+	"  --workers N          server threads (1)\n"
+	"  --batch N            datagrams per receive call (64)\n"
+	"  --server-cpus A,B    where workers run (the last CPU)\n"
+	"  --generator-cpu N    where the generator runs (the first CPU)\n"
+	"  --client-gro         clients take coalesced replies\n"
+	"  --veth               two network namespaces over veth instead of loopback (root)\n"
+	"  --listen ADDR:PORT   serve: where\n"
+	"  --out DIR            write JSON, CSV and plots there\n"
+	"  --json               print JSON instead of the table\n"
+	"  --smoke              tiny sizes: does everything work; no figure of it means anything\n"
+	"  --quiet              no progress lines (they appear on a terminal only)\n";
+
+static const char help_figures[] =
+	"\nWhat the figures mean:\n"
+	"  ns/datagram      server CPU time, user and system, per datagram received and answered\n"
+	"  replies/cpu-s    the same turned round: replies per second of server CPU\n"
+	"  datagrams/s      replies per second of wall clock; says as much about the generator\n"
+	"  ratio            the subject's ns/datagram over the baseline's of the same round; below 1\n"
+	"                   is cheaper than the baseline. (a-b) is the range over the rounds, in\n"
+	"                   preload and null the 95 % interval of the median\n"
+	"  busy             share of the time the server's CPU was in use; below 97 % the run is void\n"
+	"  headroom         what the generator sends into a sink over what the server answered; below\n"
+	"                   1.5 the run is void\n"
+	"  batch            datagrams per receive call that gave any\n"
+	"  calls/datagram   system calls of the server, receiving and sending\n"
+	"  loss             share not answered; unexplained: lost and not counted by the kernel either\n"
+	"Absolute figures of a shared machine mean little; ratios of one run do. No figure here\n"
+	"claims less than 3 %, those of preload and null with an interval under 1 % may claim 1 %.\n";
+
+static void print_help(void)
+{
+	const struct bench_command *command;
+
+	printf("Usage: volley-bench SUBCOMMAND [OPTION...]\n\n"
+	       "Throughput and latency of UDP echo servers: volley and what one would otherwise use.\n\n");
+	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++)
+		printf("  %-10s %s\n", command->name, command->about);
+	fputs(help_options, stdout);
+	fputs(help_figures, stdout);
+}
+
+static int parse_u32(const char *text, uint32_t low, uint32_t high, uint32_t *ret_value)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end != '\0' || value < low || value > high)
+		return -EINVAL;
+	*ret_value = (uint32_t)value;
+	return 0;
+}
+
+static int parse_double(const char *text, double *ret_value)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value > 0) || value > 1e9)
+		return -EINVAL;
+	*ret_value = value;
+	return 0;
+}
+
+static int parse_numbers(struct bench_options *o, int option, const char *text)
+{
+	uint32_t cpu = 0;
+	int r;
+
+	switch (option) {
+	case OPT_SIZES:
+		return bench_sizes_parse(text, &o->sizes);
+	case OPT_CLIENTS:
+		return parse_u32(text, 1, 1000000, &o->n_clients);
+	case OPT_SOCKETS:
+		return parse_u32(text, 1, 1000, &o->n_sockets);
+	case OPT_BURST:
+		return parse_u32(text, 1, BENCH_LOAD_MAX_BURST, &o->n_burst);
+	case OPT_WINDOW:
+		return parse_u32(text, 1, 1 << 20, &o->n_window);
+	case OPT_RATE:
+		return parse_double(text, &o->rate);
+	case OPT_SECONDS:
+		return parse_double(text, &o->seconds);
+	case OPT_ROUNDS:
+		return parse_u32(text, 1, 100000, &o->n_rounds);
+	case OPT_PRELOAD:
+		return parse_u32(text, 1, 1 << 20, &o->n_preload);
+	case OPT_WORKERS:
+		return parse_u32(text, 1, 64, &o->n_workers);
+	case OPT_BATCH:
+		return parse_u32(text, 1, 1024, &o->n_batch);
+	case OPT_SERVER_CPUS:
+		return bench_cpus_parse(text, &o->server_cpus);
+	case OPT_GENERATOR_CPU:
+		r = parse_u32(text, 0, 1023, &cpu);
+		o->generator_cpu = (int)cpu;
+		return r;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int parse_one(struct bench_options *o, int option, const char *text)
+{
+	switch (option) {
+	case OPT_SUBJECTS:
+		o->subjects = text;
+		return 0;
+	case OPT_BASELINE:
+		o->baseline = text;
+		return 0;
+	case OPT_PROGRAM:
+		o->program = text;
+		return 0;
+	case OPT_OUT:
+		o->out = text;
+		return 0;
+	case OPT_ADDRESS:
+		o->address = text;
+		return 0;
+	case OPT_SMOKE:
+		o->smoke = true;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case OPT_QUIET:
+		o->quiet = true;
+		return 0;
+	case OPT_GRO:
+		o->use_gro = true;
+		return 0;
+	case OPT_VETH:
+		o->use_veth = true;
+		return 0;
+	default:
+		return parse_numbers(o, option, text);
+	}
+}
+
+static void keep_line(struct bench_options *o, int argc, char **argv)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < argc && n < sizeof(o->line); i++) {
+		const char *word = i == 0 ? "volley-bench" : argv[i];
+
+		n += (size_t)snprintf(o->line + n, sizeof(o->line) - n, "%s%s", i ? " " : "", word);
+	}
+}
+
+static void set_defaults(struct bench_options *o)
+{
+	struct bench_cpus cpus;
+
+	bench_cpus_get(&cpus);
+	if (o->server_cpus.n == 0) {
+		/* From the last CPU down: the first one takes most interrupts, and the generator. */
+		uint32_t n = o->n_workers ? o->n_workers : 1;
+
+		o->server_cpus.n = n < cpus.n ? n : cpus.n;
+		for (uint32_t i = 0; i < o->server_cpus.n; i++)
+			o->server_cpus.cpu[i] = cpus.cpu[cpus.n - 1 - i];
+	}
+	if (o->generator_cpu < 0)
+		o->generator_cpu = cpus.n ? cpus.cpu[0] : 0;
+	o->n_workers = o->n_workers ? o->n_workers : 1;
+	o->n_batch = o->n_batch ? o->n_batch : 64;
+	o->baseline = o->baseline ? o->baseline : "recvmmsg";
+}
+
+int bench_options_parse(int argc, char **argv, struct bench_options *ret_options)
+{
+	struct bench_options o = { .generator_cpu = -1 };
+	int option;
+
+	keep_line(&o, argc, argv);
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		if (option == OPT_HELP) {
+			print_help();
+			return 1;
+		}
+		if (option == OPT_VERSION) {
+			puts("volley-bench 0.1.0");
+			return 1;
+		}
+		if (option == '?')
+			return -EINVAL;
+		if (parse_one(&o, option, optarg) < 0) {
+			fprintf(stderr,
+				"volley-bench: '%s' is not a value for that option; see --help\n",
+				optarg);
+			return -EINVAL;
+		}
+	}
+	if (optind >= argc) {
+		print_help();
+		return -EINVAL;
+	}
+	o.command = argv[optind];
+	o.argument = optind + 1 < argc ? argv[optind + 1] : NULL;
+	set_defaults(&o);
+	*ret_options = o;
+	return 0;
+}
+
+void bench_options_get_load(const struct bench_options *options, struct bench_load *ret_load)
+{
+	struct bench_load load = { .sizes = options->sizes,
+				   .source = FIRST_SOURCE,
+				   .n_clients = options->n_clients ? options->n_clients : 16,
+				   .n_sockets = options->n_sockets ? options->n_sockets : 1,
+				   .n_burst = options->n_burst ? options->n_burst : 2,
+				   .n_window = options->n_window ? options->n_window : 256,
+				   .use_gro = options->use_gro };
+
+	if (load.sizes.n == 0)
+		load.sizes = (struct bench_sizes){ .n = 1, .bytes = { 64 }, .weight = { 1 } };
+	if (load.n_sockets > load.n_clients)
+		load.n_sockets = load.n_clients;
+	*ret_load = load;
+}
+
+int bench_options_get_subjects(const struct bench_options *options, const char *default_list,
+			       struct bench_subjects *ret_subjects)
+{
+	const char *list = options->subjects ? options->subjects : default_list;
+	const char *bad;
+
+	bench_subjects_get(options->program, ret_subjects);
+	if (!list || bench_subjects_select(ret_subjects, list, &bad) >= 0)
+		return 0;
+	fprintf(stderr, "volley-bench: no subject '%.*s'; see volley-bench list\n",
+		(int)strcspn(bad, ","), bad);
+	return -ENOENT;
+}
+
+void bench_options_progress(const struct bench_options *options, const char *format, ...)
+{
+	va_list args;
+
+	if (options->quiet || !isatty(STDERR_FILENO))
+		return;
+	fputs("\r\033[K", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+}
+
+static FILE *open_out(const struct bench_options *options, const char *kind, const char *suffix)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s.%s", options->out, kind, suffix);
+	return fopen(path, "we");
+}
+
+int bench_options_deliver(const struct bench_options *options, const struct bench_set *set)
+{
+	FILE *json, *csv;
+
+	bench_options_progress(options, "%s", "");
+	if (options->json)
+		bench_set_print_json(set, options->line, stdout);
+	else
+		bench_set_print(set, stdout);
+	fflush(stdout);
+	if (!options->out)
+		return 0;
+	if (mkdir(options->out, 0777) < 0 && errno != EEXIST)
+		return -errno;
+	json = open_out(options, set->kind, "json");
+	csv = open_out(options, set->kind, "csv");
+	if (json)
+		bench_set_print_json(set, options->line, json);
+	if (csv)
+		bench_set_print_csv(set, csv);
+	if (!json || !csv || fclose(json) != 0 || fclose(csv) != 0)
+		return -EIO;
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The peers, in the order of the tables. */
+
+#include "peers/peers.h"
+
+static const struct bench_peer *const peers[] = {
+	&bench_peer_recvfrom,
+	&bench_peer_recvmmsg,
+};
+
+const struct bench_peer *bench_peers_get(size_t i)
+{
+	return i < sizeof(peers) / sizeof(peers[0]) ? peers[i] : NULL;
+}

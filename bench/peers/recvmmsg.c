@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The plain batch loop, and the baseline of every table: recvmmsg with MSG_WAITFORONE, the same
+ * arrays turned round, sendmmsg. No control messages, nothing counted but what the table needs. What
+ * a careful person writes in an afternoon, with the slots at an odd number of cache lines apart.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "peers.h"
+
+/* Odd multiple of 64 and room for any datagram: a power of two would put all slots on the same
+ * cache sets. Memory is only resident where datagrams touched it. */
+#define STRIDE (1025 * 64)
+
+struct recvmmsg_state {
+	struct mmsghdr *msgs;
+	struct iovec *iovs;
+	struct sockaddr_in6 *peers;
+	char *slots;
+};
+
+static void recvmmsg_close(struct bench_loop *loop)
+{
+	struct recvmmsg_state *s = loop->state;
+
+	if (!s)
+		return;
+	free(s->msgs);
+	free(s->iovs);
+	free(s->peers);
+	free(s->slots);
+	free(s);
+}
+
+static int recvmmsg_open(struct bench_loop *loop)
+{
+	struct recvmmsg_state *s = calloc(1, sizeof(*s));
+
+	loop->state = s;
+	if (!s)
+		return -ENOMEM;
+	s->msgs = calloc(loop->n_batch, sizeof(*s->msgs));
+	s->iovs = calloc(loop->n_batch, sizeof(*s->iovs));
+	s->peers = calloc(loop->n_batch, sizeof(*s->peers));
+	s->slots = calloc(loop->n_batch, STRIDE);
+	if (!s->msgs || !s->iovs || !s->peers || !s->slots) {
+		recvmmsg_close(loop);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < loop->n_batch; i++) {
+		s->iovs[i] = (struct iovec){ s->slots + (size_t)i * STRIDE, 65536 };
+		s->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &s->peers[i],
+			.msg_namelen = sizeof(s->peers[i]),
+			.msg_iov = &s->iovs[i],
+			.msg_iovlen = 1,
+		};
+	}
+	return 0;
+}
+
+static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
+{
+	uint32_t done = 0;
+
+	while (done < n) {
+		int r = sendmmsg(loop->fd, msgs + done, n - done, 0);
+
+		loop->counters->n_send_calls++;
+		if (r <= 0) {
+			loop->counters->n_failed++;
+			r = 1; /* exactly one message is at fault: skip it */
+		}
+		done += (uint32_t)r;
+	}
+}
+
+static int recvmmsg_run(struct bench_loop *loop, uint64_t n)
+{
+	struct recvmmsg_state *s = loop->state;
+
+	while (n > 0) {
+		uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
+		int got = recvmmsg(loop->fd, s->msgs, want, MSG_WAITFORONE, NULL);
+
+		loop->counters->n_recv_calls++;
+		if (got < 0)
+			return -errno;
+		for (int i = 0; i < got; i++)
+			s->iovs[i].iov_len = s->msgs[i].msg_len;
+		send_all(loop, s->msgs, (uint32_t)got);
+		for (int i = 0; i < got; i++) {
+			s->iovs[i].iov_len = 65536;
+			s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);
+		}
+		bench_counters_add(loop->counters, (uint32_t)got);
+		n -= (uint64_t)got;
+	}
+	return 0;
+}
+
+const struct bench_peer bench_peer_recvmmsg = {
+	.name = "recvmmsg",
+	.about = "plain recvmmsg/sendmmsg",
+	.open = recvmmsg_open,
+	.run = recvmmsg_run,
+	.close = recvmmsg_close,
+};

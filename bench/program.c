@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * An executed server program. It says `NAME: ready on ADDRESS:PORT (...)` on stderr and, asked by
+ * `--stats -`, prints one JSON object at its end; both are the documented interface of volley-echo.
+ * Only four numbers are wanted of that object, so they are looked for by name.
+ */
+
+#include "program.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#define N_OUTPUT 65536
+
+static _Noreturn void execute(const struct bench_server_config *config, int out, int err)
+{
+	char listen[32], workers[16], batch[16];
+	uint32_t a = config->address;
+	sigset_t none;
+
+	snprintf(listen, sizeof(listen), "%u.%u.%u.%u:%u", a >> 24, (a >> 16) & 255, (a >> 8) & 255,
+		 a & 255, config->port);
+	snprintf(workers, sizeof(workers), "%u", config->n_workers);
+	snprintf(batch, sizeof(batch), "%u", config->n_batch);
+	if (config->cpus.n)
+		bench_cpus_set(&config->cpus);
+	/* Ctrl-C is for us; we end the program in our own time. */
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execl(config->subject->program, config->subject->program, "--listen", listen, "--workers",
+	      workers, "--batch", batch, "--stats", "-", (char *)NULL);
+	_exit(127);
+}
+
+/* Read until the text holds a whole line with `mark`, or 5 s are over. */
+static const char *await_text(int fd, char *text, size_t n_text, const char *mark)
+{
+	uint64_t end = bench_now_ns() + UINT64_C(5000000000);
+	size_t n = 0;
+
+	while (n + 1 < n_text && bench_now_ns() < end) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		const char *at;
+		ssize_t r;
+
+		if (poll(&pfd, 1, 100) != 1)
+			continue;
+		r = read(fd, text + n, n_text - 1 - n);
+		if (r <= 0)
+			return NULL;
+		n += (size_t)r;
+		text[n] = '\0';
+		at = strstr(text, mark);
+		if (at && strchr(at, '\n'))
+			return at + strlen(mark);
+	}
+	return NULL;
+}
+
+int bench_program_start(const struct bench_server_config *config, struct bench_server *server,
+			const char **ret_why)
+{
+	char text[1024] = "";
+	const char *at;
+	int out[2], err[2];
+
+	if (access(config->subject->program, X_OK) < 0) {
+		*ret_why = "there is no such program";
+		return -errno;
+	}
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
+		return -errno;
+	server->pid = fork();
+	if (server->pid == 0) {
+		close(out[0]);
+		close(err[0]);
+		execute(config, out[1], err[1]);
+	}
+	close(out[1]);
+	close(err[1]);
+	server->output = out[0];
+	server->control = err[0];
+	if (server->pid < 0)
+		return -errno;
+	at = await_text(err[0], text, sizeof(text), "ready on ");
+	at = at ? strchr(at, ':') : NULL;
+	if (!at) {
+		*ret_why = "the program did not say that it is ready";
+		return -EPROTO;
+	}
+	server->addr = (struct sockaddr_in){ .sin_family = AF_INET,
+					     .sin_addr.s_addr = htonl(config->address),
+					     .sin_port = htons((uint16_t)atoi(at + 1)) };
+	return 0;
+}
+
+/* The first value of that name is the total; those of the workers come after. */
+static uint64_t find_number(const char *json, const char *name)
+{
+	char key[48];
+	const char *at;
+
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	at = strstr(json, key);
+	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+void bench_program_stop(struct bench_server *server, struct bench_counters *ret_counters)
+{
+	char *text = calloc(1, N_OUTPUT);
+	size_t n = 0;
+	ssize_t r;
+
+	kill(server->pid, SIGTERM);
+	while (text && n + 1 < N_OUTPUT) {
+		struct pollfd pfd = { .fd = server->output, .events = POLLIN };
+
+		if (poll(&pfd, 1, 3000) != 1)
+			break;
+		r = read(server->output, text + n, N_OUTPUT - 1 - n);
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	kill(server->pid, SIGKILL); /* it has ended, or hangs */
+	if (text && ret_counters)
+		*ret_counters = (struct bench_counters){
+			.n_datagrams = find_number(text, "rx_datagrams"),
+			.n_recv_calls = find_number(text, "rx_syscalls"),
+			.n_send_calls = find_number(text, "tx_syscalls"),
+		};
+	free(text);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * saturate and demo: what a server answers per second of its own CPU time, when it is never idle.
+ * The subjects alternate, A B C A B C, so that what disturbs the machine for a while disturbs all; a
+ * round's ratio is of that round's own baseline. A run that breaks a rule is void: it is not in the
+ * median, and a subject without three good runs (or all of fewer) gets no figure but the reason.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "trial.h"
+
+#define MIN_BUSY     0.97
+#define MIN_HEADROOM 1.5
+
+/* One subject's runs. */
+struct runs {
+	const char *reason; /* why it has none at all */
+	char last_void[160];
+	struct bench_trial *trials;
+	bool *is_good;
+	double *ratios;
+	size_t n_good;
+	size_t n_ratios;
+};
+
+struct saturate {
+	const struct bench_options *options;
+	struct bench_subjects subjects;
+	struct bench_load load;
+	double sink_rate;
+	double seconds;
+	double warmup_s;
+	uint32_t n_rounds;
+	size_t baseline; /* index, or subjects.n */
+	struct runs runs[BENCH_SUBJECT_MAX];
+};
+
+/* Why this run must not be used, or NULL. A smoke run only has to be right. */
+static bool is_void(const struct saturate *s, const struct bench_trial *trial, char *why, size_t n)
+{
+	if (trial->wrong > 0)
+		snprintf(why, n, "void: %.0f replies were duplicates or not ours", trial->wrong);
+	else if (trial->unexplained != 0)
+		snprintf(why, n, "void: %.0f datagrams lost unexplained", trial->unexplained);
+	else if (trial->replies == 0)
+		snprintf(why, n, "void: nothing was answered");
+	else if (s->options->smoke)
+		return false;
+	else if (trial->busy < MIN_BUSY)
+		snprintf(why, n, "void: the server was only %.0f %% busy", trial->busy * 100);
+	else if (s->sink_rate < MIN_HEADROOM * trial->rate)
+		snprintf(why, n, "void: generator headroom %.2f is below 1.5",
+			 s->sink_rate / trial->rate);
+	else
+		return false;
+	return true;
+}
+
+static int run_one(struct saturate *s, size_t i, uint32_t round)
+{
+	struct runs *runs = &s->runs[i];
+	struct bench_trial_config config = { .options = s->options,
+					     .subject = &s->subjects.all[i],
+					     .load = s->load,
+					     .warmup_s = s->warmup_s,
+					     .seconds = s->seconds };
+	const char *why;
+	int r;
+
+	if (runs->reason)
+		return 0;
+	bench_options_progress(s->options, "round %u of %u: %s", round + 1, s->n_rounds,
+			       s->subjects.all[i].name);
+	r = bench_trial_run(&config, &runs->trials[round], &why);
+	if (r == -EINTR)
+		return r;
+	if (r < 0) {
+		runs->reason = why;
+		return 0;
+	}
+	runs->is_good[round] = !is_void(s, &runs->trials[round], runs->last_void,
+					sizeof(runs->last_void));
+	runs->n_good += runs->is_good[round];
+	return 0;
+}
+
+/* Ratios of the rounds in which both the subject and the baseline have a good run. */
+static void put_ratios(struct saturate *s, uint32_t round)
+{
+	const struct runs *base = &s->runs[s->baseline];
+
+	if (s->baseline == s->subjects.n || base->reason || !base->is_good[round])
+		return;
+	for (size_t i = 0; i < s->subjects.n; i++) {
+		struct runs *runs = &s->runs[i];
+
+		if (!runs->reason && runs->is_good[round])
+			runs->ratios[runs->n_ratios++] = runs->trials[round].ns_each /
+							 base->trials[round].ns_each;
+	}
+}
+
+static struct bench_figure get_figure(const struct saturate *s, const struct runs *runs,
+				      size_t offset)
+{
+	double values[256];
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < s->n_rounds && n < 256; i++)
+		if (runs->is_good[i])
+			values[n++] = *(
+				const double *)(const void *)((const char *)&runs->trials[i] +
+							      offset);
+	return bench_statistics_range(values, n);
+}
+
+#define FIGURE(s, runs, field) get_figure(s, runs, offsetof(struct bench_trial, field))
+
+static void put_row(struct saturate *s, size_t i, struct bench_row *row)
+{
+	struct runs *runs = &s->runs[i];
+	uint32_t n_need = s->n_rounds < 3 ? s->n_rounds : 3;
+	struct bench_figure ns, lost, sent;
+
+	if (runs->reason) {
+		bench_row_void(row, "%s", runs->reason);
+		return;
+	}
+	if (runs->n_good < n_need)
+		bench_row_void(row, "%s (%zu of %u runs good)", runs->last_void, runs->n_good,
+			       s->n_rounds);
+	if (runs->n_good == 0)
+		return;
+	ns = FIGURE(s, runs, ns_each);
+	bench_row_put(row, "datagrams/s", FIGURE(s, runs, rate).median);
+	bench_row_put_figure(row, "ns/datagram", ns);
+	if (runs->n_ratios > 0)
+		bench_row_put_figure(row, "ratio",
+				     bench_statistics_range(runs->ratios, runs->n_ratios));
+	bench_row_put(row, "replies/cpu-s", 1e9 / ns.median);
+	bench_row_put(row, "busy", FIGURE(s, runs, busy).median);
+	bench_row_put(row, "headroom", s->sink_rate / FIGURE(s, runs, rate).median);
+	if (FIGURE(s, runs, batch).median > 0) {
+		bench_row_put(row, "batch", FIGURE(s, runs, batch).median);
+		bench_row_put(row, "calls/datagram", FIGURE(s, runs, calls).median);
+	}
+	lost = FIGURE(s, runs, lost);
+	sent = FIGURE(s, runs, sent);
+	bench_row_put(row, "loss", sent.median > 0 ? lost.median / sent.median : 0);
+	bench_row_put(row, "reordered", FIGURE(s, runs, reordered).median);
+}
+
+/* Every subject must echo correctly before it is timed. */
+static int check_all(struct saturate *s)
+{
+	for (size_t i = 0; i < s->subjects.n; i++) {
+		struct runs *runs = &s->runs[i];
+		const char *why;
+
+		if (bench_interrupted())
+			return -EINTR;
+		runs->reason = s->subjects.all[i].absent;
+		if (runs->reason)
+			continue;
+		bench_options_progress(s->options, "checking the echo of %s",
+				       s->subjects.all[i].name);
+		if (bench_trial_check_echo(s->options, &s->subjects.all[i], &why) < 0)
+			runs->reason = why;
+		runs->trials = calloc(s->n_rounds, sizeof(*runs->trials));
+		runs->is_good = calloc(s->n_rounds, sizeof(*runs->is_good));
+		runs->ratios = calloc(s->n_rounds, sizeof(*runs->ratios));
+		if (!runs->trials || !runs->is_good || !runs->ratios)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int run_rounds(struct saturate *s)
+{
+	int r = check_all(s);
+
+	for (uint32_t round = 0; round < s->n_rounds && r >= 0; round++) {
+		for (size_t i = 0; i < s->subjects.n && r >= 0; i++)
+			r = run_one(s, i, round);
+		if (r >= 0)
+			put_ratios(s, round);
+	}
+	return r;
+}
+
+static int saturate(struct saturate *s, struct bench_set *set)
+{
+	const struct bench_subject *base = bench_subjects_find(&s->subjects, s->options->baseline);
+	int r;
+
+	s->baseline = base ? (size_t)(base - s->subjects.all) : s->subjects.n;
+	if (s->options->smoke) {
+		s->n_rounds = 1;
+		s->seconds = 0.05;
+		s->warmup_s = 0.01;
+	}
+	r = bench_trial_get_sink_rate(s->options, &s->load, &s->sink_rate);
+	if (r >= 0)
+		r = run_rounds(s);
+	snprintf(set->title, sizeof(set->title),
+		 "%u-byte echo, %u clients, burst %u, window %u, %u worker, %u rounds of %.2g s",
+		 bench_sizes_get_max(&s->load.sizes), s->load.n_clients, s->load.n_burst,
+		 s->load.n_window, s->options->n_workers, s->n_rounds, s->seconds);
+	set->baseline = s->options->baseline;
+	for (size_t i = 0; i < s->subjects.n && r >= 0; i++)
+		put_row(s, i, bench_set_add(set, s->subjects.all[i].name));
+	bench_set_note(set, "The generator sends %.0f datagrams/s into a sink.", s->sink_rate);
+	if (s->options->smoke)
+		bench_set_note(set, "A smoke run: no figure of it means anything.");
+	for (size_t i = 0; i < s->subjects.n; i++) {
+		free(s->runs[i].trials);
+		free(s->runs[i].is_good);
+		free(s->runs[i].ratios);
+	}
+	return r;
+}
+
+/* A smoke run fails when anything but an absent subject has no figure. */
+static int judge(const struct saturate *s, const struct bench_set *set)
+{
+	if (!s->options->smoke)
+		return 0;
+	for (size_t i = 0; i < set->n_rows; i++)
+		if (set->rows[i].void_reason[0] != '\0' && !s->subjects.all[i].absent)
+			return -EIO;
+	return 0;
+}
+
+static int run(const struct bench_options *options, const char *kind, const char *list,
+	       double seconds, uint32_t n_rounds)
+{
+	struct saturate s = { .options = options,
+			      .seconds = options->seconds > 0 ? options->seconds : seconds,
+			      .n_rounds = options->n_rounds ? options->n_rounds : n_rounds,
+			      .warmup_s = 0.1 };
+	struct bench_set set = { .kind = kind };
+	int r;
+
+	bench_options_get_load(options, &s.load);
+	r = bench_options_get_subjects(options, list, &s.subjects);
+	if (r < 0)
+		return r;
+	r = saturate(&s, &set);
+	if (r >= 0)
+		r = bench_options_deliver(options, &set);
+	if (r >= 0)
+		r = judge(&s, &set);
+	bench_set_fini(&set);
+	return r;
+}
+
+int bench_saturate(const struct bench_options *options)
+{
+	return run(options, "saturate", NULL, 0.5, 5);
+}
+
+int bench_demo(const struct bench_options *options)
+{
+	return run(options, "demo",
+		   options->program ? "volley-echo,recvfrom,recvmmsg" : "recvfrom,recvmmsg", 1, 7);
+}

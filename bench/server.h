@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_SERVER_H
+#define BENCH_SERVER_H
+
+/* A subject that serves in a process of its own, and what can be read about it from outside. */
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cpus.h"
+#include "peer.h"
+#include "subject.h"
+
+#define BENCH_SERVER_MAX_WORKERS 64
+
+struct bench_server_config {
+	const struct bench_subject *subject;
+	uint32_t n_workers;
+	uint32_t n_batch;
+	struct bench_cpus cpus; /* worker i runs on the (i mod n)-th; 0: anywhere */
+	uint32_t address;       /* IPv4, host order */
+	uint16_t port;          /* 0 picks one */
+	int netns;              /* descriptor of a network namespace, or -1 */
+};
+
+struct bench_server {
+	pid_t pid;
+	int control; /* our end; its closing ends the server */
+	int output;  /* what a program prints at its end */
+	struct sockaddr_in addr;
+	struct bench_shared *shared;
+	const struct bench_subject *subject;
+	uint64_t drops_before;
+};
+
+/* Everything at one instant, since the server started. */
+struct bench_sample {
+	uint64_t now_ns;
+	uint64_t cpu_ns; /* user and system, all threads */
+	uint64_t drops;  /* messages the kernel dropped at its sockets */
+	struct bench_counters counters;
+};
+
+/* Returns when it is bound and ready. 0 or -errno; *ret_why then gets a sentence. */
+int bench_server_start(const struct bench_server_config *config, struct bench_server *ret_server,
+		       const char **ret_why);
+
+/* A program's counters are only known at its end, and are 0 here. */
+int bench_server_sample(struct bench_server *server, struct bench_sample *ret_sample);
+
+/* Stop and reap; ret_counters (may be NULL) gets what a program said at its end. */
+void bench_server_stop(struct bench_server *server, struct bench_counters *ret_counters);
+
+/* Serve in this process until SIGINT or SIGTERM: `volley-bench serve`. */
+int bench_server_run(const struct bench_server_config *config);
+
+/* A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or -errno. */
+int bench_server_open_socket(const struct sockaddr_in *addr, bool shared);
+
+#endif

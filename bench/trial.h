@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_TRIAL_H
+#define BENCH_TRIAL_H
+
+/* One run of one subject under one load: server and generator on cores of their own. */
+
+#include "generator.h"
+#include "options.h"
+#include "result.h"
+#include "subject.h"
+
+struct bench_trial_config {
+	const struct bench_options *options;
+	const struct bench_subject *subject;
+	struct bench_load load; /* server's address is filled in */
+	double warmup_s;
+	double seconds;
+};
+
+struct bench_trial {
+	double seconds;
+	double cpu_ns;
+	double replies;
+	double rate;    /* replies per second */
+	double ns_each; /* server CPU per reply */
+	double busy;    /* CPU in use, per worker */
+	double batch;   /* datagrams per receive call; 0: not known */
+	double calls;   /* system calls per datagram; 0: not known */
+	double sent;    /* these six over the whole run, warm-up and drain included */
+	double answered;
+	double lost;
+	double unexplained; /* lost, and the kernel did not count it at the server's socket */
+	double reordered;
+	double wrong;                    /* duplicates and foreign */
+	double p50, p90, p99, p999, max; /* open loop: ns from the intended send time */
+	double slip_p99;
+};
+
+/* 0 or -errno; *ret_why then gets a sentence. */
+int bench_trial_run(const struct bench_trial_config *config, struct bench_trial *ret_trial,
+		    const char **ret_why);
+
+/* What the generator sends into a socket that refuses everything, datagrams per second. */
+int bench_trial_get_sink_rate(const struct bench_options *options, const struct bench_load *load,
+			      double *ret_rate);
+
+/* Does the subject echo every size correctly? 0 or -errno with a sentence. */
+int bench_trial_check_echo(const struct bench_options *options, const struct bench_subject *subject,
+			   const char **ret_why);
+
+#endif
