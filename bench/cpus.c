@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Where threads run. A figure of two threads that share a core by accident is worth nothing, so every
- * thread of a measurement is placed. */
+/* Where threads run. A figure of two threads that share a core by accident is worth nothing, so
+ * every thread of a measurement is placed. */
 
 #include "cpus.h"
 

@@ -10,13 +10,14 @@
  *    datagrams, and a server without UDP_GRO still sees them one by one;
  *  - payloads and control messages are laid out before; a send patches sequence numbers.
  *
- * Consecutive messages come from different clients, so a server sees runs of exactly n_burst datagrams
- * of one client and never longer ones by accident.
+ * Consecutive messages come from different clients, so a server sees runs of exactly n_burst
+ * datagrams of one client and never longer ones by accident.
  *
  * Closed loop: n_window datagrams are outstanding in all. Lost ones would choke it, so after 50 ms
  * without any reply what is outstanding is given up (assumed_lost, until it does come). Open loop:
- * message i is due at start + i * interval whatever the replies do, and latency counts from there; a
- * late sender is seen in the slip histogram. Checking the replies is generator_check.c's.
+ * message i is due at start + i * interval whatever the replies do, and latency counts from
+ * there; a late sender is seen in the slip histogram. Checking the replies is
+ * generator_check.c's.
  */
 
 #include <arpa/inet.h>
@@ -276,7 +277,8 @@ static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 		gen->counts.send_failed += n_each;
 		done++;
 	}
-	/* A refused send under load is the kernel's "not now"; anything else is a mistake of ours. */
+	/* A refused send under load is the kernel's "not now"; anything else is a mistake of
+	 * ours. */
 	return error == 0 || error == EAGAIN || error == ENOBUFS || error == ECONNREFUSED ? 0
 											  : -error;
 }
@@ -303,8 +305,8 @@ int bench_gen_push(struct bench_gen *gen, uint64_t n)
 	return send_batch(gen, 1, (uint32_t)n);
 }
 
-/* Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's worth):
- * the generator batches as well as the server. */
+/* Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's
+ * worth): the generator batches as well as the server. */
 static int step_closed(struct bench_gen *gen, uint64_t now)
 {
 	uint32_t window = gen->load.n_window;

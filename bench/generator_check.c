@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The generator's receiving half: every reply is matched with what was sent by its sequence number.
- * Only the stamp is copied out of the kernel (MSG_TRUNC tells the true length), so a check costs a
- * few nanoseconds whatever the payload. A bit per sequence number tells a first reply from a
- * duplicate; the highest number per client tells an overtaken one. Lost is what stays missing: sent
- * minus unique, which the caller compares with the kernel's drop counts.
+ * The generator's receiving half: every reply is matched with what was sent by its sequence
+ * number. Only the stamp is copied out of the kernel (MSG_TRUNC tells the true length), so a
+ * check costs a few nanoseconds whatever the payload. A bit per sequence number tells a first
+ * reply from a duplicate; the highest number per client tells an overtaken one. Lost is what
+ * stays missing: sent minus unique, which the caller compares with the kernel's drop counts.
  */
 
 #include <errno.h>

@@ -19,8 +19,8 @@ struct gen_stamp {
 	uint64_t due_ns;
 };
 
-/* Replies are known by their sequence number; of the newest 4 Mi it is kept whether they came. At a
- * million datagrams a second that is four seconds, far more than any socket buffer holds. */
+/* Replies are known by their sequence number; of the newest 4 Mi it is kept whether they came.
+ * At a million datagrams a second that is four seconds, far more than any socket buffer holds. */
 #define GEN_SEEN_BITS (UINT64_C(1) << 22)
 
 struct gen_tx {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A small recursive-descent reader. It reads what bench_set_print_json() wrote; of escapes it knows
- * those that occur there, and it refuses what is nested deeper than any of our files. */
+/* A small recursive-descent reader. It reads what bench_set_print_json() wrote; of escapes it
+ * knows those that occur there, and it refuses what is nested deeper than any of our files. */
 
 #include "json.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* volley-bench: the table of subcommands. SIGINT and SIGTERM are blocked from the start and looked for
- * between steps (bench_interrupted), so that Ctrl-C leaves no process, namespace or half file. */
+/* volley-bench: the table of subcommands. SIGINT and SIGTERM are blocked from the start and
+ * looked for between steps (bench_interrupted), so that Ctrl-C leaves no process, namespace or
+ * half file. */
 
 #include <errno.h>
 #include <signal.h>

@@ -245,7 +245,8 @@ static void set_defaults(struct bench_options *o)
 
 	bench_cpus_get(&cpus);
 	if (o->server_cpus.n == 0) {
-		/* From the last CPU down: the first one takes most interrupts, and the generator. */
+		/* From the last CPU down: the first one takes most interrupts, and the
+		 * generator. */
 		uint32_t n = o->n_workers ? o->n_workers : 1;
 
 		o->server_cpus.n = n < cpus.n ? n : cpus.n;

@@ -5,7 +5,8 @@
 /*
  * A peer: what one would otherwise write, the idiomatic echo on its own library, in one file of
  * bench/peers/. It gets a bound UDP socket and one thread. The same code is timed in `preload` (K
- * datagrams wait in the socket, run() handles exactly K) and serves in `saturate` (run() for ever).
+ * datagrams wait in the socket, run() handles exactly K) and serves in `saturate` (run() for
+ * ever).
  */
 
 #include <stddef.h>
@@ -15,7 +16,8 @@
 #define BENCH_PEER_N_SIZES 7
 
 /* Written by the loop's own thread only; in memory shared with the process that measures, which
- * reads while it runs, so every store is one aligned word and a reader is at most a batch behind. */
+ * reads while it runs, so every store is one aligned word and a reader is at most a batch
+ * behind. */
 struct bench_counters {
 	uint64_t n_datagrams;
 	uint64_t n_recv_calls;

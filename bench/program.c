@@ -2,8 +2,8 @@
 
 /*
  * An executed server program. It says `NAME: ready on ADDRESS:PORT (...)` on stderr and, asked by
- * `--stats -`, prints one JSON object at its end; both are the documented interface of volley-echo.
- * Only four numbers are wanted of that object, so they are looked for by name.
+ * `--stats -`, prints one JSON object at its end; both are the documented interface of volley-
+ * echo. Only four numbers are wanted of that object, so they are looked for by name.
  */
 
 #include "program.h"

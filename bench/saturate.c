@@ -2,9 +2,10 @@
 
 /*
  * saturate and demo: what a server answers per second of its own CPU time, when it is never idle.
- * The subjects alternate, A B C A B C, so that what disturbs the machine for a while disturbs all; a
- * round's ratio is of that round's own baseline. A run that breaks a rule is void: it is not in the
- * median, and a subject without three good runs (or all of fewer) gets no figure but the reason.
+ * The subjects alternate, A B C A B C, so that what disturbs the machine for a while disturbs
+ * all; a round's ratio is of that round's own baseline. A run that breaks a rule is void: it is
+ * not in the median, and a subject without three good runs (or all of fewer) gets no figure but
+ * the reason.
  */
 
 #include <errno.h>

@@ -200,7 +200,8 @@ static uint64_t read_drops(const struct bench_server *server)
 		char *local = strchr(line, ':');
 		unsigned int port = 0;
 
-		/* "  sl: ADDRESS:PORT ...": the drops are the last column, the newline after a blank. */
+		/* "  sl: ADDRESS:PORT ...": the drops are the last column, the newline after a
+		 * blank. */
 		while (drops && drops > line && (drops[1] == '\n' || drops[1] == '\0')) {
 			*drops = '\0';
 			drops = strrchr(line, ' ');

@@ -55,7 +55,8 @@ void bench_server_stop(struct bench_server *server, struct bench_counters *ret_c
 /* Serve in this process until SIGINT or SIGTERM: `volley-bench serve`. */
 int bench_server_run(const struct bench_server_config *config);
 
-/* A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or -errno. */
+/* A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or
+ * -errno. */
 int bench_server_open_socket(const struct sockaddr_in *addr, bool shared);
 
 #endif

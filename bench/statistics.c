@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Medians and intervals. The machines these figures come from are shared and noisy, and the noise is
- * one-sided: a run is only ever disturbed towards slower. So nothing here takes a mean; the median
- * is resampled with replacement, and the 2.5 and 97.5 percentiles of those medians are the interval.
- * No distribution is assumed.
+ * Medians and intervals. The machines these figures come from are shared and noisy, and the
+ * noise is one-sided: a run is only ever disturbed towards slower. So nothing here takes a mean;
+ * the median is resampled with replacement, and the 2.5 and 97.5 percentiles of those medians
+ * are the interval. No distribution is assumed.
  */
 
 #include "statistics.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The list of all that can be measured. A peer whose library was not there at build time is in it as
- * absent, with the package that would bring it, because a table that leaves somebody out in silence
- * is not a comparison. */
+/* The list of all that can be measured. A peer whose library was not there at build time is in
+ * it as absent, with the package that would bring it, because a table that leaves somebody out
+ * in silence is not a comparison. */
 
 #include "subject.h"
 

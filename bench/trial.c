@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * One trial. The server's CPU time and the replies are read at the same two instants, after a warm-up
- * and before the generator stops, so neither start nor end is in the figure. Afterwards the generator
- * drains, and the books are made: what was sent is answered, or was dropped at the server's socket by
- * the kernel's own count, or is unexplained, which voids the run.
+ * One trial. The server's CPU time and the replies are read at the same two instants, after a
+ * warm-up and before the generator stops, so neither start nor end is in the figure. Afterwards
+ * the generator drains, and the books are made: what was sent is answered, or was dropped at the
+ * server's socket by the kernel's own count, or is unexplained, which voids the run.
  */
 
 #include "trial.h"

@@ -2,8 +2,9 @@
 
 /*
  * The plain batch loop, and the baseline of every table: recvmmsg with MSG_WAITFORONE, the same
- * arrays turned round, sendmmsg. No control messages, nothing counted but what the table needs. What
- * a careful person writes in an afternoon, with the slots at an odd number of cache lines apart.
+ * arrays turned round, sendmmsg. No control messages, nothing counted but what the table needs.
+ * What a careful person writes in an afternoon, with the slots at an odd number of cache lines
+ * apart.
  */
 
 #include <errno.h>
