@@ -28,6 +28,8 @@
 extern "C" {
 #endif
 
+struct sigaction;
+
 /** One thread's handle, reference counted; it outlives the thread. */
 struct volley_cancel;
 

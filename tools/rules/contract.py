@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+Every function of include/volley/ says in its comment what it returns (@return, unless void), who
+may call it (@threads) and how long it may take (@blocks), and names each parameter it documents
+as the prototype does. Usage: contract.py [TREE]. Exits 1 if there is any violation.
+"""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tree  # noqa: E402
+
+COMMENT = re.compile(r"/\*\*(?:(?!\*/).)*\*/\s*\Z", re.S)
+FUNCTION = re.compile(r"^(?P<before>(?:[\w*]+[\s*]+)+?)(?P<name>volley_\w+)\s*\("
+                      r"(?P<params>[^;{]*)\)\s*(?:__attribute__\s*\(\(.*?\)\)\s*)?[;{]",
+                      re.M | re.S)
+
+
+def functions(text):
+    """(offset, name, return type, parameters) of each prototype or inline function."""
+    code = tree.without_comments(text)
+    code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: re.sub(r"[^\n]", " ", m.group(0)),
+                  code, flags=re.M)
+    for found in FUNCTION.finditer(code):
+        before = found.group("before")
+        if before.lstrip().startswith(("typedef", "return")) or before[0] in " \t":
+            continue
+        yield found.start(), found.group("name"), before, found.group("params")
+
+
+def check(path, text):
+    for offset, name, before, params in functions(text):
+        number = text.count("\n", 0, offset) + 1
+        where = f"{path}:{number}: {name}"
+        comment = COMMENT.search(text[:offset])
+        if not comment:
+            yield f"{where} has no doc comment"
+            continue
+        words = comment.group(0)
+        is_void = re.sub(r"VOLLEY_API|static|inline|\s", "", before) == "void"
+        for tag in ("@return", "@threads", "@blocks"):
+            if tag not in words and not (tag == "@return" and is_void):
+                yield f"{where} lacks {tag}"
+        if "@return" in words and is_void:
+            yield f"{where} is void and has @return"
+        for param in re.findall(r"@param\s+(\w+)", words):
+            if not re.search(rf"\b{param}\b", params):
+                yield f"{where} documents a parameter that it does not have: {param}"
+        if "inline" not in before and "VOLLEY_API" not in before:
+            yield f"{where} is not VOLLEY_API"
+
+
+def main(top):
+    problems = []
+    for path in tree.files(top):
+        if path.startswith("include/volley/") and path.endswith(".h"):
+            problems += check(path, tree.read(top, path))
+    return tree.report(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "."))
