@@ -53,8 +53,8 @@ enum volley_cancel_state {
  * handler stays until the process ends.
  *
  * @param config  NULL for the defaults: SIGURG
- * @return 0, also when it was done before with the same signal; -EALREADY when it was done with
- *         another; -EBUSY when the signal has a handler already (another copy of this library
+ * @return 0, also when it was done before and no other signal is asked for; -EALREADY when it
+ *         was done with another; -EBUSY when the signal has a handler already (another copy of this library
  *         counts as one); -EINVAL for a signal that cannot be used (a real-time signal can fail to
  *         be sent) or an unknown flag; -E2BIG for a config of a newer header with fields set
  * @threads  any
@@ -178,7 +178,7 @@ VOLLEY_API int volley_cancel_clear(void);
  * @blocks   never
  */
 VOLLEY_API int volley_cancel_set_state(enum volley_cancel_state state,
-                                       enum volley_cancel_state *ret_old);
+				       enum volley_cancel_state *ret_old);
 
 /**
  * Have requests write to an eventfd too: the waker of a thread that blocks in an event loop of its
@@ -218,7 +218,7 @@ VOLLEY_API int volley_cancel_set_exit(int on);
  * @blocks   never
  */
 VOLLEY_API int volley_cancel_sigaction(int signo, const struct sigaction *act,
-                                       struct sigaction *ret_old);
+				       struct sigaction *ret_old);
 
 /**
  * Any blocking system call as a cancellation point.
@@ -232,7 +232,7 @@ VOLLEY_API int volley_cancel_sigaction(int signo, const struct sigaction *act,
  * @blocks   as the call does
  */
 VOLLEY_API long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a4, long a5,
-                                      long a6);
+				      long a6);
 
 /**
  * Begin a region: a cancellable function of your own, made of smaller ones.

@@ -116,7 +116,7 @@ VOLLEY_API ssize_t volley_write(int fd, const void *buf, size_t n_bytes);
  * @blocks   up to the timeout
  */
 VOLLEY_API int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct timespec *timeout,
-                            const sigset_t *sigmask);
+			    const sigset_t *sigmask);
 
 /**
  * epoll_wait(2) as a cancellation point.
@@ -127,7 +127,7 @@ VOLLEY_API int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct times
  * @blocks   up to the timeout
  */
 VOLLEY_API int volley_epoll_wait(int epfd, struct epoll_event *events, int n_events,
-                                 int timeout_ms);
+				 int timeout_ms);
 
 /**
  * accept4(2) as a cancellation point.

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_CANCEL_OPS_H
+#define VLY_CANCEL_OPS_H
+
+/*
+ * What the files of this folder and the batch calls of sys/mmsg*.c share. cancel.c holds handles
+ * and requests, cancel_region.c the thread's own state; one of cancel_window.c and cancel_ppoll.c
+ * makes calls cancellable.
+ */
+
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <volley/cancel.h>
+
+struct mmsghdr;
+
+struct volley_cancel {
+	/* Requesters and the thread. */
+	alignas(64) _Atomic uint32_t requested; /* the truth: requesters set, clear resets */
+	_Atomic uint32_t n_acks;                /* the thread: clears and the detach so far */
+	_Atomic uint32_t epoch;                 /* the thread: which side new requests count on */
+	_Atomic uint32_t n_inflight[2];         /* requesters: those between flag and signal */
+	_Atomic bool gone;                      /* the thread, once */
+	_Atomic int waker;                      /* the thread; -1 for none */
+	_Atomic pid_t pid;                      /* the thread; changes in a forked child */
+	_Atomic pid_t tid;                      /* likewise */
+	_Atomic uint32_t n_refs;
+
+	/* The thread and signal handlers that run on it. */
+	alignas(64) _Atomic bool armed; /* enabled, and no region is committed */
+	_Atomic int state;              /* enum volley_cancel_state */
+	_Atomic uint32_t depth;         /* regions entered */
+	_Atomic uint32_t committed;     /* depth at which the commit was made; 0 for none */
+	_Atomic uint32_t n_raised;      /* by the handler to itself since the last clear */
+	_Atomic bool exits;             /* exit mode */
+	bool found_blocked;             /* the signal in the thread's mask before attach */
+};
+
+/* The calling thread's handle or NULL. Read by the signal handler, so never allocated lazily. */
+extern _Thread_local struct volley_cancel *vly_cancel_thread
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* cancel.c */
+
+/* The cancellation signal; 0 before init. */
+int vly_cancel_signo(void);
+
+static inline bool vly_cancel_armed(struct volley_cancel *self)
+{
+	return self != NULL && atomic_load_explicit(&self->armed, memory_order_relaxed);
+}
+
+/* Acquire: who sees the request sees what the requester did before it. */
+static inline bool vly_cancel_requested(struct volley_cancel *self)
+{
+	return atomic_load_explicit(&self->requested, memory_order_acquire) != 0;
+}
+
+/* cancel_region.c */
+
+/* Recompute armed after a change of state or commit, and the signal mask with it. */
+void vly_cancel_apply(struct volley_cancel *self);
+
+/* The last step of every cancellation point: EINTR of a request becomes ECANCELED; exit mode. */
+long vly_cancel_result(struct volley_cancel *self, long r);
+
+/* One of cancel_window.c and cancel_ppoll.c */
+
+/* Whether an armed thread leaves the signal unblocked. */
+extern const bool vly_cancel_unblocks;
+
+/* Called by the signal handler of an armed thread with a request: move the program counter. */
+void vly_cancel_redirect(void *ucontext);
+
+/* False where the edited mask of an interrupted context is ignored (Valgrind). */
+bool vly_cancel_may_raise(void);
+
+/* The batch calls as the system has them, made cancellable; the caller sees to the flags. */
+int vly_cancel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags);
+int vly_cancel_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Cancellation points by way of the window, a few instructions of assembly:
+ *
+ *     begin:  test the flag, jump if set to cancel
+ *     call:   enter the kernel
+ *     end:    return the result
+ *     cancel: return -ECANCELED
+ *
+ * Before end nothing has happened, so that the signal handler may send the thread from anywhere in
+ * [begin, end) to cancel; from end on the result is in a register and is kept. There is no instant
+ * at which a request is missed: before begin the flag is seen, in the window the counter moves, in
+ * the kernel the signal interrupts, and a restarted call is back at call.
+ *
+ * Calls that the kernel does not restart after a handler (the polls, and anything with a socket
+ * timeout) return EINTR at end: vly_cancel_result() makes that ECANCELED.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <volley/cancel.h>
+#include <volley/mmsg.h>
+
+#include "cancel/cancel_ops.h"
+
+/* What the kernel takes for a signal set: 64 signals on the CPUs that have a window. */
+#define KERNEL_SIGSET_BYTES 8
+
+/* cancel_<cpu>.S */
+long vly_cancel_window(const _Atomic uint32_t *flag, long nr, const long args[6]);
+uintptr_t *vly_cancel_window_pc(void *ucontext);
+long vly_cancel_on_valgrind(void);
+extern const char vly_cancel_window_begin[];
+extern const char vly_cancel_window_end[];
+extern const char vly_cancel_window_cancel[];
+
+const bool vly_cancel_unblocks = true;
+
+/* What a disarmed thread tests. */
+static const _Atomic uint32_t never;
+
+bool vly_cancel_may_raise(void)
+{
+	return !vly_cancel_on_valgrind();
+}
+
+void vly_cancel_redirect(void *ucontext)
+{
+	uintptr_t *pc = vly_cancel_window_pc(ucontext);
+
+	if (*pc >= (uintptr_t)vly_cancel_window_begin && *pc < (uintptr_t)vly_cancel_window_end)
+		*pc = (uintptr_t)vly_cancel_window_cancel;
+}
+
+static long point(long nr, const long args[6])
+{
+	struct volley_cancel *self = vly_cancel_thread;
+	const _Atomic uint32_t *flag = vly_cancel_armed(self) ? &self->requested : &never;
+
+	return vly_cancel_result(self, vly_cancel_window(flag, nr, args));
+}
+
+/* NOLINTNEXTLINE(readability-function-size): six arguments and the number is what a call has */
+long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)
+{
+	return point(nr, (const long[6]){ a1, a2, a3, a4, a5, a6 });
+}
+
+int vly_cancel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
+{
+	return (int)point(SYS_recvmmsg, (const long[6]){ fd, (long)msgs, vlen, flags });
+}
+
+int vly_cancel_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
+{
+	return (int)point(SYS_sendmmsg, (const long[6]){ fd, (long)msgs, vlen, flags });
+}
+
+ssize_t volley_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return point(SYS_recvmsg, (const long[6]){ fd, (long)msg, flags });
+}
+
+ssize_t volley_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return point(SYS_sendmsg, (const long[6]){ fd, (long)msg, flags });
+}
+
+ssize_t volley_read(int fd, void *buf, size_t n_bytes)
+{
+	return point(SYS_read, (const long[6]){ fd, (long)buf, (long)n_bytes });
+}
+
+ssize_t volley_write(int fd, const void *buf, size_t n_bytes)
+{
+	return point(SYS_write, (const long[6]){ fd, (long)buf, (long)n_bytes });
+}
+
+/*
+ * The kernel swaps the mask after the flag was tested: a user's mask that blocked our signal would
+ * make the sleep deaf, one that unblocked it would have a disarmed thread interrupted.
+ */
+int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct timespec *timeout,
+		 const sigset_t *sigmask)
+{
+	struct timespec left = { 0 }; /* the system call writes to it */
+	sigset_t mask;
+
+	if (timeout != NULL)
+		left = *timeout;
+	if (sigmask != NULL) {
+		mask = *sigmask;
+		if (vly_cancel_armed(vly_cancel_thread))
+			sigdelset(&mask, vly_cancel_signo());
+		else if (vly_cancel_thread != NULL)
+			sigaddset(&mask, vly_cancel_signo());
+	}
+	return (int)point(SYS_ppoll,
+			  (const long[6]){ (long)fds, (long)n_fds, (long)(timeout ? &left : NULL),
+					   (long)(sigmask ? &mask : NULL), KERNEL_SIGSET_BYTES });
+}
+
+int volley_epoll_wait(int epfd, struct epoll_event *events, int n_events, int timeout_ms)
+{
+	return (int)point(SYS_epoll_pwait, (const long[6]){ epfd, (long)events, n_events,
+							    timeout_ms, 0, KERNEL_SIGSET_BYTES });
+}
+
+int volley_accept4(int fd, struct sockaddr *addr, socklen_t *addr_len, int flags)
+{
+	return (int)point(SYS_accept4, (const long[6]){ fd, (long)addr, (long)addr_len, flags });
+}
