@@ -62,14 +62,11 @@ bool vly_inbox_sleep(struct vly_inbox *inbox)
 {
 	/* Releases nothing but itself: "from here on somebody must wake me". */
 	atomic_store_explicit(&inbox->asleep, true, memory_order_seq_cst);
-	if (atomic_load_explicit(&inbox->head, memory_order_seq_cst) == NULL)
-		return true;
-	vly_inbox_awake(inbox);
-	return false;
+	return atomic_load_explicit(&inbox->head, memory_order_seq_cst) == NULL;
 }
 
-void vly_inbox_awake(struct vly_inbox *inbox)
+bool vly_inbox_awake(struct vly_inbox *inbox)
 {
-	/* Relaxed will do: a producer that still sees true wakes once too often, never too rarely. */
-	atomic_store_explicit(&inbox->asleep, false, memory_order_relaxed);
+	/* Relaxed: whoever claimed the wake has published its node through the head. */
+	return !atomic_exchange_explicit(&inbox->asleep, false, memory_order_relaxed);
 }

@@ -36,13 +36,17 @@ bool vly_inbox_push(struct vly_inbox *inbox, struct vly_inbox_node *node);
 struct vly_inbox_node *vly_inbox_take(struct vly_inbox *inbox);
 
 /*
- * Consumer, before it waits: false when something is there, and then it must not wait. What a wake
- * left behind (an eventfd's count) is cleared between vly_inbox_awake() and vly_inbox_take(), never
- * after this call: it would be the new wake that is cleared.
+ * Consumer, before it waits: false when something is there, and then it must not wait. Either way
+ * it calls vly_inbox_awake() next, and vly_inbox_take() after that and before it sleeps again. What
+ * a wake leaves behind (an eventfd's count) is cleared before that take, never after it: it would
+ * be a new wake that is cleared.
  */
 bool vly_inbox_sleep(struct vly_inbox *inbox);
 
-/* Consumer, after it waited. */
-void vly_inbox_awake(struct vly_inbox *inbox);
+/*
+ * Consumer, after it waited or decided not to. True: a producer claimed the wake meanwhile, and if
+ * it has not woken us yet it is about to.
+ */
+bool vly_inbox_awake(struct vly_inbox *inbox);
 
 #endif
