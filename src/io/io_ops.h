@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_IO_IO_OPS_H
+#define VLY_IO_IO_OPS_H
+
+/*
+ * For those who write a backend. A backend moves datagrams and nothing else: no callback, policy,
+ * log or allocation after open, and it touches no slot beyond those it was asked for.
+ */
+
+#include "io/io.h"
+
+struct vly_io_ops {
+	const char *name;
+	/* All of it: the object with its `ops` unset, or -errno. */
+	int (*open)(struct vly_slots *slots, struct vly_io **ret_io);
+	int (*attach)(struct vly_io *io, uint32_t listener, const struct vly_io_port *port);
+	void (*detach)(struct vly_io *io, uint32_t listener);
+	int (*recv)(struct vly_io *io, uint32_t listener, uint32_t n, bool wait);
+	int (*send)(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+		    const uint16_t *heads, uint32_t n);
+	void (*close)(struct vly_io *io);
+};
+
+/* The first member of every backend's object. Backends count their system calls for the ledger. */
+struct vly_io {
+	const struct vly_io_ops *ops;
+	uint64_t rx_syscalls;
+	uint64_t tx_syscalls;
+};
+
+extern const struct vly_io_ops vly_io_mmsg_ops;
+extern const struct vly_io_ops vly_io_msg_ops;
+extern const struct vly_io_ops vly_io_null_ops;
+
+#endif

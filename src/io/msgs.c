@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The mmsghdr arrays of the socket backends.
+ *
+ * Receiving: each port has an array of headers, one per slot, filled once at attach. The kernel
+ * overwrites three fields of each header it uses (name length, control length, flags), so exactly
+ * the used headers are
+ * re-armed, right after their results were copied into the slots while the line is hot. The
+ * arrays are contiguous mmsghdr and nothing else: embedding them in a larger struct is a bug that
+ * others have shipped.
+ *
+ * Sending: one array per worker, filled anew for each call, because every field but the control
+ * pointer differs.
+ *
+ * Invariant: between calls every receive header is armed.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/mem.h"
+#include "io/msgs.h"
+#include "sys/cmsg.h"
+
+/* Not in glibc 2.36's header; Linux 4.18's linux/udp.h. */
+enum { UDP_SEGMENT_OPTION = 103 };
+
+/*
+ * One call's worth: the kernel takes no more than 1,024 messages (UIO_MAXIOV), nor iovecs per
+ * message.
+ */
+enum { N_TX = 1024 };
+
+enum { TX_CONTROL_BYTES = VLY_CMSG_SOURCE_BYTES + CMSG_SPACE(sizeof(uint16_t)) };
+
+static_assert(TX_CONTROL_BYTES % 8 == 0, "control messages are aligned to 8 bytes");
+static_assert(sizeof(struct mmsghdr) <= 64, "the arrays are sized for the kernel's struct");
+
+struct port {
+	struct mmsghdr *rx; /* one per slot */
+	uint8_t *control;
+	uint32_t room_bytes; /* control room per message */
+	int fd;
+};
+
+struct msgs {
+	struct vly_io io;
+	const struct vly_msgs_calls *calls;
+	struct vly_slots *slots;
+	struct iovec *rx_iov; /* one per slot, shared by the ports: the kernel only reads it */
+	struct mmsghdr *tx;
+	struct iovec *tx_iov;
+	uint8_t *tx_control;
+	struct port ports[VLY_IO_N_PORTS];
+};
+
+static struct msgs *msgs_of(struct vly_io *io)
+{
+	return VLY_CONTAINER_OF(io, struct msgs, io);
+}
+
+int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
+		  struct vly_io **ret_io)
+{
+	struct msgs *self = vly_mem_new(1, sizeof *self);
+
+	if (self == NULL)
+		return -ENOMEM;
+	self->calls = calls;
+	self->slots = slots;
+	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
+		self->ports[i].fd = -1;
+	self->rx_iov = vly_mem_new(slots->n_slots, sizeof *self->rx_iov);
+	self->tx = vly_mem_new(N_TX, sizeof *self->tx);
+	self->tx_iov = vly_mem_new(N_TX, sizeof *self->tx_iov);
+	self->tx_control = vly_mem_new(N_TX, TX_CONTROL_BYTES);
+	if (self->rx_iov == NULL || self->tx == NULL || self->tx_iov == NULL ||
+	    self->tx_control == NULL) {
+		vly_msgs_close(&self->io);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < slots->n_slots; i++) {
+		self->rx_iov[i].iov_base = slots->slots[i].data;
+		self->rx_iov[i].iov_len = slots->slots[i].capacity;
+	}
+	*ret_io = &self->io;
+	return 0;
+}
+
+void vly_msgs_close(struct vly_io *io)
+{
+	struct msgs *self = msgs_of(io);
+
+	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
+		vly_msgs_detach(io, i);
+	vly_mem_free(self->rx_iov);
+	vly_mem_free(self->tx);
+	vly_mem_free(self->tx_iov);
+	vly_mem_free(self->tx_control);
+	vly_mem_free(self);
+}
+
+static void arm(const struct port *port, struct msghdr *msg)
+{
+	msg->msg_namelen = sizeof(struct sockaddr_in6);
+	msg->msg_controllen = port->room_bytes;
+	msg->msg_flags = 0;
+}
+
+int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *config)
+{
+	struct msgs *self = msgs_of(io);
+	struct port *port = &self->ports[listener];
+	uint32_t n_slots = self->slots->n_slots;
+
+	port->room_bytes = vly_cmsg_room(config->family, config->want);
+	port->rx = vly_mem_new(n_slots, sizeof *port->rx);
+	if (port->rx == NULL)
+		return -ENOMEM;
+	if (port->room_bytes > 0) {
+		port->control = vly_mem_new(n_slots, port->room_bytes);
+		if (port->control == NULL) {
+			vly_msgs_detach(io, listener);
+			return -ENOMEM;
+		}
+	}
+	for (uint32_t i = 0; i < n_slots; i++) {
+		struct msghdr *msg = &port->rx[i].msg_hdr;
+
+		msg->msg_name = &self->slots->slots[i].peer;
+		msg->msg_iov = &self->rx_iov[i];
+		msg->msg_iovlen = 1;
+		if (port->control != NULL)
+			msg->msg_control = port->control + (size_t)i * port->room_bytes;
+		arm(port, msg);
+	}
+	port->fd = config->fd;
+	return 0;
+}
+
+void vly_msgs_detach(struct vly_io *io, uint32_t listener)
+{
+	struct port *port = &msgs_of(io)->ports[listener];
+
+	vly_mem_free(port->rx);
+	vly_mem_free(port->control);
+	*port = (struct port){ .fd = -1 };
+}
+
+/* Copy what the kernel reported about one message into its slot, and arm the header again. */
+static void take(struct msgs *self, struct port *port, uint32_t i)
+{
+	struct mmsghdr *header = &port->rx[i];
+	struct vly_slot *slot = &self->slots->slots[i];
+	uint32_t flags = 0;
+
+	slot->len = header->msg_len;
+	slot->peer.len = header->msg_hdr.msg_namelen;
+	slot->segment_bytes = 0;
+	if (VLY_UNLIKELY(header->msg_hdr.msg_flags & MSG_TRUNC))
+		flags |= VLY_SLOT_TRUNCATED;
+	if (VLY_UNLIKELY(header->msg_hdr.msg_flags & MSG_CTRUNC))
+		flags |= VLY_SLOT_CTRUNC;
+	slot->flags = flags;
+	if (port->room_bytes > 0) {
+		vly_cmsg_parse(&header->msg_hdr, &self->slots->infos[i]);
+		slot->segment_bytes = self->slots->infos[i].segment_bytes;
+	}
+	arm(port, &header->msg_hdr);
+}
+
+/* A loop of single calls stops at the first error, which is one more call than it has results. */
+static uint64_t count_syscalls(const struct msgs *self, int result, uint32_t n)
+{
+	if (self->calls->batched || result < 0)
+		return 1;
+	return (uint64_t)result + ((uint32_t)result < n);
+}
+
+int vly_msgs_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
+{
+	struct msgs *self = msgs_of(io);
+	struct port *port = &self->ports[listener];
+	int r = wait ? self->calls->recv_wait(port->fd, port->rx, n)
+		     : self->calls->recv(port->fd, port->rx, n);
+
+	self->io.rx_syscalls += count_syscalls(self, r, n);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
+	for (uint32_t i = 0; i < (uint32_t)r; i++)
+		take(self, port, i);
+	return r;
+}
+
+/* The segment size goes behind the source address, in the same control room. */
+static uint32_t put_segment(uint8_t *control, uint32_t segment_bytes)
+{
+	struct cmsghdr *cmsg = (struct cmsghdr *)(void *)control;
+	uint16_t value = (uint16_t)segment_bytes;
+
+	cmsg->cmsg_level = IPPROTO_UDP;
+	cmsg->cmsg_type = UDP_SEGMENT_OPTION;
+	cmsg->cmsg_len = CMSG_LEN(sizeof value);
+	memcpy(CMSG_DATA(cmsg), &value, sizeof value);
+	return CMSG_SPACE(sizeof value);
+}
+
+/* Fill message i from the chain that starts at `head`; returns the next free iovec. */
+static struct iovec *fill(struct msgs *self, uint32_t i, const struct vly_tx *tx,
+			  const struct vly_tx *head, struct iovec *iov)
+{
+	struct msghdr *msg = &self->tx[i].msg_hdr;
+	const struct vly_tx *entry = head;
+
+	/*
+	 * The kernel does not write through these; the C struct has no const for either direction.
+	 */
+	msg->msg_name = (void *)(uintptr_t)head->peer;
+	msg->msg_namelen = head->peer->len;
+	msg->msg_iov = iov;
+	msg->msg_iovlen = head->n_segments;
+	msg->msg_control = NULL;
+	msg->msg_controllen = 0;
+	for (uint32_t k = head->n_segments;; entry = &tx[entry->next]) {
+		iov->iov_base = (void *)(uintptr_t)entry->data;
+		iov->iov_len = entry->len;
+		iov++;
+		if (--k == 0)
+			break;
+	}
+	if (head->local != NULL || head->n_segments > 1) {
+		uint8_t *control = self->tx_control + (size_t)i * TX_CONTROL_BYTES;
+		uint32_t used = 0;
+
+		if (head->local != NULL)
+			used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
+						   head->ifindex);
+		if (head->n_segments > 1)
+			used += put_segment(control + used, head->len);
+		msg->msg_control = used > 0 ? control : NULL;
+		msg->msg_controllen = used;
+	}
+	return iov;
+}
+
+int vly_msgs_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+		  const uint16_t *heads, uint32_t n)
+{
+	struct msgs *self = msgs_of(io);
+	struct iovec *iov = self->tx_iov;
+	int r;
+
+	if (n > N_TX)
+		n = N_TX;
+	for (uint32_t i = 0; i < n; i++)
+		iov = fill(self, i, tx, &tx[heads[i]], iov);
+	r = self->calls->send(self->ports[listener].fd, self->tx, n);
+	self->io.tx_syscalls += count_syscalls(self, r, n);
+	return r;
+}
