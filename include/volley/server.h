@@ -72,14 +72,15 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
 VOLLEY_API int volley_server_start(struct volley_server *server);
 
 /**
- * Start, serve until SIGTERM or SIGINT or volley_server_request_stop(), drain, and return.
+ * Start unless it runs already, serve until SIGTERM or SIGINT or volley_server_request_stop(),
+ * drain, and return.
  *
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
  * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
  * draining. The only function of volley that touches signals other than the cancellation signal.
  *
- * @param server  a server that is not running
- * @return 0, or what volley_server_start() returned
+ * @param server  any server
+ * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it
  * @threads  any but a worker
  * @blocks   for as long as the server serves
  * @kernel   signalfd(2), Linux 2.6.22
@@ -95,7 +96,9 @@ VOLLEY_API int volley_server_run(struct volley_server *server);
  *
  * @param server  running or already stopped server
  * @return 0, or -EDEADLK when called from a worker: use volley_server_request_stop() there
- * @threads  any but a worker; safe against a second call
+ *         and in run's on_signal hook
+ * @threads  any but a worker; safe against a second call; while another thread is in
+ *         volley_server_run(), this makes it drain and waits until it is done
  * @blocks   until the slowest callback returns
  */
 VOLLEY_API int volley_server_stop(struct volley_server *server);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * From what the user wrote to a config in which every field is set and in range. Nothing later
+ * checks again.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "base/opts.h"
+#include "engine/config.h"
+#include "engine/log.h"
+#include "io/io.h"
+
+/* The size of the structs in the first release: what an older caller may pass at least. */
+enum { MIN_CONFIG_SIZE = sizeof(size_t), MIN_LISTEN_SIZE = sizeof(size_t) };
+
+/* The kernel's own limit on messages per call (UIO_MAXIOV) bounds the batch. */
+enum { MAX_BATCH = 1024, MAX_WORKERS = 1024, MAX_DATAGRAM = 65535 };
+
+/*
+ * 4 MiB holds 6,900 to 10,000 small datagrams, 10 ms at 700,000 a second; systems that allow more
+ * can be told.
+ */
+enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
+
+struct range {
+	const char *name;
+	size_t offset;
+	uint32_t standard; /* the default */
+	uint32_t min;
+	uint32_t max;
+};
+
+#define RANGE(field, standard, min, max)                                          \
+	{                                                                         \
+#field, offsetof(struct volley_config, field), standard, min, max \
+	}
+
+static const struct range ranges[] = {
+	RANGE(n_workers, 0, 1, MAX_WORKERS),
+	RANGE(n_batch, 64, 1, MAX_BATCH),
+	RANGE(n_budget, 4, 1, 1024),
+	RANGE(max_datagram_bytes, MAX_DATAGRAM, 1, MAX_DATAGRAM),
+	RANGE(arena_bytes, 1 << 20, 1 << 16, 1 << 30),
+	RANGE(n_backlog, 1024, 1, 1 << 16),
+	RANGE(backlog_us, 50000, 1, 60000000),
+	RANGE(drain_us, 1000000, 1, 600000000),
+	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_SPIN),
+};
+
+static uint32_t count_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) < 0)
+		return 1;
+	return (uint32_t)CPU_COUNT(&set);
+}
+
+static int read_ranges(struct volley_config *config)
+{
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(ranges); i++) {
+		const struct range *range = &ranges[i];
+		uint32_t *value = (uint32_t *)(void *)((char *)config + range->offset);
+
+		if (*value == 0)
+			*value = range->standard;
+		if (*value >= range->min && *value <= range->max)
+			continue;
+		vly_log_write(config, VOLLEY_LOG_ERROR, "config: %s is %u, but must be %u to %u",
+			      range->name, *value, range->min, range->max);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)
+{
+	struct volley_config c;
+	int r = vly_opts_read(&c, sizeof c, MIN_CONFIG_SIZE, config);
+
+	if (r < 0)
+		return r;
+	if (c.n_workers == 0)
+		c.n_workers = VLY_LIKELY(count_cpus() < MAX_WORKERS) ? count_cpus() : MAX_WORKERS;
+	r = read_ranges(&c);
+	if (r < 0)
+		return r;
+	if (c.flags & ~(uint32_t)VOLLEY_SERVER_PIN) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if (c.io == NULL)
+		c.io = getenv("VOLLEY_IO");
+	if (!vly_io_test_name(c.io)) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: no I/O backend is called \"%s\"; use auto, mmsg or msg",
+			      c.io);
+		return -EINVAL;
+	}
+	if (c.run_signals != 0 && c.on_signal == NULL) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR, "config: run_signals needs on_signal");
+		return -EINVAL;
+	}
+	*ret_config = c;
+	return 0;
+}
+
+int vly_config_read_listen(const struct volley_config *server,
+			   const struct volley_listen_config *config,
+			   struct volley_listen_config *ret_config)
+{
+	const uint32_t known = VOLLEY_LISTEN_SHARE_PORT | VOLLEY_LISTEN_V6ONLY |
+			       VOLLEY_LISTEN_DELIVER_TRUNCATED | VOLLEY_LISTEN_WANT_TTL |
+			       VOLLEY_LISTEN_WANT_TOS | VOLLEY_LISTEN_WANT_INTERFACE |
+			       VOLLEY_LISTEN_WANT_TIMESTAMP;
+	struct volley_listen_config c;
+	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);
+
+	if (r < 0)
+		return r;
+	if ((c.on_batch == NULL) == (c.on_packet == NULL)) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: set exactly one of on_batch and on_packet");
+		return -EINVAL;
+	}
+	if ((c.flags & ~known) != 0 || c.reserved != 0) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if (c.rcvbuf_bytes == 0)
+		c.rcvbuf_bytes = server->rcvbuf_bytes;
+	if (c.sndbuf_bytes == 0)
+		c.sndbuf_bytes = server->sndbuf_bytes;
+	*ret_config = c;
+	return 0;
+}

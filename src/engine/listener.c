@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A listener's sockets: one for each worker, in one SO_REUSEPORT group, all bound before any is
+ * served, so that the kernel spreads clients over all of them from the first datagram on.
+ *
+ * Sockets are left blocking: every call of the data path says MSG_DONTWAIT itself, and the
+ * `block` strategy's one waiting call must be able to sleep.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <volley/error.h>
+
+#include "engine/listener.h"
+#include "engine/log.h"
+#include "engine/server.h"
+#include "sys/cmsg.h"
+#include "sys/socket.h"
+
+uint32_t volley_listener_get_index(const struct volley_listener *listener)
+{
+	return listener->index;
+}
+
+const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener)
+{
+	return &listener->addr;
+}
+
+static bool is_wildcard(const struct volley_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+static uint32_t choose_cmsgs(const struct volley_listener *listener)
+{
+	uint32_t flags = listener->config.flags;
+	uint32_t want = 0;
+
+	/*
+	 * A socket bound to one address knows where its answers leave from; only a wildcard must
+	 * ask.
+	 */
+	if (listener->wildcard || (flags & VOLLEY_LISTEN_WANT_INTERFACE))
+		want |= VLY_CMSG_LOCAL;
+	if (flags & VOLLEY_LISTEN_WANT_TTL)
+		want |= VLY_CMSG_TTL;
+	if (flags & VOLLEY_LISTEN_WANT_TOS)
+		want |= VLY_CMSG_TOS;
+	if (flags & VOLLEY_LISTEN_WANT_TIMESTAMP)
+		want |= VLY_CMSG_TIMESTAMP;
+	return want;
+}
+
+static const char *get_advice(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another socket has this port: stop its owner or choose another port "
+		       "(`ss -ulpn` shows it), or set share_port in both";
+	case EADDRNOTAVAIL:
+		return "this machine has no such address (`ip address` lists them)";
+	case EACCES:
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case EMFILE:
+		return "too many open files: raise `ulimit -n` or use fewer workers";
+	case EAFNOSUPPORT:
+		return "this system has no support for the address family";
+	default:
+		return strerror(-error);
+	}
+}
+
+/* Warned about once a server: every socket of it gets the same answer from the kernel. */
+static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
+		      uint32_t n_bytes)
+{
+	bool receive = which == VLY_SOCKET_RCVBUF;
+	uint32_t got;
+	int r = vly_socket_set_buffer(fd, which, n_bytes, &got);
+
+	if (r < 0)
+		return r;
+	if (got < n_bytes && !server->warned_buffer[receive]) {
+		server->warned_buffer[receive] = true;
+		vly_log_write(
+			&server->config, VOLLEY_LOG_WARNING,
+			"%s buffer is %u bytes instead of %u: bursts may be lost; raise it with "
+			"`sysctl -w net.core.%s=%u` or give the process CAP_NET_ADMIN",
+			receive ? "receive" : "send", got, n_bytes,
+			receive ? "rmem_max" : "wmem_max", n_bytes);
+	}
+	return 0;
+}
+
+/*
+ * Path MTU discovery off, fragmentation allowed, ICMP "fragmentation needed" ignored: what DNS
+ * servers do (RFC 9715 section 3), because an attacker can forge those and because a server
+ * cannot resend.
+ */
+static int set_mtu_discover(int fd, int family)
+{
+	int r = 0;
+
+	if (family == AF_INET6)
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+	if (r >= 0)
+		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+	return r;
+}
+
+static int open_one(struct volley_listener *listener, bool v6only, bool first, int *ret_fd)
+{
+	struct volley_server *server = listener->server;
+	int family = listener->addr.sa.sa_family;
+	bool share = listener->config.flags & VOLLEY_LISTEN_SHARE_PORT;
+	int fd = vly_socket_open(family, false);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
+	if (r >= 0)
+		r = set_mtu_discover(fd, family);
+	if (r >= 0)
+		r = set_buffer(server, fd, VLY_SOCKET_RCVBUF, listener->config.rcvbuf_bytes);
+	if (r >= 0)
+		r = set_buffer(server, fd, VLY_SOCKET_SNDBUF, listener->config.sndbuf_bytes);
+	if (r >= 0)
+		r = vly_cmsg_enable(fd, family, listener->want);
+	if (r >= 0)
+		r = vly_socket_bind(fd, &listener->addr, first, share);
+	if (r >= 0 && first)
+		r = vly_socket_get_name(fd, &listener->addr);
+	if (r < 0) {
+		vly_socket_close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+		      int *ret_fds, uint32_t n)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+	int r = 0;
+
+	listener->addr = *addr;
+	listener->wildcard = is_wildcard(addr);
+	listener->want = choose_cmsgs(listener);
+	for (uint32_t i = 0; i < n; i++) {
+		r = open_one(listener, v6only, i == 0, &ret_fds[i]);
+		if (r >= 0)
+			continue;
+		while (i-- > 0)
+			vly_socket_close(ret_fds[i]);
+		volley_addr_format(&listener->addr, text, sizeof text);
+		vly_log_write(&listener->server->config, VOLLEY_LOG_ERROR,
+			      "cannot listen on %s (%s): %s", text, volley_error_name(r),
+			      get_advice(r));
+		return r;
+	}
+	return 0;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Wait strategy "event": the worker sleeps in a libevent loop of its own, where users can have
+ * timers and descriptors too. The only file that knows libevent.
+ *
+ * The base is made without locks (EVENT_BASE_FLAG_NOLOCK), so libevent's threading stays off for
+ * the whole process; the one thing other threads do to this loop is to write the worker's
+ * eventfd. libevent's wait does not return
+ * for a signal, so the eventfd is also how a cancellation request gets through: it is the waker
+ * of the worker's handle. It is level-triggered, and test_stop() and the inbox are looked at
+ * after each drain of it and before
+ * each wait, so a request at any instant is seen.
+ *
+ * libevent's callbacks only take notes; the data path runs after them, in one place.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/backlog.h"
+#include "engine/loop.h"
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+
+struct vly_loop {
+	struct event_base *base;
+	struct event *wake;
+	struct event *timer; /* the backlog's */
+	struct event *readers[VLY_IO_N_PORTS];
+	struct event *writers[VLY_IO_N_PORTS];
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct vly_port *port = arg;
+
+	(void)fd;
+	(void)what;
+	port->ready = true;
+}
+
+/* The wait is over: that is all these have to say. */
+static void on_nothing(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t count;
+
+	(void)what;
+	(void)arg;
+	/* Non-blocking: an acknowledged cancellation may have drained it already. */
+	if (read(fd, &count, sizeof count) < 0)
+		return;
+}
+
+static void close_loop(struct volley_worker *worker)
+{
+	struct vly_loop *loop = worker->loop;
+
+	if (loop == NULL)
+		return;
+	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++) {
+		if (loop->readers[i] != NULL)
+			event_free(loop->readers[i]);
+		if (loop->writers[i] != NULL)
+			event_free(loop->writers[i]);
+	}
+	if (loop->timer != NULL)
+		event_free(loop->timer);
+	if (loop->wake != NULL)
+		event_free(loop->wake);
+	if (loop->base != NULL)
+		event_base_free(loop->base);
+	vly_mem_free(loop);
+	worker->loop = NULL;
+}
+
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config == NULL)
+		return NULL;
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+static struct event *add_reader(struct event_base *base, int fd, event_callback_fn fn, void *arg)
+{
+	struct event *event = event_new(base, fd, EV_READ | EV_PERSIST, fn, arg);
+
+	if (event != NULL && event_add(event, NULL) < 0) {
+		event_free(event);
+		event = NULL;
+	}
+	return event;
+}
+
+static int open_loop(struct volley_worker *worker)
+{
+	struct vly_loop *loop = vly_mem_new(1, sizeof *loop);
+
+	if (loop == NULL)
+		return -ENOMEM;
+	worker->loop = loop;
+	loop->base = new_base();
+	if (loop->base == NULL)
+		goto fail;
+	loop->wake = add_reader(loop->base, worker->event_fd, on_wake, NULL);
+	loop->timer = evtimer_new(loop->base, on_nothing, NULL);
+	if (loop->wake == NULL || loop->timer == NULL)
+		goto fail;
+	for (uint32_t i = 0; i < worker->n_ports; i++) {
+		struct vly_port *port = &worker->ports[i];
+
+		loop->readers[i] = add_reader(loop->base, port->fd, on_readable, port);
+		loop->writers[i] = event_new(loop->base, port->fd, EV_WRITE, on_nothing, NULL);
+		if (loop->readers[i] == NULL || loop->writers[i] == NULL)
+			goto fail;
+	}
+	return 0;
+fail:
+	close_loop(worker);
+	return -ENOMEM;
+}
+
+/* Answers wait for room: wake when there is some, or when they must not wait longer. */
+static void arm_backlog(struct volley_worker *worker)
+{
+	struct vly_loop *loop = worker->loop;
+	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
+	/* Rounded up: waking a microsecond early would find nothing to do and come back. */
+	struct timeval timeout = { .tv_sec = ns / 1000000000,
+				   .tv_usec = (ns % 1000000000 + 999) / 1000 };
+
+	if (timeout.tv_usec >= 1000000)
+		timeout = (struct timeval){ .tv_sec = timeout.tv_sec + 1 };
+	event_add(loop->timer, &timeout);
+	for (uint32_t i = 0; i < worker->n_ports; i++)
+		if (worker->ports[i].n_backlog > 0 && worker->ports[i].retry_us == 0)
+			event_add(loop->writers[i], NULL);
+}
+
+static void run_loop(struct volley_worker *worker)
+{
+	uint32_t n_budget = worker->server->config.n_budget;
+
+	while (!vly_worker_test_stop(worker)) {
+		int flags = EVLOOP_ONCE;
+
+		vly_worker_take_posts(worker);
+		if (worker->counts.tx_queued > 0)
+			arm_backlog(worker);
+		if (!vly_inbox_sleep(&worker->inbox))
+			flags |= EVLOOP_NONBLOCK;
+		/* A failing epoll is no reason to stop serving: look at every socket instead. */
+		if (event_base_loop(worker->loop->base, flags) < 0)
+			vly_pipeline_set_ready(worker);
+		vly_inbox_awake(&worker->inbox);
+		worker->counts.wakes++;
+		vly_pipeline_run_once(worker, n_budget);
+		if (worker->counts.tx_queued > 0)
+			vly_backlog_flush(worker, vly_clock_now_ns());
+	}
+}
+
+static struct event_base *get_base(const struct volley_worker *worker)
+{
+	return worker->loop != NULL ? worker->loop->base : NULL;
+}
+
+const struct vly_loop_ops vly_loop_event_ops = {
+	.open = open_loop,
+	.run = run_loop,
+	.close = close_loop,
+	.get_event_base = get_base,
+};

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_ENGINE_PIPELINE_H
+#define VLY_ENGINE_PIPELINE_H
+
+#include <stdint.h>
+
+#include <volley/server.h>
+
+/*
+ * One pass of a worker over its ready sockets: receive, call back, send; up to `budget` volleys
+ * each. Never blocks. The whole data path. Returns how many messages were received. Sockets found
+ * empty are no longer
+ * `ready`.
+ */
+uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget);
+
+/*
+ * For the worker's only socket: sleep for the first message, a cancellation point, and take what
+ * there is. Returns how many messages wait in the slots for vly_pipeline_serve(); 0 or
+ * -ECANCELED: none.
+ */
+int vly_pipeline_wait(struct volley_worker *worker);
+void vly_pipeline_serve(struct volley_worker *worker, uint32_t n);
+
+/* Mark every socket ready: for loops that do not ask the kernel which are. */
+void vly_pipeline_set_ready(struct volley_worker *worker);
+
+/* Let others see the counters as they are now; done once a volley by itself. */
+void vly_pipeline_publish(struct volley_worker *worker);
+
+/* Count and throw away what a socket still holds. The kernel refuses new datagrams already. */
+void vly_pipeline_discard(struct volley_worker *worker, uint32_t listener);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * volley_server_run(): for programs that are a server and nothing else. The one place of the
+ * library that touches signals (other than the cancellation signal): it blocks them, reads them
+ * from a descriptor, and puts the mask
+ * back.
+ *
+ * The first SIGTERM or SIGINT drains, the second stops at once. Both are only commands to the
+ * workers, so this thread keeps looking at its descriptors until the last worker has left.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "engine/log.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+
+void vly_run_wake(struct volley_server *server)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	/* Fails only when the counter is full, and then run wakes anyway. */
+	if (write(server->event_fd, &one, sizeof one) < 0)
+		errno = saved;
+}
+
+static bool is_running(struct volley_server *server)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		if (atomic_load_explicit(&server->workers[i].tid, memory_order_acquire) != 0)
+			return true;
+	return false;
+}
+
+/* Each call of the first kind drains, of the second stops. */
+static void leave(struct volley_server *server, uint32_t *n_requests)
+{
+	if ((*n_requests)++ == 0) {
+		vly_server_refuse_new(server);
+		vly_server_command(server, VLY_COMMAND_DRAIN);
+	} else {
+		vly_server_command(server, VLY_COMMAND_STOP);
+	}
+}
+
+static void take_signals(struct volley_server *server, int signal_fd, uint32_t *n_requests)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signal_fd, &info, sizeof info) == sizeof info) {
+		int signo = (int)info.ssi_signo;
+
+		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
+			server->config.on_signal(server, signo, server->config.arg);
+		else
+			leave(server, n_requests);
+	}
+}
+
+static void serve(struct volley_server *server, int signal_fd)
+{
+	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
+				 { .fd = server->event_fd, .events = POLLIN } };
+	uint32_t n_requests = 0;
+	uint64_t count;
+
+	while (is_running(server)) {
+		if (poll(fds, 2, -1) < 0)
+			continue; /* EINTR: a signal of somebody else's */
+		if (fds[0].revents != 0)
+			take_signals(server, signal_fd, &n_requests);
+		/* A worker left, or request_stop(): only the latter asks for anything. */
+		if (read(server->event_fd, &count, sizeof count) > 0 &&
+		    atomic_exchange_explicit(&server->stop_in_run, false, memory_order_seq_cst))
+			leave(server, &n_requests);
+	}
+}
+
+static void make_mask(const struct volley_server *server, sigset_t *ret_mask)
+{
+	sigemptyset(ret_mask);
+	sigaddset(ret_mask, SIGTERM);
+	sigaddset(ret_mask, SIGINT);
+	for (int signo = 1; signo < 64; signo++)
+		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
+			sigaddset(ret_mask, signo);
+}
+
+static int run_locked(struct volley_server *server, int signal_fd)
+{
+	int r = vly_server_start(server);
+
+	if (r < 0 && r != -EALREADY)
+		return r;
+	atomic_store_explicit(&server->run_tid, gettid(), memory_order_relaxed); /* for ourselves */
+	serve(server, signal_fd);
+	atomic_store_explicit(&server->run_tid, 0, memory_order_relaxed);
+	vly_server_join(server);
+	if (vly_server_test_late(server))
+		vly_log_write(
+			&server->config, VOLLEY_LOG_WARNING,
+			"stopped before every queued datagram was served; the rest is counted as "
+			"discarded_at_close");
+	return 0;
+}
+
+int volley_server_run(struct volley_server *server)
+{
+	sigset_t mask;
+	sigset_t old;
+	int signal_fd;
+	int r;
+
+	if (vly_server_test_inside(server) ||
+	    atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+		return -EALREADY;
+	make_mask(server, &mask);
+	pthread_sigmask(SIG_BLOCK, &mask, &old);
+	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	r = signal_fd < 0 ? -errno : 0;
+	if (r >= 0) {
+		pthread_mutex_lock(&server->control);
+		atomic_store_explicit(&server->stop_in_run, false, memory_order_seq_cst);
+		atomic_store_explicit(&server->running_in_run, true, memory_order_seq_cst);
+		r = run_locked(server, signal_fd);
+		atomic_store_explicit(&server->running_in_run, false, memory_order_seq_cst);
+		pthread_mutex_unlock(&server->control);
+		close(signal_fd);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}

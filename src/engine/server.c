@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The server: workers and listeners, and the transitions of their life.
+ *
+ *     STOPPED --start--> STARTING --every on_start is done--> RUNNING
+ *        ^                  | one failed: all are joined          |
+ *        +------------------+------- stop, drain: joined ---------+
+ *        +--close--> CLOSED
+ *
+ * What changes the state holds `control` from beginning to end, so two callers of anything come
+ * one after the other; workers never take it. `lock` is for the moments in which a worker, a
+ * poster and a reader of statistics
+ * meet.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "engine/config.h"
+#include "engine/log.h"
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "sys/socket.h"
+
+static void destroy(struct volley_server *server)
+{
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		vly_mem_free(server->listeners[i]);
+	for (uint32_t i = 0; server->workers != NULL && i < server->config.n_workers; i++)
+		vly_worker_fini(&server->workers[i]);
+	vly_mem_free(server->workers);
+	if (server->event_fd >= 0)
+		close(server->event_fd);
+	pthread_cond_destroy(&server->changed);
+	pthread_mutex_destroy(&server->lock);
+	pthread_mutex_destroy(&server->control);
+	vly_mem_free(server);
+}
+
+int volley_server_new(const struct volley_config *config, struct volley_server **ret_server)
+{
+	struct volley_server *server = vly_mem_new(1, sizeof *server);
+	int r;
+
+	if (server == NULL)
+		return -ENOMEM;
+	server->event_fd = -1;
+	pthread_mutex_init(&server->control, NULL);
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_cond_init(&server->changed, NULL);
+	r = vly_config_read(config, &server->config);
+	if (r < 0)
+		goto fail;
+	r = -ENOMEM;
+	server->workers = vly_mem_new(server->config.n_workers, sizeof *server->workers);
+	if (server->workers == NULL)
+		goto fail;
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		server->workers[i].event_fd = -1;
+	server->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->event_fd < 0) {
+		r = -errno;
+		goto fail;
+	}
+	for (uint32_t i = 0; i < server->config.n_workers; i++) {
+		r = vly_worker_init(&server->workers[i], server, i);
+		if (r < 0)
+			goto fail;
+	}
+	*ret_server = server;
+	return 0;
+fail:
+	destroy(server);
+	return r;
+}
+
+/* Listening ------------------------------------------------------------------------------------ */
+
+/* [::] next to 0.0.0.0 on one port must leave IPv4 to the other. */
+static bool needs_v6only(const struct volley_server *server, const struct volley_addr *addr)
+{
+	if (addr->sa.sa_family != AF_INET6 || volley_addr_get_port(addr) == 0)
+		return false;
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		const struct volley_listener *other = server->listeners[i];
+
+		if (other->wildcard && other->addr.sa.sa_family == AF_INET &&
+		    other->addr.in.sin_port == addr->in6.sin6_port)
+			return true;
+	}
+	return false;
+}
+
+/* Give each worker its socket. On failure nothing was taken. */
+static int attach(struct volley_server *server, struct volley_listener *listener, const int *fds)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < server->config.n_workers; i++) {
+		struct volley_worker *worker = &server->workers[i];
+		struct vly_io_port port = { .fd = fds[i],
+					    .family = listener->addr.sa.sa_family,
+					    .want = listener->want };
+
+		r = vly_io_attach(worker->io, listener->index, &port);
+		if (r < 0)
+			break;
+		worker->ports[listener->index].listener = listener;
+		worker->ports[listener->index].fd = fds[i];
+	}
+	if (r >= 0)
+		return 0;
+	while (i-- > 0) {
+		vly_io_detach(server->workers[i].io, listener->index);
+		server->workers[i].ports[listener->index].fd = -1;
+	}
+	return r;
+}
+
+static int add_listener(struct volley_server *server, struct volley_listener *listener,
+			const struct volley_addr *addr)
+{
+	uint32_t n_workers = server->config.n_workers;
+	bool v6only = (listener->config.flags & VOLLEY_LISTEN_V6ONLY) || needs_v6only(server, addr);
+	int *fds = vly_mem_new(n_workers, sizeof *fds);
+	int r;
+
+	if (fds == NULL)
+		return -ENOMEM;
+	r = vly_listener_open(listener, addr, v6only, fds, n_workers);
+	if (r >= 0) {
+		pthread_mutex_lock(&server->lock);
+		r = attach(server, listener, fds);
+		if (r >= 0)
+			server->listeners[server->n_listeners++] = listener;
+		pthread_mutex_unlock(&server->lock);
+		for (uint32_t i = 0; r < 0 && i < n_workers; i++)
+			vly_socket_close(fds[i]);
+	}
+	vly_mem_free(fds);
+	return r < 0 ? r : (int)listener->index;
+}
+
+static int listen_locked(struct volley_server *server, const char *address,
+			 const struct volley_listen_config *config)
+{
+	struct volley_listener *listener;
+	struct volley_addr addr;
+	int r;
+
+	if (server->state != VLY_SERVER_STOPPED || server->n_listeners == VLY_IO_N_PORTS)
+		return server->state == VLY_SERVER_STOPPED ? -ENOSPC : -EBUSY;
+	r = volley_addr_parse(address, &addr);
+	if (r < 0) {
+		vly_log_write(
+			&server->config, VOLLEY_LOG_ERROR,
+			"\"%s\" is not an address to listen on: write 127.0.0.1:7777, [::1]:7777, "
+			"0.0.0.0:7777, or [::]:7777 for IPv4 and IPv6",
+			address);
+		return r;
+	}
+	listener = vly_mem_new(1, sizeof *listener);
+	if (listener == NULL)
+		return -ENOMEM;
+	listener->server = server;
+	listener->index = server->n_listeners;
+	r = vly_config_read_listen(&server->config, config, &listener->config);
+	if (r >= 0)
+		r = add_listener(server, listener, &addr);
+	if (r < 0)
+		vly_mem_free(listener);
+	return r;
+}
+
+int volley_server_listen(struct volley_server *server, const char *address,
+			 const struct volley_listen_config *config)
+{
+	int r;
+
+	if (vly_server_test_inside(server))
+		return -EBUSY;
+	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+		return -EBUSY;
+	pthread_mutex_lock(&server->control);
+	r = listen_locked(server, address, config);
+	pthread_mutex_unlock(&server->control);
+	return r;
+}
+
+/* Starting ------------------------------------------------------------------------------------- */
+
+static void set_state(struct volley_server *server, enum vly_server_state state)
+{
+	pthread_mutex_lock(&server->lock);
+	server->state = state;
+	pthread_mutex_unlock(&server->lock);
+}
+
+static int check_start(const struct volley_server *server)
+{
+	if (server->state == VLY_SERVER_RUNNING)
+		return -EALREADY;
+	if (server->n_listeners == 0 || server->state == VLY_SERVER_CLOSED) {
+		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			      "start: there is no socket: call volley_server_listen() first");
+		return -ENOTCONN;
+	}
+	if (server->config.wait == VOLLEY_WAIT_BLOCK && server->n_listeners > 1) {
+		vly_log_write(
+			&server->config, VOLLEY_LOG_ERROR,
+			"start: the wait strategy `block` has one socket to sleep in, but there "
+			"are %u listeners: use `event`",
+			server->n_listeners);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Join workers 0 to n - 1, and let go of their handles once no request_stop() can be using them. */
+static void join(struct volley_server *server, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct volley_worker *worker = &server->workers[i];
+		struct volley_cancel *handle;
+
+		vly_worker_join(worker);
+		handle = atomic_exchange_explicit(&worker->handle, NULL, memory_order_seq_cst);
+		while (atomic_load_explicit(&server->n_stopping, memory_order_seq_cst) > 0)
+			sched_yield();
+		volley_cancel_unref(handle);
+	}
+}
+
+static int start_workers(struct volley_server *server)
+{
+	uint32_t n = 0;
+	int r = 0;
+
+	while (r >= 0 && n < server->config.n_workers) {
+		r = vly_worker_start(&server->workers[n]);
+		if (r >= 0)
+			n++;
+	}
+	pthread_mutex_lock(&server->lock);
+	while (server->n_reported < n)
+		pthread_cond_wait(&server->changed, &server->lock);
+	if (r < 0)
+		server->start_result = r;
+	r = server->start_result;
+	server->state = r < 0 ? VLY_SERVER_STOPPED : VLY_SERVER_RUNNING;
+	server->verdict = true;
+	pthread_cond_broadcast(&server->changed);
+	pthread_mutex_unlock(&server->lock);
+	if (r < 0)
+		join(server, n);
+	return r;
+}
+
+static void set_drop_all(struct volley_server *server, bool drop)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		for (uint32_t k = 0; k < server->n_listeners; k++)
+			vly_socket_set_drop_all(server->workers[i].ports[k].fd, drop);
+}
+
+int vly_server_start(struct volley_server *server)
+{
+	int r = check_start(server);
+
+	if (r < 0)
+		return r;
+	set_drop_all(server, false); /* after an earlier drain */
+	pthread_mutex_lock(&server->lock);
+	server->state = VLY_SERVER_STARTING;
+	server->n_reported = 0;
+	server->start_result = 0;
+	server->verdict = false;
+	pthread_mutex_unlock(&server->lock);
+	return start_workers(server);
+}
+
+int volley_server_start(struct volley_server *server)
+{
+	int r;
+
+	if (vly_server_test_inside(server) ||
+	    atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+		return -EALREADY;
+	pthread_mutex_lock(&server->control);
+	r = vly_server_start(server);
+	pthread_mutex_unlock(&server->control);
+	return r;
+}
+
+/* Stopping ------------------------------------------------------------------------------------- */
+
+bool vly_server_test_inside(const struct volley_server *server)
+{
+	return vly_worker_test_self(server) ||
+	       atomic_load_explicit(&server->run_tid, memory_order_relaxed) == gettid();
+}
+
+/* `control`, for those who want the workers to end: run holds it for as long as it serves. */
+static int lock_to_stop(struct volley_server *server)
+{
+	if (vly_server_test_inside(server))
+		return -EDEADLK;
+	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+		volley_server_request_stop(server);
+	pthread_mutex_lock(&server->control);
+	return 0;
+}
+
+void vly_server_command(struct volley_server *server, uint32_t command)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		vly_worker_command(&server->workers[i], command);
+}
+
+void vly_server_refuse_new(struct volley_server *server)
+{
+	set_drop_all(server, true);
+}
+
+void vly_server_join(struct volley_server *server)
+{
+	join(server, server->config.n_workers);
+	set_state(server, VLY_SERVER_STOPPED);
+	vly_run_wake(server);
+}
+
+bool vly_server_test_late(const struct volley_server *server)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		if (server->workers[i].drain_late)
+			return true;
+	return false;
+}
+
+static void stop_locked(struct volley_server *server)
+{
+	if (server->state != VLY_SERVER_RUNNING)
+		return;
+	vly_server_command(server, VLY_COMMAND_STOP);
+	vly_server_join(server);
+}
+
+int volley_server_stop(struct volley_server *server)
+{
+	int r = lock_to_stop(server);
+
+	if (r < 0)
+		return r;
+	stop_locked(server);
+	pthread_mutex_unlock(&server->control);
+	return 0;
+}
+
+int volley_server_drain(struct volley_server *server)
+{
+	int r = lock_to_stop(server);
+
+	if (r < 0)
+		return r;
+	if (server->state == VLY_SERVER_RUNNING) {
+		vly_server_refuse_new(server);
+		vly_server_command(server, VLY_COMMAND_DRAIN);
+		vly_server_join(server);
+		r = vly_server_test_late(server) ? -ETIME : 0;
+	}
+	pthread_mutex_unlock(&server->control);
+	return r;
+}
+
+/* May run in a signal handler: atomics, an eventfd and volley_cancel_request() only. */
+int volley_server_request_stop(struct volley_server *server)
+{
+	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst)) {
+		atomic_store_explicit(&server->stop_in_run, true, memory_order_seq_cst);
+		vly_run_wake(server);
+	} else {
+		vly_server_command(server, VLY_COMMAND_STOP);
+	}
+	/* seq_cst: whoever sees 0 may free the handles that were used above */
+	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
+	return 0;
+}
+
+/* Refuse, count, close: in this order nothing can slip in between. */
+static void close_sockets(struct volley_server *server)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	vly_server_refuse_new(server);
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		for (uint32_t k = 0; k < server->n_listeners; k++)
+			vly_pipeline_discard(&server->workers[i], k);
+	volley_server_get_stats(server, &stats); /* the last reading of the kernel's counters */
+	pthread_mutex_lock(&server->lock);
+	for (uint32_t i = 0; i < server->config.n_workers; i++) {
+		for (uint32_t k = 0; k < server->n_listeners; k++) {
+			vly_io_detach(server->workers[i].io, k);
+			vly_socket_close(server->workers[i].ports[k].fd);
+			server->workers[i].ports[k].fd = -1;
+		}
+	}
+	server->state = VLY_SERVER_CLOSED;
+	pthread_mutex_unlock(&server->lock);
+}
+
+int volley_server_close(struct volley_server *server)
+{
+	int r = lock_to_stop(server);
+
+	if (r < 0)
+		return r;
+	stop_locked(server);
+	if (server->state != VLY_SERVER_CLOSED)
+		close_sockets(server);
+	pthread_mutex_unlock(&server->control);
+	return 0;
+}
+
+int volley_server_free(struct volley_server *server)
+{
+	int r;
+
+	if (server == NULL)
+		return 0;
+	r = volley_server_close(server);
+	if (r >= 0)
+		destroy(server);
+	return r;
+}
+
+/* The rest ------------------------------------------------------------------------------------- */
+
+int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg)
+{
+	uint32_t n = server->config.n_workers;
+	struct vly_post **posts = calloc(n, sizeof *posts);
+	int r = posts != NULL ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		posts[i] = malloc(sizeof *posts[i]);
+		if (posts[i] == NULL)
+			r = -ENOMEM;
+		else
+			*posts[i] = (struct vly_post){ .fn = fn, .arg = arg };
+	}
+	pthread_mutex_lock(&server->lock);
+	if (r >= 0 && server->state != VLY_SERVER_RUNNING)
+		r = -ESHUTDOWN;
+	for (uint32_t i = 0; r >= 0 && i < n; i++)
+		if (server->workers[i].closed)
+			r = -ESHUTDOWN;
+	for (uint32_t i = 0; r >= 0 && i < n; i++)
+		vly_worker_post(&server->workers[i], posts[i]);
+	pthread_mutex_unlock(&server->lock);
+	for (uint32_t i = 0; r < 0 && posts != NULL && i < n; i++)
+		free(posts[i]);
+	free(posts);
+	return r;
+}
+
+uint32_t volley_server_get_n_workers(const struct volley_server *server)
+{
+	return server->config.n_workers;
+}
+
+const char *volley_server_get_io(const struct volley_server *server)
+{
+	return vly_io_get_name(server->workers[0].io);
+}
+
+struct volley_listener *volley_server_get_listener(struct volley_server *server,
+						   uint32_t n_listener)
+{
+	return n_listener < server->n_listeners ? server->listeners[n_listener] : NULL;
+}

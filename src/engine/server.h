@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_ENGINE_SERVER_H
+#define VLY_ENGINE_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <volley/server.h>
+
+#include "io/io.h"
+
+enum vly_server_state {
+	VLY_SERVER_STOPPED = 0,
+	VLY_SERVER_STARTING, /* threads exist, hooks run, nothing is served */
+	VLY_SERVER_RUNNING,
+	VLY_SERVER_CLOSED, /* no sockets any more; only the statistics are left */
+};
+
+/*
+ * Two locks. `control` serialises listen, start, stop, drain, close and is held while they wait
+ * for workers; a worker never takes it. `lock` guards what is below it, is held for moments, and
+ * may be taken by anyone but a
+ * signal handler. Order: control, then lock.
+ */
+struct volley_server {
+	struct volley_config config; /* read-only after new */
+	pthread_mutex_t control;
+	bool warned_buffer[2]; /* control; by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
+	uint32_t
+		n_listeners; /* control and lock to write, either to read; workers while they run */
+	struct volley_listener *listeners[VLY_IO_N_PORTS];
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* lock: n_reported or the verdict changed */
+	enum vly_server_state state;
+	uint32_t n_reported; /* workers whose on_start has returned */
+	int start_result;    /* the first failure among them */
+	bool verdict;        /* the workers may go on (or leave, by start_result) */
+
+	struct volley_worker *workers;
+
+	/* request_stop(), which may run in a signal handler: no locks. */
+	_Atomic bool running_in_run;
+	_Atomic bool stop_in_run;    /* what event_fd is about */
+	_Atomic pid_t run_tid;       /* the thread inside run; 0: none */
+	_Atomic uint32_t n_stopping; /* calls of request_stop() that are inside */
+	int event_fd;                /* wakes volley_server_run() */
+};
+
+/* Any thread, signal handlers too: volley_server_run() shall look around. */
+void vly_run_wake(struct volley_server *server);
+
+/*
+ * Whether the caller is a worker or inside run's hooks, where waiting for workers would be for
+ * ever.
+ */
+bool vly_server_test_inside(const struct volley_server *server);
+
+/* run.c: the parts of stop and drain that it does one by one. With `control` held. */
+int vly_server_start(struct volley_server *server);
+void vly_server_command(struct volley_server *server, uint32_t command);
+void vly_server_refuse_new(struct volley_server *server);
+void vly_server_join(struct volley_server *server);
+bool vly_server_test_late(const struct volley_server *server);
+
+#endif

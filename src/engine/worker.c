@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A worker: one thread, its sockets, its memory, and its life from start to join.
+ *
+ * Memory and the eventfd are made with the server and kept over stop and start. The thread is new
+ * each time: it attaches to the cancellation module, opens its loop, runs the user's hook,
+ * reports to the server, waits for the
+ * verdict over all workers, serves, and leaves through the states of enum vly_worker_state.
+ *
+ * The command is written before the cancellation request, and the worker acknowledges the request
+ * before it reads the command: so a request that was acknowledged has been obeyed.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <volley/error.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/backlog.h"
+#include "engine/log.h"
+#include "engine/loop.h"
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+
+/*
+ * How long a stop may wait for full sockets to take the last answers; a stop takes 50 ms at most.
+ */
+enum { STOP_FLUSH_US = 20000 };
+
+/*
+ * Backlog buffers beyond this size are few: answers of that size are fragments of a bulk transfer.
+ */
+enum { N_LARGE_BUFFERS = 16 };
+
+int vly_worker_init(struct volley_worker *worker, struct volley_server *server, uint32_t index)
+{
+	const struct volley_config *config = &server->config;
+	const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES] = { config->n_backlog, config->n_backlog,
+							    N_LARGE_BUFFERS };
+	int r;
+
+	worker->server = server;
+	worker->index = index;
+	worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->event_fd < 0)
+		return -errno;
+	vly_inbox_init(&worker->inbox);
+	r = vly_slots_init(&worker->slots, config->n_batch, config->max_datagram_bytes);
+	if (r < 0)
+		return r;
+	worker->ports = vly_mem_new(VLY_IO_N_PORTS, sizeof *worker->ports);
+	worker->views = vly_mem_new(VLY_N_VIEWS, sizeof *worker->views);
+	worker->tx = vly_mem_new(VLY_N_TX, sizeof *worker->tx);
+	worker->heads = vly_mem_new(VLY_N_TX, sizeof *worker->heads);
+	worker->arena = vly_mem_map(config->arena_bytes);
+	worker->buffers = vly_buffers_new(n_buffers);
+	if (worker->ports == NULL || worker->views == NULL || worker->tx == NULL ||
+	    worker->heads == NULL || worker->arena == NULL || worker->buffers == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
+		worker->ports[i].fd = -1;
+	return vly_io_open(config->io, &worker->slots, &worker->io);
+}
+
+void vly_worker_fini(struct volley_worker *worker)
+{
+	vly_io_close(worker->io);
+	vly_buffers_free(worker->buffers);
+	if (worker->arena != NULL)
+		vly_mem_unmap(worker->arena, worker->server->config.arena_bytes);
+	vly_mem_free(worker->heads);
+	vly_mem_free(worker->tx);
+	vly_mem_free(worker->views);
+	vly_mem_free(worker->ports);
+	vly_slots_fini(&worker->slots);
+	if (worker->event_fd >= 0)
+		close(worker->event_fd);
+}
+
+/* Commands and posts --------------------------------------------------------------------------- */
+
+void vly_worker_command(struct volley_worker *worker, enum vly_command command)
+{
+	uint32_t old = atomic_load_explicit(&worker->command, memory_order_relaxed);
+	struct volley_cancel *handle;
+
+	while (old < (uint32_t)command &&
+	       !atomic_compare_exchange_weak_explicit(&worker->command, &old, command,
+						      memory_order_seq_cst, memory_order_relaxed))
+		continue;
+	handle = atomic_load_explicit(&worker->handle, memory_order_seq_cst);
+	if (handle != NULL)
+		volley_cancel_request(handle); /* -ESRCH: the thread has left already */
+}
+
+bool vly_worker_test_stop(struct volley_worker *worker)
+{
+	if (volley_cancel_pending())
+		volley_cancel_clear();
+	return atomic_load_explicit(&worker->command, memory_order_seq_cst) != VLY_COMMAND_RUN;
+}
+
+void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
+{
+	const uint64_t one = 1;
+
+	if (!vly_inbox_push(&worker->inbox, &post->node))
+		return;
+	if (worker->server->config.wait == VOLLEY_WAIT_BLOCK)
+		volley_cancel_request(atomic_load_explicit(&worker->handle, memory_order_seq_cst));
+	else if (write(worker->event_fd, &one, sizeof one) < 0)
+		assert(errno == EAGAIN); /* the counter is full, so the loop will wake anyway */
+}
+
+void vly_worker_take_posts(struct volley_worker *worker)
+{
+	struct vly_inbox_node *node = vly_inbox_take(&worker->inbox);
+
+	while (node != NULL) {
+		struct vly_post *post = VLY_CONTAINER_OF(node, struct vly_post, node);
+
+		node = node->next;
+		post->fn(worker, post->arg);
+		free(post);
+	}
+}
+
+bool vly_worker_test_self(const struct volley_server *server)
+{
+	pid_t self = gettid();
+
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		if (atomic_load_explicit(&server->workers[i].tid, memory_order_relaxed) == self)
+			return true;
+	return false;
+}
+
+/* The thread ----------------------------------------------------------------------------------- */
+
+static void pin(const struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->server->config;
+	cpu_set_t all;
+	cpu_set_t one;
+	int n;
+
+	if (!(config->flags & VOLLEY_SERVER_PIN) || sched_getaffinity(0, sizeof all, &all) < 0)
+		return;
+	n = (int)worker->index % CPU_COUNT(&all);
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &all) && n-- == 0) {
+			CPU_SET(cpu, &one);
+			break;
+		}
+	}
+	if (sched_setaffinity(0, sizeof one, &one) < 0)
+		vly_log_write(config, VOLLEY_LOG_WARNING, "worker %u could not be pinned: %s",
+			      worker->index, volley_error_name(errno));
+}
+
+/* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
+static void serve_rest(struct volley_worker *worker)
+{
+	uint64_t end_ns = vly_clock_now_ns() + worker->server->config.drain_us * UINT64_C(1000);
+	bool empty = false;
+
+	vly_pipeline_set_ready(worker);
+	while (!empty) {
+		uint32_t command = atomic_load_explicit(&worker->command, memory_order_relaxed);
+
+		vly_pipeline_run_once(worker, worker->server->config.n_budget);
+		empty = true;
+		for (uint32_t i = 0; i < worker->n_ports; i++)
+			empty = empty && !worker->ports[i].ready;
+		if (!empty && (command == VLY_COMMAND_STOP || vly_clock_now_ns() >= end_ns)) {
+			worker->drain_late = true;
+			return;
+		}
+	}
+}
+
+/* Give full sockets a moment to take the answers that wait; then drop them by name. */
+static void flush_rest(struct volley_worker *worker)
+{
+	bool drain = atomic_load_explicit(&worker->command, memory_order_relaxed) ==
+		     VLY_COMMAND_DRAIN;
+	uint64_t us = drain ? worker->server->config.backlog_us : STOP_FLUSH_US;
+	uint64_t now_ns = vly_clock_now_ns();
+	uint64_t end_ns = now_ns + us * 1000;
+
+	while (worker->counts.tx_queued > 0 && now_ns < end_ns) {
+		vly_backlog_flush(worker, now_ns);
+		if (worker->counts.tx_queued > 0)
+			poll(NULL, 0, 1); /* ends by time; nothing is waited for */
+		now_ns = vly_clock_now_ns();
+	}
+	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
+	vly_pipeline_publish(worker);
+}
+
+static void finish(struct volley_worker *worker)
+{
+	struct volley_server *server = worker->server;
+
+	if (atomic_load_explicit(&worker->command, memory_order_relaxed) == VLY_COMMAND_DRAIN)
+		serve_rest(worker);
+	worker->state = VLY_WORKER_INTAKE_OFF;
+	pthread_mutex_lock(&server->lock);
+	worker->closed = true; /* from here on volley_server_post() refuses */
+	pthread_mutex_unlock(&server->lock);
+	vly_worker_take_posts(worker);
+	worker->state = VLY_WORKER_HANDLERS_DONE;
+	flush_rest(worker);
+	worker->state = VLY_WORKER_FLUSHED;
+}
+
+/* Tell the server how the start went, and wait until it has heard from every worker. */
+static bool report(struct volley_worker *worker, int result)
+{
+	struct volley_server *server = worker->server;
+	bool go;
+
+	pthread_mutex_lock(&server->lock);
+	server->n_reported++;
+	if (result < 0 && server->start_result >= 0)
+		server->start_result = result;
+	pthread_cond_broadcast(&server->changed);
+	while (!server->verdict)
+		pthread_cond_wait(&server->changed, &server->lock);
+	go = server->start_result >= 0;
+	pthread_mutex_unlock(&server->lock);
+	return go;
+}
+
+static int open_thread(struct volley_worker *worker, const struct vly_loop_ops *loop)
+{
+	struct volley_cancel *handle;
+	int r;
+
+	r = volley_cancel_attach(&handle);
+	if (r < 0) {
+		vly_log_write(
+			&worker->server->config, VOLLEY_LOG_ERROR,
+			"worker %u cannot be cancellable: %s; if the program uses SIGURG itself, "
+			"choose another signal with volley_cancel_init()",
+			worker->index, volley_error_name(r));
+		return r;
+	}
+	volley_cancel_set_waker(worker->event_fd);
+	/* seq_cst: publishes the attached thread to volley_server_request_stop() */
+	atomic_store_explicit(&worker->handle, handle, memory_order_seq_cst);
+	return loop->open != NULL ? loop->open(worker) : 0;
+}
+
+static void *worker_main(void *arg)
+{
+	struct volley_worker *worker = arg;
+	const struct volley_config *config = &worker->server->config;
+	const struct vly_loop_ops *loop = vly_loop_get_ops(config->wait);
+	bool hooked = false;
+	int r;
+
+	atomic_store_explicit(&worker->tid, gettid(), memory_order_relaxed); /* for ourselves */
+	pin(worker);
+	r = open_thread(worker, loop);
+	if (r >= 0 && config->on_start != NULL)
+		r = config->on_start(worker, config->arg);
+	hooked = r >= 0;
+	if (report(worker, r)) {
+		worker->state = VLY_WORKER_RUNNING;
+		loop->run(worker);
+		finish(worker);
+	}
+	if (hooked && config->on_stop != NULL)
+		config->on_stop(worker, config->arg);
+	if (loop->close != NULL)
+		loop->close(worker);
+	volley_cancel_detach();
+	worker->state = VLY_WORKER_STOPPED;
+	atomic_store_explicit(&worker->tid, 0, memory_order_relaxed);
+	vly_run_wake(worker->server);
+	return NULL;
+}
+
+int vly_worker_start(struct volley_worker *worker)
+{
+	char name[16];
+	sigset_t all;
+	sigset_t old;
+	int r;
+
+	atomic_store_explicit(&worker->command, VLY_COMMAND_RUN, memory_order_relaxed);
+	worker->n_ports = worker->server->n_listeners;
+	worker->drain_late = false;
+	worker->closed = false;
+	/*
+	 * The thread inherits the mask; attaching unblocks the cancellation signal and nothing
+	 * else.
+	 */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof name, "volley-%u", worker->index);
+	pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+void vly_worker_join(struct volley_worker *worker)
+{
+	pthread_join(worker->thread, NULL);
+}
+
+uint32_t volley_worker_get_index(const struct volley_worker *worker)
+{
+	return worker->index;
+}
+
+struct volley_server *volley_worker_get_server(const struct volley_worker *worker)
+{
+	return worker->server;
+}
+
+void *volley_worker_get_data(const struct volley_worker *worker)
+{
+	return worker->data;
+}
+
+void volley_worker_set_data(struct volley_worker *worker, void *data)
+{
+	worker->data = data;
+}
+
+struct event_base *volley_worker_get_event_base(const struct volley_worker *worker)
+{
+	const struct vly_loop_ops *loop = vly_loop_get_ops(worker->server->config.wait);
+
+	return loop->get_event_base != NULL ? loop->get_event_base(worker) : NULL;
+}

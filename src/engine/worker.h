@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_ENGINE_WORKER_H
+#define VLY_ENGINE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <volley/cancel.h>
+#include <volley/packet.h>
+#include <volley/server.h>
+#include <volley/stats.h>
+
+#include "data/buffers.h"
+#include "data/inbox.h"
+#include "data/slots.h"
+#include "engine/listener.h"
+#include "engine/stats.h"
+#include "io/io.h"
+
+struct vly_loop;
+
+/*
+ * Most views handed to one callback: enough to amortise the call, few enough to stay in the L1
+ * cache.
+ */
+enum { VLY_N_VIEWS = 256 };
+
+/*
+ * Answers collected before they are handed to the kernel; it takes no more than 1,024 in one call.
+ */
+enum { VLY_N_TX = 1024 };
+
+/* What the control thread wants of a worker. */
+enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
+
+/*
+ * Where a worker is in its life. It goes forward only, from the loop's end to the thread's, and
+ * each step is bounded in time: INTAKE_OFF after what a drain has to serve, HANDLERS_DONE when no
+ * callback runs any more,
+ * FLUSHED when every answer has left or was dropped by name.
+ */
+enum vly_worker_state {
+	VLY_WORKER_STOPPED = 0,
+	VLY_WORKER_RUNNING,
+	VLY_WORKER_INTAKE_OFF,
+	VLY_WORKER_HANDLERS_DONE,
+	VLY_WORKER_FLUSHED,
+};
+
+/* One worker's socket of one listener, and the answers that wait for it. */
+struct vly_port {
+	struct volley_listener *listener;
+	int fd;
+	bool ready; /* the loop found it readable, or did not look */
+	/* Answers in order of arrival, linked by their nodes. */
+	struct vly_buffer *backlog_first;
+	struct vly_buffer *backlog_last;
+	uint32_t n_backlog;
+	uint32_t retry_us; /* 0: wait for POLLOUT; else the pause that ends at retry_ns (ENOBUFS) */
+	uint64_t retry_ns;
+	/* SO_MEMINFO's 32-bit drop counter, extended; guarded by the server's lock. */
+	uint64_t kernel_drops;
+	uint32_t drops_seen;
+};
+
+struct volley_worker {
+	/* Set once, read by everyone. */
+	struct volley_server *server;
+	uint32_t index;
+	int event_fd; /* the waker: cancellation requests and inbox pushes write it */
+
+	/* The data path's, which only the worker's thread touches while it runs. */
+	struct vly_io *io;
+	struct vly_slots slots;
+	struct vly_port *ports; /* VLY_IO_N_PORTS */
+	uint32_t n_ports;
+	struct volley_packet *views; /* VLY_N_VIEWS */
+	struct vly_tx *tx;           /* VLY_N_TX */
+	uint16_t *heads;             /* VLY_N_TX */
+	uint32_t n_tx;
+	uint8_t *arena;
+	uint32_t arena_used;
+	uint32_t arena_last;   /* where the latest room begins, which a shorter answer gives back */
+	uint32_t n_arena_open; /* rooms handed out and not yet answered with */
+	struct vly_buffers *buffers;
+	struct volley_stats counts;
+	enum vly_worker_state state;
+	struct vly_loop *loop;
+	void *data;      /* the user's */
+	bool drain_late; /* the drain's time was over first */
+	bool closed;     /* server->lock: takes no more posts */
+
+	/* Between threads. */
+	VLY_ALIGNED struct vly_inbox inbox;
+	_Atomic uint32_t command; /* enum vly_command; only grows while the worker runs */
+	_Atomic pid_t tid;        /* 0: no thread */
+	struct volley_cancel *_Atomic handle;
+	struct vly_stats_snapshot snapshot;
+
+	pthread_t thread; /* control */
+};
+
+/*
+ * All memory a worker needs, so that a later start cannot fail for lack of it. fini takes half-
+ * made ones.
+ */
+int vly_worker_init(struct volley_worker *worker, struct volley_server *server, uint32_t index);
+void vly_worker_fini(struct volley_worker *worker);
+
+/* Control thread: create the thread, which reports to the server; join it. */
+int vly_worker_start(struct volley_worker *worker);
+void vly_worker_join(struct volley_worker *worker);
+
+/*
+ * Any thread, signal handlers too: raise the command (never lowers it) and cancel the worker's
+ * wait.
+ */
+void vly_worker_command(struct volley_worker *worker, enum vly_command command);
+
+/* Any thread but a signal handler: run fn on the worker; `post` is freed there. */
+struct vly_post {
+	struct vly_inbox_node node;
+	volley_worker_fn fn;
+	void *arg;
+};
+void vly_worker_post(struct volley_worker *worker, struct vly_post *post);
+
+/* Worker's thread: run what was posted. */
+void vly_worker_take_posts(struct volley_worker *worker);
+
+/*
+ * Worker's thread, between waits: acknowledge a pending cancellation; true: the command ended the
+ * loop.
+ */
+bool vly_worker_test_stop(struct volley_worker *worker);
+
+/* Whether the calling thread is one of the server's workers. */
+bool vly_worker_test_self(const struct volley_server *server);
+
+#endif
