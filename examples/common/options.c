@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What the example servers have in common: the command line, the "ready" lines, SIGUSR1 and the
+ * statistics file. Only public headers, so it can be copied into a server of one's own.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+
+const char options_help[] =
+	"  --listen ADDR:PORT    serve this address: 127.0.0.1:53, [::1]:53, [::]:53 (IPv6\n"
+	"                        and IPv4); port 0 picks one; may be repeated\n"
+	"  --workers N           worker threads, 1 to 1024 (default: one per CPU)\n"
+	"  --handlers N          handler threads per worker (not in this version)\n"
+	"  --io NAME             I/O backend: auto, mmsg (batched system calls), msg\n"
+	"                        (portable)\n"
+	"  --batch N             datagrams per receive call, 1 to 1024 (default: 64)\n"
+	"  --wait HOW            event (epoll, default), block (in recvmmsg, one --listen\n"
+	"                        only) or spin (never sleep)\n"
+	"  --no-coalesce         no GRO and GSO (neither is in this version)\n"
+	"  --pin                 pin each worker to a CPU\n"
+	"  --rcvbuf BYTES        socket receive buffer (default: 4 MiB or what the system\n"
+	"                        allows)\n"
+	"  --max-datagram BYTES  largest datagram to take, 1 to 65535 (default: 65535)\n"
+	"  --stats FILE          write the ledger as JSON at exit and on SIGUSR1; - is stdout\n"
+	"  --version, --help\n";
+
+static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
+{
+	static const char *const names[] = { "error", "warning", "info" };
+	const struct options *options = arg;
+
+	fprintf(stderr, "%s: %s: %s\n", options->program, names[level], text);
+}
+
+void options_init(struct options *options, const char *program)
+{
+	memset(options, 0, sizeof *options);
+	options->program = program;
+	volley_config_init(&options->config, sizeof options->config);
+	options->config.log = log_to_stderr;
+	options->config.arg = options;
+}
+
+int options_number(const struct options *options, const char *name, const char *value,
+		   unsigned long min, unsigned long max, uint32_t *ret_value)
+{
+	char *end;
+	unsigned long number;
+
+	errno = 0;
+	number = strtoul(value, &end, 10);
+	if (errno != 0 || *value < '0' || *value > '9' || *end != '\0' || number < min ||
+	    number > max) {
+		fprintf(stderr, "%s: --%s takes a number from %lu to %lu, not \"%s\"\n",
+			options->program, name, min, max, value);
+		return EXIT_USAGE;
+	}
+	*ret_value = (uint32_t)number;
+	return EXIT_OK;
+}
+
+static int take_listen(struct options *options, const char *value)
+{
+	struct volley_addr addr;
+
+	if (options->n_listen == OPTIONS_MAX_LISTEN) {
+		fprintf(stderr, "%s: more than %d times --listen\n", options->program,
+			OPTIONS_MAX_LISTEN);
+		return EXIT_USAGE;
+	}
+	if (volley_addr_parse(value, &addr) < 0) {
+		fprintf(stderr,
+			"%s: --listen takes an address and a port, as in 127.0.0.1:7777 or "
+			"[::1]:7777, not \"%s\"\n",
+			options->program, value);
+		return EXIT_USAGE;
+	}
+	options->listen[options->n_listen++] = value;
+	return EXIT_OK;
+}
+
+static int take_wait(struct options *options, const char *value)
+{
+	static const char *const names[] = { [VOLLEY_WAIT_EVENT] = "event",
+					     [VOLLEY_WAIT_BLOCK] = "block",
+					     [VOLLEY_WAIT_SPIN] = "spin" };
+
+	for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(names[i], value) == 0) {
+			options->config.wait = i;
+			return EXIT_OK;
+		}
+	}
+	fprintf(stderr, "%s: --wait takes event, block or spin, not \"%s\"\n", options->program,
+		value);
+	return EXIT_USAGE;
+}
+
+static int take_io(struct options *options, const char *value)
+{
+	static const char *const names[] = { "auto", "mmsg", "msg" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(names[i], value) == 0) {
+			options->config.io = value;
+			return EXIT_OK;
+		}
+	}
+	fprintf(stderr, "%s: no I/O backend is called \"%s\"; use auto, mmsg or msg\n",
+		options->program, value);
+	return EXIT_USAGE;
+}
+
+int options_take(struct options *options, int option, const char *value)
+{
+	struct volley_config *config = &options->config;
+
+	switch (option) {
+	case OPTION_LISTEN:
+		return take_listen(options, value);
+	case OPTION_WORKERS:
+		return options_number(options, "workers", value, 1, 1024, &config->n_workers);
+	case OPTION_IO:
+		return take_io(options, value);
+	case OPTION_BATCH:
+		return options_number(options, "batch", value, 1, 1024, &config->n_batch);
+	case OPTION_WAIT:
+		return take_wait(options, value);
+	case OPTION_PIN:
+		config->flags |= VOLLEY_SERVER_PIN;
+		return EXIT_OK;
+	case OPTION_RCVBUF:
+		return options_number(options, "rcvbuf", value, 1, 1ul << 30,
+				      &config->rcvbuf_bytes);
+	case OPTION_MAX_DATAGRAM:
+		return options_number(options, "max-datagram", value, 1, 65535,
+				      &config->max_datagram_bytes);
+	case OPTION_STATS:
+		options->stats = value;
+		return EXIT_OK;
+	case OPTION_VERSION:
+		printf("%s (volley %s)\n", options->program, volley_version());
+		exit(EXIT_OK);
+	case OPTION_HANDLERS:
+	case OPTION_NO_COALESCE:
+		fprintf(stderr, "%s: --%s is not in this version\n", options->program,
+			option == OPTION_HANDLERS ? "handlers" : "no-coalesce");
+		return EXIT_USAGE;
+	default:
+		return EXIT_USAGE; /* getopt_long() has said why */
+	}
+}
+
+static int write_stats(const struct options *options, struct volley_server *server)
+{
+	int len = volley_server_format_stats(server, NULL, 0);
+	size_t size = len < 0 ? 1 : (size_t)len + 64; /* counters may grow meanwhile */
+	bool is_stdout = strcmp(options->stats, "-") == 0;
+	char *text = malloc(size);
+	FILE *file = is_stdout ? stdout : fopen(options->stats, "w");
+	int r = -ENOMEM;
+
+	if (text != NULL && len >= 0)
+		r = volley_server_format_stats(server, text, size);
+	if (file == NULL)
+		r = -errno;
+	if (r >= 0 && (fputs(text, file) < 0 || fflush(file) != 0))
+		r = -errno;
+	if (file != NULL && !is_stdout)
+		fclose(file);
+	free(text);
+	if (r < 0)
+		fprintf(stderr, "%s: cannot write the statistics to %s: %s\n", options->program,
+			options->stats, strerror(-r));
+	return r < 0 ? EXIT_RUNTIME : EXIT_OK;
+}
+
+static void on_signal(struct volley_server *server, int signo, void *arg)
+{
+	const struct options *options = arg;
+
+	(void)signo;
+	if (options->stats != NULL)
+		write_stats(options, server);
+}
+
+static int listen_all(const struct options *options, struct volley_server *server,
+		      const struct volley_listen_config *listener)
+{
+	for (unsigned int i = 0; i < options->n_listen; i++) {
+		int r = volley_server_listen(server, options->listen[i], listener);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void say_ready(const struct options *options, struct volley_server *server)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES];
+
+	for (unsigned int i = 0; i < options->n_listen; i++) {
+		struct volley_listener *listener = volley_server_get_listener(server, i);
+
+		volley_addr_format(volley_listener_get_addr(listener), text, sizeof text);
+		fprintf(stderr, "%s: ready on %s (%u workers, %s)\n", options->program, text,
+			volley_server_get_n_workers(server), volley_server_get_io(server));
+	}
+}
+
+/* So that no signal ends us between "ready" and volley_server_run(), which takes them. */
+static void block_signals(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+}
+
+int options_serve(struct options *options, const struct volley_listen_config *listener)
+{
+	struct volley_server *server = NULL;
+	int code = EXIT_OK;
+	int r;
+
+	block_signals();
+	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1);
+	options->config.on_signal = on_signal;
+	r = volley_server_new(&options->config, &server);
+	if (r >= 0)
+		r = listen_all(options, server, listener);
+	if (r >= 0)
+		r = volley_server_start(server);
+	if (r >= 0) {
+		say_ready(options, server);
+		r = volley_server_run(server);
+		volley_server_close(server);
+		if (options->stats != NULL)
+			code = write_stats(options, server);
+	}
+	volley_server_free(server);
+	if (r < 0) {
+		fprintf(stderr, "%s: stopped: %s\n", options->program, strerror(-r));
+		code = EXIT_RUNTIME;
+	}
+	return code;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_COMMON_OPTIONS_H
+#define EXAMPLES_COMMON_OPTIONS_H
+
+/* The command line that the example servers share, and what they do with it. */
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include <volley/volley.h>
+
+enum { OPTIONS_MAX_LISTEN = 64 };
+
+/* Exit codes. */
+enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+struct options {
+	const char *program;
+	const char *listen[OPTIONS_MAX_LISTEN];
+	unsigned int n_listen;
+	struct volley_config config;
+	const char *stats; /* file, "-" for stdout, or NULL */
+};
+
+/* Values of `val` for getopt_long(); a program's own options start at OPTION_OWN. */
+enum {
+	OPTION_LISTEN = 256,
+	OPTION_WORKERS,
+	OPTION_HANDLERS,
+	OPTION_IO,
+	OPTION_BATCH,
+	OPTION_WAIT,
+	OPTION_NO_COALESCE,
+	OPTION_PIN,
+	OPTION_RCVBUF,
+	OPTION_MAX_DATAGRAM,
+	OPTION_STATS,
+	OPTION_VERSION,
+	OPTION_OWN
+};
+
+/* clang-format off */
+#define OPTIONS_COMMON                                                                             \
+	{ "listen", required_argument, NULL, OPTION_LISTEN },                                      \
+	{ "workers", required_argument, NULL, OPTION_WORKERS },                                    \
+	{ "handlers", required_argument, NULL, OPTION_HANDLERS },                                  \
+	{ "io", required_argument, NULL, OPTION_IO },                                              \
+	{ "batch", required_argument, NULL, OPTION_BATCH },                                        \
+	{ "wait", required_argument, NULL, OPTION_WAIT },                                          \
+	{ "no-coalesce", no_argument, NULL, OPTION_NO_COALESCE },                                  \
+	{ "pin", no_argument, NULL, OPTION_PIN },                                                  \
+	{ "rcvbuf", required_argument, NULL, OPTION_RCVBUF },                                      \
+	{ "max-datagram", required_argument, NULL, OPTION_MAX_DATAGRAM },                          \
+	{ "stats", required_argument, NULL, OPTION_STATS },                                        \
+	{ "version", no_argument, NULL, OPTION_VERSION },                                          \
+	{ "help", no_argument, NULL, 'h' }
+/* clang-format on */
+
+/* The help text of the options above. */
+extern const char options_help[];
+
+/* Defaults; the config's log hook writes to stderr. */
+void options_init(struct options *options, const char *program);
+
+/*
+ * Take one option. EXIT_OK, or EXIT_USAGE after a sentence on stderr. --version prints and exits.
+ */
+int options_take(struct options *options, int option, const char *value);
+
+/* Read a number of an option, min to max. */
+int options_number(const struct options *options, const char *name, const char *value,
+		   unsigned long min, unsigned long max, uint32_t *ret_value);
+
+/*
+ * Listen on every address with `listener`, say "ready" for each on stderr, run until a signal
+ * ends it, and write the statistics. Frees the server. Returns an exit code.
+ */
+int options_serve(struct options *options, const struct volley_listen_config *listener);
+
+#endif
