@@ -122,12 +122,13 @@ int vly_socket_set_drop_all(int fd, bool drop)
 {
 	struct sock_filter accept_nothing = { .code = BPF_RET | BPF_K, .k = 0 };
 	struct sock_fprog program = { .len = 1, .filter = &accept_nothing };
+	int unused = 0; /* the kernel reads an int for every option, this one too */
 	int r;
 
 	if (drop)
 		r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 	else
-		r = setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, NULL, 0);
+		r = setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 	if (r >= 0)
 		return 0;
 	/* Nothing to detach: what was asked for is already so. */
