@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/fault.h"
+#include "lib/loopback.h"
+#include "sys/probe.h"
+
+static struct vly_probe run(void)
+{
+	struct vly_probe probe = { 0 };
+	int n_fds = loopback_n_fds();
+
+	cr_assert_eq(vly_probe_run(&probe), 0);
+	cr_assert_eq(loopback_n_fds(), n_fds, "no descriptor is left behind");
+	return probe;
+}
+
+/* Whether the kernel knows an option, asked without the probe. */
+static bool has_option(int level, int name)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int one = 1, r = setsockopt(fd, level, name, &one, sizeof one);
+
+	close(fd);
+	return r == 0;
+}
+
+Test(probe, agrees_with_the_kernel)
+{
+	struct vly_probe probe = run();
+
+	cr_assert(probe.bits & VLY_PROBE_RECVMMSG);
+	cr_assert(probe.bits & VLY_PROBE_SENDMMSG);
+	cr_assert_eq(!!(probe.bits & VLY_PROBE_GSO), has_option(IPPROTO_UDP, UDP_SEGMENT));
+	cr_assert_eq(!!(probe.bits & VLY_PROBE_GRO), has_option(IPPROTO_UDP, UDP_GRO));
+	if (probe.bits & VLY_PROBE_GSO)
+		cr_assert(probe.n_segments == 64 || probe.n_segments == 128);
+	else
+		cr_assert_eq(probe.n_segments, 0);
+}
+
+Test(probe, without_a_socket_it_fails)
+{
+	struct vly_probe probe = { .bits = 7 };
+
+	fault_arm(FAULT_SOCKET, 1, EMFILE);
+	cr_assert_eq(vly_probe_run(&probe), -EMFILE);
+	fault_disarm();
+	cr_assert_eq(probe.bits, 7, "unwritten on failure");
+}
+
+Test(probe, without_ipv6)
+{
+	fault_arm(FAULT_SOCKET, 2, EAFNOSUPPORT);
+	cr_assert_eq(run().bits & VLY_PROBE_IPV6, 0);
+	cr_assert_eq(fault_disarm(), 1);
+}
+
+Test(probe, without_a_loopback_address_there_are_no_segments)
+{
+	struct vly_probe probe;
+
+	fault_arm_from(FAULT_BIND, 1, EADDRNOTAVAIL);
+	probe = run();
+	cr_assert_eq(fault_disarm(), 2);
+	cr_assert_eq(probe.bits & (VLY_PROBE_GSO | VLY_PROBE_GRO | VLY_PROBE_IPV6), 0);
+	cr_assert(probe.bits & VLY_PROBE_RECVMMSG);
+}
+
+Test(probe, without_meminfo)
+{
+	fault_arm(FAULT_GETSOCKOPT, 1, ENOPROTOOPT);
+	cr_assert_eq(run().bits & VLY_PROBE_MEMINFO, 0);
+	cr_assert_eq(fault_disarm(), 1);
+}
+
+/* The system calls in order: recvmmsg, sendmmsg, the send of 128, the receive. */
+Test(probe, without_batch_calls)
+{
+	int bits;
+
+	fault_arm(FAULT_SYSCALL, 1, ENOSYS);
+	bits = run().bits & (VLY_PROBE_RECVMMSG | VLY_PROBE_SENDMMSG);
+	cr_assert_eq(bits, VLY_PROBE_SENDMMSG);
+	fault_arm(FAULT_SYSCALL, 2, EPERM);
+	bits = run().bits & (VLY_PROBE_RECVMMSG | VLY_PROBE_SENDMMSG);
+	cr_assert_eq(bits, VLY_PROBE_RECVMMSG);
+}
+
+Test(probe, a_kernel_of_64_segments)
+{
+	struct vly_probe probe;
+
+	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
+		cr_skip("no UDP_SEGMENT here");
+	fault_arm(FAULT_SYSCALL, 3, EINVAL);
+	probe = run();
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(probe.n_segments, 64);
+	cr_assert(probe.bits & VLY_PROBE_GSO);
+}
+
+Test(probe, without_segments)
+{
+	struct vly_probe probe;
+
+	fault_arm_from(FAULT_SYSCALL, 3, EINVAL);
+	probe = run();
+	cr_assert_eq(fault_disarm(), 2, "128 and 64 were tried");
+	cr_assert_eq(probe.n_segments, 0);
+	cr_assert_eq(probe.bits & (VLY_PROBE_GSO | VLY_PROBE_GRO), 0);
+}
+
+Test(probe, segments_that_never_arrive_are_no_gro)
+{
+	struct vly_probe probe;
+
+	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
+		cr_skip("no UDP_SEGMENT here");
+	fault_arm(FAULT_SYSCALL, 4, EAGAIN);
+	probe = run();
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert(probe.bits & VLY_PROBE_GSO);
+	cr_assert_eq(probe.bits & VLY_PROBE_GRO, 0);
+}
+
+Test(probe, gro_that_cannot_be_switched_on)
+{
+	struct vly_probe probe;
+
+	/* SO_REUSEPORT of either loopback socket, then UDP_GRO. */
+	fault_arm(FAULT_SETSOCKOPT, 3, ENOPROTOOPT);
+	probe = run();
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(probe.bits & VLY_PROBE_GRO, 0);
+}
