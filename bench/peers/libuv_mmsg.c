@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+
+/* libuv at its fastest: UV_UDP_RECVMMSG (20 datagrams per call into one big buffer) and
+ * uv_udp_try_send, which sends at once and copies nothing. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <uv.h>
+
+#include "peers.h"
+
+/* libuv cuts the buffer into pieces of 64 KiB, 20 at most. */
+#define N_BUFFER (20 * 65536)
+
+struct libuv_state {
+	uv_loop_t uv;
+	uv_udp_t udp;
+	uint64_t left;
+	char *buffer;
+};
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	struct bench_loop *loop = handle->data;
+	struct libuv_state *s = loop->state;
+
+	(void)suggested;
+	*buffer = uv_buf_init(s->buffer, N_BUFFER);
+}
+
+static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *peer,
+		    unsigned int flags)
+{
+	struct bench_loop *loop = udp->data;
+	struct libuv_state *s = loop->state;
+	uv_buf_t out;
+
+	(void)flags;
+	if (len < 0 || !peer)
+		return;
+	out = uv_buf_init(buffer->base, (unsigned int)len);
+	if (uv_udp_try_send(udp, &out, 1, peer) < 0)
+		loop->counters->n_failed++;
+	bench_counters_add(loop->counters, 1);
+	if (--s->left == 0)
+		uv_stop(&s->uv);
+}
+
+static int libuv_mmsg_open(struct bench_loop *loop)
+{
+	struct libuv_state *s = calloc(1, sizeof(*s));
+	int r;
+
+	loop->state = s;
+	if (!s)
+		return -ENOMEM;
+	s->buffer = malloc(N_BUFFER);
+	if (!s->buffer)
+		return -ENOMEM;
+	r = uv_loop_init(&s->uv);
+	if (r >= 0)
+		r = uv_udp_init_ex(&s->uv, &s->udp, AF_UNSPEC | UV_UDP_RECVMMSG);
+	s->udp.data = loop;
+	if (r >= 0)
+		r = uv_udp_open(&s->udp, loop->fd);
+	if (r >= 0)
+		r = uv_udp_recv_start(&s->udp, on_alloc, on_recv);
+	return r;
+}
+
+static int libuv_mmsg_run(struct bench_loop *loop, uint64_t n)
+{
+	struct libuv_state *s = loop->state;
+
+	s->left = n;
+	uv_run(&s->uv, UV_RUN_DEFAULT);
+	return 0;
+}
+
+/* As in libuv.c. */
+static void libuv_mmsg_close(struct bench_loop *loop)
+{
+	struct libuv_state *s = loop->state;
+
+	if (!s)
+		return;
+	uv_udp_recv_stop(&s->udp);
+	free(s->buffer);
+	free(s);
+}
+
+const struct bench_peer bench_peer_libuv_mmsg = {
+	.name = "libuv-mmsg",
+	.about = "libuv, UV_UDP_RECVMMSG and uv_udp_try_send",
+	.version = uv_version_string,
+	.open = libuv_mmsg_open,
+	.run = libuv_mmsg_run,
+	.close = libuv_mmsg_close,
+};
