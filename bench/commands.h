@@ -17,6 +17,7 @@ const struct bench_command *bench_commands_get(size_t i);
 
 int bench_demo(const struct bench_options *options);
 int bench_saturate(const struct bench_options *options);
+int bench_abba(const struct bench_options *options);
 int bench_serve(const struct bench_options *options);
 int bench_list(const struct bench_options *options);
 

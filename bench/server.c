@@ -13,6 +13,7 @@
 
 #include "server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/udp.h>
@@ -184,14 +185,14 @@ static int await_child(struct bench_server *server)
 	return server->shared->result;
 }
 
-static uint64_t read_drops(const struct bench_server *server)
+uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 {
 	uint64_t sum = 0;
 	char line[512];
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/net/udp", (int)server->pid);
+	snprintf(path, sizeof(path), "/proc/%d/net/udp", (int)pid);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -208,11 +209,44 @@ static uint64_t read_drops(const struct bench_server *server)
 		}
 		if (!drops || !local || sscanf(local, ": %*[0-9A-F]:%x", &port) != 1)
 			continue;
-		if (port == ntohs(server->addr.sin_port))
+		if (port == bound_port)
 			sum += strtoull(drops, NULL, 10);
 	}
 	fclose(file);
 	return sum;
+}
+
+/* The second number of each thread's schedstat. 0 where the kernel does not keep it. */
+static uint64_t read_wait_ns(const struct bench_server *server)
+{
+	unsigned long long sum = 0;
+	struct dirent *entry;
+	char path[400];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)) != NULL) {
+		unsigned long long wait = 0;
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.255s/schedstat", (int)server->pid,
+			 entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+		if (!file)
+			continue;
+		if (fscanf(file, "%*u %llu", &wait) == 1)
+			sum += wait;
+		fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+	return sum;
+}
+
+static uint64_t read_drops(const struct bench_server *server)
+{
+	return bench_server_read_drops(server->pid, ntohs(server->addr.sin_port));
 }
 
 static int start_child(const struct bench_server_config *config, struct bench_server *server)
@@ -292,6 +326,7 @@ int bench_server_sample(struct bench_server *server, struct bench_sample *ret_sa
 		return -r;
 	sample.now_ns = bench_now_ns();
 	sample.cpu_ns = bench_clock_get(clock);
+	sample.wait_ns = read_wait_ns(server);
 	sample.drops = read_drops(server) - server->drops_before;
 	if (server->shared) {
 		if (server->subject->mode) {

@@ -37,8 +37,9 @@ struct bench_server {
 /* Everything at one instant, since the server started. */
 struct bench_sample {
 	uint64_t now_ns;
-	uint64_t cpu_ns; /* user and system, all threads */
-	uint64_t drops;  /* messages the kernel dropped at its sockets */
+	uint64_t cpu_ns;  /* user and system, all threads */
+	uint64_t wait_ns; /* ready to run, but somebody else had the CPU; all threads */
+	uint64_t drops;   /* messages the kernel dropped at its sockets */
 	struct bench_counters counters;
 };
 
@@ -54,6 +55,10 @@ void bench_server_stop(struct bench_server *server, struct bench_counters *ret_c
 
 /* Serve in this process until SIGINT or SIGTERM: `volley-bench serve`. */
 int bench_server_run(const struct bench_server_config *config);
+
+/* What the kernel dropped, so far, at all UDP sockets that are bound to a port in the network
+ * namespace of a process. */
+uint64_t bench_server_read_drops(pid_t pid, uint16_t port);
 
 /* A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or
  * -errno. */

@@ -44,13 +44,17 @@ static void put_interval(const struct bench_trial_config *config, const struct b
 	uint64_t datagrams = to->counters.n_datagrams - from->counters.n_datagrams;
 	uint64_t recv_calls = to->counters.n_recv_calls - from->counters.n_recv_calls;
 	uint64_t send_calls = to->counters.n_send_calls - from->counters.n_send_calls;
+	double available;
 
 	trial->seconds = (double)(to->now_ns - from->now_ns) / 1e9;
 	trial->cpu_ns = (double)(to->cpu_ns - from->cpu_ns);
 	trial->replies = replies;
 	trial->rate = replies / trial->seconds;
 	trial->ns_each = replies > 0 ? trial->cpu_ns / replies : 0;
-	trial->busy = trial->cpu_ns / 1e9 / trial->seconds / config->options->n_workers;
+	available = trial->seconds * 1e9 * config->options->n_workers;
+	trial->disturbed = (double)(to->wait_ns - from->wait_ns) / available;
+	if (trial->disturbed < 1)
+		trial->busy = trial->cpu_ns / (available * (1 - trial->disturbed));
 	if (datagrams > 0 && recv_calls > 0) {
 		trial->batch = (double)datagrams / (double)recv_calls;
 		trial->calls = (double)(recv_calls + send_calls) / (double)datagrams;

@@ -21,12 +21,13 @@ struct bench_trial {
 	double seconds;
 	double cpu_ns;
 	double replies;
-	double rate;    /* replies per second */
-	double ns_each; /* server CPU per reply */
-	double busy;    /* CPU in use, per worker */
-	double batch;   /* datagrams per receive call; 0: not known */
-	double calls;   /* system calls per datagram; 0: not known */
-	double sent;    /* these six over the whole run, warm-up and drain included */
+	double rate;      /* replies per second */
+	double ns_each;   /* server CPU per reply */
+	double busy;      /* CPU in use, per worker, of the time that others left it */
+	double disturbed; /* share of the time in which others had its CPU */
+	double batch;     /* datagrams per receive call; 0: not known */
+	double calls;     /* system calls per datagram; 0: not known */
+	double sent;      /* these six over the whole run, warm-up and drain included */
 	double answered;
 	double lost;
 	double unexplained; /* lost, and the kernel did not count it at the server's socket */

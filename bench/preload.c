@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One preloaded run: K datagrams from many addresses are queued in the server's socket, then its
+ * loop handles exactly those, and only that is timed, as CPU time of its thread. Nothing runs
+ * beside it: no second core, no wake-up, no generator that could be slow. The clients' socket
+ * refuses the replies by a filter; the kernel counts them, which proves that each datagram was
+ * answered.
+ */
+
+#include "preload.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "server.h"
+
+static int open_peer(struct bench_preload *p, uint32_t n_batch, struct sockaddr_in *addr)
+{
+	socklen_t len = sizeof(*addr);
+
+	*addr = (struct sockaddr_in){ .sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	p->loop.n_batch = n_batch;
+	p->loop.counters = &p->counters;
+	p->loop.fd = bench_server_open_socket(addr, false);
+	if (p->loop.fd < 0)
+		return p->loop.fd;
+	if (getsockname(p->loop.fd, (struct sockaddr *)addr, &len) < 0)
+		return -errno;
+	return p->subject->peer->open(&p->loop);
+}
+
+static int open_volley(struct bench_preload *p, uint32_t n_batch, struct sockaddr_in *addr)
+{
+	struct bench_volley_config config = { .mode = p->subject->mode,
+					      .address = "127.0.0.1:0",
+					      .n_workers = 1,
+					      .n_batch = n_batch,
+					      .is_gated = true };
+	int r = bench_volley_start(&config, &p->volley);
+
+	if (r >= 0)
+		bench_volley_get_addr(p->volley, addr);
+	return r;
+}
+
+int bench_preload_open(const struct bench_subject *subject, const struct bench_options *options,
+		       const struct bench_load *load, struct bench_preload *ret_preload)
+{
+	struct bench_preload *p = ret_preload;
+	struct bench_load mine = *load;
+	int r;
+
+	*p = (struct bench_preload){ .subject = subject, .loop.fd = -1 };
+	if (subject->mode)
+		r = open_volley(p, options->n_batch, &mine.server);
+	else if (subject->peer)
+		r = open_peer(p, options->n_batch, &mine.server);
+	else
+		r = -EOPNOTSUPP;
+	mine.drop_replies = true;
+	p->port = ntohs(mine.server.sin_port);
+	if (r >= 0)
+		r = bench_gen_open(&mine, &p->gen);
+	if (r < 0)
+		bench_preload_close(p);
+	return r;
+}
+
+void bench_preload_close(struct bench_preload *p)
+{
+	bench_gen_close(p->gen);
+	bench_volley_stop(p->volley);
+	if (p->loop.state)
+		p->subject->peer->close(&p->loop);
+	if (p->loop.fd >= 0)
+		close(p->loop.fd);
+	*p = (struct bench_preload){ .loop.fd = -1 };
+}
+
+int bench_preload_run(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_ns)
+{
+	uint64_t drops = bench_server_read_drops(getpid(), p->port);
+	uint64_t start, cpu_ns = 0, n_refused;
+	int r = bench_gen_push(p->gen, n);
+
+	if (r < 0)
+		return r;
+	/* A loop that waits for a datagram that was dropped would wait for ever. */
+	if (bench_server_read_drops(getpid(), p->port) != drops)
+		return -ENOBUFS;
+	if (p->volley) {
+		r = bench_volley_handle(p->volley, n, &cpu_ns);
+	} else {
+		start = bench_thread_cpu_ns();
+		r = p->subject->peer->run(&p->loop, n);
+		cpu_ns = bench_thread_cpu_ns() - start;
+	}
+	if (r < 0)
+		return r;
+	n_refused = bench_gen_get_refused(p->gen);
+	if ((uint32_t)(n_refused - p->n_refused) != n)
+		return -EBADMSG;
+	p->n_refused = n_refused;
+	*ret_cpu_ns = cpu_ns;
+	return 0;
+}

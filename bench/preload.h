@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_PRELOAD_H
+#define BENCH_PRELOAD_H
+
+/* A subject in this process, made to handle exactly K datagrams that are queued already. */
+
+#include "generator.h"
+#include "options.h"
+#include "peer.h"
+#include "subject.h"
+#include "volley.h"
+
+struct bench_preload {
+	const struct bench_subject *subject;
+	struct bench_counters counters;
+	struct bench_loop loop;
+	struct bench_volley *volley;
+	struct bench_gen *gen;
+	uint16_t port;
+	uint64_t n_refused;
+};
+
+/* 0 or -errno. The calling thread's CPUs are where all of it runs. */
+int bench_preload_open(const struct bench_subject *subject, const struct bench_options *options,
+		       const struct bench_load *load, struct bench_preload *ret_preload);
+void bench_preload_close(struct bench_preload *preload);
+
+/* Queue n datagrams and have them answered. The CPU time that took; -ENOBUFS when the socket does
+ * not hold n, -EBADMSG when not all were answered. */
+int bench_preload_run(struct bench_preload *preload, uint64_t n, uint64_t *ret_cpu_ns);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * volley as a subject, by its public API only: the list of its modes, and an echo server in any of
+ * them.
+ *
+ * For preloaded runs the worker is gated. It parks inside its own on_batch_end hook, which may
+ * block; while it is parked K datagrams are queued in its socket; let go, it handles them, and
+ * parks again in the hook that follows the last one's replies. Its thread's CPU time from gate to
+ * gate is that of K datagrams: the receive calls, the callback, the replies, and whatever waiting
+ * its loop does between volleys. Server and thread live on from run to run, as the peers' do.
+ */
+
+#include "volley.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <volley/packet.h>
+#include <volley/server.h>
+#include <volley/stats.h>
+
+#include "clock.h"
+
+/* The one list of modes. A new feature of the library adds its line here. */
+static const struct bench_volley_mode modes[] = {
+	{ .name = "volley", .about = "defaults: event loop, one call per volley" },
+	{ .name = "volley-block", .about = "waits in recvmmsg", .wait = VOLLEY_WAIT_BLOCK },
+	{ .name = "volley-spin", .about = "never waits", .wait = VOLLEY_WAIT_SPIN },
+	{ .name = "volley-scalar", .about = "one call per datagram", .is_scalar = true },
+	{ .name = "volley-msg", .about = "portable backend: recvmsg and sendmsg", .io = "msg" },
+};
+
+const struct bench_volley_mode *bench_volley_get_mode(size_t i)
+{
+	return i < sizeof(modes) / sizeof(modes[0]) ? &modes[i] : NULL;
+}
+
+struct bench_volley {
+	struct volley_server *server;
+	bool is_gated;
+	sem_t go;
+	sem_t parked;
+	/* The worker's, but for when it is parked. */
+	uint64_t n_target;
+	uint64_t n_handled;
+	uint64_t cpu_start_ns;
+	uint64_t cpu_ns;
+};
+
+static void echo_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		       void *arg)
+{
+	struct bench_volley *v = arg;
+
+	(void)worker;
+	for (size_t i = 0; i < n; i++)
+		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
+	v->n_handled += n;
+}
+
+static void echo_packet(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	struct bench_volley *v = arg;
+
+	(void)worker;
+	volley_packet_reply(packet, packet->data, packet->len);
+	v->n_handled++;
+}
+
+/* With several workers n_handled would be shared, so those are never gated and count nothing. */
+static void echo_batch_only(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	(void)worker;
+	(void)arg;
+	for (size_t i = 0; i < n; i++)
+		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
+}
+
+static void echo_packet_only(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	(void)worker;
+	(void)arg;
+	volley_packet_reply(packet, packet->data, packet->len);
+}
+
+static void park(struct volley_worker *worker, void *arg)
+{
+	struct bench_volley *v = arg;
+
+	(void)worker;
+	if (v->n_handled < v->n_target)
+		return;
+	v->cpu_ns = bench_thread_cpu_ns() - v->cpu_start_ns;
+	sem_post(&v->parked);
+	while (sem_wait(&v->go) < 0 && errno == EINTR)
+		;
+	v->n_handled = 0;
+	v->cpu_start_ns = bench_thread_cpu_ns();
+}
+
+static void print_log(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)arg;
+	if (level == VOLLEY_LOG_ERROR)
+		fprintf(stderr, "volley: %s\n", text);
+}
+
+static int set_up(struct bench_volley *v, const struct bench_volley_config *config)
+{
+	const struct bench_volley_mode *mode = config->mode;
+	struct volley_config server = { .size = sizeof(server),
+					.n_workers = config->n_workers,
+					.n_batch = config->n_batch,
+					.wait = mode->wait,
+					.io = mode->io,
+					.on_batch_end = config->is_gated ? park : NULL,
+					.log = print_log,
+					.arg = v };
+	struct volley_listen_config listen = { .size = sizeof(listen), .arg = v };
+	int r;
+
+	if (mode->is_scalar)
+		listen.on_packet = config->is_gated ? echo_packet : echo_packet_only;
+	else
+		listen.on_batch = config->is_gated ? echo_batch : echo_batch_only;
+	r = volley_server_new(&server, &v->server);
+	if (r >= 0)
+		r = volley_server_listen(v->server, config->address, &listen);
+	if (r >= 0)
+		r = volley_server_start(v->server);
+	return r;
+}
+
+static int await_parked(struct bench_volley *v)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 10;
+	while (sem_timedwait(&v->parked, &deadline) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* One datagram brings the worker to its gate for the first time. */
+static int prime(struct bench_volley *v)
+{
+	struct sockaddr_in addr;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	bench_volley_get_addr(v, &addr);
+	if (sendto(fd, "", 1, 0, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = await_parked(v);
+	close(fd);
+	return r;
+}
+
+int bench_volley_start(const struct bench_volley_config *config, struct bench_volley **ret_volley)
+{
+	struct bench_volley *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return -ENOMEM;
+	sem_init(&v->go, 0, 0);
+	sem_init(&v->parked, 0, 0);
+	v->is_gated = config->is_gated;
+	v->n_target = 1;
+	r = set_up(v, config);
+	if (r >= 0 && v->is_gated)
+		r = prime(v);
+	if (r < 0) {
+		v->is_gated = false; /* it may not have come to its gate */
+		bench_volley_stop(v);
+		return r;
+	}
+	*ret_volley = v;
+	return 0;
+}
+
+void bench_volley_stop(struct bench_volley *v)
+{
+	if (!v)
+		return;
+	if (v->is_gated) {
+		v->n_target = UINT64_MAX;
+		sem_post(&v->go);
+	}
+	volley_server_free(v->server);
+	sem_destroy(&v->go);
+	sem_destroy(&v->parked);
+	free(v);
+}
+
+void bench_volley_get_addr(const struct bench_volley *v, struct sockaddr_in *ret_addr)
+{
+	*ret_addr = volley_listener_get_addr(volley_server_get_listener(v->server, 0))->in;
+}
+
+void bench_volley_get_counters(struct bench_volley *v, struct bench_counters *ret_counters)
+{
+	struct volley_stats stats = { .size = sizeof(stats) };
+	struct bench_counters counters = { 0 };
+
+	if (volley_server_get_stats(v->server, &stats) < 0)
+		return;
+	counters.n_datagrams = stats.rx_datagrams;
+	counters.n_recv_calls = stats.rx_syscalls;
+	counters.n_send_calls = stats.tx_syscalls;
+	for (int i = 0; i < VOLLEY_TX_N_DROPS; i++)
+		counters.n_failed += stats.tx_dropped[i];
+	*ret_counters = counters;
+}
+
+int bench_volley_handle(struct bench_volley *v, uint64_t n, uint64_t *ret_cpu_ns)
+{
+	int r;
+
+	v->n_target = n;
+	sem_post(&v->go);
+	r = await_parked(v);
+	if (r >= 0)
+		*ret_cpu_ns = v->cpu_ns;
+	return r;
+}
+
+int bench_volley_time_stop(struct bench_volley *v, uint64_t *ret_ns)
+{
+	uint64_t start = bench_now_ns();
+	int r = volley_server_stop(v->server);
+
+	if (r < 0)
+		return r;
+	*ret_ns = bench_now_ns() - start;
+	return volley_server_start(v->server);
+}
