@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Every cancellation point, in the situations that a request can find it in. Built for the window
+ * and for the ppoll variant; where they differ by contract, the test says so.
+ */
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include <volley/mmsg.h>
+
+#include "victim.h"
+
+#define IS_WINDOW vly_cancel_unblocks
+
+static int fds[2]; /* fds[0] is what is called on, fds[1] its other end */
+
+static void open_udp(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+
+	fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	fds[1] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
+	cr_assert_eq(connect(fds[1], (void *)&addr, len), 0);
+}
+
+static void send_one(void)
+{
+	cr_assert_eq(send(fds[1], "x", 1, 0), 1);
+}
+
+/* A pair whose first end cannot be written to until unfill(). */
+static void open_full(int type)
+{
+	char junk[1024] = { 0 };
+
+	cr_assert_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
+	while (send(fds[0], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void open_full_dgram(void)
+{
+	open_full(SOCK_DGRAM);
+}
+
+static void open_full_stream(void)
+{
+	open_full(SOCK_STREAM);
+}
+
+static void unfill(void)
+{
+	char junk[1024];
+
+	while (recv(fds[1], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void open_pipe(void)
+{
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+}
+
+static void write_one(void)
+{
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+}
+
+static void open_listener(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(listen(fds[0], 1), 0);
+	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
+	cr_assert_eq(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
+}
+
+static void connect_one(void)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
+	connect(fds[1], (void *)&addr, len);
+}
+
+static long call_recvmsg(void *arg)
+{
+	char buf[64];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	(void)arg;
+	return volley_recvmsg(fds[0], &msg, 0);
+}
+
+static long call_recvmmsg(void *arg)
+{
+	char buf[64];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct mmsghdr msgs[2] = { { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } },
+				   { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } } };
+
+	(void)arg;
+	return volley_recvmmsg(fds[0], msgs, 2, 0);
+}
+
+static long call_sendmsg(void *arg)
+{
+	char buf[1] = "x";
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	(void)arg;
+	return volley_sendmsg(fds[0], &msg, 0);
+}
+
+static long call_sendmmsg(void *arg)
+{
+	char buf[1] = "x";
+	struct iovec iov = { buf, sizeof(buf) };
+	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+
+	(void)arg;
+	return volley_sendmmsg(fds[0], &msg, 1, 0);
+}
+
+static long call_read(void *arg)
+{
+	char buf[64];
+
+	(void)arg;
+	return volley_read(fds[0], buf, sizeof(buf));
+}
+
+static long call_write(void *arg)
+{
+	(void)arg;
+	return volley_write(fds[0], "x", 1);
+}
+
+static long call_ppoll(void *arg)
+{
+	struct pollfd pollfd = { .fd = fds[0], .events = POLLIN };
+
+	(void)arg;
+	return volley_ppoll(&pollfd, 1, NULL, NULL);
+}
+
+/* A mask that says of our signal the opposite of what it must be: blocked. */
+static long call_ppoll_masked(void *arg)
+{
+	struct pollfd pollfd = { .fd = fds[0], .events = POLLIN };
+	struct timespec timeout = { .tv_sec = 1000 };
+	sigset_t mask;
+	long r;
+
+	(void)arg;
+	sigfillset(&mask);
+	sigdelset(&mask, SIGUSR1);
+	r = volley_ppoll(&pollfd, 1, &timeout, &mask);
+	return timeout.tv_sec == 1000 && timeout.tv_nsec == 0 ? r : -EILSEQ;
+}
+
+static long call_epoll_wait(void *arg)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int epfd = epoll_create1(EPOLL_CLOEXEC);
+	long r = -errno;
+
+	(void)arg;
+	errno = 4711;
+	if (epfd >= 0 && epoll_ctl(epfd, EPOLL_CTL_ADD, fds[0], &event) == 0)
+		r = volley_epoll_wait(epfd, &event, 1, -1);
+	close(epfd);
+	return r;
+}
+
+static long call_accept4(void *arg)
+{
+	long r = volley_accept4(fds[0], NULL, NULL, SOCK_CLOEXEC);
+
+	(void)arg;
+	if (r > 0) {
+		close((int)r);
+		r = 1;
+	}
+	return r;
+}
+
+static long call_syscall(void *arg)
+{
+	char buf[64];
+
+	(void)arg;
+	return volley_cancel_syscall(SYS_read, fds[0], (long)buf, sizeof(buf), 0, 0, 0);
+}
+
+/* By index, because Criterion runs every test in a process with other addresses. */
+static const struct point {
+	const char *name;
+	void (*open)(void);
+	void (*satisfy)(void);
+	long (*call)(void *arg);
+	bool restarts;    /* under SA_RESTART, in the window */
+	bool window_only; /* -ENOSYS in the ppoll variant on a blocking descriptor */
+} points[] = {
+	{ "recvmsg", open_udp, send_one, call_recvmsg, true, false },
+	{ "recvmmsg", open_udp, send_one, call_recvmmsg, true, false },
+	{ "sendmsg", open_full_dgram, unfill, call_sendmsg, true, false },
+	{ "sendmmsg", open_full_dgram, unfill, call_sendmmsg, true, false },
+	{ "read socket", open_udp, send_one, call_read, true, false },
+	{ "write socket", open_full_stream, unfill, call_write, true, false },
+	{ "read pipe", open_pipe, write_one, call_read, true, true },
+	{ "ppoll", open_udp, send_one, call_ppoll, false, false },
+	{ "ppoll masked", open_udp, send_one, call_ppoll_masked, false, false },
+	{ "epoll_wait", open_udp, send_one, call_epoll_wait, false, false },
+	{ "accept4", open_listener, connect_one, call_accept4, true, true },
+	{ "syscall", open_pipe, write_one, call_syscall, true, true },
+};
+
+#define N_POINTS (sizeof(points) / sizeof(points[0]))
+
+static struct criterion_test_params each_point(void)
+{
+	static int indices[N_POINTS];
+
+	for (size_t i = 0; i < N_POINTS; i++)
+		indices[i] = (int)i;
+	return cr_make_param_array(int, indices, N_POINTS);
+}
+
+static bool is_missing(const struct point *point)
+{
+	return point->window_only && !IS_WINDOW;
+}
+
+static void check_cancelled(const struct point *point, const struct victim *victim)
+{
+	cr_assert_eq(victim->result, -ECANCELED, "%s: %ld", point->name, victim->result);
+	cr_assert_eq(victim->saved_errno, 4711, "%s touched errno", point->name);
+	cr_assert_eq(victim->pending, 1);
+	cr_assert_eq(victim->blocked_after, !IS_WINDOW, "%s", point->name);
+	cr_assert_not(victim->left_pending, "%s", point->name);
+}
+
+ParameterizedTestParameters(points, pending_fails)
+{
+	return each_point();
+}
+
+/* A request that came first: the call fails, although it could succeed, and takes nothing. */
+ParameterizedTest(int *index, points, pending_fails)
+{
+	const struct point *point = &points[*index];
+
+	point->open();
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	point->satisfy();
+	if (is_missing(point)) {
+		cr_assert_eq(point->call(NULL), -ENOSYS, "%s", point->name);
+		return;
+	}
+	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
+	cr_assert_eq(point->call(NULL), -ECANCELED, "%s", point->name);
+	cr_assert_eq(point->call(NULL), -ECANCELED, "%s: sticky", point->name);
+	cr_assert_eq(volley_cancel_pending(), 1);
+	cr_assert_eq(volley_cancel_clear(), 0);
+	cr_assert_eq(point->call(NULL), 1, "%s", point->name);
+	cr_assert_eq(volley_cancel_detach(), 0);
+}
+
+ParameterizedTestParameters(points, blocked_fails)
+{
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, blocked_fails)
+{
+	const struct point *point = &points[*index];
+	struct victim victim;
+
+	point->open();
+	if (is_missing(point))
+		return;
+	victim_start(&victim, point->call, NULL);
+	wait_asleep(victim.tid);
+	cr_assert_eq(volley_cancel_request(victim.handle), 0);
+	victim_join(&victim);
+	check_cancelled(point, &victim);
+}
+
+static struct victim *handler_victim;
+static sem_t handler_ran;
+
+static void on_request(int signo)
+{
+	(void)signo;
+	volley_cancel_request(handler_victim->handle);
+	sem_post(&handler_ran);
+}
+
+static void on_nothing(int signo)
+{
+	(void)signo;
+	sem_post(&handler_ran);
+}
+
+static void wait_handler(void)
+{
+	while (sem_wait(&handler_ran) < 0)
+		;
+}
+
+static void handle(int signo, void (*handler)(int signo), int flags)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+
+	sem_init(&handler_ran, 0, 0);
+	cr_assert_eq(sigaction(signo, &action, NULL), 0);
+}
+
+ParameterizedTestParameters(points, request_in_handler_on_top)
+{
+	return each_point();
+}
+
+/* The thread requests its own cancellation in a signal handler that lies on the blocked call. */
+ParameterizedTest(int *index, points, request_in_handler_on_top)
+{
+	const struct point *point = &points[*index];
+	struct victim victim;
+
+	point->open();
+	if (is_missing(point))
+		return;
+	handle(SIGUSR1, on_request, SA_RESTART);
+	victim_start(&victim, point->call, NULL);
+	handler_victim = &victim;
+	wait_asleep(victim.tid);
+	pthread_kill(victim.thread, SIGUSR1);
+	victim_join(&victim);
+	check_cancelled(point, &victim);
+}
+
+static sem_t handler_go;
+static _Atomic bool handler_in;
+
+static void on_wait(int signo)
+{
+	(void)signo;
+	atomic_store(&handler_in, true);
+	while (sem_wait(&handler_go) < 0)
+		;
+}
+
+static void request_on_top(const struct point *point, bool with_helper)
+{
+	struct sigaction action = { .sa_handler = on_wait, .sa_flags = SA_RESTART };
+	struct victim victim;
+
+	sem_init(&handler_go, 0, 0);
+	if (with_helper)
+		cr_assert_eq(volley_cancel_sigaction(SIGUSR1, &action, NULL), 0);
+	else
+		cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+	victim_start(&victim, point->call, NULL);
+	wait_asleep(victim.tid);
+	pthread_kill(victim.thread, SIGUSR1);
+	while (!atomic_load(&handler_in))
+		sched_yield();
+	wait_asleep(victim.tid);
+	cr_assert_eq(volley_cancel_request(victim.handle), 0);
+	sem_post(&handler_go);
+	victim_join(&victim);
+	check_cancelled(point, &victim);
+}
+
+ParameterizedTestParameters(points, request_while_handler_on_top)
+{
+	return each_point();
+}
+
+/* The request hits the handler; the blocked call beneath must not go on sleeping. */
+ParameterizedTest(int *index, points, request_while_handler_on_top)
+{
+	const struct point *point = &points[*index];
+
+	point->open();
+	if (!is_missing(point))
+		request_on_top(point, false);
+}
+
+ParameterizedTestParameters(points, request_while_masked_handler_on_top)
+{
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, request_while_masked_handler_on_top)
+{
+	const struct point *point = &points[*index];
+
+	point->open();
+	if (!is_missing(point))
+		request_on_top(point, true);
+}
+
+ParameterizedTestParameters(points, other_signal)
+{
+	return each_point();
+}
+
+/* A signal of the application: EINTR without SA_RESTART; with it the call goes on. */
+ParameterizedTest(int *index, points, other_signal)
+{
+	const struct point *point = &points[*index];
+	struct victim victim;
+
+	point->open();
+	if (is_missing(point))
+		return;
+	handle(SIGUSR1, on_nothing, 0);
+	victim_start(&victim, point->call, NULL);
+	wait_asleep(victim.tid);
+	pthread_kill(victim.thread, SIGUSR1);
+	victim_join(&victim);
+	cr_assert_eq(victim.result, -EINTR, "%s: %ld", point->name, victim.result);
+	cr_assert_eq(victim.pending, 0);
+	cr_assert_eq(victim.saved_errno, 4711, "%s touched errno", point->name);
+
+	handle(SIGUSR1, on_nothing, SA_RESTART);
+	victim_start(&victim, point->call, NULL);
+	wait_asleep(victim.tid);
+	pthread_kill(victim.thread, SIGUSR1);
+	if (point->restarts && IS_WINDOW) {
+		wait_handler();
+		wait_asleep(victim.tid);
+		cr_assert_eq(volley_cancel_request(victim.handle), 0);
+		victim_join(&victim);
+		check_cancelled(point, &victim);
+	} else {
+		victim_join(&victim);
+		cr_assert_eq(victim.result, -EINTR, "%s: %ld", point->name, victim.result);
+	}
+}
+
+static long call_disabled(void *arg)
+{
+	const struct point *point = arg;
+	enum volley_cancel_state old = VOLLEY_CANCEL_DISABLE;
+	long r, r2;
+
+	volley_cancel_set_state(VOLLEY_CANCEL_DISABLE, &old);
+	r = point->call(NULL);
+	volley_cancel_set_state(old, NULL);
+	r2 = volley_cancel_test();
+	return r == 1 && r2 == -ECANCELED ? 0 : r;
+}
+
+ParameterizedTestParameters(points, disabled_sleeps_on)
+{
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, disabled_sleeps_on)
+{
+	const struct point *point = &points[*index];
+	struct point copy = *point;
+	struct victim victim;
+
+	point->open();
+	if (is_missing(point))
+		return;
+	victim_start(&victim, call_disabled, &copy);
+	wait_asleep(victim.tid);
+	cr_assert_eq(volley_cancel_request(victim.handle), 0);
+	/* A stray interruption would have ended the sleep by now or ends it before the data. */
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(thread_state(victim.tid), 'S', "%s woke", point->name);
+	point->satisfy();
+	victim_join(&victim);
+	cr_assert_eq(victim.result, 0, "%s: %ld", point->name, victim.result);
+	cr_assert_eq(victim.pending, 1);
+}
+
+ParameterizedTestParameters(points, not_attached)
+{
+	return each_point();
+}
+
+/* Plain calls; -ENOSYS only for the generic call of the ppoll variant. */
+ParameterizedTest(int *index, points, not_attached)
+{
+	const struct point *point = &points[*index];
+
+	point->open();
+	point->satisfy();
+	cr_assert_eq(point->call(NULL), point->call == call_syscall && !IS_WINDOW ? -ENOSYS : 1,
+		     "%s", point->name);
+}
+
+Test(points, nonblocking_descriptors_get_eagain)
+{
+	char c = 0;
+
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	open_udp();
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(call_recvmsg(NULL), -EAGAIN);
+	cr_assert_eq(call_recvmmsg(NULL), -EAGAIN);
+	cr_assert_eq(call_read(NULL), -EAGAIN);
+	open_full_dgram();
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(call_sendmsg(NULL), -EAGAIN);
+	cr_assert_eq(call_sendmmsg(NULL), -EAGAIN);
+	cr_assert_eq(call_write(NULL), -EAGAIN);
+	open_listener();
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(call_accept4(NULL), -EAGAIN);
+	open_pipe();
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 1), -EAGAIN);
+	cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(volley_write(fds[1], "y", 1), 1);
+	cr_assert_eq(volley_read(fds[0], &c, 1), 1);
+	cr_assert_eq(c, 'y');
+}
+
+Test(points, errors_are_passed_on)
+{
+	struct timespec none = { 0 };
+	struct epoll_event event;
+	char c;
+
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	fds[0] = -1;
+	errno = 4711;
+	cr_assert_eq(call_recvmsg(NULL), -EBADF);
+	cr_assert_eq(call_recvmmsg(NULL), -EBADF);
+	cr_assert_eq(call_sendmsg(NULL), -EBADF);
+	cr_assert_eq(call_sendmmsg(NULL), -EBADF);
+	cr_assert_eq(call_read(NULL), -EBADF);
+	cr_assert_eq(call_write(NULL), -EBADF);
+	cr_assert_eq(call_accept4(NULL), -EBADF);
+	cr_assert_eq(volley_epoll_wait(-1, &event, 1, -1), -EBADF);
+	cr_assert_eq(volley_ppoll(NULL, 0, &none, NULL), 0);
+	cr_assert_eq(errno, 4711);
+	open_pipe();
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 0), 0);
+	cr_assert_eq(close(fds[1]), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 1), 0);
+}
+
+/* With a timeout on the socket the kernel never restarts: its EINTR must become ECANCELED. */
+Test(points, socket_timeout)
+{
+	struct timeval long_time = { .tv_sec = 1000 };
+	struct timeval short_time = { .tv_usec = 1000 };
+	struct victim victim;
+
+	open_udp();
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof(long_time)), 0);
+	victim_start(&victim, call_recvmmsg, NULL);
+	wait_asleep(victim.tid);
+	cr_assert_eq(volley_cancel_request(victim.handle), 0);
+	victim_join(&victim);
+	check_cancelled(&points[1], &victim);
+
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof(short_time)),
+		     0);
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	cr_assert_eq(call_recvmmsg(NULL), -EAGAIN);
+	cr_assert_eq(call_recvmsg(NULL), -EAGAIN);
+	open_full_dgram();
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof(short_time)),
+		     0);
+	cr_assert_eq(call_sendmsg(NULL), -EAGAIN);
+}
+
+/* read() of no bytes leaves the datagram; write() of none sends one. */
+Test(points, empty_read_and_write)
+{
+	char c = 0;
+
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	open_udp();
+	send_one();
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	cr_assert_eq(volley_read(fds[0], &c, 0), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 1), 1);
+	cr_assert_eq(volley_write(fds[1], &c, 0), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 1), 0);
+	cr_assert_eq(volley_read(fds[0], &c, 1), -EAGAIN);
+}
