@@ -21,12 +21,6 @@ enum { MIN_CONFIG_SIZE = sizeof(size_t), MIN_LISTEN_SIZE = sizeof(size_t) };
 /* The kernel's own limit on messages per call (UIO_MAXIOV) bounds the batch. */
 enum { MAX_BATCH = 1024, MAX_WORKERS = 1024, MAX_DATAGRAM = 65535 };
 
-/*
- * 4 MiB holds 6,900 to 10,000 small datagrams, 10 ms at 700,000 a second; systems that allow more
- * can be told.
- */
-enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
-
 struct range {
 	const char *name;
 	size_t offset;
