@@ -15,9 +15,16 @@ struct bench_command {
 /* The i-th, or NULL. */
 const struct bench_command *bench_commands_get(size_t i);
 
+int bench_quick(const struct bench_options *options);
+int bench_all(const struct bench_options *options);
 int bench_demo(const struct bench_options *options);
-int bench_saturate(const struct bench_options *options);
 int bench_abba(const struct bench_options *options);
+int bench_saturate(const struct bench_options *options);
+int bench_knee(const struct bench_options *options);
+int bench_latency(const struct bench_options *options);
+int bench_overload(const struct bench_options *options);
+int bench_stop(const struct bench_options *options);
+int bench_scale(const struct bench_options *options);
 int bench_serve(const struct bench_options *options);
 int bench_list(const struct bench_options *options);
 

@@ -14,11 +14,16 @@
 #include "host.h"
 
 static const struct bench_command commands[] = {
+	{ "quick", "the headline table, in under two minutes", bench_quick },
+	{ "all", "every measurement, into the --out folder; takes long", bench_all },
 	{ "demo", "volley-echo beside two plain loops, in under a minute", bench_demo },
-	{ "saturate", "replies per server CPU second, server and generator on a core each",
-	  bench_saturate },
-	{ "preload", "thread CPU time per queued datagram against a baseline, ABBA, 95 % intervals",
-	  bench_abba },
+	{ "preload", "thread CPU time per queued datagram against a baseline, ABBA", bench_abba },
+	{ "saturate", "replies per server CPU second; a core for each side", bench_saturate },
+	{ "knee", "the highest rate that loses at most 0.1 %", bench_knee },
+	{ "latency", "open loop, percentiles at 10, 50, 70 and 90 % of the knee", bench_latency },
+	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload },
+	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop },
+	{ "scale", "saturate over clients, payload, burst length, workers", bench_scale },
 	{ "serve", "be one subject's echo server, until Ctrl-C", bench_serve },
 	{ "list", "what can be measured here, and on what machine", bench_list },
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "help.h"
 
 /* 127.16.0.1 and up: away from what anybody listens on, a million of them below 127.255.255.255. */
 #define FIRST_SOURCE 0x7f100001u
@@ -73,62 +74,6 @@ static const struct option long_options[] = {
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
 };
-
-static const char help_options[] =
-	"\nOptions (each subcommand uses those that mean something to it):\n"
-	"  --subjects A,B       whom to measure; 'volley' is all its modes; see volley-bench list\n"
-	"  --baseline NAME      whom the ratios refer to (recvmmsg)\n"
-	"  --volley-echo PATH   the program as a further subject, volley-echo\n"
-	"  --sizes S[:W],...    payload bytes, with weights (64)\n"
-	"  --clients N          client addresses, 1 to 1,000,000 (16)\n"
-	"  --sockets N          client sockets that they share (1)\n"
-	"  --burst N            datagrams a client sends at once, 1 to 64 (2; preload 1)\n"
-	"  --window N           closed loop: datagrams outstanding in all (256)\n"
-	"  --rate R             open loop: datagrams per second\n"
-	"  --seconds S          length of one run\n"
-	"  --rounds N           runs of each subject; the median is reported\n"
-	"  --preload K          datagrams per preloaded run (2048)\n"
-	"  --workers N          server threads (1)\n"
-	"  --batch N            datagrams per receive call (64)\n"
-	"  --server-cpus A,B    where workers run (the last CPU)\n"
-	"  --generator-cpu N    where the generator runs (the first CPU)\n"
-	"  --client-gro         clients take coalesced replies\n"
-	"  --veth               two network namespaces over veth instead of loopback (root)\n"
-	"  --listen ADDR:PORT   serve: where\n"
-	"  --out DIR            write JSON, CSV and plots there\n"
-	"  --json               print JSON instead of the table\n"
-	"  --smoke              tiny sizes: does everything work; no figure of it means anything\n"
-	"  --quiet              no progress lines (they appear on a terminal only)\n";
-
-static const char help_figures[] =
-	"\nWhat the figures mean:\n"
-	"  ns/datagram      server CPU time, user and system, per datagram received and answered\n"
-	"  replies/cpu-s    the same turned round: replies per second of server CPU\n"
-	"  datagrams/s      replies per second of wall clock; says as much about the generator\n"
-	"  ratio            the subject's ns/datagram over the baseline's of the same round; below 1\n"
-	"                   is cheaper than the baseline. (a-b) is the range over the rounds, in\n"
-	"                   preload and null the 95 % interval of the median\n"
-	"  busy             server CPU in use of the time that others left it; below 97 % the run is void\n"
-	"  disturbed        share of the time in which other processes had that CPU\n"
-	"  headroom         what the generator sends into a sink over what the server answered; below\n"
-	"                   1.5 the run is void\n"
-	"  batch            datagrams per receive call that gave any\n"
-	"  calls/datagram   system calls of the server, receiving and sending\n"
-	"  loss             share not answered; unexplained: lost and not counted by the kernel either\n"
-	"Absolute figures of a shared machine mean little; ratios of one run do. No figure here\n"
-	"claims less than 3 %, those of preload and null with an interval under 1 % may claim 1 %.\n";
-
-static void print_help(void)
-{
-	const struct bench_command *command;
-
-	printf("Usage: volley-bench SUBCOMMAND [OPTION...]\n\n"
-	       "Throughput and latency of UDP echo servers: volley and what one would otherwise use.\n\n");
-	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++)
-		printf("  %-10s %s\n", command->name, command->about);
-	fputs(help_options, stdout);
-	fputs(help_figures, stdout);
-}
 
 static int parse_u32(const char *text, uint32_t low, uint32_t high, uint32_t *ret_value)
 {
@@ -242,20 +187,20 @@ static void keep_line(struct bench_options *o, int argc, char **argv)
 
 static void set_defaults(struct bench_options *o)
 {
-	struct bench_cpus cpus;
+	const struct bench_cpus *cpus = &o->all_cpus;
 
-	bench_cpus_get(&cpus);
+	bench_cpus_get(&o->all_cpus);
 	if (o->server_cpus.n == 0) {
 		/* From the last CPU down: the first one takes most interrupts, and the
 		 * generator. */
 		uint32_t n = o->n_workers ? o->n_workers : 1;
 
-		o->server_cpus.n = n < cpus.n ? n : cpus.n;
+		o->server_cpus.n = n < cpus->n ? n : cpus->n;
 		for (uint32_t i = 0; i < o->server_cpus.n; i++)
-			o->server_cpus.cpu[i] = cpus.cpu[cpus.n - 1 - i];
+			o->server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
 	}
 	if (o->generator_cpu < 0)
-		o->generator_cpu = cpus.n ? cpus.cpu[0] : 0;
+		o->generator_cpu = cpus->n ? cpus->cpu[0] : 0;
 	o->n_workers = o->n_workers ? o->n_workers : 1;
 	o->n_batch = o->n_batch ? o->n_batch : 64;
 	o->baseline = o->baseline ? o->baseline : "recvmmsg";
@@ -269,7 +214,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 	keep_line(&o, argc, argv);
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
-			print_help();
+			bench_help_print();
 			return 1;
 		}
 		if (option == OPT_VERSION) {
@@ -286,7 +231,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 		}
 	}
 	if (optind >= argc) {
-		print_help();
+		bench_help_print();
 		return -EINVAL;
 	}
 	o.command = argv[optind];

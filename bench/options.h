@@ -39,6 +39,7 @@ struct bench_options {
 	uint32_t n_preload;
 	uint32_t n_workers;
 	uint32_t n_batch;
+	struct bench_cpus all_cpus; /* of the process, before anything was placed */
 	struct bench_cpus server_cpus;
 	int generator_cpu; /* -1: not given */
 };

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "saturate.h"
 #include "trial.h"
 
 #define MIN_BUSY     0.97
@@ -199,68 +200,93 @@ static int run_rounds(struct saturate *s)
 	return r;
 }
 
-static int saturate(struct saturate *s, struct bench_set *set)
+int bench_saturate_measure(const struct bench_saturate_config *config, struct bench_set *set)
 {
-	const struct bench_subject *base = bench_subjects_find(&s->subjects, s->options->baseline);
+	const char *baseline = config->options->baseline;
+	const struct bench_subject *base;
+	struct saturate *s = calloc(1, sizeof(*s));
 	int r;
 
-	s->baseline = base ? (size_t)(base - s->subjects.all) : s->subjects.n;
+	if (!s)
+		return -ENOMEM;
+	*s = (struct saturate){ .options = config->options,
+				.subjects = *config->subjects,
+				.load = config->load,
+				.seconds = config->seconds,
+				.warmup_s = 0.1,
+				.n_rounds = config->n_rounds };
 	if (s->options->smoke) {
 		s->n_rounds = 1;
 		s->seconds = 0.05;
 		s->warmup_s = 0.01;
 	}
+	base = bench_subjects_find(&s->subjects, baseline);
+	s->baseline = base ? (size_t)(base - s->subjects.all) : s->subjects.n;
 	r = bench_trial_get_sink_rate(s->options, &s->load, &s->sink_rate);
 	if (r >= 0)
 		r = run_rounds(s);
-	snprintf(set->title, sizeof(set->title),
-		 "%u-byte echo, %u clients, burst %u, window %u, %u worker, %u rounds of %.2g s",
-		 bench_sizes_get_max(&s->load.sizes), s->load.n_clients, s->load.n_burst,
-		 s->load.n_window, s->options->n_workers, s->n_rounds, s->seconds);
-	set->baseline = s->options->baseline;
-	for (size_t i = 0; i < s->subjects.n && r >= 0; i++)
-		put_row(s, i, bench_set_add(set, s->subjects.all[i].name));
-	bench_set_note(set, "The generator sends %.0f datagrams/s into a sink.", s->sink_rate);
-	if (s->options->smoke)
-		bench_set_note(set, "A smoke run: no figure of it means anything.");
+	for (size_t i = 0; i < s->subjects.n && r >= 0; i++) {
+		struct bench_row *row = bench_set_add(set, s->subjects.all[i].name);
+
+		snprintf(row->variant, sizeof(row->variant), "%s", config->variant);
+		row->x = config->x;
+		put_row(s, i, row);
+	}
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		free(s->runs[i].trials);
 		free(s->runs[i].is_good);
 		free(s->runs[i].ratios);
 	}
+	free(s);
 	return r;
 }
 
 /* A smoke run fails when anything but an absent subject has no figure. */
-static int judge(const struct saturate *s, const struct bench_set *set)
+int bench_saturate_judge(const struct bench_options *options, const struct bench_subjects *subjects,
+			 const struct bench_set *set)
 {
-	if (!s->options->smoke)
+	if (!options->smoke)
 		return 0;
-	for (size_t i = 0; i < set->n_rows; i++)
-		if (set->rows[i].void_reason[0] != '\0' && !s->subjects.all[i].absent)
+	for (size_t i = 0; i < set->n_rows; i++) {
+		const struct bench_subject *subject = bench_subjects_find(subjects,
+									  set->rows[i].subject);
+
+		if (set->rows[i].void_reason[0] != '\0' && subject && !subject->absent)
 			return -EIO;
+	}
 	return 0;
 }
 
 static int run(const struct bench_options *options, const char *kind, const char *list,
 	       double seconds, uint32_t n_rounds)
 {
-	struct saturate s = { .options = options,
-			      .seconds = options->seconds > 0 ? options->seconds : seconds,
-			      .n_rounds = options->n_rounds ? options->n_rounds : n_rounds,
-			      .warmup_s = 0.1 };
-	struct bench_set set = { .kind = kind };
+	struct bench_subjects subjects;
+	struct bench_saturate_config config = {
+		.options = options,
+		.subjects = &subjects,
+		.seconds = options->seconds > 0 ? options->seconds : seconds,
+		.n_rounds = options->n_rounds ? options->n_rounds : n_rounds,
+		.variant = "",
+	};
+	struct bench_set set = { .kind = kind, .baseline = options->baseline };
 	int r;
 
-	bench_options_get_load(options, &s.load);
-	r = bench_options_get_subjects(options, list, &s.subjects);
+	bench_options_get_load(options, &config.load);
+	r = bench_options_get_subjects(options, list, &subjects);
 	if (r < 0)
 		return r;
-	r = saturate(&s, &set);
+	snprintf(set.title, sizeof(set.title),
+		 "%u-byte echo, %u clients, burst %u, window %u, %u worker, %u rounds of %.2g s",
+		 bench_sizes_get_max(&config.load.sizes), config.load.n_clients,
+		 config.load.n_burst, config.load.n_window, options->n_workers, config.n_rounds,
+		 config.seconds);
+	r = bench_saturate_measure(&config, &set);
+	if (options->smoke)
+		bench_set_note(&set, "A smoke run: no figure of it means anything.");
 	if (r >= 0)
 		r = bench_options_deliver(options, &set);
 	if (r >= 0)
-		r = judge(&s, &set);
+		r = bench_saturate_judge(options, &subjects, &set);
 	bench_set_fini(&set);
 	return r;
 }
@@ -272,6 +298,7 @@ int bench_saturate(const struct bench_options *options)
 
 int bench_demo(const struct bench_options *options)
 {
-	return run(options, "demo",
-		   options->program ? "volley-echo,recvfrom,recvmmsg" : "recvfrom,recvmmsg", 1, 7);
+	const char *list = options->program ? "volley-echo,recvfrom,recvmmsg" : "recvfrom,recvmmsg";
+
+	return run(options, "demo", list, 1, 7);
 }

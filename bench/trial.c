@@ -86,25 +86,22 @@ static void put_latency(struct bench_gen *gen, struct bench_trial *trial)
 	trial->slip_p99 = (double)bench_histogram_get(bench_gen_get_slip(gen), 0.99);
 }
 
-static uint64_t count_replies(struct bench_gen *gen)
+static uint64_t count_replies(const struct bench_gen_counts *counts)
 {
-	struct bench_gen_counts counts;
-
-	bench_gen_get_counts(gen, &counts);
-	return counts.unique + counts.unstamped;
+	return counts->unique + counts->unstamped;
 }
 
 static int run_generator(const struct bench_trial_config *config, struct bench_gen *gen,
 			 struct bench_server *server, struct bench_trial *trial)
 {
 	struct bench_sample from, to;
-	uint64_t before;
+	struct bench_gen_counts before, after;
 	int r = bench_gen_run(gen, (uint64_t)(config->warmup_s * 1e9));
 
 	if (r < 0)
 		return r;
 	bench_gen_clear(gen);
-	before = count_replies(gen);
+	bench_gen_get_counts(gen, &before);
 	r = bench_server_sample(server, &from);
 	if (r >= 0)
 		r = bench_gen_run(gen, (uint64_t)(config->seconds * 1e9));
@@ -112,7 +109,10 @@ static int run_generator(const struct bench_trial_config *config, struct bench_g
 		r = bench_server_sample(server, &to);
 	if (r < 0)
 		return r;
-	put_interval(config, &from, &to, (double)(count_replies(gen) - before), trial);
+	bench_gen_get_counts(gen, &after);
+	put_interval(config, &from, &to, (double)(count_replies(&after) - count_replies(&before)),
+		     trial);
+	trial->sent_rate = (double)(after.sent - before.sent) / trial->seconds;
 	bench_gen_drain(gen, DRAIN_QUIET_NS);
 	r = bench_server_sample(server, &to);
 	put_books(gen, to.drops, trial);

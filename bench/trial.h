@@ -22,6 +22,7 @@ struct bench_trial {
 	double cpu_ns;
 	double replies;
 	double rate;      /* replies per second */
+	double sent_rate; /* datagrams sent per second */
 	double ns_each;   /* server CPU per reply */
 	double busy;      /* CPU in use, per worker, of the time that others left it */
 	double disturbed; /* share of the time in which others had its CPU */

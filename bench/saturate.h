@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_SATURATE_H
+#define BENCH_SATURATE_H
+
+/* What saturate, demo and scale share. */
+
+#include "options.h"
+
+struct bench_saturate_config {
+	const struct bench_options *options;
+	const struct bench_subjects *subjects;
+	struct bench_load load;
+	double seconds;
+	uint32_t n_rounds;
+	const char *variant; /* what this measurement is called in the set */
+	double x;
+};
+
+/* Measure all subjects under one load and add a row for each. 0 or -errno. */
+int bench_saturate_measure(const struct bench_saturate_config *config, struct bench_set *set);
+
+/* A smoke run fails, with -EIO, when anything but an absent subject has no figure. */
+int bench_saturate_judge(const struct bench_options *options, const struct bench_subjects *subjects,
+			 const struct bench_set *set);
+
+#endif
