@@ -13,7 +13,7 @@
  *
  * Whichever store comes first in that order is seen by the other side's look. With release and
  * acquire alone both looks may come out empty: that is a store followed by a load of something
- * else, which x86 and ARM reorder. tests/race/race_inbox.c sleeps for real and hangs without it.
+ * else, which x86 and ARM reorder, and tests/race/race_inbox.c catches.
  */
 
 #include <stddef.h>
