@@ -11,6 +11,7 @@
 
 #include <volley/mmsg.h>
 
+#include "lib/fault.h"
 #include "victim.h"
 
 static void on_nothing(int signo)
@@ -104,6 +105,20 @@ Test(init, fails_without_thread_keys)
 		;
 	cr_assert_eq(volley_cancel_init(NULL), -EAGAIN);
 	cr_assert_eq(volley_cancel_attach(NULL), -EAGAIN);
+}
+
+Test(init, passes_errors_on)
+{
+	struct volley_cancel *handle = NULL;
+
+	fault_arm(FAULT_SIGACTION, 1, EINVAL);
+	cr_assert_eq(volley_cancel_init(NULL), -EINVAL);
+	cr_assert_eq(fault_disarm(), 1);
+	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
+	cr_assert_eq(volley_cancel_attach(&handle), -ENOMEM);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(handle, NULL);
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
 }
 
 Test(attach, once)
