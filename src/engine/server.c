@@ -395,12 +395,18 @@ int volley_server_request_stop(struct volley_server *server)
 	return 0;
 }
 
-/* Refuse, count, close: in this order nothing can slip in between. */
+/*
+ * Refuse, leave, count, close: in this order nothing can slip in between. A socket that could not
+ * leave (its address is gone) loses at most the count of what came between reading and closing.
+ */
 static void close_sockets(struct volley_server *server)
 {
 	struct volley_stats stats = { .size = sizeof stats };
 
 	vly_server_refuse_new(server);
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		for (uint32_t k = 0; k < server->n_listeners; k++)
+			vly_socket_leave(server->workers[i].ports[k].fd);
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
 		for (uint32_t k = 0; k < server->n_listeners; k++)
 			vly_pipeline_discard(&server->workers[i], k);

@@ -118,6 +118,20 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info)
 	return 0;
 }
 
+/*
+ * A connected socket takes datagrams from its peer alone, and nobody but the socket itself sends
+ * from its own address and port.
+ */
+int vly_socket_leave(int fd)
+{
+	struct volley_addr self;
+	int r = vly_socket_get_name(fd, &self);
+
+	if (r < 0)
+		return r;
+	return connect(fd, &self.sa, self.len) < 0 ? -errno : 0;
+}
+
 int vly_socket_set_drop_all(int fd, bool drop)
 {
 	struct sock_filter accept_nothing = { .code = BPF_RET | BPF_K, .k = 0 };

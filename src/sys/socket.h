@@ -51,6 +51,13 @@ struct vly_socket_meminfo {
 };
 int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info);
 
+/*
+ * Take a bound socket out of the kernel's lookup for good: what arrives from now on finds another
+ * socket or none. What is queued stays readable, and the counters, read afterwards, are final;
+ * between reading them and closing a socket that is still looked up, a flood would add to them.
+ */
+int vly_socket_leave(int fd);
+
 /* Attach a filter that drops all that arrives from now on (counted in SO_MEMINFO), or detach it. */
 int vly_socket_set_drop_all(int fd, bool drop);
 

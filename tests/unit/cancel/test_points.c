@@ -6,6 +6,7 @@
  */
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -210,6 +211,7 @@ static long call_syscall(void *arg)
 	return volley_cancel_syscall(SYS_read, fds[0], (long)buf, sizeof(buf), 0, 0, 0);
 }
 
+/* By index, because Criterion runs every test in a process with other addresses. */
 static const struct point {
 	const char *name;
 	void (*open)(void);
@@ -234,18 +236,14 @@ static const struct point {
 
 #define N_POINTS (sizeof(points) / sizeof(points[0]))
 
-/* A test that is run on one point after the other, each with descriptors of its own. */
-#define EACH_POINT(name)                                \
-	static void name(const struct point *point);    \
-	Test(points, name)                              \
-	{                                               \
-		for (size_t i = 0; i < N_POINTS; i++) { \
-			name(&points[i]);               \
-			close(fds[0]);                  \
-			close(fds[1]);                  \
-		}                                       \
-	}                                               \
-	static void name(const struct point *point)
+static struct criterion_test_params each_point(void)
+{
+	static int indices[N_POINTS];
+
+	for (size_t i = 0; i < N_POINTS; i++)
+		indices[i] = (int)i;
+	return cr_make_param_array(int, indices, N_POINTS);
+}
 
 static bool is_missing(const struct point *point)
 {
@@ -261,15 +259,21 @@ static void check_cancelled(const struct point *point, const struct victim *vict
 	cr_assert_not(victim->left_pending, "%s", point->name);
 }
 
-/* A request that came first: the call fails, although it could succeed, and takes nothing. */
-EACH_POINT(pending_fails)
+ParameterizedTestParameters(points, pending_fails)
 {
+	return each_point();
+}
+
+/* A request that came first: the call fails, although it could succeed, and takes nothing. */
+ParameterizedTest(int *index, points, pending_fails)
+{
+	const struct point *point = &points[*index];
+
 	point->open();
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
 	point->satisfy();
 	if (is_missing(point)) {
 		cr_assert_eq(point->call(NULL), -ENOSYS, "%s", point->name);
-		cr_assert_eq(volley_cancel_detach(), 0);
 		return;
 	}
 	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
@@ -281,8 +285,14 @@ EACH_POINT(pending_fails)
 	cr_assert_eq(volley_cancel_detach(), 0);
 }
 
-EACH_POINT(blocked_fails)
+ParameterizedTestParameters(points, blocked_fails)
 {
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, blocked_fails)
+{
+	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -325,9 +335,15 @@ static void handle(int signo, void (*handler)(int signo), int flags)
 	cr_assert_eq(sigaction(signo, &action, NULL), 0);
 }
 
-/* The thread requests its own cancellation in a signal handler that lies on the blocked call. */
-EACH_POINT(request_in_handler_on_top)
+ParameterizedTestParameters(points, request_in_handler_on_top)
 {
+	return each_point();
+}
+
+/* The thread requests its own cancellation in a signal handler that lies on the blocked call. */
+ParameterizedTest(int *index, points, request_in_handler_on_top)
+{
+	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -359,7 +375,6 @@ static void request_on_top(const struct point *point, bool with_helper)
 	struct victim victim;
 
 	sem_init(&handler_go, 0, 0);
-	atomic_store(&handler_in, false);
 	if (with_helper)
 		cr_assert_eq(volley_cancel_sigaction(SIGUSR1, &action, NULL), 0);
 	else
@@ -376,24 +391,44 @@ static void request_on_top(const struct point *point, bool with_helper)
 	check_cancelled(point, &victim);
 }
 
-/* The request hits the handler; the blocked call beneath must not go on sleeping. */
-EACH_POINT(request_while_handler_on_top)
+ParameterizedTestParameters(points, request_while_handler_on_top)
 {
+	return each_point();
+}
+
+/* The request hits the handler; the blocked call beneath must not go on sleeping. */
+ParameterizedTest(int *index, points, request_while_handler_on_top)
+{
+	const struct point *point = &points[*index];
+
 	point->open();
 	if (!is_missing(point))
 		request_on_top(point, false);
 }
 
-EACH_POINT(request_while_masked_handler_on_top)
+ParameterizedTestParameters(points, request_while_masked_handler_on_top)
 {
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, request_while_masked_handler_on_top)
+{
+	const struct point *point = &points[*index];
+
 	point->open();
 	if (!is_missing(point))
 		request_on_top(point, true);
 }
 
-/* A signal of the application: EINTR without SA_RESTART; with it the call goes on. */
-EACH_POINT(other_signal)
+ParameterizedTestParameters(points, other_signal)
 {
+	return each_point();
+}
+
+/* A signal of the application: EINTR without SA_RESTART; with it the call goes on. */
+ParameterizedTest(int *index, points, other_signal)
+{
+	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -437,8 +472,14 @@ static long call_disabled(void *arg)
 	return r == 1 && r2 == -ECANCELED ? 0 : r;
 }
 
-EACH_POINT(disabled_sleeps_on)
+ParameterizedTestParameters(points, disabled_sleeps_on)
 {
+	return each_point();
+}
+
+ParameterizedTest(int *index, points, disabled_sleeps_on)
+{
+	const struct point *point = &points[*index];
 	struct point copy = *point;
 	struct victim victim;
 
@@ -457,9 +498,16 @@ EACH_POINT(disabled_sleeps_on)
 	cr_assert_eq(victim.pending, 1);
 }
 
-/* Plain calls; -ENOSYS only for the generic call of the ppoll variant. */
-EACH_POINT(not_attached)
+ParameterizedTestParameters(points, not_attached)
 {
+	return each_point();
+}
+
+/* Plain calls; -ENOSYS only for the generic call of the ppoll variant. */
+ParameterizedTest(int *index, points, not_attached)
+{
+	const struct point *point = &points[*index];
+
 	point->open();
 	point->satisfy();
 	cr_assert_eq(point->call(NULL), point->call == call_syscall && !IS_WINDOW ? -ENOSYS : 1,

@@ -312,6 +312,33 @@ Test(socket, drop_all_refuses_and_counts_what_comes_and_keeps_what_was_there)
 	close(fd);
 }
 
+Test(socket, leave_keeps_what_is_queued_and_nothing_more_is_counted)
+{
+	const char *const names[] = { "127.0.0.1:0", "0.0.0.0:0", "[::1]:0" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct vly_socket_meminfo info;
+		struct volley_addr addr;
+		struct volley_addr ignored;
+		int fd = loopback_open(names[i], &addr);
+		int client = loopback_open(i == 2 ? "[::1]:0" : "127.0.0.1:0", &ignored);
+		uint8_t byte;
+
+		loopback_send(client, &addr, 1, 1);
+		cr_assert(loopback_wait(fd));
+		cr_assert_eq(vly_socket_leave(fd), 0);
+		loopback_send(client, &addr, 2, 1);
+		cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
+		cr_assert_eq(byte, 1);
+		cr_assert_lt(loopback_recv(fd, &byte, 1, NULL), 0, "came after leaving");
+		cr_assert_eq(vly_socket_get_meminfo(fd, &info), 0);
+		cr_assert_eq(info.drops, 0);
+		close(client);
+		close(fd);
+	}
+	cr_assert_eq(vly_socket_leave(-1), -EBADF);
+}
+
 Test(socket, drop_all_can_be_repeated_either_way)
 {
 	int fd = vly_socket_open(AF_INET, true);
