@@ -13,15 +13,7 @@ import sys
 import time
 
 import harness
-
-# Section "The ledger" of docs/accounting.md.
-RX_DROPS = "truncated ctrunc ring_full pool_full filtered bad_source expired stopped".split()
-TX_DROPS = ("EPERM EAGAIN ENOBUFS ECONNREFUSED EMSGSIZE ENETUNREACH EHOSTUNREACH EACCES EINVAL "
-            "EOTHER refused no_buffer backlog_full timeout stopped").split()
-COUNTERS = ("rx_datagrams delivered rx_queued held_taken held_replied held_released held_expired "
-            "held_abandoned held_now tx_requested tx_sent tx_queued rx_messages tx_messages "
-            "discarded_at_close unread kernel_drops rx_batches rx_syscalls tx_syscalls "
-            "tx_segmented").split()
+from check_ledger import EVERY_BOOK, RX_DROPS, TX_DROPS
 
 # Run a program without the privilege to exceed rmem_max.
 NO_NET_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
@@ -217,13 +209,13 @@ def stats_names():
             harness.ask(sock, b"x")
         stats = server.stop()
     for books in (stats, *stats["workers"]):
-        for name in COUNTERS:
+        for name in EVERY_BOOK:
             assert isinstance(books[name], int) and books[name] >= 0, (name, books.get(name))
         for name, names in (("rx_dropped", RX_DROPS), ("tx_dropped", TX_DROPS)):
             assert list(books[name]) == names, (name, books[name])
     assert len(stats["workers"]) == 3
     assert stats["datagrams_exact"] is True
-    for name in COUNTERS:
+    for name in EVERY_BOOK:
         assert stats[name] == sum(worker[name] for worker in stats["workers"]), name
     assert stats["rx_batches"] >= 1 and stats["rx_syscalls"] >= stats["rx_batches"]
 
