@@ -3,7 +3,7 @@
 /*
  * Single producer, single consumer. Positions run freely and only their difference counts:
  *
- *     head <= tail <= head + size      (modulo 2^32; size is at most 2^30, so it is never ambiguous)
+ *     head <= tail <= head + size      (modulo 2^32; size is at most 2^30: never ambiguous)
  *     entries [head, tail) are the consumer's, the rest is the producer's
  *
  * Each side reads the other's position only when its cached copy says that there is not enough,

@@ -8,7 +8,7 @@
  *
  * Before that, the one moment that matters, over and over: a push and a sleep at the same time.
  * The sleep may be refused, or the push may have to wake, or both, but never neither. With a
- * release store in vly_inbox_sleep() some 20 rounds of a million were "neither" on x86, busy as it was.
+ * release store in vly_inbox_sleep(), some 20 rounds of a million were "neither" on a busy x86.
  *
  *	race_inbox [--n NODES]		in all, 2,000,000 unless told
  */

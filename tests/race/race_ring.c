@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "--n") == 0)
 		n = strtoull(argv[2], NULL, 10);
-	/* A fifth goes to the five small sizes: they cost a switch of threads for every few indices. */
+	/* A fifth goes to the small sizes: they cost a switch of threads for every few indices. */
 	for (uint32_t size = 2; size <= MAX_SIZE; size *= 2)
 		run(size, size <= 32 ? n / 25 : n * 4 / 25);
 	return check_done();

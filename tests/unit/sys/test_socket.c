@@ -222,7 +222,7 @@ Test(socket, buffers_are_as_large_as_asked_or_said_to_be_smaller)
 	}
 }
 
-/* Without CAP_NET_ADMIN the kernel clamps to rmem_max in silence: that is what must be read back. */
+/* Without CAP_NET_ADMIN the kernel clamps to rmem_max in silence: that must be read back. */
 Test(socket, a_buffer_that_may_not_be_forced_is_read_back)
 {
 	int fd = vly_socket_open(AF_INET, true);
