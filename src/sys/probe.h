@@ -3,8 +3,9 @@
 #define VLY_SYS_PROBE_H
 
 /*
- * What this kernel can do, found out by doing it on loopback sockets of our own. Costs about 50 us;
- * done once per server.
+ * What this kernel can do, found out by doing it on loopback sockets of our own. Takes some 2 ms
+ * where no other socket uses UDP_GRO, as the kernel patches its code for the first one and back
+ * after the last; 0.1 ms otherwise. Done once per server.
  */
 enum vly_probe_bit {
 	VLY_PROBE_RECVMMSG = 1,
