@@ -73,9 +73,10 @@ VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *dat
  * Room to write an answer into, for volley_packet_reply() to send without a copy.
  *
  * @param packet        a packet of the running callback
- * @param need          bytes wanted, 1 to 65,535
+ * @param need          bytes wanted, 1 to 65,527
  * @param ret_capacity  bytes given, at least `need`; may be NULL
- * @return the room, valid until the callback returns; NULL when the arena is used up
+ * @return the room, valid until the callback returns, and from the first answer out of it on as far
+ *         as that answer reaches: the rest is given back; NULL when the arena is used up
  * @threads  the worker's, inside the callback
  * @blocks   never
  */

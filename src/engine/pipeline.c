@@ -105,15 +105,18 @@ static uint8_t *arena_get(struct volley_worker *worker, uint32_t n_bytes)
 	return worker->arena + worker->arena_last;
 }
 
-/* An answer that was written into a room of ours: give back what it did not use. */
+/*
+ * An answer that was written into a room of ours: give back what it did not use. Only once: a
+ * second answer from the same room must not give back what the first one uses.
+ */
 static void arena_close(struct volley_worker *worker, const uint8_t *data, uint32_t len)
 {
 	uint32_t end = (uint32_t)(data - worker->arena) + len;
 
-	if (worker->n_arena_open > 0)
-		worker->n_arena_open--;
-	if (end > worker->arena_last && data >= worker->arena + worker->arena_last)
-		worker->arena_used = (end + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
+	if (data < worker->arena + worker->arena_last)
+		return;
+	worker->arena_used = (end + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
+	worker->arena_last = worker->arena_used;
 }
 
 /* Where the answer's bytes stay until the flush: where they are, or in the arena. NULL: no room. */
@@ -125,7 +128,6 @@ static const uint8_t *place(struct volley_worker *worker, struct volley_packet *
 	bool first = !(packet->internal & ANSWERED);
 	uint8_t *copy;
 
-	packet->internal |= ANSWERED;
 	if (VLY_UNLIKELY(len == 0))
 		return packet->data;
 	if (first && in_packet < packet->capacity && len <= packet->capacity - in_packet)
@@ -135,8 +137,8 @@ static const uint8_t *place(struct volley_worker *worker, struct volley_packet *
 		return data;
 	}
 	copy = arena_get(worker, len);
-	if (copy != NULL)
-		memcpy(copy, data, len);
+	if (copy != NULL) /* may overlap: a second answer that is longer than the room's rest */
+		memmove(copy, data, len);
 	return copy;
 }
 
@@ -176,11 +178,13 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (VLY_UNLIKELY(is_refused(packet)))
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	/* Before the bytes have their place, for a flush may empty the arena. */
+	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
+		flush(worker);
 	bytes = place(worker, packet, data, (uint32_t)len);
 	if (VLY_UNLIKELY(bytes == NULL))
 		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
-		flush(worker);
+	packet->internal |= ANSWERED;
 	tx = &worker->tx[worker->n_tx++];
 	tx->data = bytes;
 	tx->len = (uint32_t)len;
@@ -271,12 +275,11 @@ static void call_back(struct volley_worker *worker, struct vly_port *port, uint3
 
 	worker->counts.rx_datagrams += n;
 	worker->counts.delivered += n;
-	if (config->on_batch != NULL) {
+	if (config->on_batch != NULL)
 		config->on_batch(worker, worker->views, n, config->arg);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; config->on_packet != NULL && i < n; i++)
 		config->on_packet(worker, &worker->views[i], config->arg);
+	worker->n_arena_open = 0;
 }
 
 void vly_pipeline_publish(struct volley_worker *worker)
@@ -308,7 +311,6 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
 	}
 	if (n_views > 0)
 		call_back(worker, port, n_views);
-	worker->n_arena_open = 0;
 	flush(worker);
 	vly_pipeline_publish(worker);
 	if (config->on_batch_end != NULL)

@@ -83,7 +83,7 @@ struct volley_worker {
 	uint8_t *arena;
 	uint32_t arena_used;
 	uint32_t arena_last;   /* where the latest room begins, which a shorter answer gives back */
-	uint32_t n_arena_open; /* rooms handed out and not yet answered with */
+	uint32_t n_arena_open; /* rooms handed out in this callback, which stay valid in it */
 	struct vly_buffers *buffers;
 	struct volley_stats counts;
 	enum vly_worker_state state;

@@ -19,7 +19,7 @@
 
 #include <volley/mmsg.h>
 
-#include "../lib/check.h"
+#include "lib/check.h"
 
 static int fd;
 static _Atomic pid_t tid;

@@ -11,6 +11,7 @@
 
 #include <volley/mmsg.h>
 
+#include "lib/fault.h"
 #include "victim.h"
 
 static void on_nothing(int signo)
@@ -106,6 +107,20 @@ Test(init, fails_without_thread_keys)
 	cr_assert_eq(volley_cancel_attach(NULL), -EAGAIN);
 }
 
+Test(init, passes_errors_on)
+{
+	struct volley_cancel *handle = NULL;
+
+	fault_arm(FAULT_SIGACTION, 1, EINVAL);
+	cr_assert_eq(volley_cancel_init(NULL), -EINVAL);
+	cr_assert_eq(fault_disarm(), 1);
+	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
+	cr_assert_eq(volley_cancel_attach(&handle), -ENOMEM);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(handle, NULL);
+	cr_assert_eq(volley_cancel_attach(NULL), 0);
+}
+
 Test(attach, once)
 {
 	struct volley_cancel *handle = NULL, *untouched = NULL;
@@ -199,6 +214,56 @@ Test(request, without_a_handle_signal_means_nothing)
 	cr_assert_eq(signal_blocked(SIGURG), !vly_cancel_unblocks);
 }
 
+static sem_t go_on, may_end;
+static _Atomic bool entered, returned;
+
+static int remove_waker(void)
+{
+	return volley_cancel_set_waker(-1);
+}
+
+static long call_and_tell(void *arg)
+{
+	int (*const calls[])(void) = { volley_cancel_clear, remove_waker, volley_cancel_detach };
+	long r;
+
+	while (sem_wait(&go_on) < 0)
+		;
+	atomic_store(&entered, true);
+	r = calls[*(int *)arg]();
+	atomic_store(&returned, true);
+	while (sem_wait(&may_end) < 0)
+		;
+	return r;
+}
+
+/* A request between its flag and its signal, on either side, holds these three up. */
+Test(request, in_flight_is_waited_for)
+{
+	struct victim victim;
+
+	sem_init(&may_end, 0, 0);
+	for (int i = 0; i < 6; i++) {
+		int call = i / 2;
+
+		sem_init(&go_on, 0, 0);
+		atomic_store(&entered, false);
+		atomic_store(&returned, false);
+		victim_start(&victim, call_and_tell, &call);
+		atomic_fetch_add(&victim.handle->n_inflight[i % 2], 1);
+		sem_post(&go_on);
+		while (!atomic_load(&entered) ||
+		       (!atomic_load(&returned) && thread_state(victim.tid) != 'S'))
+			sched_yield();
+		for (int j = 0; j < 100; j++)
+			cr_assert_not(atomic_load(&returned), "call %d, side %d", call, i % 2);
+		atomic_fetch_sub(&victim.handle->n_inflight[i % 2], 1);
+		sem_post(&may_end);
+		victim_join(&victim);
+		cr_assert_eq(victim.result, 0);
+	}
+}
+
 /* Mask restored behind our back: the signal comes again, but not for ever. */
 Test(request, restored_mask_does_not_spin)
 {
@@ -241,8 +306,6 @@ Test(request_wait, is_acknowledged_by_clear_and_by_detach)
 	cr_assert_eq(volley_cancel_request_wait(victim.handle, -1), 0);
 	victim_join(&victim);
 }
-
-static sem_t go_on;
 
 static long detach_when_told(void *arg)
 {

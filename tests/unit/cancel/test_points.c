@@ -6,7 +6,6 @@
  */
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -211,7 +210,6 @@ static long call_syscall(void *arg)
 	return volley_cancel_syscall(SYS_read, fds[0], (long)buf, sizeof(buf), 0, 0, 0);
 }
 
-/* By index, because Criterion runs every test in a process with other addresses. */
 static const struct point {
 	const char *name;
 	void (*open)(void);
@@ -236,14 +234,18 @@ static const struct point {
 
 #define N_POINTS (sizeof(points) / sizeof(points[0]))
 
-static struct criterion_test_params each_point(void)
-{
-	static int indices[N_POINTS];
-
-	for (size_t i = 0; i < N_POINTS; i++)
-		indices[i] = (int)i;
-	return cr_make_param_array(int, indices, N_POINTS);
-}
+/* A test that is run on one point after the other, each with descriptors of its own. */
+#define EACH_POINT(name)                                \
+	static void name(const struct point *point);    \
+	Test(points, name)                              \
+	{                                               \
+		for (size_t i = 0; i < N_POINTS; i++) { \
+			name(&points[i]);               \
+			close(fds[0]);                  \
+			close(fds[1]);                  \
+		}                                       \
+	}                                               \
+	static void name(const struct point *point)
 
 static bool is_missing(const struct point *point)
 {
@@ -259,21 +261,15 @@ static void check_cancelled(const struct point *point, const struct victim *vict
 	cr_assert_not(victim->left_pending, "%s", point->name);
 }
 
-ParameterizedTestParameters(points, pending_fails)
-{
-	return each_point();
-}
-
 /* A request that came first: the call fails, although it could succeed, and takes nothing. */
-ParameterizedTest(int *index, points, pending_fails)
+EACH_POINT(pending_fails)
 {
-	const struct point *point = &points[*index];
-
 	point->open();
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
 	point->satisfy();
 	if (is_missing(point)) {
 		cr_assert_eq(point->call(NULL), -ENOSYS, "%s", point->name);
+		cr_assert_eq(volley_cancel_detach(), 0);
 		return;
 	}
 	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
@@ -285,14 +281,8 @@ ParameterizedTest(int *index, points, pending_fails)
 	cr_assert_eq(volley_cancel_detach(), 0);
 }
 
-ParameterizedTestParameters(points, blocked_fails)
+EACH_POINT(blocked_fails)
 {
-	return each_point();
-}
-
-ParameterizedTest(int *index, points, blocked_fails)
-{
-	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -335,15 +325,9 @@ static void handle(int signo, void (*handler)(int signo), int flags)
 	cr_assert_eq(sigaction(signo, &action, NULL), 0);
 }
 
-ParameterizedTestParameters(points, request_in_handler_on_top)
-{
-	return each_point();
-}
-
 /* The thread requests its own cancellation in a signal handler that lies on the blocked call. */
-ParameterizedTest(int *index, points, request_in_handler_on_top)
+EACH_POINT(request_in_handler_on_top)
 {
-	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -375,6 +359,7 @@ static void request_on_top(const struct point *point, bool with_helper)
 	struct victim victim;
 
 	sem_init(&handler_go, 0, 0);
+	atomic_store(&handler_in, false);
 	if (with_helper)
 		cr_assert_eq(volley_cancel_sigaction(SIGUSR1, &action, NULL), 0);
 	else
@@ -391,44 +376,24 @@ static void request_on_top(const struct point *point, bool with_helper)
 	check_cancelled(point, &victim);
 }
 
-ParameterizedTestParameters(points, request_while_handler_on_top)
-{
-	return each_point();
-}
-
 /* The request hits the handler; the blocked call beneath must not go on sleeping. */
-ParameterizedTest(int *index, points, request_while_handler_on_top)
+EACH_POINT(request_while_handler_on_top)
 {
-	const struct point *point = &points[*index];
-
 	point->open();
 	if (!is_missing(point))
 		request_on_top(point, false);
 }
 
-ParameterizedTestParameters(points, request_while_masked_handler_on_top)
+EACH_POINT(request_while_masked_handler_on_top)
 {
-	return each_point();
-}
-
-ParameterizedTest(int *index, points, request_while_masked_handler_on_top)
-{
-	const struct point *point = &points[*index];
-
 	point->open();
 	if (!is_missing(point))
 		request_on_top(point, true);
 }
 
-ParameterizedTestParameters(points, other_signal)
-{
-	return each_point();
-}
-
 /* A signal of the application: EINTR without SA_RESTART; with it the call goes on. */
-ParameterizedTest(int *index, points, other_signal)
+EACH_POINT(other_signal)
 {
-	const struct point *point = &points[*index];
 	struct victim victim;
 
 	point->open();
@@ -472,14 +437,8 @@ static long call_disabled(void *arg)
 	return r == 1 && r2 == -ECANCELED ? 0 : r;
 }
 
-ParameterizedTestParameters(points, disabled_sleeps_on)
+EACH_POINT(disabled_sleeps_on)
 {
-	return each_point();
-}
-
-ParameterizedTest(int *index, points, disabled_sleeps_on)
-{
-	const struct point *point = &points[*index];
 	struct point copy = *point;
 	struct victim victim;
 
@@ -498,16 +457,9 @@ ParameterizedTest(int *index, points, disabled_sleeps_on)
 	cr_assert_eq(victim.pending, 1);
 }
 
-ParameterizedTestParameters(points, not_attached)
-{
-	return each_point();
-}
-
 /* Plain calls; -ENOSYS only for the generic call of the ppoll variant. */
-ParameterizedTest(int *index, points, not_attached)
+EACH_POINT(not_attached)
 {
-	const struct point *point = &points[*index];
-
 	point->open();
 	point->satisfy();
 	cr_assert_eq(point->call(NULL), point->call == call_syscall && !IS_WINDOW ? -ENOSYS : 1,

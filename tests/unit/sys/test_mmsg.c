@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The batch calls: one contract, tried on the native calls (index 0) and on the portable loop
- * (index 1), each with the window and with the ppoll variant.
+ * The batch calls: one contract, tried on the native calls and on the portable loop,
+ * each with the window and with the ppoll variant.
  */
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <stdlib.h>
-#include <sys/un.h>
 
 #include <volley/mmsg.h>
 
@@ -70,12 +67,6 @@ static void open_pair(void)
 	b = fds[1];
 }
 
-static void start(const int *index)
-{
-	impl = &impls[*index];
-	cr_assert_eq(volley_cancel_attach(NULL), 0);
-}
-
 static void send_numbers(int from, int n)
 {
 	for (int i = from; i < from + n; i++)
@@ -100,24 +91,26 @@ static int unread(void)
 	return n;
 }
 
-static struct criterion_test_params each_impl(void)
-{
-	static int indices[] = { 0, 1 };
-
-	return cr_make_param_array(int, indices, 2);
-}
-
-#define BOTH(name)                              \
-	ParameterizedTestParameters(mmsg, name) \
-	{                                       \
-		return each_impl();             \
-	}                                       \
-	ParameterizedTest(int *index, mmsg, name)
+/* A test that is run on one implementation after the other. */
+#define BOTH(name)                                                           \
+	static void name(void);                                              \
+	Test(mmsg, name)                                                     \
+	{                                                                    \
+		cr_assert_eq(volley_cancel_attach(NULL), 0);                 \
+		for (size_t i = 0; i < 2; i++) {                             \
+			impl = &impls[i];                                    \
+			name();                                              \
+			close(a);                                            \
+			close(b);                                            \
+			volley_cancel_set_state(VOLLEY_CANCEL_ENABLE, NULL); \
+			volley_cancel_clear();                               \
+		}                                                            \
+	}                                                                    \
+	static void name(void)
 
 /* n < vlen: what was there, in order, with lengths, and no header beyond n touched. */
 BOTH(recv_takes_what_is_there)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 3);
 	prepare(8, sizeof(bytes[0]));
@@ -132,7 +125,6 @@ BOTH(recv_takes_what_is_there)
 
 BOTH(recv_stops_at_vlen)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 3);
 	prepare(8, sizeof(bytes[0]));
@@ -145,7 +137,6 @@ BOTH(recv_stops_at_vlen)
 /* The caller's own MSG_WAITFORONE changes nothing, nor does a batch of more than 1,024. */
 BOTH(recv_of_1025)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 1025);
 	prepare(1025, sizeof(bytes[0]));
@@ -158,7 +149,6 @@ BOTH(recv_of_1025)
 
 BOTH(vlen_0)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 1);
 	cr_assert_eq(impl->recv(a, msgs, 0, 0), 0);
@@ -171,7 +161,6 @@ BOTH(vlen_0)
 
 BOTH(empty_datagrams_count)
 {
-	start(index);
 	open_udp();
 	prepare(4, 0);
 	cr_assert_eq(impl->send(b, msgs, 4, 0), 4);
@@ -185,7 +174,6 @@ BOTH(empty_datagrams_count)
 /* Taken together: the count now, the request with the next call. */
 BOTH(pending_takes_nothing)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 3);
 	prepare(8, sizeof(bytes[0]));
@@ -199,7 +187,6 @@ BOTH(pending_takes_nothing)
 
 BOTH(disabled_recv_and_send)
 {
-	start(index);
 	open_udp();
 	prepare(8, sizeof(bytes[0]));
 	cr_assert_eq(volley_cancel_set_state(VOLLEY_CANCEL_DISABLE, NULL), 0);
@@ -210,7 +197,6 @@ BOTH(disabled_recv_and_send)
 
 BOTH(send_stops_at_1024)
 {
-	start(index);
 	open_udp();
 	prepare(1025, sizeof(int));
 	cr_assert_eq(impl->send(b, msgs, 1024, 0), 1024);
@@ -226,7 +212,6 @@ BOTH(send_stops_at_a_bad_message)
 	struct sockaddr_in nowhere = { .sin_family = AF_INET, /* port 0 */
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-	start(index);
 	open_udp();
 	prepare(5, sizeof(int));
 	msgs[3].msg_hdr.msg_name = &nowhere;
@@ -240,7 +225,6 @@ BOTH(send_stops_at_a_bad_message)
 
 BOTH(errors_of_the_first_message)
 {
-	start(index);
 	prepare(2, sizeof(int));
 	errno = 4711;
 	cr_assert_eq(impl->recv(-1, msgs, 2, 0), -EBADF);
@@ -255,7 +239,6 @@ BOTH(errors_of_the_first_message)
 
 BOTH(nonblocking_socket)
 {
-	start(index);
 	open_pair();
 	cr_assert_eq(fcntl(a, F_SETFL, O_NONBLOCK), 0);
 	cr_assert_eq(fcntl(b, F_SETFL, O_NONBLOCK), 0);
@@ -272,7 +255,6 @@ BOTH(nonblocking_socket)
  */
 BOTH(recv_error_after_the_first_message)
 {
-	start(index);
 	open_udp();
 	send_numbers(0, 4);
 	prepare(4, sizeof(int));
@@ -292,7 +274,6 @@ BOTH(recv_error_is_not_of_the_next_socket)
 {
 	int old;
 
-	start(index);
 	open_udp();
 	send_numbers(0, 2);
 	prepare(4, sizeof(int));
@@ -329,7 +310,6 @@ BOTH(blocked_recv_is_cancelled_and_the_socket_is_well)
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	start(index);
 	open_udp();
 	prepare(4, sizeof(int));
 	victim_start(&victim, recv_4, NULL);
@@ -350,7 +330,6 @@ BOTH(blocked_send_is_cancelled_with_exact_counts)
 	struct victim victim;
 	long n_sent = 0;
 
-	start(index);
 	open_pair();
 	prepare(100, sizeof(int));
 	victim_start(&victim, send_until_stopped, &n_sent);
@@ -373,7 +352,6 @@ BOTH(interrupted_send_reports_its_count)
 	struct victim victim;
 	long n_sent = 0;
 
-	start(index);
 	open_pair();
 	prepare(100, sizeof(int));
 	sigaction(SIGUSR1, &action, NULL);
@@ -394,7 +372,6 @@ BOTH(stream_sends_stay_in_order)
 	int fds[2];
 	int size = 4096;
 
-	start(index);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	prepare(2, 1);

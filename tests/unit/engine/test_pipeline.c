@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The data path on a scripted backend: what reaches the callback, where answers are taken from and
+ * in which order they leave, and that each is counted once. fake_server_close() checks the ledger's
+ * equations after every test. Back-pressure is test_backlog.c's.
+ */
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "lib/fake_io.h"
+
+#define ADDRESS "127.0.0.1:0"
+
+/* What callbacks saw; a test has its own process. */
+static struct {
+	uint32_t n_calls;
+	size_t n_of_call[64];
+	uint32_t n_packets;
+	struct volley_packet packets[2048];
+	volley_batch_fn then;
+} seen;
+
+static void look(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
+{
+	seen.n_of_call[seen.n_calls++] = n;
+	memcpy(seen.packets + seen.n_packets, packets, n * sizeof *packets);
+	seen.n_packets += (uint32_t)n;
+	if (seen.then != NULL)
+		seen.then(worker, packets, n, arg);
+}
+
+static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
+{
+	(void)worker, (void)arg;
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(volley_packet_reply(&packets[i], packets[i].data, packets[i].len), 0);
+}
+
+static struct fake_server open_then(volley_batch_fn then)
+{
+	struct fake_server fake;
+
+	seen.then = then;
+	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = look));
+	return fake;
+}
+
+static void expect_sent(const struct fake_server *fake, uint32_t i, const char *text)
+{
+	const struct fake_sent *sent = fake_io_sent(fake->io, i);
+
+	cr_assert_eq(sent->len, strlen(text), "datagram %u has %u bytes", i, sent->len);
+	cr_assert_arr_eq(sent->data, text, sent->len, "datagram %u is \"%.*s\"", i, (int)sent->len,
+			 (const char *)sent->data);
+}
+
+/* Receiving ------------------------------------------------------------------------------------ */
+
+Test(pipeline, a_view_says_all_about_its_datagram)
+{
+	struct fake_server fake = open_then(NULL);
+	const struct volley_packet *packet = &seen.packets[0];
+
+	fake_io_recv(fake.io,
+		     &(struct fake_datagram){ .data = "hello", .len = 5, .peer = fake_peer(77) });
+	cr_assert_eq(fake_server_run(&fake), 1);
+	cr_assert_eq(seen.n_packets, 1);
+	cr_assert_eq(packet->len, 5);
+	cr_assert_eq(packet->capacity, 65535);
+	cr_assert_arr_eq(packet->data, "hello", 5);
+	cr_assert_eq(volley_addr_get_port(packet->peer), 77);
+	cr_assert_eq(packet->local, fake.addr);
+	cr_assert_eq(packet->listener, volley_server_get_listener(fake.server, 0));
+	cr_assert_eq(packet->worker, fake.worker);
+	cr_assert_eq(packet->flags, 0);
+	cr_assert_eq(packet->reserved, 0);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, a_short_volley_is_the_last_one)
+{
+	struct fake_server fake = open_then(NULL);
+
+	fake_io_recv_n(fake.io, 0, 64 + 10, 8);
+	fake_io_recv_end(fake.io, 0);
+	fake_io_recv_n(fake.io, 0, 1, 8);
+	cr_assert_eq(fake_server_run(&fake), 74);
+	cr_assert_eq(fake_io_n_recv_calls(fake.io), 2);
+	cr_assert_not(fake.worker->ports[0].ready);
+	/* Nobody said that there is more. */
+	cr_assert_eq(vly_pipeline_run_once(fake.worker, 4), 0);
+	cr_assert_eq(fake_io_n_recv_calls(fake.io), 2);
+	cr_assert_eq(fake_server_run(&fake), 1);
+	cr_assert_eq(fake_server_stats(&fake).rx_batches, 3);
+	cr_assert_eq(fake_server_stats(&fake).rx_syscalls, 3);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, the_budget_ends_a_pass_and_leaves_the_socket_ready)
+{
+	struct fake_server fake = open_then(NULL);
+
+	fake_io_recv_n(fake.io, 0, 64 * 5, 8);
+	cr_assert_eq(fake_server_run(&fake), 64 * 4);
+	cr_assert(fake.worker->ports[0].ready);
+	cr_assert_eq(vly_pipeline_run_once(fake.worker, 1), 64);
+	cr_assert_eq(seen.n_packets, 64 * 5);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, a_receive_error_costs_no_datagram)
+{
+	struct fake_server fake = open_then(NULL);
+
+	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
+	fake_io_recv_n(fake.io, 0, 3, 8);
+	fake_io_recv_error(fake.io, 0, -EINTR);
+	cr_assert_eq(fake_server_run(&fake), 3);
+	cr_assert_eq(fake_server_stats(&fake).delivered, 3);
+	cr_assert_eq(fake_server_stats(&fake).rx_messages, 3);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, a_socket_that_only_fails_ends_the_pass)
+{
+	struct fake_server fake = open_then(NULL);
+
+	for (int i = 0; i < 10; i++)
+		fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
+	cr_assert_eq(fake_server_run(&fake), 0);
+	cr_assert_eq(fake_io_n_recv_calls(fake.io), 4, "the budget");
+	fake_server_close(&fake);
+}
+
+Test(pipeline, views_come_in_groups_of_256)
+{
+	struct fake_server fake;
+
+	seen.then = echo;
+	fake_server_open(&fake, VOLLEY_CONFIG(.n_batch = 1024, .max_datagram_bytes = 64), ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = look));
+	fake_io_recv_n(fake.io, 0, 1024, 8);
+	fake_io_recv_n(fake.io, 0, 257, 8);
+	fake_server_run(&fake);
+	cr_assert_eq(seen.n_calls, 6);
+	for (uint32_t i = 0; i < 5; i++)
+		cr_assert_eq(seen.n_of_call[i], 256);
+	cr_assert_eq(seen.n_of_call[5], 1);
+	cr_assert_eq(fake_io_n_sent(fake.io), 1281);
+	for (uint32_t i = 0; i < 1281; i++)
+		cr_assert_eq(volley_addr_get_port(&fake_io_sent(fake.io, i)->peer), i + 1);
+	fake_server_close(&fake);
+}
+
+static uint32_t n_scalar;
+
+static void count_packet(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	cr_assert_eq(packet->worker, worker);
+	cr_assert_eq(arg, &n_scalar);
+	cr_assert_eq(packet->data[0], n_scalar);
+	n_scalar++;
+}
+
+Test(pipeline, the_scalar_callback_gets_each_datagram_in_order)
+{
+	struct fake_server fake;
+
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_packet = count_packet, .arg = &n_scalar));
+	fake_io_recv_n(fake.io, 0, 70, 8);
+	seen.n_packets = 0;
+	fake.worker->server->config.n_budget = 1;
+	cr_assert_eq(fake_server_run(&fake), 64);
+	cr_assert_eq(n_scalar, 64);
+	cr_assert_eq(fake_server_stats(&fake).delivered, 64);
+	fake_server_close(&fake);
+}
+
+static uint32_t n_ends, n_before_end;
+
+static void on_end(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	n_ends++;
+	n_before_end = (uint32_t)worker->counts.tx_sent;
+}
+
+Test(pipeline, on_batch_end_comes_after_the_send)
+{
+	struct fake_server fake;
+
+	fake_server_open(&fake, VOLLEY_CONFIG(.on_batch_end = on_end), ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = echo));
+	fake_io_recv_n(fake.io, 0, 5, 8);
+	fake_server_run(&fake);
+	cr_assert_eq(n_ends, 1);
+	cr_assert_eq(n_before_end, 5);
+	fake_server_close(&fake);
+}
+
+/* One of each kind that is not simply a datagram, between two that are. */
+static void recv_odd_ones(struct fake_server *fake)
+{
+	struct volley_addr nobody = { .len = 0 };
+
+	fake_io_recv_n(fake->io, 0, 1, 8);
+	fake_io_recv(fake->io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_TRUNCATED });
+	fake_io_recv(fake->io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_CTRUNC });
+	fake_io_recv(fake->io, &(struct fake_datagram){
+				       .len = 9, .flags = VLY_SLOT_TRUNCATED | VLY_SLOT_CTRUNC });
+	fake_io_recv(fake->io, &(struct fake_datagram){ .len = 9, .peer = &nobody });
+	fake_io_recv_n(fake->io, 0, 1, 8);
+}
+
+Test(pipeline, odd_datagrams_are_dropped_by_name)
+{
+	struct fake_server fake = open_then(echo);
+	struct volley_stats stats;
+
+	recv_odd_ones(&fake);
+	cr_assert_eq(fake_server_run(&fake), 6);
+	stats = fake_server_stats(&fake);
+	cr_assert_eq(seen.n_packets, 2);
+	cr_assert_eq(stats.rx_datagrams, 6);
+	cr_assert_eq(stats.delivered, 2);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_TRUNCATED], 1);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_CTRUNC], 2);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_BAD_SOURCE], 1);
+	cr_assert_eq(stats.tx_sent, 2);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, deliver_truncated_delivers_and_says_so)
+{
+	struct fake_server fake;
+	struct volley_stats stats;
+
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_DELIVER_TRUNCATED));
+	recv_odd_ones(&fake);
+	fake_server_run(&fake);
+	stats = fake_server_stats(&fake);
+	cr_assert_eq(seen.n_packets, 3);
+	cr_assert_eq(seen.packets[0].flags, 0);
+	cr_assert_eq(seen.packets[1].flags, VOLLEY_PACKET_TRUNCATED);
+	cr_assert_eq(seen.packets[2].flags, 0);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_TRUNCATED], 0);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_CTRUNC], 2, "the control messages are missing");
+	fake_server_close(&fake);
+}
+
+Test(pipeline, a_volley_of_nothing_deliverable_calls_nobody)
+{
+	struct fake_server fake = open_then(echo);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_TRUNCATED });
+	fake_server_run(&fake);
+	cr_assert_eq(seen.n_calls, 0);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 0);
+	fake_server_close(&fake);
+}
+
+/* Two listeners in one pass: each answer leaves by the socket its request came to. */
+Test(pipeline, listeners_do_not_mix)
+{
+	struct fake_server fake = open_then(echo);
+
+	cr_assert_eq(fake_server_listen(&fake, ADDRESS, VOLLEY_LISTEN(.on_batch = echo)), 1);
+	fake_io_recv_n(fake.io, 1, 3, 8);
+	fake_io_recv_n(fake.io, 0, 2, 8);
+	cr_assert_eq(fake_server_run(&fake), 5);
+	cr_assert_eq(fake_io_n_sent(fake.io), 5);
+	for (uint32_t i = 0; i < 5; i++) {
+		const struct fake_sent *sent = fake_io_sent(fake.io, i);
+
+		cr_assert_eq(sent->listener, volley_addr_get_port(&sent->peer) <= 3 ? 1 : 0);
+	}
+	fake_server_close(&fake);
+}
+
+/* Waiting -------------------------------------------------------------------------------------- */
+
+Test(pipeline, wait_gives_what_serve_serves)
+{
+	struct fake_server fake = open_then(echo);
+
+	fake_io_recv_n(fake.io, 0, 3, 8);
+	cr_assert_eq(vly_pipeline_wait(fake.worker), 3);
+	cr_assert_eq(seen.n_packets, 0);
+	vly_pipeline_serve(fake.worker, 3);
+	cr_assert_eq(seen.n_packets, 3);
+	cr_assert_eq(fake_io_n_sent(fake.io), 3);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, wait_reports_cancellation_and_swallows_errors)
+{
+	struct fake_server fake = open_then(NULL);
+
+	fake_io_recv_error(fake.io, 0, -ECANCELED);
+	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
+	cr_assert_eq(vly_pipeline_wait(fake.worker), -ECANCELED);
+	cr_assert_eq(vly_pipeline_wait(fake.worker), 0);
+	cr_assert_eq(vly_pipeline_wait(fake.worker), 0);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, discard_counts_messages_past_errors)
+{
+	struct fake_server fake = open_then(NULL);
+
+	fake_io_recv_n(fake.io, 0, 70, 8);
+	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
+	fake_io_recv_n(fake.io, 0, 5, 8);
+	vly_pipeline_discard(fake.worker, 0);
+	cr_assert_eq(seen.n_packets, 0);
+	cr_assert_eq(fake_server_stats(&fake).discarded_at_close, 75);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, discard_gives_a_broken_socket_up)
+{
+	struct fake_server fake = open_then(NULL);
+
+	for (int i = 0; i < 100; i++)
+		fake_io_recv_error(fake.io, 0, -EIO);
+	vly_pipeline_discard(fake.worker, 0);
+	cr_assert_eq(fake_io_n_recv_calls(fake.io), 64);
+	fake_server_close(&fake);
+}
+
+/* Answers -------------------------------------------------------------------------------------- */
+
+/* Answer in place, then change the bytes: what leaves is what is there at the flush. */
+static void reply_then_change(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			      void *arg)
+{
+	(void)worker, (void)n, (void)arg;
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 5), 0);
+	packets[0].data[0] = 'J';
+}
+
+Test(pipeline, an_answer_in_place_is_not_copied)
+{
+	struct fake_server fake = open_then(reply_then_change);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "hello", .len = 5 });
+	fake_server_run(&fake);
+	expect_sent(&fake, 0, "Jello");
+	cr_assert_eq(fake.worker->arena_used, 0);
+	fake_server_close(&fake);
+}
+
+/* The room behind the datagram belongs to the answer too. */
+static void reply_longer_in_place(struct volley_worker *worker, struct volley_packet *packets,
+				  size_t n, void *arg)
+{
+	(void)n, (void)arg;
+	memcpy(packets[0].data + 2, "y there", 7);
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data + 1, 8), 0);
+	cr_assert_eq(worker->arena_used, 0);
+	packets[0].data[1] = 'E';
+}
+
+Test(pipeline, an_answer_in_place_may_begin_later_and_be_longer)
+{
+	struct fake_server fake = open_then(reply_longer_in_place);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "hel", .len = 3 });
+	fake_server_run(&fake);
+	expect_sent(&fake, 0, "Ey there");
+	fake_server_close(&fake);
+}
+
+static void reply_copies(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			 void *arg)
+{
+	char own[] = "own";
+
+	(void)worker, (void)arg;
+	cr_assert_eq(n, 2);
+	cr_assert_eq(volley_packet_reply(&packets[0], own, 3), 0);
+	memcpy(own, "OWN", 3);
+	/* The second answer to a packet, though in its memory; and one of another's memory. */
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 3), 0);
+	cr_assert_eq(volley_packet_reply(&packets[1], packets[0].data, 3), 0);
+	cr_assert_eq(volley_packet_reply(&packets[1], packets[1].data, 3), 0);
+	memcpy(packets[0].data, "000", 3);
+	memcpy(packets[1].data, "111", 3);
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[1].data, 3), 0);
+}
+
+Test(pipeline, everything_else_is_copied_at_once_and_leaves_in_order)
+{
+	struct fake_server fake = open_then(reply_copies);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "aaa", .len = 3 });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "bbb", .len = 3 });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_io_n_sent(fake.io), 5);
+	expect_sent(&fake, 0, "own");
+	expect_sent(&fake, 1, "aaa");
+	expect_sent(&fake, 2, "aaa");
+	expect_sent(&fake, 3, "bbb");
+	expect_sent(&fake, 4, "111");
+	fake_server_close(&fake);
+}
+
+/* The first answer in place, then a second over the same bytes. */
+static void reply_twice(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			void *arg)
+{
+	(void)worker, (void)n, (void)arg;
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 1 + (size_t)i), 0);
+}
+
+Test(pipeline, several_answers_to_one_packet_leave_in_order)
+{
+	struct fake_server fake = open_then(reply_twice);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "abc", .len = 3 });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_io_n_sent(fake.io), 3);
+	expect_sent(&fake, 0, "a");
+	expect_sent(&fake, 1, "ab");
+	expect_sent(&fake, 2, "abc");
+	fake_server_close(&fake);
+}
+
+static void reply_nothing(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			  void *arg)
+{
+	(void)worker, (void)n, (void)arg;
+	cr_assert_eq(packets[0].len, 0);
+	cr_assert_eq(volley_packet_reply(&packets[0], NULL, 0), 0);
+	cr_assert_eq(volley_packet_reply(&packets[0], "", 0), 0);
+}
+
+Test(pipeline, an_empty_datagram_is_a_datagram)
+{
+	struct fake_server fake = open_then(reply_nothing);
+
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 0 });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_server_stats(&fake).delivered, 1);
+	cr_assert_eq(fake_server_stats(&fake).tx_sent, 2);
+	cr_assert_eq(fake_io_sent(fake.io, 0)->len, 0);
+	cr_assert_eq(fake_io_sent(fake.io, 1)->len, 0);
+	fake_server_close(&fake);
+}
+
+static void reply_too_long(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			   void *arg)
+{
+	(void)worker, (void)n, (void)arg;
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 65528), -EMSGSIZE);
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, SIZE_MAX), -EMSGSIZE);
+	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 65527), 0);
+}
+
+Test(pipeline, an_answer_may_have_65527_bytes)
+{
+	struct fake_server fake = open_then(reply_too_long);
+	struct volley_stats stats;
+
+	fake_io_recv_n(fake.io, 0, 1, 8);
+	fake_server_run(&fake);
+	stats = fake_server_stats(&fake);
+	cr_assert_eq(stats.tx_requested, 3);
+	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_EMSGSIZE], 2);
+	cr_assert_eq(fake_io_sent(fake.io, 0)->len, 65527);
+	fake_server_close(&fake);
+}
+
+static int expect_reply;
+
+static void reply_expecting(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	(void)worker, (void)arg;
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(volley_packet_reply(&packets[i], packets[i].data, packets[i].len),
+			     expect_reply);
+}
+
+Test(pipeline, answers_that_would_loop_or_fail_are_refused)
+{
+	struct fake_server fake = open_then(reply_expecting);
+	struct volley_addr self = *fake.addr;
+	struct volley_addr port0 = *fake_peer(1);
+
+	expect_reply = -EINVAL;
+	port0.in.sin_port = 0;
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &self });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &port0 });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 2);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 0);
+
+	/* The same port elsewhere, and another port here, are clients. */
+	expect_reply = 0;
+	self.in.sin_port = htons((uint16_t)(volley_addr_get_port(fake.addr) ^ 1));
+	fake_io_recv(fake.io,
+		     &(struct fake_datagram){ .len = 4,
+					      .peer = fake_peer(volley_addr_get_port(fake.addr)) });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &self });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_io_n_sent(fake.io), 2);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, refusal_knows_ipv6)
+{
+	struct fake_server fake;
+	struct volley_addr self, other, v4;
+
+	fake_server_open(&fake, NULL, "[::1]:0", VOLLEY_LISTEN(.on_batch = reply_expecting));
+	self = other = *fake.addr;
+	other.in6.sin6_addr.s6_addr[0] = 0x20;
+	v4 = *fake_peer(volley_addr_get_port(fake.addr));
+	expect_reply = -EINVAL;
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &self });
+	fake_server_run(&fake);
+	expect_reply = 0;
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &other });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .peer = &v4 });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 1);
+	cr_assert_eq(fake_io_n_sent(fake.io), 2);
+	fake_server_close(&fake);
+}
+
+/* Local addresses ------------------------------------------------------------------------------ */
+
+Test(pipeline, a_bound_listener_answers_from_its_socket)
+{
+	struct fake_server fake = open_then(echo);
+
+	fake_io_recv_n(fake.io, 0, 1, 8);
+	fake_server_run(&fake);
+	cr_assert_eq(fake_io_sent(fake.io, 0)->local.len, 0);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, a_wildcard_listener_answers_from_where_it_was_asked)
+{
+	struct fake_server fake;
+	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
+	struct vly_cmsg_info multicast = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
+
+	seen.then = echo;
+	fake_server_open(&fake, NULL, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = look));
+	info.local = *fake_peer(0);
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &info });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &multicast });
+	fake_server_run(&fake);
+	cr_assert_eq(seen.packets[0].local->in.sin_addr.s_addr, info.local.in.sin_addr.s_addr);
+	cr_assert_eq(seen.packets[0].local->in.sin_port, fake.addr->in.sin_port,
+		     "with the listener's port");
+	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr,
+		     info.local.in.sin_addr.s_addr);
+	cr_assert_eq(fake_io_sent(fake.io, 0)->ifindex, 3);
+	cr_assert_eq(seen.packets[1].local, fake.addr);
+	cr_assert_eq(fake_io_sent(fake.io, 1)->local.len, 0, "the kernel chooses");
+	fake_server_close(&fake);
+}
+
+/* Metadata ------------------------------------------------------------------------------------- */
+
+static void expect_metadata(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	const int *expected = arg;
+
+	(void)worker, (void)n;
+	cr_assert_eq(volley_packet_get_ttl(&packets[0]), expected[0]);
+	cr_assert_eq(volley_packet_get_tos(&packets[0]), expected[1]);
+	cr_assert_eq(volley_packet_get_interface(&packets[0]), expected[2]);
+	cr_assert_eq(volley_packet_get_timestamp(&packets[0]), expected[3]);
+}
+
+Test(pipeline, metadata_is_there_when_wanted_and_found)
+{
+	const uint32_t all = VOLLEY_LISTEN_WANT_TTL | VOLLEY_LISTEN_WANT_TOS |
+			     VOLLEY_LISTEN_WANT_INTERFACE | VOLLEY_LISTEN_WANT_TIMESTAMP;
+	const uint32_t found = VLY_CMSG_LOCAL | VLY_CMSG_TTL | VLY_CMSG_TOS | VLY_CMSG_TIMESTAMP;
+	int expected[4] = { 64, 7, 3, 99 };
+	struct vly_cmsg_info info = {
+		.ttl = 64, .tos = 7, .ifindex = 3, .timestamp_ns = 99, .found = found
+	};
+	struct fake_server fake;
+
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = expect_metadata, .arg = expected, .flags = all));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &info });
+	fake_server_run(&fake);
+	/* Wanted, but the kernel did not say. */
+	for (int i = 0; i < 4; i++)
+		expected[i] = -ENODATA;
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4 });
+	fake_server_run(&fake);
+	/* Said, but not wanted. */
+	fake_server_listen(&fake, ADDRESS,
+			   VOLLEY_LISTEN(.on_batch = expect_metadata, .arg = expected));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .listener = 1, .len = 4, .info = &info });
+	fake_server_run(&fake);
+	cr_assert_eq(fake_server_stats(&fake).delivered, 3);
+	fake_server_close(&fake);
+}
