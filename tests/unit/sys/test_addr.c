@@ -115,7 +115,7 @@ Test(addr, parse_refuses_everything_else)
 		"[fe80::1%]:5",
 		"[%lo]:5",
 		"**:5",
-		"[2001:db8:1234:5678:9abc:def0:1234:5678%longer-than-any-interface-name]:65535",
+		"[2001:db8:1234:5678:9abc:def0:1234:5678%longer-than-any-name-of-an-interface]:1",
 	};
 
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(bad); i++) {
