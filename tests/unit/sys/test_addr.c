@@ -115,7 +115,8 @@ Test(addr, parse_refuses_everything_else)
 		"[fe80::1%]:5",
 		"[%lo]:5",
 		"**:5",
-		"[2001:db8:1234:5678:9abc:def0:1234:5678%longer-than-any-name-of-an-interface]:1",
+		"[2001:db8:1234:5678:9abc:def0:1234:5678%"
+		"longer-than-any-name-of-an-interface-could-ever-be]:65535",
 	};
 
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(bad); i++) {
