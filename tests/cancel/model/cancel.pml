@@ -2,8 +2,8 @@
 /*
  * Spin model of the cancellation mechanism (docs/cancellation.md, "Proof").
  *
- * One victim thread, two requesters, one producer of datagrams, one unrelated signal U whose handler
- * may lie on top of the victim and may itself make a cancellable call. The victim is an explicit
+ * One victim thread, two requesters, one producer of datagrams, one unrelated signal U whose
+ * handler may lie on top of the victim and may itself block in a window. The victim is an explicit
  * machine, one step per instruction that matters; a deliverable signal may be delivered before any
  * step. Signals stack as the kernel stacks them:
  *
@@ -108,6 +108,10 @@ bit u_interrupted[2];
 #else
 #define MAIN_ENTRY ENTRY
 #endif
+/* The next instruction of the frame on top; of the application in frame l. */
+#define AT(p)     (!inH && pc[level] == (p))
+#define APP(l, p) (!inH && level == (l) && pc[l] == (p))
+
 #define RESTARTS(l) (KIND != K_POLL || (l) == 1)
 
 /* ppoll opens the mask inside the kernel only; plain poll does not. */
@@ -142,7 +146,9 @@ inline interrupt(l, by_u)
 {
 	if
 	:: pc[l] == SLEEP && RESTARTS(l) -> pc[l] = SYS
-	:: pc[l] == SLEEP && !RESTARTS(l) -> ret[l] = EINTR; pc[l] = X; u_interrupted[l] = u_interrupted[l] | by_u
+	:: pc[l] == SLEEP && !RESTARTS(l) ->
+		ret[l] = EINTR; pc[l] = X;
+		u_interrupted[l] = u_interrupted[l] | by_u
 	:: pc[l] == SLEEP2 -> ret[l] = GOT; sockerr = 1; pc[l] = X
 	:: pc[l] == P_SLEEP -> pc[l] = P_TEST
 	:: else
@@ -189,10 +195,10 @@ proctype Victim()
 	   }
 
 	/* --- the window, in either frame -------------------------------------------------- */
-	:: atomic { !inH && pc[level] == TEST -> z[level] = flag; pc[level] = JUMP }
-	:: atomic { !inH && pc[level] == JUMP && z[level] -> pc[level] = CANCEL }
-	:: atomic { !inH && pc[level] == JUMP && !z[level] -> pc[level] = SYS }
-	:: atomic { !inH && pc[level] == SYS ->
+	:: atomic { AT(TEST) -> z[level] = flag; pc[level] = JUMP }
+	:: atomic { AT(JUMP) && z[level] -> pc[level] = CANCEL }
+	:: atomic { AT(JUMP) && !z[level] -> pc[level] = SYS }
+	:: atomic { AT(SYS) ->
 		if
 		:: sockerr -> sockerr = 0; ret[level] = E512; pc[level] = X
 #ifdef BAD_NO_WAITFORONE
@@ -205,11 +211,11 @@ proctype Victim()
 #endif
 		:: !sockerr && queue == 0 -> pc[level] = SLEEP
 		fi }
-	:: atomic { !inH && pc[level] == SLEEP && queue > 0 -> pc[level] = SYS }
-	:: atomic { !inH && pc[level] == SLEEP2 && queue > 0 -> take(level); pc[level] = X }
-	:: atomic { !inH && pc[level] == X -> pc[level] = POST }
-	:: atomic { !inH && pc[level] == CANCEL -> ret[level] = ECANCELED; pc[level] = RESULT }
-	:: atomic { !inH && pc[level] == POST ->
+	:: atomic { AT(SLEEP) && queue > 0 -> pc[level] = SYS }
+	:: atomic { AT(SLEEP2) && queue > 0 -> take(level); pc[level] = X }
+	:: atomic { AT(X) -> pc[level] = POST }
+	:: atomic { AT(CANCEL) -> ret[level] = ECANCELED; pc[level] = RESULT }
+	:: atomic { AT(POST) ->
 		if
 		:: ret[level] == EINTR && POST_CHECK -> ret[level] = ECANCELED; pc[level] = RESULT
 #ifdef PORTABLE
@@ -223,32 +229,32 @@ proctype Victim()
 		:: ret[level] == EINTR && !POST_CHECK -> pc[level] = RESULT
 		:: ret[level] == E512 -> pc[level] = RESULT
 		fi }
-	:: atomic { !inH && pc[level] == MORE && queue > 0 -> taken[level]++; queue-- }
-	:: atomic { !inH && pc[level] == MORE && queue == 0 -> pc[level] = RESULT }
+	:: atomic { AT(MORE) && queue > 0 -> taken[level]++; queue-- }
+	:: atomic { AT(MORE) && queue == 0 -> pc[level] = RESULT }
 
 	/* --- a foreign loop: wait on the socket and the eventfd, EINTR is swallowed -------- */
-	:: atomic { !inH && pc[level] == L_TEST && flag -> ret[level] = ECANCELED; pc[level] = RESULT }
-	:: atomic { !inH && pc[level] == L_TEST && !flag -> pc[level] = L_WAIT }
-	:: atomic { !inH && pc[level] == L_WAIT && (efd || queue > 0) -> pc[level] = L_DRAIN }
-	:: atomic { !inH && pc[level] == L_DRAIN -> efd = 0; pc[level] = L_TAKE }
-	:: atomic { !inH && pc[level] == L_TAKE && queue > 0 -> take(level); pc[level] = RESULT }
-	:: atomic { !inH && pc[level] == L_TAKE && queue == 0 -> pc[level] = L_TEST }
+	:: atomic { AT(L_TEST) && flag -> ret[level] = ECANCELED; pc[level] = RESULT }
+	:: atomic { AT(L_TEST) && !flag -> pc[level] = L_WAIT }
+	:: atomic { AT(L_WAIT) && (efd || queue > 0) -> pc[level] = L_DRAIN }
+	:: atomic { AT(L_DRAIN) -> efd = 0; pc[level] = L_TAKE }
+	:: atomic { AT(L_TAKE) && queue > 0 -> take(level); pc[level] = RESULT }
+	:: atomic { AT(L_TAKE) && queue == 0 -> pc[level] = L_TEST }
 
 	/* --- no window: try, then sleep with the mask open inside ppoll ------------------- */
-	:: atomic { !inH && pc[level] == P_TEST && flag -> ret[level] = ECANCELED; pc[level] = RESULT }
-	:: atomic { !inH && pc[level] == P_TEST && !flag -> pc[level] = P_TRY }
-	:: atomic { !inH && pc[level] == P_TRY && queue > 0 -> take(level); pc[level] = RESULT }
+	:: atomic { AT(P_TEST) && flag -> ret[level] = ECANCELED; pc[level] = RESULT }
+	:: atomic { AT(P_TEST) && !flag -> pc[level] = P_TRY }
+	:: atomic { AT(P_TRY) && queue > 0 -> take(level); pc[level] = RESULT }
 #ifdef BAD_PPOLL
-	:: atomic { !inH && pc[level] == P_TRY && queue == 0 -> maskC[level] = 0; pc[level] = P_OPEN }
-	:: atomic { !inH && pc[level] == P_OPEN -> pc[level] = P_SLEEP }
-	:: atomic { !inH && pc[level] == P_SLEEP && queue > 0 -> maskC[level] = 1; pc[level] = P_TEST }
+	:: atomic { AT(P_TRY) && queue == 0 -> maskC[level] = 0; pc[level] = P_OPEN }
+	:: atomic { AT(P_OPEN) -> pc[level] = P_SLEEP }
+	:: atomic { AT(P_SLEEP) && queue > 0 -> maskC[level] = 1; pc[level] = P_TEST }
 #else
-	:: atomic { !inH && pc[level] == P_TRY && queue == 0 -> pc[level] = P_SLEEP }
-	:: atomic { !inH && pc[level] == P_SLEEP && queue > 0 -> pc[level] = P_TEST }
+	:: atomic { AT(P_TRY) && queue == 0 -> pc[level] = P_SLEEP }
+	:: atomic { AT(P_SLEEP) && queue > 0 -> pc[level] = P_TEST }
 #endif
 
 	/* --- the call returns -------------------------------------------------------------- */
-	:: atomic { !inH && pc[level] == RESULT ->
+	:: atomic { AT(RESULT) ->
 		assert(ret[level] != E512);                           /* poisoned socket */
 		assert(ret[level] != ECANCELED || taken[level] == 0); /* lost datagram */
 		assert(ret[level] != ECANCELED || n_set > n_acked);   /* stray cancel */
@@ -262,16 +268,16 @@ proctype Victim()
 		fi }
 
 	/* --- the application ---------------------------------------------------------------- */
-	:: atomic { !inH && level == 0 && pc[0] == IDLE -> ret[0] = NONE; pc[0] = MAIN_ENTRY }
-	:: atomic { !inH && level == 0 && pc[0] == IDLE && ret[0] == ECANCELED -> pc[0] = C_BLOCK }
-	:: atomic { !inH && level == 0 && pc[0] == IDLE && ret[0] == ECANCELED -> pc[0] = D_BLOCK }
-	:: atomic { !inH && level == 0 && pc[0] == IDLE && ret[0] == GOT -> pc[0] = D_BLOCK }
-	/* U's handler: nothing, or a cancellable call of its own (never when it masks the signal) */
-	:: atomic { !inH && level == 1 && pc[1] == IDLE -> level = 0 }
-	:: atomic { !inH && level == 1 && pc[1] == IDLE && !u_masks_cancel -> pc[1] = ENTRY }
+	:: atomic { APP(0, IDLE) -> ret[0] = NONE; pc[0] = MAIN_ENTRY }
+	:: atomic { APP(0, IDLE) && ret[0] == ECANCELED -> pc[0] = C_BLOCK }
+	:: atomic { APP(0, IDLE) && ret[0] == ECANCELED -> pc[0] = D_BLOCK }
+	:: atomic { APP(0, IDLE) && ret[0] == GOT -> pc[0] = D_BLOCK }
+	/* U: nothing, or a cancellable call of its own (never when it masks the signal) */
+	:: atomic { APP(1, IDLE) -> level = 0 }
+	:: atomic { APP(1, IDLE) && !u_masks_cancel -> pc[1] = ENTRY }
 
 	/* --- clear ---------------------------------------------------------------------------- */
-	:: atomic { !inH && pc[level] == C_BLOCK ->
+	:: atomic { AT(C_BLOCK) ->
 		maskC[0] = 1;
 #ifndef BAD_CLEAR_NO_BLOCK
 		maskU = 1;
@@ -280,44 +286,44 @@ proctype Victim()
 		pend = 0;
 #endif
 		pc[0] = C_FLAG }
-	:: atomic { !inH && pc[level] == C_FLAG -> flag = 0; n_acked = n_set; pc[0] = C_FLIP1;
+	:: atomic { AT(C_FLAG) -> flag = 0; n_acked = n_set; pc[0] = C_FLIP1;
 #ifdef BAD_CLEAR_NO_WAIT
 		pc[0] = C_DRAIN
 #endif
 	   }
 	/* Requests that began before the flag fell may still owe a nudge: wait for both epochs, so
 	 * that a requester which read the epoch long ago is waited for too. */
-	:: atomic { !inH && pc[level] == C_FLIP1 && z[0] < 2 -> epoch = 1 - epoch; z[0] = 2 }
-	:: atomic { !inH && pc[level] == C_FLIP1 && z[0] == 2 && inflight[1 - epoch] == 0 ->
+	:: atomic { AT(C_FLIP1) && z[0] < 2 -> epoch = 1 - epoch; z[0] = 2 }
+	:: atomic { AT(C_FLIP1) && z[0] == 2 && inflight[1 - epoch] == 0 ->
 		z[0] = 0; pc[0] = C_FLIP2;
 #ifdef BAD_CLEAR_ONE_EPOCH
 		pc[0] = C_DRAIN
 #endif
 	   }
-	:: atomic { !inH && pc[level] == C_FLIP2 && z[0] < 2 -> epoch = 1 - epoch; z[0] = 2 }
-	:: atomic { !inH && pc[level] == C_FLIP2 && z[0] == 2 && inflight[1 - epoch] == 0 ->
+	:: atomic { AT(C_FLIP2) && z[0] < 2 -> epoch = 1 - epoch; z[0] = 2 }
+	:: atomic { AT(C_FLIP2) && z[0] == 2 && inflight[1 - epoch] == 0 ->
 		z[0] = 0; pc[0] = C_DRAIN }
-	:: atomic { !inH && pc[level] == C_DRAIN ->
+	:: atomic { AT(C_DRAIN) ->
 #ifndef BAD_CLEAR_DRAIN_FIRST
 		pend = 0;
 #endif
 		pc[0] = C_EFD }
-	:: atomic { !inH && pc[level] == C_EFD -> efd = 0; pc[0] = C_OPEN }
-	:: atomic { !inH && pc[level] == C_OPEN ->
+	:: atomic { AT(C_EFD) -> efd = 0; pc[0] = C_OPEN }
+	:: atomic { AT(C_OPEN) ->
 		maskC[0] = ALWAYS_BLOCKED; maskU = 0; pc[0] = IDLE; ret[0] = NONE;
 		/* Whatever is pending now belongs to a request made since. */
 		assert(!pend || n_set > n_acked) }
 
-	/* --- detach, then the thread ends ------------------------------------------------------- */
-	:: atomic { !inH && pc[level] == D_BLOCK -> maskC[0] = 1; maskU = 1; pc[0] = D_OFF }
-	:: atomic { !inH && pc[level] == D_OFF -> attached = 0; pc[0] = D_WAIT;
+	/* --- detach, then the thread ends ------------------------------  */
+	:: atomic { AT(D_BLOCK) -> maskC[0] = 1; maskU = 1; pc[0] = D_OFF }
+	:: atomic { AT(D_OFF) -> attached = 0; pc[0] = D_WAIT;
 #ifdef BAD_DETACH_NO_WAIT
 		pc[0] = D_DRAIN
 #endif
 	   }
-	:: atomic { !inH && pc[level] == D_WAIT && inflight[0] + inflight[1] == 0 -> pc[0] = D_DRAIN }
-	:: atomic { !inH && pc[level] == D_DRAIN -> flag = 0; pend = 0; pc[0] = D_EXIT }
-	:: atomic { !inH && pc[level] == D_EXIT -> assert(!pend); alive = 0; pc[0] = DEAD }
+	:: atomic { AT(D_WAIT) && inflight[0] + inflight[1] == 0 -> pc[0] = D_DRAIN }
+	:: atomic { AT(D_DRAIN) -> flag = 0; pend = 0; pc[0] = D_EXIT }
+	:: atomic { AT(D_EXIT) -> assert(!pend); alive = 0; pc[0] = DEAD }
 	:: pc[0] == DEAD -> break
 	od
 }
@@ -384,6 +390,7 @@ init
 		:: u_masks_cancel = 0
 		:: u_masks_cancel = 1
 		fi;
-		run Victim(); run Requester(N_REQ); run Requester(1); run Producer(N_DATA); run Watch()
+		run Victim(); run Requester(N_REQ); run Requester(1);
+		run Producer(N_DATA); run Watch()
 	}
 }
