@@ -124,7 +124,7 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info)
  */
 int vly_socket_leave(int fd)
 {
-	struct volley_addr self;
+	struct volley_addr self = { .len = 0 };
 	int r = vly_socket_get_name(fd, &self);
 
 	if (r < 0)

@@ -288,6 +288,41 @@ Test(socket, meminfo_fails_with_errno)
 	vly_socket_close(fd);
 }
 
+/* Found no more by others' datagrams; what was queued stays, and so does the count of drops. */
+Test(socket, leave_ends_delivery_and_keeps_what_is_queued)
+{
+	struct vly_socket_meminfo info;
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	int client = loopback_open("127.0.0.1:0", NULL);
+	uint8_t byte;
+
+	loopback_send(client, &addr, 1, 1);
+	cr_assert(loopback_wait(fd));
+	cr_assert_eq(vly_socket_leave(fd), 0);
+	loopback_send(client, &addr, 2, 1);
+	cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
+	cr_assert_eq(byte, 1);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	cr_assert_eq(errno, EAGAIN);
+	cr_assert_eq(vly_socket_get_meminfo(fd, &info), 0);
+	cr_assert_eq(info.drops, 0);
+	close(client);
+	close(fd);
+}
+
+Test(socket, leave_fails_with_errno)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	fault_arm(FAULT_GETSOCKNAME, 1, ENOBUFS);
+	cr_assert_eq(vly_socket_leave(fd), -ENOBUFS);
+	fault_arm(FAULT_CONNECT, 1, EACCES);
+	cr_assert_eq(vly_socket_leave(fd), -EACCES);
+	fault_disarm();
+	close(fd);
+}
+
 Test(socket, drop_all_refuses_and_counts_what_comes_and_keeps_what_was_there)
 {
 	struct vly_socket_meminfo info;
