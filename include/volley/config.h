@@ -132,6 +132,23 @@ struct volley_config {
 #define VOLLEY_LISTEN_WANT_INTERFACE    32u /* volley_packet_get_interface() */
 #define VOLLEY_LISTEN_WANT_TIMESTAMP    64u /* volley_packet_get_timestamp() */
 
+/**
+ * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).
+ */
+enum volley_mtu_discover {
+	/** As the system has it: usually fragments what is longer than the path MTU it learned from
+	 *  ICMP. */
+	VOLLEY_MTU_KERNEL = 0,
+	/** Ignore ICMP, let routers fragment: what DNS servers want, because an attacker can forge
+	 *  those messages (RFC 9715). Costs 8 % of the CPU on small IPv4 answers, since each packet
+	 *  then needs an identification from the kernel. */
+	VOLLEY_MTU_OMIT,
+	/** Never fragment; longer answers are dropped as EMSGSIZE. */
+	VOLLEY_MTU_DO,
+	/** Never fragment, and ignore ICMP: for those who probe the path themselves (RFC 8899). */
+	VOLLEY_MTU_PROBE,
+};
+
 /** What a listener can be told. One of the two callbacks is required. */
 struct volley_listen_config {
 	/** sizeof(struct volley_listen_config); VOLLEY_LISTEN() fills it. */
@@ -147,8 +164,8 @@ struct volley_listen_config {
 	/** As in the server's config, for this listener. Default: the server's. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
-	/** Must be 0. */
-	uint32_t reserved;
+	/** enum volley_mtu_discover. Default VOLLEY_MTU_KERNEL. */
+	uint32_t mtu_discover;
 };
 
 #ifndef __cplusplus

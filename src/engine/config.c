@@ -123,7 +123,12 @@ int vly_config_read_listen(const struct volley_config *server,
 			      "listen: set exactly one of on_batch and on_packet");
 		return -EINVAL;
 	}
-	if ((c.flags & ~known) != 0 || c.reserved != 0) {
+	if (c.mtu_discover > VOLLEY_MTU_PROBE) {
+		vly_log_write(server, VOLLEY_LOG_ERROR, "listen: mtu_discover is %u, at most %u",
+			      c.mtu_discover, VOLLEY_MTU_PROBE);
+		return -EINVAL;
+	}
+	if ((c.flags & ~known) != 0) {
 		vly_log_write(server, VOLLEY_LOG_ERROR,
 			      "listen: flags 0x%x has bits this version lacks", c.flags);
 		return -EINVAL;

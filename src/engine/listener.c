@@ -15,6 +15,7 @@
 
 #include <volley/error.h>
 
+#include "base/compiler.h"
 #include "engine/listener.h"
 #include "engine/log.h"
 #include "engine/server.h"
@@ -109,21 +110,27 @@ static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buff
 	return 0;
 }
 
-/*
- * Path MTU discovery off, fragmentation allowed, ICMP "fragmentation needed" ignored: what DNS
- * servers do (RFC 9715 section 3), because an attacker can forge those and because a server
- * cannot resend.
- */
-static int set_mtu_discover(int fd, int family)
+/* An IPv6 socket sends IPv4 too, to mapped peers, so it needs both. */
+static int set_mtu_discover(int fd, int family, uint32_t how)
 {
+	static const int values[] = { [VOLLEY_MTU_OMIT] = IP_PMTUDISC_OMIT,
+				      [VOLLEY_MTU_DO] = IP_PMTUDISC_DO,
+				      [VOLLEY_MTU_PROBE] = IP_PMTUDISC_PROBE };
 	int r = 0;
 
+	if (how == VOLLEY_MTU_KERNEL)
+		return 0;
 	if (family == AF_INET6)
-		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, values[how]);
 	if (r >= 0)
-		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, values[how]);
 	return r;
 }
+
+static_assert((int)IP_PMTUDISC_OMIT == (int)IPV6_PMTUDISC_OMIT &&
+		      (int)IP_PMTUDISC_DO == (int)IPV6_PMTUDISC_DO &&
+		      (int)IP_PMTUDISC_PROBE == (int)IPV6_PMTUDISC_PROBE,
+	      "one table for both families");
 
 static int open_one(struct volley_listener *listener, bool v6only, bool first, int *ret_fd)
 {
@@ -137,7 +144,7 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 		return fd;
 	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
 	if (r >= 0)
-		r = set_mtu_discover(fd, family);
+		r = set_mtu_discover(fd, family, listener->config.mtu_discover);
 	if (r >= 0)
 		r = set_buffer(server, fd, VLY_SOCKET_RCVBUF, listener->config.rcvbuf_bytes);
 	if (r >= 0)
