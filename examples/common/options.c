@@ -23,7 +23,8 @@ const char options_help[] =
 	"  --batch N             datagrams per receive call, 1 to 1024 (default: 64)\n"
 	"  --wait HOW            event (epoll, default), block (in recvmmsg, one --listen\n"
 	"                        only) or spin (never sleep)\n"
-	"  --no-coalesce         no GRO and GSO (neither is in this version)\n"
+	"  --no-coalesce         take and send every datagram as a message of its own (no GRO\n"
+	"                        and GSO)\n"
 	"  --pin                 pin each worker to a CPU\n"
 	"  --rcvbuf BYTES        socket receive buffer (default: 4 MiB or what the system\n"
 	"                        allows)\n"
@@ -148,10 +149,11 @@ int options_take(struct options *options, int option, const char *value)
 	case OPTION_VERSION:
 		printf("%s (volley %s)\n", options->program, volley_version());
 		exit(EXIT_OK);
-	case OPTION_HANDLERS:
 	case OPTION_NO_COALESCE:
-		fprintf(stderr, "%s: --%s is not in this version\n", options->program,
-			option == OPTION_HANDLERS ? "handlers" : "no-coalesce");
+		options->listen_flags |= VOLLEY_LISTEN_NO_COALESCE;
+		return EXIT_OK;
+	case OPTION_HANDLERS:
+		fprintf(stderr, "%s: --handlers is not in this version\n", options->program);
 		return EXIT_USAGE;
 	default:
 		return EXIT_USAGE; /* getopt_long() has said why */
@@ -192,10 +194,13 @@ static void on_signal(struct volley_server *server, int signo, void *arg)
 }
 
 static int listen_all(const struct options *options, struct volley_server *server,
-		      const struct volley_listen_config *listener)
+		      const struct volley_listen_config *config)
 {
+	struct volley_listen_config listener = *config;
+
+	listener.flags |= options->listen_flags;
 	for (unsigned int i = 0; i < options->n_listen; i++) {
-		int r = volley_server_listen(server, options->listen[i], listener);
+		int r = volley_server_listen(server, options->listen[i], &listener);
 
 		if (r < 0)
 			return r;

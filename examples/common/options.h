@@ -19,6 +19,7 @@ struct options {
 	const char *listen[OPTIONS_MAX_LISTEN];
 	unsigned int n_listen;
 	struct volley_config config;
+	uint32_t listen_flags; /* VOLLEY_LISTEN_*, for every listener */
 	const char *stats; /* file, "-" for stdout, or NULL */
 };
 

@@ -130,7 +130,8 @@ struct volley_config {
 #define VOLLEY_LISTEN_WANT_TTL          8u  /* volley_packet_get_ttl() */
 #define VOLLEY_LISTEN_WANT_TOS          16u /* volley_packet_get_tos() */
 #define VOLLEY_LISTEN_WANT_INTERFACE    32u /* volley_packet_get_interface() */
-#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u /* volley_packet_get_timestamp() */
+#define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
+#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
 
 /**
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).

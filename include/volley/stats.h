@@ -94,10 +94,16 @@ struct volley_stats {
 	uint64_t rx_batches;
 	uint64_t rx_syscalls;
 	uint64_t tx_syscalls;
-	/** Messages sent as several segments at once. */
+	/** Messages that held several datagrams: received ones (GRO), sent ones (GSO), and sent ones
+	 *  that the kernel refused, whose datagrams then were sent one by one. */
+	uint64_t rx_coalesced;
 	uint64_t tx_segmented;
+	uint64_t tx_healed;
 	/** Times a worker woke from its wait. */
 	uint64_t wakes;
+	/** Bytes that the workers' slots, arenas and buffers may take; what datagrams never touched is
+	 *  not resident. */
+	uint64_t memory_bytes;
 };
 
 /**

@@ -19,7 +19,7 @@
 enum { MIN_CONFIG_SIZE = sizeof(size_t), MIN_LISTEN_SIZE = sizeof(size_t) };
 
 /* The kernel's own limit on messages per call (UIO_MAXIOV) bounds the batch. */
-enum { MAX_BATCH = 1024, MAX_WORKERS = 1024, MAX_DATAGRAM = 65535 };
+enum { MAX_BATCH = 1024, MAX_WORKERS = 1024 };
 
 struct range {
 	const char *name;
@@ -38,7 +38,7 @@ static const struct range ranges[] = {
 	RANGE(n_workers, 0, 1, MAX_WORKERS),
 	RANGE(n_batch, 64, 1, MAX_BATCH),
 	RANGE(n_budget, 4, 1, 1024),
-	RANGE(max_datagram_bytes, MAX_DATAGRAM, 1, MAX_DATAGRAM),
+	RANGE(max_datagram_bytes, VLY_MAX_DATAGRAM_BYTES, 1, VLY_MAX_DATAGRAM_BYTES),
 	RANGE(arena_bytes, 1 << 20, 1 << 16, 1 << 30),
 	RANGE(n_backlog, 1024, 1, 1 << 16),
 	RANGE(backlog_us, 50000, 1, 60000000),
@@ -112,7 +112,7 @@ int vly_config_read_listen(const struct volley_config *server,
 	const uint32_t known = VOLLEY_LISTEN_SHARE_PORT | VOLLEY_LISTEN_V6ONLY |
 			       VOLLEY_LISTEN_DELIVER_TRUNCATED | VOLLEY_LISTEN_WANT_TTL |
 			       VOLLEY_LISTEN_WANT_TOS | VOLLEY_LISTEN_WANT_INTERFACE |
-			       VOLLEY_LISTEN_WANT_TIMESTAMP;
+			       VOLLEY_LISTEN_WANT_TIMESTAMP | VOLLEY_LISTEN_NO_COALESCE;
 	struct volley_listen_config c;
 	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);
 

@@ -16,6 +16,7 @@
 #include <volley/error.h>
 
 #include "base/compiler.h"
+#include "engine/config.h"
 #include "engine/listener.h"
 #include "engine/log.h"
 #include "engine/server.h"
@@ -56,7 +57,31 @@ static uint32_t choose_cmsgs(const struct volley_listener *listener)
 		want |= VLY_CMSG_TOS;
 	if (flags & VOLLEY_LISTEN_WANT_TIMESTAMP)
 		want |= VLY_CMSG_TIMESTAMP;
+	if (listener->coalesces_in)
+		want |= VLY_CMSG_SEGMENT;
 	return want;
+}
+
+/*
+ * Receiving in coalesced messages wants slots for the largest one, and a buffer that holds many: a
+ * message that does not fit is dropped whole. 4 MiB hold about 60.
+ */
+enum { MIN_GRO_BUFFER_BYTES = 4 << 20 };
+
+static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_bytes)
+{
+	const struct volley_server *server = listener->server;
+	bool wanted = !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE);
+
+	/* The kernel doubles what was asked for, for its own book-keeping. */
+	listener->coalesces_in = wanted && (server->probe.bits & VLY_PROBE_GRO) &&
+				 server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES &&
+				 rcvbuf_bytes >= MIN_GRO_BUFFER_BYTES / 2;
+	listener->limits.n_segments = wanted && server->probe.n_segments > 1
+					      ? (uint32_t)server->probe.n_segments
+					      : 1;
+	listener->limits.segment_bytes = VLY_MAX_DATAGRAM_BYTES;
+	listener->want = choose_cmsgs(listener);
 }
 
 static const char *get_advice(int error)
@@ -89,7 +114,7 @@ enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
  * not at all when nobody asked (n_bytes is 0).
  */
 static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
-		      uint32_t n_bytes)
+		      uint32_t n_bytes, uint32_t *ret_n_bytes)
 {
 	bool receive = which == VLY_SOCKET_RCVBUF;
 	uint32_t got;
@@ -107,6 +132,7 @@ static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buff
 			receive ? "receive" : "send", got, n_bytes,
 			receive ? "rmem_max" : "wmem_max", n_bytes);
 	}
+	*ret_n_bytes = got;
 	return 0;
 }
 
@@ -138,6 +164,8 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 	int family = listener->addr.sa.sa_family;
 	bool share = listener->config.flags & VOLLEY_LISTEN_SHARE_PORT;
 	int fd = vly_socket_open(family, false);
+	uint32_t rcvbuf_bytes = 0;
+	uint32_t sndbuf_bytes;
 	int r;
 
 	if (fd < 0)
@@ -146,9 +174,13 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 	if (r >= 0)
 		r = set_mtu_discover(fd, family, listener->config.mtu_discover);
 	if (r >= 0)
-		r = set_buffer(server, fd, VLY_SOCKET_RCVBUF, listener->config.rcvbuf_bytes);
+		r = set_buffer(server, fd, VLY_SOCKET_RCVBUF, listener->config.rcvbuf_bytes,
+			       &rcvbuf_bytes);
 	if (r >= 0)
-		r = set_buffer(server, fd, VLY_SOCKET_SNDBUF, listener->config.sndbuf_bytes);
+		r = set_buffer(server, fd, VLY_SOCKET_SNDBUF, listener->config.sndbuf_bytes,
+			       &sndbuf_bytes);
+	if (first)
+		choose_coalescing(listener, rcvbuf_bytes);
 	if (r >= 0)
 		r = vly_cmsg_enable(fd, family, listener->want);
 	if (r >= 0)
@@ -171,7 +203,6 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 
 	listener->addr = *addr;
 	listener->wildcard = is_wildcard(addr);
-	listener->want = choose_cmsgs(listener);
 	for (uint32_t i = 0; i < n; i++) {
 		r = open_one(listener, v6only, i == 0, &ret_fds[i]);
 		if (r >= 0)

@@ -6,6 +6,8 @@
 
 #include <volley/server.h>
 
+#include "io/coalesce.h"
+
 /*
  * A listener: what all workers share of it. Written by the control thread before workers run, then
  * read-only.
@@ -17,6 +19,8 @@ struct volley_listener {
 	uint32_t index;
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	bool wildcard;
+	bool coalesces_in;                 /* UDP_GRO is on */
+	struct vly_coalesce_limits limits; /* what UDP_SEGMENT starts with */
 };
 
 /*

@@ -58,6 +58,9 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	r = vly_config_read(config, &server->config);
 	if (r < 0)
 		goto fail;
+	r = vly_probe_run(&server->probe);
+	if (r < 0)
+		goto fail;
 	r = -ENOMEM;
 	server->workers = vly_mem_new(server->config.n_workers, sizeof *server->workers);
 	if (server->workers == NULL)
@@ -113,8 +116,9 @@ static int attach(struct volley_server *server, struct volley_listener *listener
 		r = vly_io_attach(worker->io, listener->index, &port);
 		if (r < 0)
 			break;
-		worker->ports[listener->index].listener = listener;
-		worker->ports[listener->index].fd = fds[i];
+		worker->ports[listener->index] = (struct vly_port){ .listener = listener,
+								    .fd = fds[i],
+								    .limits = listener->limits };
 	}
 	if (r >= 0)
 		return 0;

@@ -10,6 +10,7 @@
 #include <volley/server.h>
 
 #include "io/io.h"
+#include "sys/probe.h"
 
 enum vly_server_state {
 	VLY_SERVER_STOPPED = 0,
@@ -26,6 +27,7 @@ enum vly_server_state {
  */
 struct volley_server {
 	struct volley_config config; /* read-only after new */
+	struct vly_probe probe;      /* the same */
 	pthread_mutex_t control;
 	bool warned_buffer[2]; /* control; by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
 	uint32_t

@@ -106,6 +106,7 @@ static void read_worker(struct volley_worker *worker, struct volley_stats *ret_s
 {
 	vly_stats_read(&worker->snapshot, ret_stats);
 	ret_stats->size = sizeof *ret_stats;
+	ret_stats->memory_bytes = worker->memory_bytes;
 	add_kernel(worker, ret_stats);
 }
 
@@ -212,8 +213,10 @@ static void put_drops(struct text *text, const char *name, const char *const *na
 	put(text, "}, ");
 }
 
-static void put_stats(struct text *text, const struct volley_stats *stats)
+static void put_stats(struct text *text, const struct volley_stats *stats, bool coalesces)
 {
+	bool lost = stats->kernel_drops > 0 || stats->discarded_at_close > 0;
+
 	PUT(text, stats, rx_datagrams);
 	PUT(text, stats, delivered);
 	put_drops(text, "rx_dropped", rx_drop_names, stats->rx_dropped, VOLLEY_RX_N_DROPS);
@@ -238,10 +241,13 @@ static void put_stats(struct text *text, const struct volley_stats *stats)
 	PUT(text, stats, rx_batches);
 	PUT(text, stats, rx_syscalls);
 	PUT(text, stats, tx_syscalls);
+	PUT(text, stats, rx_coalesced);
 	PUT(text, stats, tx_segmented);
+	PUT(text, stats, tx_healed);
 	PUT(text, stats, wakes);
-	/* Without GRO a message is a datagram, so the kernel's counts are exact for both. */
-	put(text, "\"datagrams_exact\": true");
+	PUT(text, stats, memory_bytes);
+	/* The kernel counts messages; with GRO one may have been several datagrams. */
+	put(text, "\"datagrams_exact\": %s", coalesces && lost ? "false" : "true");
 }
 
 int volley_server_format_stats(struct volley_server *server, char *text, size_t n_text)
@@ -250,21 +256,24 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	uint32_t n_workers = server->config.n_workers;
 	struct volley_stats *stats = calloc(n_workers, sizeof *stats);
 	struct volley_stats sum = { .size = sizeof sum };
+	bool coalesces = false;
 
 	if (stats == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&server->lock);
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		coalesces = coalesces || server->listeners[i]->coalesces_in;
 	for (uint32_t i = 0; i < n_workers; i++) {
 		read_worker(&server->workers[i], &stats[i]);
 		add(&sum, &stats[i]);
 	}
 	pthread_mutex_unlock(&server->lock);
 	put(&out, "{");
-	put_stats(&out, &sum);
+	put_stats(&out, &sum, coalesces);
 	put(&out, ", \"io\": \"%s\", \"workers\": [", volley_server_get_io(server));
 	for (uint32_t i = 0; i < n_workers; i++) {
 		put(&out, "%s{", i > 0 ? ", " : "");
-		put_stats(&out, &stats[i]);
+		put_stats(&out, &stats[i], coalesces);
 		put(&out, "}");
 	}
 	put(&out, "]}\n");

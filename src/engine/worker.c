@@ -63,11 +63,16 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 	worker->views = vly_mem_new(VLY_N_VIEWS, sizeof *worker->views);
 	worker->tx = vly_mem_new(VLY_N_TX, sizeof *worker->tx);
 	worker->heads = vly_mem_new(VLY_N_TX, sizeof *worker->heads);
+	worker->coalesce = vly_coalesce_new(VLY_N_TX);
 	worker->arena = vly_mem_map(config->arena_bytes);
 	worker->buffers = vly_buffers_new(n_buffers);
 	if (worker->ports == NULL || worker->views == NULL || worker->tx == NULL ||
-	    worker->heads == NULL || worker->arena == NULL || worker->buffers == NULL)
+	    worker->heads == NULL || worker->coalesce == NULL || worker->arena == NULL ||
+	    worker->buffers == NULL)
 		return -ENOMEM;
+	worker->memory_bytes = worker->slots.n_payload_bytes + config->arena_bytes;
+	for (uint32_t i = 0; i < VLY_BUFFERS_N_CLASSES; i++)
+		worker->memory_bytes += (uint64_t)n_buffers[i] * vly_buffers_class_bytes[i];
 	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
 		worker->ports[i].fd = -1;
 	return vly_io_open(config->io, &worker->slots, &worker->io);
@@ -79,6 +84,7 @@ void vly_worker_fini(struct volley_worker *worker)
 	vly_buffers_free(worker->buffers);
 	if (worker->arena != NULL)
 		vly_mem_unmap(worker->arena, worker->server->config.arena_bytes);
+	vly_coalesce_free(worker->coalesce);
 	vly_mem_free(worker->heads);
 	vly_mem_free(worker->tx);
 	vly_mem_free(worker->views);

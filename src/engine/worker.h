@@ -58,6 +58,11 @@ struct vly_port {
 	struct vly_buffer *backlog_first;
 	struct vly_buffer *backlog_last;
 	uint32_t n_backlog;
+	/* What may leave as one message, lowered when the kernel refused, until limits_ns. */
+	struct vly_coalesce_limits limits;
+	uint64_t limits_ns;
+	uint32_t n_refusals; /* EIO or ENOPROTOOPT on segmented messages */
+	bool refusal_logged;
 	uint32_t retry_us; /* 0: wait for POLLOUT; else the pause that ends at retry_ns (ENOBUFS) */
 	uint64_t retry_ns;
 	/* SO_MEMINFO's 32-bit drop counter, extended; guarded by the server's lock. */
@@ -74,11 +79,13 @@ struct volley_worker {
 	/* The data path's, which only the worker's thread touches while it runs. */
 	struct vly_io *io;
 	struct vly_slots slots;
+	uint64_t memory_bytes;  /* of slots, arena and buffers */
 	struct vly_port *ports; /* VLY_IO_N_PORTS */
 	uint32_t n_ports;
 	struct volley_packet *views; /* VLY_N_VIEWS */
 	struct vly_tx *tx;           /* VLY_N_TX */
 	uint16_t *heads;             /* VLY_N_TX */
+	struct vly_coalesce *coalesce;
 	uint32_t n_tx;
 	uint8_t *arena;
 	uint32_t arena_used;

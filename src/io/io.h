@@ -34,7 +34,6 @@ struct vly_tx {
 	uint16_t listener;
 	uint16_t next;
 	uint16_t n_segments;
-	uint16_t tos; /* reserved for grouping; 0 */
 };
 
 /* What a backend is told about one socket. */

@@ -151,6 +151,22 @@ void vly_msgs_detach(struct vly_io *io, uint32_t listener)
 	*port = (struct port){ .fd = -1 };
 }
 
+/*
+ * Where only UDP_GRO asks for control messages, most datagrams come without: do not clear 64
+ * bytes.
+ */
+static void take_control(const struct msghdr *msg, struct vly_cmsg_info *info,
+			 struct vly_slot *slot)
+{
+	if (msg->msg_controllen == 0) {
+		info->found = 0;
+		info->local.len = 0;
+		return;
+	}
+	vly_cmsg_parse(msg, info);
+	slot->segment_bytes = info->segment_bytes;
+}
+
 /* Copy what the kernel reported about one message into its slot, and arm the header again. */
 static void take(struct msgs *self, struct port *port, uint32_t i)
 {
@@ -166,10 +182,8 @@ static void take(struct msgs *self, struct port *port, uint32_t i)
 	if (VLY_UNLIKELY(header->msg_hdr.msg_flags & MSG_CTRUNC))
 		flags |= VLY_SLOT_CTRUNC;
 	slot->flags = flags;
-	if (port->room_bytes > 0) {
-		vly_cmsg_parse(&header->msg_hdr, &self->slots->infos[i]);
-		slot->segment_bytes = self->slots->infos[i].segment_bytes;
-	}
+	if (port->room_bytes > 0)
+		take_control(&header->msg_hdr, &self->slots->infos[i], slot);
 	arm(port, &header->msg_hdr);
 }
 

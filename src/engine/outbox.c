@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The sending half of the data path: from the answers of a volley to the kernel.
+ *
+ *     tx entries -> grouped by destination (io/coalesce.c) -> io.send
+ *                                                  |  full socket: backlog
+ *                                                  |  segmented and refused: one by one
+ *
+ * Every answer ends in exactly one count: sent, dropped under a reason, or queued in the backlog,
+ * which then counts it. An error costs the datagram that met it and no other.
+ */
+
+#include <errno.h>
+
+#include <volley/error.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "engine/backlog.h"
+#include "engine/log.h"
+#include "engine/outbox.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+
+/* Largest number of segments in a message that any kernel takes (UDP_MAX_SEGMENTS, Linux 6.9). */
+enum { MAX_SEGMENTS = 128 };
+
+/*
+ * The cap on segments never goes below what every IPv6 path takes (1,280 less 48 bytes of
+ * headers), so one client behind a narrow path cannot switch segmentation off for the others.
+ */
+enum { MIN_SEGMENT_CAP = 1232 };
+
+/* Long enough to cost nothing, short enough to notice that a route got better. */
+#define PROBE_AGAIN_NS UINT64_C(60000000000)
+
+/* A device without checksum offload says EIO always; a single one may be a route in change. */
+enum { MAX_REFUSALS = 3 };
+
+/* Learn from a refusal of a segmented message. */
+static void lower_limits(struct volley_worker *worker, struct vly_port *port,
+			 const struct vly_tx *head, int error)
+{
+	if (error == -EMSGSIZE || error == -EINVAL) {
+		/* Longer than the path takes, which segments may not be (single datagrams are
+		 * fragmented). Shorter ones still can. */
+		port->limits.segment_bytes = head->len > MIN_SEGMENT_CAP ? head->len - 1
+									 : MIN_SEGMENT_CAP;
+		if (port->limits.segment_bytes < MIN_SEGMENT_CAP)
+			port->limits.segment_bytes = MIN_SEGMENT_CAP;
+		port->limits_ns = vly_clock_now_ns() + PROBE_AGAIN_NS;
+	} else if (error == -EIO || error == -ENOPROTOOPT) {
+		if (++port->n_refusals >= MAX_REFUSALS)
+			port->limits.n_segments = 1;
+	}
+	if (port->refusal_logged)
+		return;
+	port->refusal_logged = true;
+	vly_log_write(&worker->server->config, VOLLEY_LOG_WARNING,
+		      "worker %u: the kernel refused %u segments of %u bytes in one message (%s); "
+		      "they are sent one by one and later messages are smaller",
+		      worker->index, head->n_segments, head->len, volley_error_name(error));
+}
+
+/* A size that the path did not take is tried again after a while: routes change. */
+static void raise_limits(struct vly_port *port)
+{
+	if (vly_clock_now_ns() < port->limits_ns)
+		return;
+	port->limits = port->listener->limits;
+	port->limits_ns = 0;
+}
+
+static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
+		      uint32_t n);
+
+/*
+ * A segmented message stands and falls as a whole: a firewall judges it by its length, one
+ * datagram too long for the path fails them all. So its datagrams are sent again one by one, and
+ * each is charged its own error.
+ */
+static void heal(struct volley_worker *worker, struct vly_port *port, uint16_t head, int error)
+{
+	uint16_t singles[MAX_SEGMENTS];
+	uint32_t n = worker->tx[head].n_segments;
+
+	worker->counts.tx_healed++;
+	lower_limits(worker, port, &worker->tx[head], error);
+	for (uint32_t i = 0; i < n; i++, head = worker->tx[head].next) {
+		singles[i] = head;
+		worker->tx[head].n_segments = 1;
+	}
+	send_port(worker, port, singles, n);
+}
+
+static void count_sent(struct volley_worker *worker, const uint16_t *heads, uint32_t n)
+{
+	worker->counts.tx_messages += n;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t n_segments = worker->tx[heads[i]].n_segments;
+
+		worker->counts.tx_sent += n_segments;
+		worker->counts.tx_segmented += n_segments > 1;
+	}
+}
+
+/*
+ * Behind whatever waits already. `error` says what the first one met; the others only stand in
+ * line.
+ */
+static void queue(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
+		  uint32_t n, int error)
+{
+	uint64_t now_ns = vly_clock_now_ns();
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t entry = heads[i];
+
+		for (uint32_t k = worker->tx[entry].n_segments; k > 0; k--) {
+			vly_backlog_push(worker, port, &worker->tx[entry], error, now_ns);
+			entry = worker->tx[entry].next;
+		}
+	}
+}
+
+/* Hand messages to the kernel. One that fails costs itself only. */
+static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
+		      uint32_t n)
+{
+	int r = 0;
+
+	while (n > 0 && port->n_backlog == 0) {
+		r = vly_io_send(worker->io, port->listener->index, worker->tx, heads, n);
+		if (VLY_LIKELY(r > 0)) {
+			count_sent(worker, heads, (uint32_t)r);
+			heads += r;
+			n -= (uint32_t)r;
+			continue;
+		}
+		if (r == -EAGAIN || r == -ENOBUFS)
+			break;
+		if (worker->tx[*heads].n_segments > 1)
+			heal(worker, port, *heads, r);
+		else
+			worker->counts.tx_dropped[vly_stats_get_tx_drop(r)]++;
+		heads++;
+		n--;
+	}
+	if (VLY_UNLIKELY(n > 0))
+		queue(worker, port, heads, n, r);
+}
+
+/* Hand every answer to the kernel, listener by listener, grouped by destination. */
+void vly_outbox_flush(struct volley_worker *worker)
+{
+	uint32_t n = worker->n_tx;
+	uint32_t first = 0;
+
+	while (first < n) {
+		struct vly_port *port = &worker->ports[worker->tx[first].listener];
+		uint32_t end = first + 1;
+		uint32_t n_heads;
+
+		while (end < n && worker->tx[end].listener == worker->tx[first].listener)
+			end++;
+		if (VLY_UNLIKELY(port->limits_ns != 0))
+			raise_limits(port);
+		n_heads = vly_coalesce_run(worker->coalesce, worker->tx, first, end - first,
+					   &port->limits, worker->heads);
+		send_port(worker, port, worker->heads, n_heads);
+		first = end;
+	}
+	worker->n_tx = 0;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What a callback can do with a packet: answer it, and ask how it came.
+ *
+ * An answer becomes a tx entry that points to its bytes. They stay where they are when that is the
+ * packet's own memory (first answer only: a second could overwrite it) or a room of the arena;
+ * anything else is copied into the arena now. Both belong to the volley, so nothing is kept beyond
+ * the flush.
+ *
+ * The arena is filled from the bottom. It is empty again after each volley, and in the middle of
+ * one when it is full, everything in it has been sent, and no room is still being written to.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <volley/packet.h>
+
+#include "base/compiler.h"
+#include "engine/outbox.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+
+static_assert(sizeof(struct volley_packet) == 64, "the view is one cache line, frozen");
+
+/* volley_packet.internal: the slot's index, and whether the packet was answered already. */
+#define ANSWERED       0x80000000u
+#define SLOT(internal) ((internal) & ~ANSWERED)
+
+/* Payload over IPv6; IPv4 takes 20 bytes less and the kernel says so. RFC 768, RFC 8200. */
+enum { MAX_PAYLOAD = 65527 };
+
+/* Rooms in the arena start at multiples of this, as malloc's do. */
+enum { ARENA_ALIGN = 16 };
+
+static const struct vly_cmsg_info *get_info(const struct volley_packet *packet)
+{
+	return &packet->worker->slots.infos[SLOT(packet->internal)];
+}
+
+static uint8_t *arena_get(struct volley_worker *worker, uint32_t n_bytes)
+{
+	uint32_t room = (n_bytes + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
+	uint32_t size = worker->server->config.arena_bytes;
+
+	if (VLY_UNLIKELY(room > size - worker->arena_used)) {
+		vly_outbox_flush(worker);
+		if (worker->n_arena_open == 0)
+			worker->arena_used = 0;
+		if (room > size - worker->arena_used)
+			return NULL;
+	}
+	worker->arena_last = worker->arena_used;
+	worker->arena_used += room;
+	return worker->arena + worker->arena_last;
+}
+
+/*
+ * An answer that was written into a room of ours: give back what it did not use. Only once: a
+ * second answer from the same room must not give back what the first one uses.
+ */
+static void arena_close(struct volley_worker *worker, const uint8_t *data, uint32_t len)
+{
+	uint32_t end = (uint32_t)(data - worker->arena) + len;
+
+	if (data < worker->arena + worker->arena_last)
+		return;
+	worker->arena_used = (end + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
+	worker->arena_last = worker->arena_used;
+}
+
+/* Where the answer's bytes stay until the flush: where they are, or in the arena. NULL: no room. */
+static const uint8_t *place(struct volley_worker *worker, struct volley_packet *packet,
+			    const uint8_t *data, uint32_t len)
+{
+	uintptr_t in_packet = (uintptr_t)data - (uintptr_t)packet->data;
+	uintptr_t in_arena = (uintptr_t)data - (uintptr_t)worker->arena;
+	bool first = !(packet->internal & ANSWERED);
+	uint8_t *copy;
+
+	if (VLY_UNLIKELY(len == 0))
+		return packet->data;
+	if (first && in_packet < packet->capacity && len <= packet->capacity - in_packet)
+		return data;
+	if (in_arena < worker->arena_used && len <= worker->arena_used - in_arena) {
+		arena_close(worker, data, len);
+		return data;
+	}
+	copy = arena_get(worker, len);
+	if (copy != NULL) /* may overlap: a second answer that is longer than the room's rest */
+		memmove(copy, data, len);
+	return copy;
+}
+
+/* Port 0 cannot be sent to, and an answer to ourselves would come back for ever. */
+static bool is_refused(const struct volley_packet *packet)
+{
+	const struct volley_addr *peer = packet->peer;
+	const struct volley_addr *local = packet->local;
+
+	/* The port is at the same place in both families. */
+	if (VLY_LIKELY(peer->in.sin_port != local->in.sin_port))
+		return peer->in.sin_port == 0;
+	if (peer->sa.sa_family != local->sa.sa_family)
+		return false;
+	if (peer->sa.sa_family == AF_INET)
+		return peer->in.sin_addr.s_addr == local->in.sin_addr.s_addr;
+	return memcmp(&peer->in6.sin6_addr, &local->in6.sin6_addr, 16) == 0;
+}
+
+static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+	      "is_refused() reads the port without asking for the family");
+
+static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
+{
+	worker->counts.tx_dropped[reason]++;
+	return error;
+}
+
+int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len)
+{
+	struct volley_worker *worker = packet->worker;
+	const uint8_t *bytes;
+	struct vly_tx *tx;
+
+	worker->counts.tx_requested++;
+	if (VLY_UNLIKELY(len > MAX_PAYLOAD))
+		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (VLY_UNLIKELY(is_refused(packet)))
+		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	/* Before the bytes have their place, for a flush may empty the arena. */
+	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
+		vly_outbox_flush(worker);
+	bytes = place(worker, packet, data, (uint32_t)len);
+	if (VLY_UNLIKELY(bytes == NULL))
+		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	packet->internal |= ANSWERED;
+	tx = &worker->tx[worker->n_tx++];
+	tx->data = bytes;
+	tx->len = (uint32_t)len;
+	tx->peer = packet->peer;
+	tx->listener = (uint16_t)packet->listener->index;
+	tx->local = NULL;
+	if (packet->local != &packet->listener->addr) {
+		tx->local = packet->local;
+		tx->ifindex = get_info(packet)->ifindex;
+	}
+	return 0;
+}
+
+void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size_t *ret_capacity)
+{
+	struct volley_worker *worker = packet->worker;
+	uint8_t *room;
+
+	if (need == 0 || need > MAX_PAYLOAD)
+		return NULL;
+	room = arena_get(worker, (uint32_t)need);
+	if (room == NULL)
+		return NULL;
+	worker->n_arena_open++;
+	if (ret_capacity != NULL)
+		*ret_capacity = worker->arena_used - worker->arena_last;
+	return room;
+}
+
+/* Metadata ------------------------------------------------------------------------------------- */
+
+static bool has(const struct volley_packet *packet, uint32_t flag, uint32_t bit)
+{
+	return (packet->listener->config.flags & flag) && (get_info(packet)->found & bit);
+}
+
+int volley_packet_get_ttl(const struct volley_packet *packet)
+{
+	if (!has(packet, VOLLEY_LISTEN_WANT_TTL, VLY_CMSG_TTL))
+		return -ENODATA;
+	return get_info(packet)->ttl;
+}
+
+int volley_packet_get_tos(const struct volley_packet *packet)
+{
+	if (!has(packet, VOLLEY_LISTEN_WANT_TOS, VLY_CMSG_TOS))
+		return -ENODATA;
+	return get_info(packet)->tos;
+}
+
+int volley_packet_get_interface(const struct volley_packet *packet)
+{
+	if (!has(packet, VOLLEY_LISTEN_WANT_INTERFACE, VLY_CMSG_LOCAL))
+		return -ENODATA;
+	return (int)get_info(packet)->ifindex;
+}
+
+int64_t volley_packet_get_timestamp(const struct volley_packet *packet)
+{
+	if (!has(packet, VOLLEY_LISTEN_WANT_TIMESTAMP, VLY_CMSG_TIMESTAMP))
+		return -ENODATA;
+	return get_info(packet)->timestamp_ns;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * GSO: many datagrams to one destination walk the network stack as one message, and are cut apart
+ * at its end. The kernel wants them equally long, but for the last, which may be shorter
+ * (UDP_SEGMENT, Linux 4.18).
+ *
+ * Within one flush, entries are grouped by destination (peer, scope, local address), wherever
+ * they stand: A B A B becomes two messages as A A B B does. A small hash table finds the message
+ * that is open for a destination. An
+ * entry joins it if it fits, else it opens the next one. A message that got a shorter entry is
+ * closed, since that one must be the last; the next entry of its destination opens a new message,
+ * behind it in order. So the order per
+ * destination is that in which the answers were given; between destinations it may change, as it
+ * may on any network.
+ *
+ * The table is sized for the flush at hand and cleared by its size, so a volley of one pays for
+ * one.
+ */
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/mem.h"
+#include "io/coalesce.h"
+
+/*
+ * UDP payload of an IPv4 packet; IPv6 would take 20 bytes more, which is not worth a second
+ * number.
+ */
+enum { MAX_MESSAGE_BYTES = 65507 };
+
+/* An open message, by its first entry. */
+struct message {
+	uint32_t n_bytes;
+	uint16_t tail; /* its last entry */
+	bool closed;
+};
+
+struct vly_coalesce {
+	struct message *messages; /* by entry */
+	uint16_t *table;          /* 1 + first entry of the destination's latest message; 0: free */
+};
+
+struct vly_coalesce *vly_coalesce_new(uint32_t n_tx)
+{
+	struct vly_coalesce *coalesce = vly_mem_new(1, sizeof *coalesce);
+
+	if (coalesce == NULL)
+		return NULL;
+	coalesce->messages = vly_mem_new(n_tx, sizeof *coalesce->messages);
+	coalesce->table = vly_mem_new((size_t)n_tx * 4, sizeof *coalesce->table);
+	if (coalesce->messages == NULL || coalesce->table == NULL) {
+		vly_coalesce_free(coalesce);
+		return NULL;
+	}
+	return coalesce;
+}
+
+void vly_coalesce_free(struct vly_coalesce *coalesce)
+{
+	if (coalesce == NULL)
+		return;
+	vly_mem_free(coalesce->messages);
+	vly_mem_free(coalesce->table);
+	vly_mem_free(coalesce);
+}
+
+static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
+{
+	if (a == b)
+		return true;
+	if (a == NULL || b == NULL || a->in.sin_port != b->in.sin_port ||
+	    a->sa.sa_family != b->sa.sa_family)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
+	       memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+}
+
+/* Clients of one host differ in the port, hosts of one net in the last bytes: mix both. */
+static uint32_t hash(const struct volley_addr *addr)
+{
+	uint64_t key = addr->in.sin_port;
+	uint64_t high;
+	uint64_t low;
+
+	if (addr->sa.sa_family == AF_INET) {
+		key |= (uint64_t)addr->in.sin_addr.s_addr << 16;
+	} else {
+		memcpy(&high, &addr->in6.sin6_addr.s6_addr[0], sizeof high);
+		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
+		key ^= (high * 31 + low) << 16 | low >> 48;
+	}
+	/* Fibonacci hashing: the high half of the product depends on every bit of the key. */
+	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
+/* The table's place for an entry's destination: where its latest message is, or a free one. */
+static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
+		      const struct vly_tx *entry, uint32_t mask)
+{
+	uint32_t i = hash(entry->peer) & mask;
+
+	for (;; i = (i + 1) & mask) {
+		uint16_t *place = &coalesce->table[i];
+		const struct vly_tx *head;
+
+		if (*place == 0)
+			return place;
+		head = &tx[*place - 1];
+		if (is_same(head->peer, entry->peer) && is_same(head->local, entry->local))
+			return place;
+	}
+}
+
+/* Put an entry behind the message that starts at `head`; false when it does not fit. */
+static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head, uint16_t i,
+		 const struct vly_coalesce_limits *limits)
+{
+	struct message *message = &coalesce->messages[head];
+
+	if (message->closed || tx[i].len > tx[head].len || tx[i].len == 0 ||
+	    tx[head].n_segments >= limits->n_segments ||
+	    message->n_bytes + tx[i].len > MAX_MESSAGE_BYTES)
+		return false;
+	tx[message->tail].next = i;
+	tx[head].n_segments++;
+	message->tail = i;
+	message->n_bytes += tx[i].len;
+	message->closed = tx[i].len < tx[head].len;
+	return true;
+}
+
+uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
+			  uint32_t n, const struct vly_coalesce_limits *limits, uint16_t *ret_heads)
+{
+	uint16_t *place = NULL;
+	uint32_t n_heads = 0;
+	uint32_t n_table = 4;
+
+	while (n_table < 2 * n) /* at most half full, so probing ends after one or two places */
+		n_table *= 2;
+	if (n > 1 && limits->n_segments > 1)
+		memset(coalesce->table, 0, n_table * sizeof *coalesce->table);
+	for (uint32_t i = first; i < first + n; i++) {
+		struct message *message = &coalesce->messages[i];
+
+		tx[i].n_segments = 1;
+		if (n > 1 && limits->n_segments > 1) {
+			/* The views of one super-packet share their peer: no need to look again. */
+			if (place == NULL || tx[i].peer != tx[i - 1].peer ||
+			    tx[i].local != tx[i - 1].local)
+				place = find(coalesce, tx, &tx[i], n_table - 1);
+			if (*place != 0 &&
+			    join(coalesce, tx, (uint16_t)(*place - 1), (uint16_t)i, limits))
+				continue;
+			*place = (uint16_t)(i + 1);
+			message->n_bytes = tx[i].len;
+			message->tail = (uint16_t)i;
+			message->closed = tx[i].len == 0 || tx[i].len > limits->segment_bytes;
+		}
+		ret_heads[n_heads++] = (uint16_t)i;
+	}
+	return n_heads;
+}

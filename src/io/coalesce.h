@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_IO_COALESCE_H
+#define VLY_IO_COALESCE_H
+
+/*
+ * Grouping of answers into segmented messages, before a backend sends them. The worker's thread
+ * only.
+ */
+
+#include <stdint.h>
+
+#include "io/io.h"
+
+struct vly_coalesce; /* opaque */
+
+/* What one socket allows; the pipeline lowers it when the kernel refuses. */
+struct vly_coalesce_limits {
+	uint32_t n_segments;    /* most datagrams in a message; 1: no segmentation */
+	uint32_t segment_bytes; /* longest datagram that may be a segment */
+};
+
+struct vly_coalesce *vly_coalesce_new(uint32_t n_tx);
+void vly_coalesce_free(struct vly_coalesce *coalesce);
+
+/*
+ * Chain entries first to first + n - 1 of tx, all of one listener, into messages: sets their
+ * `next` and `n_segments`, writes the messages' first entries to heads, and returns how many
+ * messages there are. Order per destination and
+ * local address is kept.
+ */
+uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
+			  uint32_t n, const struct vly_coalesce_limits *limits,
+			  uint16_t *ret_heads);
+
+#endif
