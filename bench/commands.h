@@ -23,6 +23,7 @@ int bench_saturate(const struct bench_options *options);
 int bench_knee(const struct bench_options *options);
 int bench_latency(const struct bench_options *options);
 int bench_overload(const struct bench_options *options);
+int bench_null(const struct bench_options *options);
 int bench_stop(const struct bench_options *options);
 int bench_scale(const struct bench_options *options);
 int bench_serve(const struct bench_options *options);
