@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+The library as its users meet it: installed into a folder, found by pkg-config, linked shared and
+static, from C, C++, CMake and as a Meson subproject; each time the program is run and answers.
+Usage: test_consumers.py SOURCE_TREE BUILD_FOLDER
+"""
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
+import harness  # noqa: E402
+
+SOURCE, BUILD = (os.path.abspath(path) for path in sys.argv[1:3])
+del sys.argv[1:3]
+WORK = os.path.join(BUILD, "consumers")
+PREFIX = os.path.join(WORK, "prefix")
+LIBDIR = os.path.join(PREFIX, "lib")
+MINIMAL = os.path.join(SOURCE, "examples", "minimal.c")
+ENV = {**os.environ, "PKG_CONFIG_PATH": os.path.join(LIBDIR, "pkgconfig"),
+       "LD_LIBRARY_PATH": LIBDIR}
+
+
+def sh(*args, **options):
+    done = subprocess.run(args, capture_output=True, text=True, check=False,
+                          env=options.pop("env", ENV), **options)
+    assert done.returncode == 0, f"{' '.join(args)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def pkg_config(*args):
+    return shlex.split(sh("pkg-config", *args))
+
+
+def install():
+    shutil.rmtree(WORK, ignore_errors=True)
+    folder = os.path.join(WORK, "build")
+    sh("meson", "setup", folder, SOURCE, "--prefix", PREFIX, "--libdir", "lib",
+       "-Dtests=disabled", "-Dbench=disabled", "-Dbuildtype=debugoptimized")
+    sh("meson", "install", "-C", folder)
+    for path in ("include/volley/volley.h", "lib/libvolley.so.0", "lib/libvolley.a",
+                 "lib/libvolley-cancel.so.0", "lib/libvolley-cancel.a", "bin/volley-echo",
+                 "lib/pkgconfig/volley.pc", "lib/pkgconfig/volley-cancel.pc"):
+        assert os.path.exists(os.path.join(PREFIX, path)), f"{path} is not installed"
+    assert not os.path.exists(os.path.join(PREFIX, "bin", "minimal"))
+
+
+def answers(program, env=None):
+    """Start the program (it serves [::]:7777), ask it, end it."""
+    with subprocess.Popen([program], env=env or ENV, stderr=subprocess.PIPE) as process:
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(0.1)
+                sock.connect(("::1", 7777))
+                deadline = time.monotonic() + harness.PATIENCE
+                while True:
+                    try:
+                        sock.send(b"hello")
+                        assert sock.recv(100) == b"hello"
+                        break
+                    except (ConnectionRefusedError, TimeoutError):
+                        assert time.monotonic() < deadline and process.poll() is None, \
+                            process.stderr.read()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(harness.PATIENCE) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def shared():
+    """What the README says, and nothing else."""
+    program = os.path.join(WORK, "minimal-shared")
+    sh("cc", MINIMAL, "-o", program, *pkg_config("--cflags", "--libs", "volley"))
+    needed = sh("ldd", program)
+    assert "libvolley.so.0" in needed, needed
+    answers(program)
+
+
+def static():
+    program = os.path.join(WORK, "minimal-static")
+    # Our libraries from their archives, the system's as they come.
+    flags = ["-l:lib" + flag[2:] + ".a" if flag.startswith("-lvolley") else flag
+             for flag in pkg_config("--static", "--cflags", "--libs", "volley")]
+    sh("cc", MINIMAL, "-o", program, *flags)
+    assert "libvolley" not in sh("ldd", program)
+    answers(program, env=os.environ)
+
+
+def no_flags_leak():
+    for package in ("volley", "volley-cancel"):
+        for extra in ((), ("--static",)):
+            flags = pkg_config(*extra, "--cflags", package)
+            assert all(flag.startswith("-I") or flag == "-pthread" for flag in flags), flags
+            assert not any("bsd" in flag for flag in flags), flags
+    assert pkg_config("--modversion", "volley") == ["0.1.0"]
+    shared_flags = pkg_config("--libs", "volley")
+    assert not any("bsd" in flag or "event" in flag for flag in shared_flags), shared_flags
+
+
+def cancel_alone():
+    """libvolley-cancel needs the C library and nothing of ours."""
+    needed = sh("readelf", "-d", os.path.join(LIBDIR, "libvolley-cancel.so.0"))
+    names = re.findall(r"NEEDED.*\[(.*)\]", needed)
+    assert set(names) <= {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}, names
+    source = os.path.join(WORK, "cancel.c")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write("#include <volley/cancel.h>\n#include <volley/mmsg.h>\n"
+                   "int main(void) { return volley_cancel_test(); }\n")
+    program = os.path.join(WORK, "cancel")
+    sh("cc", source, "-o", program, *pkg_config("--cflags", "--libs", "volley-cancel"))
+    sh(program)
+
+
+def cxx():
+    """Every public header, in C++17, and a program that uses the C++ way to fill a config."""
+    source = os.path.join(WORK, "consumer.cc")
+    headers = sorted(os.listdir(os.path.join(PREFIX, "include", "volley")))
+    with open(source, "w", encoding="utf-8") as file:
+        file.writelines(f"#include <volley/{name}>\n" for name in headers)
+        file.write("""
+int main()
+{
+	volley_config config;
+	volley_server *server = nullptr;
+
+	volley_config_init(&config, sizeof config);
+	config.n_workers = 1;
+	if (volley_server_new(&config, &server) < 0)
+		return 1;
+	return volley_server_free(server) < 0;
+}
+""")
+    program = os.path.join(WORK, "consumer-cxx")
+    sh("c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", source, "-o", program,
+       *pkg_config("--cflags", "--libs", "volley"))
+    sh(program)
+
+
+def cmake():
+    if shutil.which("cmake") is None:
+        raise harness.Skip("no cmake")
+    folder = os.path.join(WORK, "cmake")
+    sh("cmake", "-S", os.path.join(HERE, "cmake"), "-B", folder, f"-DMINIMAL={MINIMAL}")
+    sh("cmake", "--build", folder)
+    answers(os.path.join(folder, "consumer"))
+
+
+def subproject():
+    top = os.path.join(WORK, "subproject")
+    shutil.copytree(os.path.join(HERE, "subproject"), top)
+    os.mkdir(os.path.join(top, "subprojects"))
+    inner = os.path.join(top, "subprojects", "volley")
+    os.mkdir(inner)
+    for name in os.listdir(SOURCE):
+        if name not in (".git", "build") and not name.startswith("build"):
+            os.symlink(os.path.join(SOURCE, name), os.path.join(inner, name))
+    shutil.copy(MINIMAL, top)
+    folder = os.path.join(top, "build")
+    env = {**os.environ, "PKG_CONFIG_PATH": ""}
+    sh("meson", "setup", folder, top, "-Dminimal=minimal.c", env=env)
+    sh("ninja", "-C", folder, env=env)
+    assert not os.path.exists(os.path.join(folder, "subprojects", "volley", "tests"))
+    answers(os.path.join(folder, "consumer"), env=os.environ)
+
+
+CASES = [("install", install), ("shared", shared), ("static", static),
+         ("no flags leak", no_flags_leak), ("volley-cancel alone", cancel_alone),
+         ("C++17", cxx), ("CMake", cmake), ("Meson subproject", subproject)]
+
+if __name__ == "__main__":
+    harness.enter_namespace()
+    sys.exit(harness.main(CASES))
