@@ -52,7 +52,6 @@ static void configs(void)
 	OFFSET(volley_listen_config, on_packet, 16);
 	OFFSET(volley_listen_config, arg, 24);
 	OFFSET(volley_listen_config, flags, 32);
-	OFFSET(volley_listen_config, reserved, 44);
 }
 
 static void stats(void)
