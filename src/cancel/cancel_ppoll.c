@@ -44,7 +44,8 @@ struct op {
 	int flags;    /* the caller's MSG_ flags */
 	unsigned int vlen;
 	size_t n_bytes;
-	void *p;
+	void *in;        /* what is written to: a buffer or a header */
+	const void *out; /* what is sent */
 };
 
 bool vly_cancel_may_raise(void)
@@ -162,32 +163,32 @@ static long point(const struct op *op)
 
 static long run_recvmmsg(const struct op *op, int flags)
 {
-	return recvmmsg(op->fd, op->p, op->vlen, flags, NULL);
+	return recvmmsg(op->fd, op->in, op->vlen, flags, NULL);
 }
 
 static long run_sendmmsg(const struct op *op, int flags)
 {
-	return sendmmsg(op->fd, op->p, op->vlen, flags);
+	return sendmmsg(op->fd, op->in, op->vlen, flags);
 }
 
 static long run_recvmsg(const struct op *op, int flags)
 {
-	return recvmsg(op->fd, op->p, flags);
+	return recvmsg(op->fd, op->in, flags);
 }
 
 static long run_sendmsg(const struct op *op, int flags)
 {
-	return sendmsg(op->fd, op->p, flags);
+	return sendmsg(op->fd, op->out, flags);
 }
 
 static long run_recv(const struct op *op, int flags)
 {
-	return recv(op->fd, op->p, op->n_bytes, flags);
+	return recv(op->fd, op->in, op->n_bytes, flags);
 }
 
 static long run_send(const struct op *op, int flags)
 {
-	return send(op->fd, op->p, op->n_bytes, flags);
+	return send(op->fd, op->out, op->n_bytes, flags);
 }
 
 /*
@@ -211,27 +212,31 @@ long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a4, long a5,
 
 int vly_cancel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
 {
-	return (int)point(&(struct op){ run_recvmmsg, fd, POLLIN, flags, vlen, 0, msgs });
+	struct op op = { run_recvmmsg, fd, POLLIN, flags, .vlen = vlen, .in = msgs };
+
+	return (int)point(&op);
 }
 
 int vly_cancel_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
 {
-	return (int)point(&(struct op){ run_sendmmsg, fd, POLLOUT, flags, vlen, 0, msgs });
+	struct op op = { run_sendmmsg, fd, POLLOUT, flags, .vlen = vlen, .in = msgs };
+
+	return (int)point(&op);
 }
 
 ssize_t volley_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	return point(&(struct op){ run_recvmsg, fd, POLLIN, flags, 1, 0, msg });
+	return point(&(struct op){ run_recvmsg, fd, POLLIN, flags, .in = msg });
 }
 
 ssize_t volley_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	return point(&(struct op){ run_sendmsg, fd, POLLOUT, flags, 1, 0, (void *)(uintptr_t)msg });
+	return point(&(struct op){ run_sendmsg, fd, POLLOUT, flags, .out = msg });
 }
 
 ssize_t volley_read(int fd, void *buf, size_t n_bytes)
 {
-	struct op op = { run_recv, fd, POLLIN, 0, 1, n_bytes, buf };
+	struct op op = { run_recv, fd, POLLIN, 0, .n_bytes = n_bytes, .in = buf };
 	int saved = errno;
 	long r = -ENOTSOCK;
 
@@ -245,7 +250,7 @@ ssize_t volley_read(int fd, void *buf, size_t n_bytes)
 
 ssize_t volley_write(int fd, const void *buf, size_t n_bytes)
 {
-	struct op op = { run_send, fd, POLLOUT, 0, 1, n_bytes, (void *)(uintptr_t)buf };
+	struct op op = { run_send, fd, POLLOUT, 0, .n_bytes = n_bytes, .out = buf };
 	int saved = errno;
 	long r = point(&op);
 

@@ -17,8 +17,10 @@
  * timeout) return EINTR at end: vly_cancel_result() makes that ECANCELED.
  */
 
-#include <errno.h>
+#include <assert.h>
 #include <signal.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -38,6 +40,27 @@ long vly_cancel_on_valgrind(void);
 extern const char vly_cancel_window_begin[];
 extern const char vly_cancel_window_end[];
 extern const char vly_cancel_window_cancel[];
+
+/*
+ * Message headers as the kernel reads them. musl follows POSIX: int and socklen_t where the kernel
+ * has size_t, and padding that nobody need have set. The C library's wrappers see to it, and we
+ * do not call them.
+ */
+struct kernel_msghdr {
+	void *name;
+	int name_len;
+	struct iovec *iov;
+	size_t n_iov;
+	void *control;
+	size_t control_bytes;
+	int flags;
+};
+
+static_assert(sizeof(struct kernel_msghdr) == sizeof(struct msghdr), "same size, other widths");
+static_assert(offsetof(struct kernel_msghdr, control) == offsetof(struct msghdr, msg_control),
+	      "same places");
+
+static const bool is_narrow = sizeof(((struct msghdr *)NULL)->msg_iovlen) < sizeof(size_t);
 
 const bool vly_cancel_unblocks = true;
 
@@ -65,6 +88,28 @@ static long point(long nr, const long args[6])
 	return vly_cancel_result(self, vly_cancel_window(flag, nr, args));
 }
 
+static void put_size(void *base, size_t offset, size_t size)
+{
+	memcpy((char *)base + offset, &size, sizeof(size));
+}
+
+/* Set the padding, of the control messages too when they are to be sent. */
+static void widen(struct msghdr *msg, bool is_sent)
+{
+	put_size(msg, offsetof(struct kernel_msghdr, n_iov), (size_t)msg->msg_iovlen);
+	put_size(msg, offsetof(struct kernel_msghdr, control_bytes), (size_t)msg->msg_controllen);
+	if (!is_sent)
+		return;
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL; cmsg = CMSG_NXTHDR(msg, cmsg))
+		put_size(cmsg, 0, (size_t)cmsg->cmsg_len);
+}
+
+static void widen_all(struct mmsghdr *msgs, unsigned int vlen, bool is_sent)
+{
+	for (unsigned int i = 0; is_narrow && i < vlen; i++)
+		widen(&msgs[i].msg_hdr, is_sent);
+}
+
 /* NOLINTNEXTLINE(readability-function-size): six arguments and the number is what a call has */
 long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)
 {
@@ -73,22 +118,30 @@ long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a4, long a5,
 
 int vly_cancel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
 {
+	widen_all(msgs, vlen, false);
 	return (int)point(SYS_recvmmsg, (const long[6]){ fd, (long)msgs, vlen, flags });
 }
 
 int vly_cancel_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags)
 {
+	widen_all(msgs, vlen, true);
 	return (int)point(SYS_sendmmsg, (const long[6]){ fd, (long)msgs, vlen, flags });
 }
 
 ssize_t volley_recvmsg(int fd, struct msghdr *msg, int flags)
 {
+	if (is_narrow)
+		widen(msg, false);
 	return point(SYS_recvmsg, (const long[6]){ fd, (long)msg, flags });
 }
 
 ssize_t volley_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	return point(SYS_sendmsg, (const long[6]){ fd, (long)msg, flags });
+	struct msghdr copy = *msg;
+
+	if (is_narrow)
+		widen(&copy, true);
+	return point(SYS_sendmsg, (const long[6]){ fd, (long)&copy, flags });
 }
 
 ssize_t volley_read(int fd, void *buf, size_t n_bytes)

@@ -68,7 +68,7 @@ static size_t length(const struct msghdr *msg)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < msg->msg_iovlen; i++)
+	for (size_t i = 0; i < (size_t)msg->msg_iovlen; i++) /* int in musl */
 		n += msg->msg_iov[i].iov_len;
 	return n;
 }
