@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/backlog.h"
+#include "engine/pipeline.h"
 #include "engine/server.h"
 
 /* A device queue of 1,000 packets at 1 Gbit/s drains in 0.5 to 12 ms. */
@@ -85,6 +86,8 @@ static void pop(struct volley_worker *worker, struct vly_port *port)
 
 	port->backlog_first = get_next(first);
 	port->n_backlog--;
+	if (port->n_backlog == 0)
+		port->retry_us = 0; /* the next line begins with the first pause */
 	worker->counts.tx_queued--;
 	vly_buffers_put(worker->buffers, first);
 }
@@ -134,9 +137,13 @@ static void flush_port(struct volley_worker *worker, struct vly_port *port, uint
 		while (r-- > 0)
 			pop(worker, port);
 	}
-	/* Arrival order is deadline order. */
+}
+
+/* Arrival order is deadline order. */
+static void expire(struct volley_worker *worker, struct vly_port *port, uint64_t now_ns)
+{
 	while (port->n_backlog > 0 && port->backlog_first->deadline_ns <= now_ns) {
-		counts->tx_dropped[VOLLEY_TX_TIMEOUT]++;
+		worker->counts.tx_dropped[VOLLEY_TX_TIMEOUT]++;
 		pop(worker, port);
 	}
 }
@@ -148,7 +155,9 @@ void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 
 		if (port->retry_us == 0 || port->retry_ns <= now_ns)
 			flush_port(worker, port, now_ns);
+		expire(worker, port, now_ns);
 	}
+	vly_pipeline_publish(worker);
 }
 
 void vly_backlog_drop(struct volley_worker *worker, uint32_t reason)
@@ -171,7 +180,9 @@ int64_t vly_backlog_get_timeout(const struct volley_worker *worker, uint64_t now
 
 		if (port->n_backlog == 0)
 			continue;
-		at = port->retry_us > 0 ? port->retry_ns : port->backlog_first->deadline_ns;
+		at = port->backlog_first->deadline_ns;
+		if (port->retry_us > 0 && port->retry_ns < at)
+			at = port->retry_ns;
 		if (at < first)
 			first = at;
 	}
