@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The ledger's reading side: snapshots, sums, size-first structs and the JSON. What the numbers
+ * mean is checked wherever something is counted; tests/race/race_stats.c has a writer and readers.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "engine/stats.h"
+#include "lib/fake_io.h"
+#include "lib/fault.h"
+#include "lib/ledger.h"
+#include "lib/loopback.h"
+
+static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		     void *arg)
+{
+	(void)worker, (void)packets, (void)n, (void)arg;
+}
+
+/* A counters' array in which number i is first + i. */
+static void number(struct volley_stats *stats, uint64_t first)
+{
+	uint64_t *counts = &stats->rx_datagrams;
+
+	for (size_t i = 0; i < VLY_STATS_N; i++)
+		counts[i] = first + i;
+}
+
+static struct volley_server *new_server(uint32_t n_workers)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = n_workers), &server), 0);
+	return server;
+}
+
+Test(stats, what_is_published_is_read)
+{
+	struct vly_stats_snapshot snapshot = { 0 };
+	struct volley_stats in = { 0 }, out = { .size = 7 };
+	const uint64_t *counts = &out.rx_datagrams;
+
+	for (uint64_t round = 1; round <= 3; round++) {
+		number(&in, round * 1000);
+		vly_stats_publish(&snapshot, &in);
+		vly_stats_read(&snapshot, &out);
+		for (size_t i = 0; i < VLY_STATS_N; i++)
+			cr_assert_eq(counts[i], round * 1000 + i);
+		cr_assert_eq(snapshot.sequence, 2 * round);
+	}
+	cr_assert_eq(out.size, 7);
+}
+
+Test(stats, every_send_error_has_a_name)
+{
+	static const struct {
+		int error;
+		enum volley_tx_drop reason;
+	} known[] = {
+		{ EPERM, VOLLEY_TX_EPERM },
+		{ EAGAIN, VOLLEY_TX_EAGAIN },
+		{ ENOBUFS, VOLLEY_TX_ENOBUFS },
+		{ ECONNREFUSED, VOLLEY_TX_ECONNREFUSED },
+		{ EMSGSIZE, VOLLEY_TX_EMSGSIZE },
+		{ ENETUNREACH, VOLLEY_TX_ENETUNREACH },
+		{ EHOSTUNREACH, VOLLEY_TX_EHOSTUNREACH },
+		{ EACCES, VOLLEY_TX_EACCES },
+		{ EINVAL, VOLLEY_TX_EINVAL },
+	};
+
+	for (int error = 1; error < 200; error++) {
+		enum volley_tx_drop expected = VOLLEY_TX_EOTHER;
+
+		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+			if (known[i].error == error)
+				expected = known[i].reason;
+		cr_assert_eq(vly_stats_get_tx_drop(-error), expected, "errno %d", error);
+	}
+}
+
+Test(stats, totals_are_the_sums_over_workers)
+{
+	struct volley_server *server = new_server(3);
+	struct volley_stats stats = { .size = sizeof stats };
+	const uint64_t *counts = &stats.rx_datagrams;
+
+	for (uint32_t w = 0; w < 3; w++) {
+		number(&stats, 100 * w);
+		vly_stats_publish(&server->workers[w].snapshot, &stats);
+	}
+	stats.size = sizeof stats;
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	for (size_t i = 0; i < VLY_STATS_N; i++)
+		cr_assert_eq(counts[i], 300 + 3 * i, "counter %zu", i);
+	cr_assert_eq(stats.size, sizeof stats);
+	cr_assert_eq(volley_server_get_worker_stats(server, 2, &stats), 0);
+	for (size_t i = 0; i < VLY_STATS_N; i++)
+		cr_assert_eq(counts[i], 200 + i);
+	cr_assert_eq(volley_server_get_worker_stats(server, 3, &stats), -EINVAL);
+	volley_server_free(server);
+}
+
+Test(stats, the_readers_struct_may_be_newer_but_not_no_struct)
+{
+	struct {
+		struct volley_stats stats;
+		uint64_t newer[2];
+	} larger = { .newer = { 5, 6 } };
+	struct volley_server *server = new_server(1);
+	struct volley_stats stats = { .size = sizeof stats };
+
+	number(&stats, 50);
+	vly_stats_publish(&server->workers[0].snapshot, &stats);
+	larger.stats.size = sizeof larger;
+	cr_assert_eq(volley_server_get_stats(server, &larger.stats), 0);
+	cr_assert_eq(larger.stats.size, sizeof larger, "the caller's size is the caller's");
+	cr_assert_eq(larger.stats.rx_datagrams, 50);
+	cr_assert_eq(larger.newer[0], 0, "what we do not know is zero");
+	cr_assert_eq(larger.newer[1], 0);
+
+	stats = (struct volley_stats){ .size = 8, .rx_datagrams = 99 };
+	cr_assert_eq(volley_server_get_stats(server, &stats), -EINVAL);
+	cr_assert_eq(volley_server_get_worker_stats(server, 0, &stats), -EINVAL);
+	stats.size = 0;
+	cr_assert_eq(volley_server_get_stats(server, &stats), -EINVAL);
+	stats.size = 1 << 20;
+	cr_assert_lt(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.rx_datagrams, 99, "untouched on failure");
+	volley_server_free(server);
+}
+
+/* The checker of the other tests must itself see what is wrong. */
+Test(stats, the_checker_sees_each_equation_broken)
+{
+	struct volley_stats good = { .size = sizeof good,
+				     .rx_datagrams = 10,
+				     .delivered = 9,
+				     .rx_dropped = { [VOLLEY_RX_CTRUNC] = 1 },
+				     .tx_requested = 4,
+				     .tx_sent = 2,
+				     .tx_dropped = { [VOLLEY_TX_STOPPED] = 1 },
+				     .tx_queued = 1,
+				     .rx_messages = 10,
+				     .tx_messages = 2,
+				     .rx_batches = 1,
+				     .rx_syscalls = 2 };
+	struct volley_stats bad = good;
+
+	cr_assert_null(ledger_find_fault(&good));
+	bad.delivered = 10;
+	cr_assert_not_null(ledger_find_fault(&bad));
+	bad = good;
+	bad.rx_dropped[VOLLEY_RX_STOPPED]++;
+	cr_assert_not_null(ledger_find_fault(&bad));
+	bad = good;
+	bad.tx_dropped[VOLLEY_TX_EPERM]++;
+	cr_assert_not_null(ledger_find_fault(&bad));
+	bad = good;
+	bad.tx_queued = 0;
+	cr_assert_not_null(ledger_find_fault(&bad));
+	bad = good;
+	bad.held_now = 1;
+	cr_assert_not_null(ledger_find_fault(&bad));
+}
+
+/* The JSON ------------------------------------------------------------------------------------- */
+
+/* Feed it to a real parser, which also looks for every name of design.md's section 6. */
+static const char checker[] =
+	"python3 -c '\n"
+	"import json, sys\n"
+	"d = json.load(sys.stdin)\n"
+	"names = \"rx_datagrams delivered rx_queued held_taken held_replied held_released \"\\\n"
+	"  \"held_expired held_abandoned held_now tx_requested tx_sent tx_queued rx_messages \"\\\n"
+	"  \"tx_messages discarded_at_close unread unread_bytes kernel_drops rx_batches \"\\\n"
+	"  \"rx_syscalls tx_syscalls tx_segmented wakes datagrams_exact\"\n"
+	"rx = \"truncated ctrunc ring_full pool_full filtered bad_source expired stopped\"\n"
+	"tx = \"EPERM EAGAIN ENOBUFS ECONNREFUSED EMSGSIZE ENETUNREACH EHOSTUNREACH EACCES \"\\\n"
+	"  \"EINVAL EOTHER refused no_buffer backlog_full timeout stopped\"\n"
+	"for o in [d] + d[\"workers\"]:\n"
+	"    assert all(n in o for n in names.split()), set(names.split()) - set(o)\n"
+	"    assert set(o[\"rx_dropped\"]) == set(rx.split()), o[\"rx_dropped\"]\n"
+	"    assert set(o[\"tx_dropped\"]) == set(tx.split()), o[\"tx_dropped\"]\n"
+	"assert len(d[\"workers\"]) == 2 and d[\"io\"] == \"mmsg\"\n"
+	"w = d[\"workers\"]\n"
+	"for n in names.split():\n"
+	"    if n not in (\"unread\", \"unread_bytes\", \"datagrams_exact\"):\n"
+	"        assert d[n] == w[0][n] + w[1][n], n\n"
+	"for n in tx.split():\n"
+	"    s = w[0][\"tx_dropped\"][n] + w[1][\"tx_dropped\"][n]\n"
+	"    assert d[\"tx_dropped\"][n] == s > 0, n\n"
+	"flat = [v for v in w[1].values() if isinstance(v, int) and v >= 2**60]\n"
+	"assert len(flat) >= 18, flat\n"
+	"'";
+
+Test(stats, json_has_every_name_and_the_totals)
+{
+	struct volley_server *server;
+	struct volley_stats stats;
+	char *text;
+	FILE *pipe;
+	int n;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .io = "mmsg"), &server), 0);
+	number(&stats, 1);
+	vly_stats_publish(&server->workers[0].snapshot, &stats);
+	number(&stats, UINT64_C(1) << 60);
+	vly_stats_publish(&server->workers[1].snapshot, &stats);
+	n = volley_server_format_stats(server, NULL, 0);
+	cr_assert_gt(n, 0);
+	text = malloc((size_t)n + 1);
+	cr_assert_eq(volley_server_format_stats(server, text, (size_t)n + 1), n);
+	cr_assert_eq(strlen(text), n);
+	pipe = popen(checker, "w");
+	cr_assert_not_null(pipe);
+	cr_assert_eq(fwrite(text, 1, (size_t)n, pipe), n);
+	cr_assert_eq(pclose(pipe), 0, "python3 does not like %s", text);
+	free(text);
+	volley_server_free(server);
+}
+
+Test(stats, json_is_cut_where_the_room_ends)
+{
+	struct volley_server *server = new_server(2);
+	char whole[16384], cut[16384];
+	int n = volley_server_format_stats(server, whole, sizeof whole);
+
+	cr_assert_lt(n, (int)sizeof whole);
+	for (size_t room = 1; room <= (size_t)n + 1; room += room < 64 ? 1 : 97) {
+		memset(cut, '#', sizeof cut);
+		cr_assert_eq(volley_server_format_stats(server, cut, room), n);
+		cr_assert_eq(strlen(cut), room - 1);
+		cr_assert_arr_eq(cut, whole, room - 1);
+		cr_assert_eq(cut[room], '#', "written beyond the room");
+	}
+	memset(cut, '#', sizeof cut);
+	cr_assert_eq(volley_server_format_stats(server, cut, 0), n);
+	cr_assert_eq(cut[0], '#');
+	volley_server_free(server);
+}
+
+Test(stats, json_needs_memory)
+{
+	struct volley_server *server = new_server(1);
+
+	fault_arm(FAULT_CALLOC, 1, ENOMEM);
+	cr_assert_eq(volley_server_format_stats(server, NULL, 0), -ENOMEM);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_gt(volley_server_format_stats(server, NULL, 0), 0);
+	volley_server_free(server);
+}
+
+Test(stats, unread_bytes_are_the_kernels)
+{
+	struct volley_server *server = new_server(1);
+	struct volley_stats stats = { .size = sizeof stats };
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	char text[8192];
+
+	cr_assert_eq(
+		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch)),
+		0);
+	volley_server_format_stats(server, text, sizeof text);
+	cr_assert_not_null(strstr(text, "\"unread\": 0,"));
+	loopback_send(fd, volley_listener_get_addr(volley_server_get_listener(server, 0)), 1, 9);
+	cr_assert_eq(loopback_wait(server->workers[0].ports[0].fd), 1);
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_gt(stats.unread_bytes, 9);
+	volley_server_format_stats(server, text, sizeof text);
+	cr_assert_not_null(strstr(text, "\"unread\": null,"));
+	cr_assert_eq(volley_server_close(server), 0);
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.discarded_at_close, 1);
+	cr_assert_eq(stats.unread_bytes, 0);
+	volley_server_free(server);
+	close(fd);
+}
+
+/* The kernel's counter has 32 bits and ours go on. */
+Test(stats, kernel_drops_are_added_up_past_the_wrap)
+{
+	struct volley_server *server = new_server(1);
+	struct volley_stats stats = { .size = sizeof stats };
+	struct vly_port *port = &server->workers[0].ports[0];
+
+	cr_assert_eq(
+		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch)),
+		0);
+	/* As if all but three of 2^32 had been seen, and now the counter is back at 0. */
+	port->kernel_drops = UINT32_MAX - 2;
+	port->drops_seen = UINT32_MAX - 2;
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.kernel_drops, UINT64_C(1) << 32);
+	/* Reading it again adds nothing. */
+	cr_assert_eq(volley_server_get_worker_stats(server, 0, &stats), 0);
+	cr_assert_eq(stats.kernel_drops, UINT64_C(1) << 32);
+	volley_server_free(server);
+}
