@@ -282,6 +282,7 @@ int vly_server_start(struct volley_server *server)
 	if (r < 0)
 		return r;
 	set_drop_all(server, false); /* after an earlier drain */
+	atomic_store_explicit(&server->command, VLY_COMMAND_RUN, memory_order_seq_cst);
 	pthread_mutex_lock(&server->lock);
 	server->state = VLY_SERVER_STARTING;
 	server->n_reported = 0;
@@ -325,8 +326,14 @@ static int lock_to_stop(struct volley_server *server)
 
 void vly_server_command(struct volley_server *server, uint32_t command)
 {
+	uint32_t old = atomic_load_explicit(&server->command, memory_order_relaxed);
+
+	while (old < command &&
+	       !atomic_compare_exchange_weak_explicit(&server->command, &old, command,
+						      memory_order_seq_cst, memory_order_relaxed))
+		continue;
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		vly_worker_command(&server->workers[i], command);
+		vly_worker_cancel(&server->workers[i]);
 }
 
 void vly_server_refuse_new(struct volley_server *server)

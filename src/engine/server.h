@@ -42,6 +42,8 @@ struct volley_server {
 	bool verdict;        /* the workers may go on (or leave, by start_result) */
 
 	struct volley_worker *workers;
+	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
+	_Atomic uint32_t command;
 
 	/* request_stop(), which may run in a signal handler: no locks. */
 	_Atomic bool running_in_run;
@@ -62,6 +64,7 @@ bool vly_server_test_inside(const struct volley_server *server);
 
 /* run.c: the parts of stop and drain that it does one by one. With `control` held. */
 int vly_server_start(struct volley_server *server);
+/* Signal handlers too: raise the command (never lowers it) and cancel the workers' waits. */
 void vly_server_command(struct volley_server *server, uint32_t command);
 void vly_server_refuse_new(struct volley_server *server);
 void vly_server_join(struct volley_server *server);

@@ -96,16 +96,15 @@ void vly_worker_fini(struct volley_worker *worker)
 
 /* Commands and posts --------------------------------------------------------------------------- */
 
-void vly_worker_command(struct volley_worker *worker, enum vly_command command)
+static enum vly_command get_command(const struct volley_worker *worker)
 {
-	uint32_t old = atomic_load_explicit(&worker->command, memory_order_relaxed);
-	struct volley_cancel *handle;
+	return atomic_load_explicit(&worker->server->command, memory_order_seq_cst);
+}
 
-	while (old < (uint32_t)command &&
-	       !atomic_compare_exchange_weak_explicit(&worker->command, &old, command,
-						      memory_order_seq_cst, memory_order_relaxed))
-		continue;
-	handle = atomic_load_explicit(&worker->handle, memory_order_seq_cst);
+void vly_worker_cancel(struct volley_worker *worker)
+{
+	struct volley_cancel *handle = atomic_load_explicit(&worker->handle, memory_order_seq_cst);
+
 	if (handle != NULL)
 		volley_cancel_request(handle); /* -ESRCH: the thread has left already */
 }
@@ -114,7 +113,7 @@ bool vly_worker_test_stop(struct volley_worker *worker)
 {
 	if (volley_cancel_pending())
 		volley_cancel_clear();
-	return atomic_load_explicit(&worker->command, memory_order_seq_cst) != VLY_COMMAND_RUN;
+	return get_command(worker) != VLY_COMMAND_RUN;
 }
 
 void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
@@ -184,7 +183,7 @@ static void serve_rest(struct volley_worker *worker)
 
 	vly_pipeline_set_ready(worker);
 	while (!empty) {
-		uint32_t command = atomic_load_explicit(&worker->command, memory_order_relaxed);
+		enum vly_command command = get_command(worker);
 
 		vly_pipeline_run_once(worker, worker->server->config.n_budget);
 		empty = true;
@@ -200,8 +199,7 @@ static void serve_rest(struct volley_worker *worker)
 /* Give full sockets a moment to take the answers that wait; then drop them by name. */
 static void flush_rest(struct volley_worker *worker)
 {
-	bool drain = atomic_load_explicit(&worker->command, memory_order_relaxed) ==
-		     VLY_COMMAND_DRAIN;
+	bool drain = get_command(worker) == VLY_COMMAND_DRAIN;
 	uint64_t us = drain ? worker->server->config.backlog_us : STOP_FLUSH_US;
 	uint64_t now_ns = vly_clock_now_ns();
 	uint64_t end_ns = now_ns + us * 1000;
@@ -220,7 +218,7 @@ static void finish(struct volley_worker *worker)
 {
 	struct volley_server *server = worker->server;
 
-	if (atomic_load_explicit(&worker->command, memory_order_relaxed) == VLY_COMMAND_DRAIN)
+	if (get_command(worker) == VLY_COMMAND_DRAIN)
 		serve_rest(worker);
 	worker->state = VLY_WORKER_INTAKE_OFF;
 	pthread_mutex_lock(&server->lock);
@@ -307,7 +305,6 @@ int vly_worker_start(struct volley_worker *worker)
 	sigset_t old;
 	int r;
 
-	atomic_store_explicit(&worker->command, VLY_COMMAND_RUN, memory_order_relaxed);
 	worker->n_ports = worker->server->n_listeners;
 	worker->drain_late = false;
 	worker->closed = false;

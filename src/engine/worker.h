@@ -32,7 +32,7 @@ enum { VLY_N_VIEWS = 256 };
  */
 enum { VLY_N_TX = 1024 };
 
-/* What the control thread wants of a worker. */
+/* What the server wants of its workers; it only grows while they run. */
 enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
 
 /*
@@ -101,8 +101,7 @@ struct volley_worker {
 
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
-	_Atomic uint32_t command; /* enum vly_command; only grows while the worker runs */
-	_Atomic pid_t tid;        /* 0: no thread */
+	_Atomic pid_t tid; /* 0: no thread */
 	struct volley_cancel *_Atomic handle;
 	struct vly_stats_snapshot snapshot;
 
@@ -120,11 +119,8 @@ void vly_worker_fini(struct volley_worker *worker);
 int vly_worker_start(struct volley_worker *worker);
 void vly_worker_join(struct volley_worker *worker);
 
-/*
- * Any thread, signal handlers too: raise the command (never lowers it) and cancel the worker's
- * wait.
- */
-void vly_worker_command(struct volley_worker *worker, enum vly_command command);
+/* Any thread, signal handlers too: end the worker's wait, so that it reads the server's command. */
+void vly_worker_cancel(struct volley_worker *worker);
 
 /* Any thread but a signal handler: run fn on the worker; `post` is freed there. */
 struct vly_post {
