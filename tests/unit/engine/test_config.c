@@ -260,10 +260,12 @@ Test(config, a_listener_has_exactly_one_callback)
 	cr_assert_eq(n_logs, 0);
 }
 
-Test(config, a_listeners_flags_and_reserved_word_are_checked)
+Test(config, a_listeners_flags_and_mtu_discover_are_checked)
 {
 	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .flags = 1u << 31), "flags");
-	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .reserved = 1), "listen");
+	expect_listen_refused(
+		VOLLEY_LISTEN(.on_batch = on_batch, .mtu_discover = VOLLEY_MTU_PROBE + 1),
+		"mtu_discover");
 }
 
 Test(config, a_listeners_buffers_are_the_servers_unless_it_says_otherwise)

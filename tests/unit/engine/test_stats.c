@@ -182,7 +182,7 @@ static const char checker[] =
 	"names = \"rx_datagrams delivered rx_queued held_taken held_replied held_released \"\\\n"
 	"  \"held_expired held_abandoned held_now tx_requested tx_sent tx_queued rx_messages \"\\\n"
 	"  \"tx_messages discarded_at_close unread unread_bytes kernel_drops rx_batches \"\\\n"
-	"  \"rx_syscalls tx_syscalls tx_segmented wakes datagrams_exact\"\n"
+	"  \"rx_syscalls tx_syscalls tx_segmented tx_healed rx_coalesced memory_bytes wakes datagrams_exact\"\n"
 	"rx = \"truncated ctrunc ring_full pool_full filtered bad_source expired stopped\"\n"
 	"tx = \"EPERM EAGAIN ENOBUFS ECONNREFUSED EMSGSIZE ENETUNREACH EHOSTUNREACH EACCES \"\\\n"
 	"  \"EINVAL EOTHER refused no_buffer backlog_full timeout stopped\"\n"
