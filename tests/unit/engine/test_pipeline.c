@@ -48,7 +48,9 @@ static struct fake_server open_then(volley_batch_fn then)
 	struct fake_server fake;
 
 	seen.then = then;
-	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = look));
+	/* Each answer its own message, so that all leave in the order in which they were given. */
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_NO_COALESCE));
 	return fake;
 }
 

@@ -92,6 +92,8 @@ Test(stats, totals_are_the_sums_over_workers)
 	struct volley_server *server = new_server(3);
 	struct volley_stats stats = { .size = sizeof stats };
 	const uint64_t *counts = &stats.rx_datagrams;
+	/* The one counter that is not counted but known. */
+	const size_t memory = (size_t)(&stats.memory_bytes - &stats.rx_datagrams);
 
 	for (uint32_t w = 0; w < 3; w++) {
 		number(&stats, 100 * w);
@@ -99,10 +101,13 @@ Test(stats, totals_are_the_sums_over_workers)
 	}
 	stats.size = sizeof stats;
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.memory_bytes, 3 * server->workers[0].memory_bytes);
+	stats.memory_bytes = 3 * (100 + memory);
 	for (size_t i = 0; i < VLY_STATS_N; i++)
 		cr_assert_eq(counts[i], 300 + 3 * i, "counter %zu", i);
 	cr_assert_eq(stats.size, sizeof stats);
 	cr_assert_eq(volley_server_get_worker_stats(server, 2, &stats), 0);
+	stats.memory_bytes = 200 + memory;
 	for (size_t i = 0; i < VLY_STATS_N; i++)
 		cr_assert_eq(counts[i], 200 + i);
 	cr_assert_eq(volley_server_get_worker_stats(server, 3, &stats), -EINVAL);
