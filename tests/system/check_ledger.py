@@ -64,9 +64,10 @@ def outer_equations(c, w):
            c["rx_queued"] + c["tx_queued"] + c["held_now"] + c["unread"])
     yield ("no filter of ours, no unread handler ring, no held packet in an echo server", 0,
            c["held_taken"] + c["rx_dropped.filtered"])
-    yield ("messages are datagrams without coalescing (received)",
-           c["rx_messages"], c["rx_datagrams"])
-    yield ("messages are datagrams without coalescing (sent)", c["tx_messages"], c["tx_sent"])
+    yield ("messages are datagrams, as no client coalesces", c["rx_messages"], c["rx_datagrams"])
+    saved = c["tx_sent"] - c["tx_messages"]
+    yield ("a segmented send saves one message or more, any other none",
+           (saved >= c["tx_segmented"], saved > 0), (True, c["tx_segmented"] > 0))
     yield ("the clients' datagrams = rx_messages + discarded_at_close + kernel_drops + refused",
            w["sent"], c["rx_messages"] + c["discarded_at_close"] + c["kernel_drops"]
            + kernel["NoPorts"])

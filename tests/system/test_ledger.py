@@ -35,8 +35,8 @@ class Scene:
     """One server, its clients, and everything the checker is to know about them."""
 
     def __init__(self, *args, listen=("127.0.0.1:0",), program=None):
-        self.before = harness.snmp()
         self.server = harness.Server(*args, listen=listen, program=program)
+        self.before = harness.snmp()  # the server probes the kernel by a datagram of its own
         self.socks = []
         self.witness = {"sent": 0, "received": 0, "client_drops": 0, "unanswered": 0,
                         "firewalled": 0}
@@ -293,7 +293,7 @@ MUTANTS = [
 def forgetful_builds():
     """A build in which one counter is forgotten fails the checker, for each of a few counters."""
     with tempfile.TemporaryDirectory(prefix="volley-mutant-") as top:
-        for name in ("src", "include", "examples"):
+        for name in ("src", "include", "examples", "docs"):
             shutil.copytree(os.path.join(SOURCE, name), os.path.join(top, name))
         for name in ("meson.build", "meson_options.txt"):
             shutil.copy(os.path.join(SOURCE, name), top)
