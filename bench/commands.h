@@ -23,6 +23,8 @@ int bench_saturate(const struct bench_options *options);
 int bench_knee(const struct bench_options *options);
 int bench_latency(const struct bench_options *options);
 int bench_overload(const struct bench_options *options);
+int bench_count(const struct bench_options *options);
+int bench_once(const struct bench_options *options);
 int bench_null(const struct bench_options *options);
 int bench_stop(const struct bench_options *options);
 int bench_scale(const struct bench_options *options);

@@ -22,10 +22,12 @@ static const struct bench_command commands[] = {
 	{ "knee", "the highest rate that loses at most 0.1 %", bench_knee },
 	{ "latency", "open loop, percentiles at 10, 50, 70 and 90 % of the knee", bench_latency },
 	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload },
+	{ "count", "system calls, instructions and allocations per datagram", bench_count },
 	{ "null", "what the library alone costs, without the kernel", bench_null },
 	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop },
 	{ "scale", "saturate over clients, payload, burst length, workers", bench_scale },
 	{ "serve", "be one subject's echo server, until Ctrl-C", bench_serve },
+	{ "once", "preloaded runs of one subject, for count to look at", bench_once },
 	{ "list", "what can be measured here, and on what machine", bench_list },
 };
 

@@ -19,6 +19,12 @@
 static const struct bench_volley_mode modes[] = {
 	{ .name = "vector", .io = "null", .wait = VOLLEY_WAIT_SPIN },
 	{ .name = "scalar", .io = "null", .wait = VOLLEY_WAIT_SPIN, .is_scalar = true },
+	{ .name = "vector-plain", .io = "null", .wait = VOLLEY_WAIT_SPIN, .is_plain = true },
+	{ .name = "scalar-plain",
+	  .io = "null",
+	  .wait = VOLLEY_WAIT_SPIN,
+	  .is_scalar = true,
+	  .is_plain = true },
 };
 
 #define N_MODES (sizeof(modes) / sizeof(modes[0]))

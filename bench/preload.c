@@ -82,30 +82,42 @@ void bench_preload_close(struct bench_preload *p)
 	*p = (struct bench_preload){ .loop.fd = -1 };
 }
 
-int bench_preload_run(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_ns)
+int bench_preload_push(struct bench_preload *p, uint64_t n)
 {
 	uint64_t drops = bench_server_read_drops(getpid(), p->port);
-	uint64_t start, cpu_ns = 0, n_refused;
 	int r = bench_gen_push(p->gen, n);
 
 	if (r < 0)
 		return r;
 	/* A loop that waits for a datagram that was dropped would wait for ever. */
-	if (bench_server_read_drops(getpid(), p->port) != drops)
-		return -ENOBUFS;
-	if (p->volley) {
-		r = bench_volley_handle(p->volley, n, &cpu_ns);
-	} else {
-		start = bench_thread_cpu_ns();
-		r = p->subject->peer->run(&p->loop, n);
-		cpu_ns = bench_thread_cpu_ns() - start;
-	}
+	return bench_server_read_drops(getpid(), p->port) == drops ? 0 : -ENOBUFS;
+}
+
+int bench_preload_handle(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_ns)
+{
+	uint64_t start;
+	int r;
+
+	if (p->volley)
+		return bench_volley_handle(p->volley, n, ret_cpu_ns);
+	start = bench_thread_cpu_ns();
+	r = p->subject->peer->run(&p->loop, n);
+	*ret_cpu_ns = bench_thread_cpu_ns() - start;
+	return r;
+}
+
+int bench_preload_run(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_ns)
+{
+	uint64_t n_refused;
+	int r = bench_preload_push(p, n);
+
+	if (r >= 0)
+		r = bench_preload_handle(p, n, ret_cpu_ns);
 	if (r < 0)
 		return r;
 	n_refused = bench_gen_get_refused(p->gen);
 	if ((uint32_t)(n_refused - p->n_refused) != n)
 		return -EBADMSG;
 	p->n_refused = n_refused;
-	*ret_cpu_ns = cpu_ns;
 	return 0;
 }

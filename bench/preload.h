@@ -29,4 +29,8 @@ void bench_preload_close(struct bench_preload *preload);
  * not hold n, -EBADMSG when not all were answered. */
 int bench_preload_run(struct bench_preload *preload, uint64_t n, uint64_t *ret_cpu_ns);
 
+/* Its two halves. */
+int bench_preload_push(struct bench_preload *preload, uint64_t n);
+int bench_preload_handle(struct bench_preload *preload, uint64_t n, uint64_t *ret_cpu_ns);
+
 #endif

@@ -29,10 +29,19 @@
 
 /* The one list of modes. A new feature of the library adds its line here. */
 static const struct bench_volley_mode modes[] = {
-	{ .name = "volley", .about = "defaults: event loop, one call per volley" },
+	{ .name = "volley", .about = "defaults: event loop, one call per volley, coalescing" },
 	{ .name = "volley-block", .about = "waits in recvmmsg", .wait = VOLLEY_WAIT_BLOCK },
 	{ .name = "volley-spin", .about = "never waits", .wait = VOLLEY_WAIT_SPIN },
 	{ .name = "volley-scalar", .about = "one call per datagram", .is_scalar = true },
+	{ .name = "volley-plain", .about = "defaults without coalescing", .is_plain = true },
+	{ .name = "volley-block-plain",
+	  .about = "waits in recvmmsg, no coalescing",
+	  .wait = VOLLEY_WAIT_BLOCK,
+	  .is_plain = true },
+	{ .name = "volley-scalar-plain",
+	  .about = "one call per datagram, no coalescing",
+	  .is_scalar = true,
+	  .is_plain = true },
 	{ .name = "volley-msg", .about = "portable backend: recvmsg and sendmsg", .io = "msg" },
 };
 
@@ -123,7 +132,10 @@ static int set_up(struct bench_volley *v, const struct bench_volley_config *conf
 					.on_batch_end = config->is_gated ? park : NULL,
 					.log = print_log,
 					.arg = v };
-	struct volley_listen_config listen = { .size = sizeof(listen), .arg = v };
+	struct volley_listen_config listen = { .size = sizeof(listen),
+					       .arg = v,
+					       .flags = mode->is_plain ? VOLLEY_LISTEN_NO_COALESCE
+								       : 0 };
 	int r;
 
 	if (mode->is_scalar)

@@ -18,6 +18,7 @@ struct bench_volley_mode {
 	const char *io;     /* backend by name, or NULL for the default */
 	uint32_t wait;      /* enum volley_wait */
 	bool is_scalar;     /* one call per datagram instead of one per volley */
+	bool is_plain;      /* neither GRO in nor GSO out */
 };
 
 /* The i-th mode, or NULL. The one list; a new feature of the library adds its line there. */
