@@ -70,14 +70,14 @@ void bench_help_print(void)
 {
 	const struct bench_command *command;
 
-	puts("Usage: volley-bench SUBCOMMAND [OPTION...]\n\n"
-	     "Throughput and latency of UDP echo servers: volley and what else one would use.\n");
+	puts("Usage: volley-bench SUBCOMMAND [OPTION...]\n");
+	puts("Throughput and latency of UDP echo servers: volley and what else one would use.\n");
 	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++)
 		printf("  %-10s %s\n", command->name, command->about);
 	print_lines("Options (each subcommand uses those that mean something to it):", option_lines,
 		    sizeof(option_lines) / sizeof(option_lines[0]));
 	print_lines("What the figures mean:", figure_lines,
 		    sizeof(figure_lines) / sizeof(figure_lines[0]));
-	puts("\nAbsolute figures of a shared machine mean little; ratios of one run do. Nothing\n"
-	     "here claims less than 3 %; preload and null with an interval within 1 % may claim 1 %.");
+	puts("\nAbsolute figures of a shared machine mean little; ratios of one run do.\n"
+	     "Nothing here claims less than 3 %; preload and null with an interval within 1 % may claim 1 %.");
 }

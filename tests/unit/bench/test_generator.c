@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The generator against a socket of the test's own: it sends what it says, and sees what is wrong
+ * with the answers. */
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "generator.h"
+
+#define SOURCE 0x7f100001u
+
+struct datagram {
+	uint8_t data[2048];
+	ssize_t len;
+	struct sockaddr_in from;
+};
+
+static int open_server(struct bench_load *load)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	int size = 4 << 20;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*load = (struct bench_load){ .server = addr,
+				     .sizes = { .n = 1, .bytes = { 64 }, .weight = { 1 } },
+				     .source = SOURCE,
+				     .n_clients = 4,
+				     .n_sockets = 1,
+				     .n_burst = 1,
+				     .n_window = 8 };
+	return fd;
+}
+
+static bool take(int fd, struct datagram *d)
+{
+	socklen_t len = sizeof(d->from);
+
+	d->len = recvfrom(fd, d->data, sizeof(d->data), 0, (struct sockaddr *)&d->from, &len);
+	return d->len >= 0;
+}
+
+static void answer(int fd, const struct datagram *d, size_t len)
+{
+	cr_assert_eq(
+		sendto(fd, d->data, len, 0, (const struct sockaddr *)&d->from, sizeof(d->from)),
+		(ssize_t)len);
+}
+
+static struct bench_gen *open_gen(const struct bench_load *load)
+{
+	struct bench_gen *gen = NULL;
+
+	cr_assert_eq(bench_gen_open(load, &gen), 0);
+	return gen;
+}
+
+/* Client k is SOURCE + k, and each sends a whole burst before the next has its turn. */
+static void check_push(uint32_t n_burst, uint32_t n)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	struct datagram d;
+	int fd = open_server(&load);
+	uint32_t got = 0;
+
+	load.n_burst = n_burst;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, n), 0);
+	while (take(fd, &d)) {
+		uint64_t seq;
+
+		cr_assert_eq(d.len, 64);
+		cr_assert_eq(ntohl(d.from.sin_addr.s_addr), SOURCE + got / n_burst % 4);
+		memcpy(&seq, d.data + 8, sizeof(seq));
+		cr_assert_eq(seq, got);
+		got++;
+	}
+	cr_assert_eq(got, n);
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_eq(counts.sent, n);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, push_sends_exactly_so_many_from_all_clients_in_turn)
+{
+	check_push(1, 203);
+}
+
+Test(generator, bursts_arrive_as_single_datagrams_of_one_client)
+{
+	check_push(8, 200);
+	check_push(8, 203); /* the last burst is shorter */
+}
+
+Test(generator, sockets_share_the_clients)
+{
+	struct bench_load load;
+	struct datagram d;
+	struct bench_gen *gen;
+	uint16_t ports[2] = { 0, 0 };
+	int fd = open_server(&load);
+	int n = 0;
+
+	load.n_sockets = 2;
+	load.n_clients = 2;
+	gen = open_gen(&load);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(bench_gen_push(gen, 1), 0);
+	while (take(fd, &d) && n < 2) {
+		ports[n++] = d.from.sin_port;
+		cr_assert_eq(ntohl(d.from.sin_addr.s_addr), SOURCE);
+	}
+	cr_assert_eq(n, 2);
+	cr_assert_neq(ports[0], ports[1]);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, mix_has_its_weights)
+{
+	struct bench_load load;
+	struct datagram d;
+	struct bench_gen *gen;
+	int fd = open_server(&load);
+	int n_small = 0, n_large = 0;
+
+	cr_assert_eq(bench_sizes_parse("64:3,1000:1", &load.sizes), 0);
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 400), 0);
+	while (take(fd, &d)) {
+		n_small += d.len == 64;
+		n_large += d.len == 1000;
+	}
+	cr_assert_eq(n_small, 300);
+	cr_assert_eq(n_large, 100);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, closed_loop_never_exceeds_its_window)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	int fd = open_server(&load);
+
+	load.n_burst = 3;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_run(gen, 20000000), 0);
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_eq(counts.sent, 6, "two bursts of three fit into eight");
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, closed_loop_gives_up_what_is_lost)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	int fd = open_server(&load);
+
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_run(gen, 75000000), 0);
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_eq(counts.assumed_lost, 8);
+	cr_assert_eq(counts.sent, 16);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+/* What is due is sent, late or not: a slow machine changes the slip, not the number. */
+Test(generator, open_loop_sends_at_its_rate)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	int fd = open_server(&load);
+
+	load.n_window = 0;
+	load.rate = 10000;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_run(gen, 100000000), 0);
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_geq(counts.sent, 936, "at most one full batch is still owed");
+	cr_assert_leq(counts.sent, 1064);
+	cr_assert_eq(bench_gen_get_slip(gen)->n, counts.sent);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, answers_are_told_apart)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	struct datagram first, second, d;
+	int fd = open_server(&load);
+
+	load.n_clients = 1;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 5), 0);
+	cr_assert(take(fd, &first) && take(fd, &second));
+	answer(fd, &second, 64);
+	answer(fd, &first, 64); /* overtaken */
+	answer(fd, &first, 64); /* twice */
+	cr_assert(take(fd, &d));
+	answer(fd, &d, 63); /* cut */
+	cr_assert(take(fd, &d));
+	d.data[0] ^= 1;
+	answer(fd, &d, 64); /* of another generator */
+	answer(fd, &d, 4);  /* too short to tell */
+	bench_gen_drain(gen, 20000000);
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_eq(counts.received, 6);
+	cr_assert_eq(counts.unique, 2);
+	cr_assert_eq(counts.reordered, 1);
+	cr_assert_eq(counts.duplicates, 1);
+	cr_assert_eq(counts.foreign, 2);
+	cr_assert_eq(counts.unstamped, 1);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, refused_answers_are_counted_unread)
+{
+	struct bench_load load;
+	struct bench_gen_counts counts;
+	struct bench_gen *gen;
+	struct datagram d;
+	int fd = open_server(&load);
+
+	load.drop_replies = true;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 10), 0);
+	for (int i = 0; i < 7; i++) {
+		cr_assert(take(fd, &d));
+		answer(fd, &d, 64);
+	}
+	bench_gen_get_counts(gen, &counts);
+	cr_assert_eq(counts.received, 0);
+	cr_assert_eq(bench_gen_get_refused(gen), 7);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, impossible_loads_are_refused)
+{
+	struct bench_load load;
+	struct bench_gen *gen = NULL;
+	int fd = open_server(&load);
+
+	load.n_burst = BENCH_LOAD_MAX_BURST + 1;
+	cr_assert_eq(bench_gen_open(&load, &gen), -EINVAL);
+	load.n_burst = 64;
+	load.sizes.bytes[0] = 1472;
+	cr_assert_eq(bench_gen_open(&load, &gen), -EMSGSIZE);
+	load.n_burst = 1;
+	load.n_sockets = 5;
+	cr_assert_eq(bench_gen_open(&load, &gen), -EINVAL);
+	cr_assert_null(gen);
+	close(fd);
+}
+
+Test(generator, sizes_are_read_from_text)
+{
+	struct bench_sizes sizes;
+
+	cr_assert_eq(bench_sizes_parse("64:7,576:4,1472:1", &sizes), 0);
+	cr_assert_eq(sizes.n, 3);
+	cr_assert_eq(sizes.weight[1], 4);
+	cr_assert_eq(bench_sizes_get_max(&sizes), 1472);
+	cr_assert_lt(bench_sizes_parse("65508", &sizes), 0);
+	cr_assert_lt(bench_sizes_parse("64:", &sizes), 0);
+	cr_assert_lt(bench_sizes_parse("64,,3", &sizes), 0);
+	cr_assert_lt(bench_sizes_parse("", &sizes), 0);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Result sets: the three forms, and that a void figure is not printed. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "result.h"
+
+static struct bench_set make_set(void)
+{
+	struct bench_set set = { .kind = "kind", .title = "a \"title\"", .baseline = "base" };
+	struct bench_row *row = bench_set_add(&set, "good");
+
+	bench_row_put_figure(row, "ns", (struct bench_figure){ 1234.5, 1200, 1300, 9 });
+	row = bench_set_add(&set, "bad");
+	bench_row_put_figure(row, "ns", (struct bench_figure){ 777, 700, 800, 9 });
+	bench_row_void(row, "void: %s", "the reason");
+	bench_row_void(row, "a second reason");
+	bench_set_note(&set, "note %d", 1);
+	return set;
+}
+
+typedef void (*print_fn)(const struct bench_set *set, FILE *file);
+
+static void print_json(const struct bench_set *set, FILE *file)
+{
+	bench_set_print_json(set, "command", file);
+}
+
+static char *print(print_fn fn)
+{
+	struct bench_set set = make_set();
+	char *text = NULL;
+	size_t n;
+	FILE *file = open_memstream(&text, &n);
+
+	cr_assert_not_null(file);
+	fn(&set, file);
+	fclose(file);
+	bench_set_fini(&set);
+	return text;
+}
+
+Test(result, table_shows_figures_but_for_a_void_row_the_reason)
+{
+	char *text = print(bench_set_print);
+
+	cr_assert_not_null(strstr(text, "1,234 (1,200-1,300)"), "%s", text);
+	cr_assert_not_null(strstr(text, "void: the reason"), "%s", text);
+	cr_assert_null(strstr(text, "777"), "%s", text);
+	cr_assert_null(strstr(text, "second reason"), "%s", text);
+	cr_assert_not_null(strstr(text, "note 1"), "%s", text);
+	free(text);
+}
+
+Test(result, json_reads_back)
+{
+	char *text = print(print_json);
+	struct bench_json *json = bench_json_parse(text);
+	const struct bench_json *rows, *ns;
+
+	cr_assert_not_null(json, "%s", text);
+	cr_assert_str_eq(bench_json_get_string(json, "title"), "a \"title\"");
+	cr_assert_str_eq(bench_json_get_string(json, "baseline"), "base");
+	cr_assert_neq(strlen(bench_json_get_string(bench_json_get(json, "host"), "kernel")), 0);
+	rows = bench_json_get(json, "rows");
+	cr_assert_str_eq(bench_json_get_string(rows->child, "subject"), "good");
+	cr_assert_eq(bench_json_get(rows->child, "void")->type, BENCH_JSON_NULL);
+	ns = bench_json_get(bench_json_get(rows->child, "values"), "ns");
+	cr_assert_float_eq(bench_json_get_number(ns, "median"), 1234.5, 1e-9);
+	cr_assert_float_eq(bench_json_get_number(ns, "high"), 1300, 1e-9);
+	cr_assert_str_eq(bench_json_get_string(rows->child->next, "void"), "void: the reason");
+	bench_json_free(json);
+	free(text);
+}
+
+Test(result, csv_has_a_line_for_each_row)
+{
+	char *text = print(bench_set_print_csv);
+	int lines = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	cr_assert_eq(lines, 3);
+	cr_assert_not_null(strstr(text, "good,\"\",0,\"\",1234.5,1200,1300\n"), "%s", text);
+	free(text);
+}
+
+Test(result, many_rows)
+{
+	struct bench_set set = { .kind = "kind" };
+	char name[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "row %d", i);
+		bench_row_put(bench_set_add(&set, name), "value", i);
+	}
+	cr_assert_eq(set.n_rows, 100);
+	cr_assert_str_eq(set.rows[57].subject, "row 57");
+	cr_assert_float_eq(bench_row_get(&set.rows[57], "value")->median, 57, 1e-12);
+	cr_assert_null(bench_row_get(&set.rows[57], "other"));
+	bench_set_fini(&set);
+}
