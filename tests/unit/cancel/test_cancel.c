@@ -406,7 +406,7 @@ Test(fork, child_keeps_its_request_and_has_its_own_thread)
 	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(check_child(volley_cancel_self(), victim.handle));
+		end_child(check_child(volley_cancel_self(), victim.handle));
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status));
 	cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
@@ -441,9 +441,9 @@ Test(fork, in_a_handler_on_a_blocked_call)
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
 	ualarm(20000, 0);
 	if (volley_read(fds[0], &c, 1) != -ECANCELED)
-		_exit(9);
+		end_child(9);
 	if (forked == 0)
-		_exit(volley_cancel_clear() == 0 ? 0 : 8);
+		end_child(volley_cancel_clear() == 0 ? 0 : 8);
 	cr_assert_eq(waitpid(forked, &status, 0), forked);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

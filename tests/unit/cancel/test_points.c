@@ -500,6 +500,12 @@ Test(points, errors_are_passed_on)
 	char c;
 
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
+	open_pipe();
+	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
+	cr_assert_eq(call_read(NULL), -ECANCELED);
+	cr_assert_eq(volley_read(fds[0], &c, 0), -ECANCELED);
+	cr_assert_eq(call_accept4(NULL), -ECANCELED, "before any other error");
+	cr_assert_eq(volley_cancel_clear(), 0);
 	fds[0] = -1;
 	errno = 4711;
 	cr_assert_eq(call_recvmsg(NULL), -EBADF);

@@ -116,7 +116,7 @@ BOTH(recv_takes_what_is_there)
 	prepare(8, sizeof(bytes[0]));
 	cr_assert_eq(impl->recv(a, msgs, 8, 0), 3);
 	for (unsigned int i = 0; i < 3; i++) {
-		cr_assert_eq(number_at(i), i);
+		cr_assert_eq(number_at(i), (int)i);
 		cr_assert_eq(msgs[i].msg_len, sizeof(int));
 	}
 	cr_assert_eq(msgs[3].msg_len, 4711);
