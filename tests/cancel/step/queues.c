@@ -173,11 +173,16 @@ int queue_check(const struct op *op, int n_filled, char *fault, size_t n_fault)
 {
 	uint32_t left[N_MAX];
 	uint32_t sent[N_MAX];
+	int error = 0;
+	socklen_t len = sizeof(error);
+	int r = getsockopt(wires.recv_in, SOL_SOCKET, SO_ERROR, &error, &len);
 	int n_left = drain(wires.recv_in, left);
 	int n_sent = drain(wires.send_out, sent);
 	int n_waiting = drain_listener();
 	int n_reported = shared->n_reported;
 
+	if (r < 0 || error != 0)
+		snprintf(fault, n_fault, "error %d left on the socket", error);
 	switch (op->direction) {
 	case RECEIVES:
 	case POLLS:

@@ -12,7 +12,7 @@
  *
  * The same is done to the C library's pthread_cancel(), for comparison. That never fails the run.
  *
- *	step [--long] [--stop-first] [--no-libc] [--op NAME]
+ *	step [--long] [--stop-first] [--no-libc] [--op NAME] [--handler NAME]
  *
  * Without --long the pairs of boundaries are sampled, one in SAMPLE; everything else is complete.
  */
@@ -49,6 +49,7 @@ static struct {
 	bool stop_first;
 	bool with_libc;
 	const char *op;
+	const char *handler; /* only the pairs with this one */
 } options = { .with_libc = true };
 
 struct row {
@@ -101,6 +102,7 @@ static bool begin(const struct one_case *c, int *ret_filled)
 	shared->cancelled = false;
 	shared->pending_after = false;
 	shared->in_handler = false;
+	atomic_store(&shared->n_signals, 0);
 	shared->fault[0] = 0;
 	*ret_filled = queue_fill(op_of(c), c->state);
 	return *ret_filled >= 0 && tracer_run(&tracer) == STOP_MARK &&
@@ -121,6 +123,8 @@ static void post(enum event event, struct verdict *verdict)
 static enum stop walk(const struct one_case *c, struct verdict *verdict)
 {
 	enum event event = op_of(c)->event ? op_of(c)->event : EVENT_REQUEST;
+	/* What sleeps in a control call wakes by itself, unless it is the handler. */
+	bool naps = op_of(c)->direction == CONTROLS && c->handler != HANDLER_BLOCKS;
 	enum stop stop = STOP_STEP;
 
 	for (int k = 0; k < MAX_BOUNDARIES; k++) {
@@ -129,12 +133,13 @@ static enum stop walk(const struct one_case *c, struct verdict *verdict)
 		if (due)
 			post(EVENT_SIGNAL, verdict);
 		verdict->at_end = stop == STOP_MARK;
-		if (k == c->request_at || stop == STOP_MARK || (stop == STOP_ASLEEP && !due)) {
+		if (k == c->request_at || stop == STOP_MARK ||
+		    (stop == STOP_ASLEEP && !due && !naps)) {
 			verdict->past = k != c->request_at;
 			post(event, verdict);
 			return stop;
 		}
-		stop = tracer_step(&tracer);
+		stop = stop == STOP_ASLEEP && !due ? tracer_await(&tracer) : tracer_step(&tracer);
 		if (stop == STOP_DEAD || stop == STOP_STUCK)
 			return stop;
 	}
@@ -302,13 +307,13 @@ static bool pairs(struct one_case c)
 {
 	int dense = options.complete ? 1 : SAMPLE;
 	int sample = !is_clear(&c) ? dense : options.complete ? SAMPLE : SAMPLE_CLEAR;
+	int stride = is_clear(&c) && !options.complete ? 5 : 1;
 	struct row row = { .start = time(NULL) };
+	struct verdict v = { 0 };
 	bool go_on = true;
 
-	for (int i = 0, ended = 0; go_on && !ended; i++) {
-		for (int j = i; go_on && j < MAX_BOUNDARIES; j++) {
-			struct verdict v;
-
+	for (int i = 0, ended = 0; go_on && !ended; i += stride) {
+		for (int j = i; go_on; j++) {
 			if ((i * 5 + j) % sample != 0)
 				continue;
 			c.signal_at = i;
@@ -316,14 +321,11 @@ static bool pairs(struct one_case c)
 			v = run_case(&c);
 			if (!v.past || v.at_end || !options.complete)
 				go_on = count(&c, &v, &row);
-			if (v.past || v.at_end || !v.started) {
-				/* Nothing left of the call where the signal was due. */
-				ended = !v.started || (v.past && j < i + sample &&
-						       atomic_load(&shared->n_signals) == 0);
+			if (v.past || v.at_end || !v.started)
 				break;
-			}
 		}
-		atomic_store(&shared->n_signals, 0);
+		/* The call was over before the signal was due. */
+		ended = !v.started || (v.past && atomic_load(&shared->n_signals) == 0);
 		row.n_boundaries++;
 	}
 	print_row(&c, &row);
@@ -346,26 +348,38 @@ static int states_of(const struct op *op, const int **ret_states)
 	}
 }
 
+/* The blocking handler is volley's: in a thread that is not attached it would be a plain read. */
+static bool run_pairs(struct one_case c)
+{
+	int n_handlers = c.library->single_use ? HANDLER_BLOCKS : N_HANDLERS;
+
+	for (int h = HANDLER_EMPTY; h < n_handlers; h++) {
+		c.handler = (enum handler)h;
+		if (options.handler != NULL && strcmp(options.handler, handler_names[h]) != 0)
+			continue;
+		if (!pairs(c))
+			return false;
+	}
+	return true;
+}
+
 static bool run_op(const struct library *library, int op)
 {
 	const int *states;
 	int n_states = states_of(&library->ops[op], &states);
 	int n_paired = library->single_use ? 1 : n_states; /* one will do for comparison */
+	bool with_signal = library->ops[op].direction != STEPS_REQUEST;
 
 	for (int s = 0; s < n_states; s++) {
 		struct one_case c = { .library = library, .op = op, .state = states[s] };
 
-		if (!sweep(c))
+		if (options.handler == NULL && !sweep(c))
 			return false;
 		c.handler = HANDLER_EMPTY;
-		if (library->ops[op].direction != STEPS_REQUEST && !sweep(c))
+		if (options.handler == NULL && with_signal && !sweep(c))
 			return false;
-		for (int h = HANDLER_EMPTY;
-		     h < N_HANDLERS && library->ops[op].paired && s < n_paired; h++) {
-			c.handler = (enum handler)h;
-			if (!pairs(c))
-				return false;
-		}
+		if (library->ops[op].paired && s < n_paired && !run_pairs(c))
+			return false;
 	}
 	return true;
 }
@@ -421,6 +435,7 @@ int main(int argc, char **argv)
 					       { "stop-first", no_argument, NULL, 's' },
 					       { "no-libc", no_argument, NULL, 'n' },
 					       { "op", required_argument, NULL, 'o' },
+					       { "handler", required_argument, NULL, 'h' },
 					       { 0 } };
 	int option;
 
@@ -430,6 +445,8 @@ int main(int argc, char **argv)
 		options.with_libc &= option != 'n';
 		if (option == 'o')
 			options.op = optarg;
+		if (option == 'h')
+			options.handler = optarg;
 		if (option == '?')
 			return 2;
 	}

@@ -130,6 +130,11 @@ enum stop tracer_step(struct tracer *tracer)
 	return go(tracer, PTRACE_SINGLESTEP, true);
 }
 
+enum stop tracer_await(struct tracer *tracer)
+{
+	return go(tracer, PTRACE_SINGLESTEP, false);
+}
+
 enum stop tracer_run(struct tracer *tracer)
 {
 	enum stop stop;
