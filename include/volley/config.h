@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+struct volley_addr;
 struct volley_listener;
 struct volley_packet;
 struct volley_server;
@@ -39,6 +40,16 @@ typedef void (*volley_batch_fn)(struct volley_worker *worker, struct volley_pack
 /** The same for one datagram at a time, for those who prefer it; it costs one more call each. */
 typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_packet *packet,
 				 void *arg);
+
+/**
+ * The network reported (ICMP) that an earlier answer did not arrive. On the worker's thread,
+ * between packet callbacks.
+ *
+ * @param peer   whom the answer was for
+ * @param error  positive errno, such as ECONNREFUSED or EHOSTUNREACH
+ */
+typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volley_addr *peer,
+				int error, void *arg);
 
 /** Worker hooks, on the worker's thread. `arg` is the config's `arg`. */
 typedef int (*volley_worker_start_fn)(struct volley_worker *worker, void *arg);
@@ -124,14 +135,15 @@ struct volley_config {
 #define VOLLEY_SIGNAL(signo) (UINT64_C(1) << (signo))
 
 /** Listener flags. */
-#define VOLLEY_LISTEN_SHARE_PORT        1u  /* let other processes of this user bind the port too */
-#define VOLLEY_LISTEN_V6ONLY            2u  /* [::] takes no IPv4 */
-#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u  /* deliver what fits of an oversized datagram */
-#define VOLLEY_LISTEN_WANT_TTL          8u  /* volley_packet_get_ttl() */
-#define VOLLEY_LISTEN_WANT_TOS          16u /* volley_packet_get_tos() */
-#define VOLLEY_LISTEN_WANT_INTERFACE    32u /* volley_packet_get_interface() */
-#define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
+#define VOLLEY_LISTEN_SHARE_PORT        1u   /* other processes of this user may bind it too */
+#define VOLLEY_LISTEN_V6ONLY            2u   /* [::] takes no IPv4 */
+#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u   /* deliver what fits of an oversized datagram */
+#define VOLLEY_LISTEN_WANT_TTL          8u   /* volley_packet_get_ttl() */
+#define VOLLEY_LISTEN_WANT_TOS          16u  /* volley_packet_get_tos() */
+#define VOLLEY_LISTEN_WANT_INTERFACE    32u  /* volley_packet_get_interface() */
 #define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
+#define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
+#define VOLLEY_LISTEN_REPORT_ERRORS     256u /* count ICMP errors, call on_error */
 
 /**
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).
@@ -167,6 +179,8 @@ struct volley_listen_config {
 	uint32_t sndbuf_bytes;
 	/** enum volley_mtu_discover. Default VOLLEY_MTU_KERNEL. */
 	uint32_t mtu_discover;
+	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
+	volley_error_fn on_error;
 };
 
 #ifndef __cplusplus

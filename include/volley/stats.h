@@ -81,6 +81,9 @@ struct volley_stats {
 	uint64_t tx_sent;
 	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
 	uint64_t tx_queued;
+	/** Of those in tx_sent: reports of the network that one did not arrive, on listeners with
+	 *  VOLLEY_LISTEN_REPORT_ERRORS. */
+	uint64_t tx_reported;
 	/** Messages taken from and given to the kernel (one may hold several datagrams). */
 	uint64_t rx_messages;
 	uint64_t tx_messages;
@@ -94,15 +97,15 @@ struct volley_stats {
 	uint64_t rx_batches;
 	uint64_t rx_syscalls;
 	uint64_t tx_syscalls;
-	/** Messages that held several datagrams: received ones (GRO), sent ones (GSO), and sent ones
+	/** Messages that held several datagrams: received ones (GRO), sent ones (GSO), and those
 	 *  that the kernel refused, whose datagrams then were sent one by one. */
 	uint64_t rx_coalesced;
 	uint64_t tx_segmented;
 	uint64_t tx_healed;
 	/** Times a worker woke from its wait. */
 	uint64_t wakes;
-	/** Bytes that the workers' slots, arenas and buffers may take; what datagrams never touched is
-	 *  not resident. */
+	/** Bytes that the workers' slots, arenas and buffers may take; what datagrams never
+	 *  touched is not resident. */
 	uint64_t memory_bytes;
 };
 

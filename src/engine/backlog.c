@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/backlog.h"
+#include "engine/errors.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 
@@ -120,7 +121,7 @@ static void flush_port(struct volley_worker *worker, struct vly_port *port, uint
 
 	while (port->n_backlog > 0) {
 		uint32_t n = fill(port, tx, heads);
-		int r = vly_io_send(worker->io, port->listener->index, tx, heads, n);
+		int r = vly_errors_send(worker, port, tx, heads, n);
 
 		if (r == -EAGAIN || r == -ENOBUFS) {
 			set_retry(port, r, now_ns);

@@ -112,7 +112,8 @@ int vly_config_read_listen(const struct volley_config *server,
 	const uint32_t known = VOLLEY_LISTEN_SHARE_PORT | VOLLEY_LISTEN_V6ONLY |
 			       VOLLEY_LISTEN_DELIVER_TRUNCATED | VOLLEY_LISTEN_WANT_TTL |
 			       VOLLEY_LISTEN_WANT_TOS | VOLLEY_LISTEN_WANT_INTERFACE |
-			       VOLLEY_LISTEN_WANT_TIMESTAMP | VOLLEY_LISTEN_NO_COALESCE;
+			       VOLLEY_LISTEN_WANT_TIMESTAMP | VOLLEY_LISTEN_NO_COALESCE |
+			       VOLLEY_LISTEN_REPORT_ERRORS;
 	struct volley_listen_config c;
 	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);
 
@@ -121,6 +122,11 @@ int vly_config_read_listen(const struct volley_config *server,
 	if ((c.on_batch == NULL) == (c.on_packet == NULL)) {
 		vly_log_write(server, VOLLEY_LOG_ERROR,
 			      "listen: set exactly one of on_batch and on_packet");
+		return -EINVAL;
+	}
+	if (c.on_error != NULL && !(c.flags & VOLLEY_LISTEN_REPORT_ERRORS)) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: on_error needs VOLLEY_LISTEN_REPORT_ERRORS");
 		return -EINVAL;
 	}
 	if (c.mtu_discover > VOLLEY_MTU_PROBE) {

@@ -21,6 +21,7 @@
 #include "engine/log.h"
 #include "engine/server.h"
 #include "sys/cmsg.h"
+#include "sys/errqueue.h"
 #include "sys/socket.h"
 
 uint32_t volley_listener_get_index(const struct volley_listener *listener)
@@ -181,6 +182,8 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 			       &sndbuf_bytes);
 	if (first)
 		choose_coalescing(listener, rcvbuf_bytes);
+	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
+		r = vly_errqueue_enable(fd, family);
 	if (r >= 0)
 		r = vly_cmsg_enable(fd, family, listener->want);
 	if (r >= 0)

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "engine/backlog.h"
+#include "engine/errors.h"
 #include "engine/log.h"
 #include "engine/outbox.h"
 #include "engine/server.h"
@@ -131,7 +132,7 @@ static void send_port(struct volley_worker *worker, struct vly_port *port, const
 	int r = 0;
 
 	while (n > 0 && port->n_backlog == 0) {
-		r = vly_io_send(worker->io, port->listener->index, worker->tx, heads, n);
+		r = vly_errors_send(worker, port, worker->tx, heads, n);
 		if (VLY_LIKELY(r > 0)) {
 			count_sent(worker, heads, (uint32_t)r);
 			heads += r;

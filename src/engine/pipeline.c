@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "base/compiler.h"
+#include "engine/errors.h"
 #include "engine/outbox.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
@@ -144,6 +145,7 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
 	}
 	if (n_views > 0)
 		call_back(worker, port, n_views);
+	vly_errors_drain(worker, port);
 	vly_outbox_flush(worker);
 	worker->n_arena_open = 0;
 	worker->arena_used = 0;
@@ -167,6 +169,8 @@ static uint32_t receive(struct volley_worker *worker, struct vly_port *port, uin
 		if (r > 0) {
 			serve(worker, port, (uint32_t)r);
 			total += (uint32_t)r;
+		} else {
+			vly_errors_drain(worker, port);
 		}
 		/* A short volley emptied the queue: do not ask again only to hear EAGAIN. */
 		if (r >= 0 && (uint32_t)r < n_batch) {
@@ -191,7 +195,10 @@ int vly_pipeline_wait(struct volley_worker *worker)
 {
 	int r = vly_io_recv(worker->io, 0, worker->server->config.n_batch, true);
 
-	return r == -ECANCELED || r > 0 ? r : 0;
+	if (r > 0 || r == -ECANCELED)
+		return r;
+	vly_errors_drain(worker, &worker->ports[0]);
+	return 0;
 }
 
 void vly_pipeline_serve(struct volley_worker *worker, uint32_t n)

@@ -231,6 +231,7 @@ static void put_stats(struct text *text, const struct volley_stats *stats, bool 
 	PUT(text, stats, tx_sent);
 	put_drops(text, "tx_dropped", tx_drop_names, stats->tx_dropped, VOLLEY_TX_N_DROPS);
 	PUT(text, stats, tx_queued);
+	PUT(text, stats, tx_reported);
 	PUT(text, stats, rx_messages);
 	PUT(text, stats, tx_messages);
 	PUT(text, stats, discarded_at_close);

@@ -33,6 +33,11 @@ int vly_raw_recvmsg(int fd, struct msghdr *msg)
 	return result(syscall(SYS_recvmsg, fd, msg, MSG_DONTWAIT));
 }
 
+int vly_raw_recverr(int fd, struct msghdr *msg)
+{
+	return result(syscall(SYS_recvmsg, fd, msg, MSG_ERRQUEUE | MSG_DONTWAIT));
+}
+
 int vly_raw_sendmsg(int fd, const struct msghdr *msg)
 {
 	return result(syscall(SYS_sendmsg, fd, msg, MSG_DONTWAIT));

@@ -16,6 +16,7 @@ int vly_raw_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n);
 
 /* One message; the length or -errno. */
 int vly_raw_recvmsg(int fd, struct msghdr *msg);
+int vly_raw_recverr(int fd, struct msghdr *msg); /* of the error queue */
 int vly_raw_sendmsg(int fd, const struct msghdr *msg);
 
 #endif
