@@ -44,7 +44,9 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
 /**
  * Listen on an address: one socket per worker, bound now.
  *
- * Another process, of this user too, gets EADDRINUSE unless VOLLEY_LISTEN_SHARE_PORT is set.
+ * Another server that binds the port gets EADDRINUSE, a second one of volley's too, unless both
+ * set VOLLEY_LISTEN_SHARE_PORT. (A process of this user that sets SO_REUSEPORT before its first
+ * bind can still join: the kernel has no way to keep it out of a group.)
  * Datagrams queue from now on and are served once the server is started.
  *
  * @param server   a server that is not running

@@ -67,6 +67,6 @@ bool vly_inbox_sleep(struct vly_inbox *inbox)
 
 bool vly_inbox_awake(struct vly_inbox *inbox)
 {
-	/* Relaxed: whoever claimed the wake has published its node through the head. */
-	return !atomic_exchange_explicit(&inbox->asleep, false, memory_order_relaxed);
+	/* Acquire: after "true" the next take sees the node of whoever claimed the wake. */
+	return !atomic_exchange_explicit(&inbox->asleep, false, memory_order_acquire);
 }

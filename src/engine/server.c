@@ -339,6 +339,9 @@ void vly_server_command(struct volley_server *server, uint32_t command)
 void vly_server_refuse_new(struct volley_server *server)
 {
 	set_drop_all(server, true);
+	/* Without it a datagram or two may still arrive behind the last one that a drain serves;
+	 * they are then counted as discarded at close. */
+	vly_socket_settle();
 }
 
 void vly_server_join(struct volley_server *server)

@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -147,4 +149,9 @@ int vly_socket_set_drop_all(int fd, bool drop)
 		return 0;
 	/* Nothing to detach: what was asked for is already so. */
 	return !drop && errno == ENOENT ? 0 : -errno;
+}
+
+int vly_socket_settle(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0 ? -errno : 0;
 }

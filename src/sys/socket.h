@@ -61,6 +61,13 @@ int vly_socket_leave(int fd);
 /* Attach a filter that drops all that arrives from now on (counted in SO_MEMINFO), or detach it. */
 int vly_socket_set_drop_all(int fd, bool drop);
 
+/*
+ * Wait until every datagram that was past a filter before it changed has been queued or dropped, so
+ * that a queue which is found empty afterwards stays empty. Takes a grace period of the kernel's
+ * RCU, 1 to 30 ms (membarrier(2), Linux 4.3). Returns 0, or -errno where that is not to be had.
+ */
+int vly_socket_settle(void);
+
 /* Non-blocking single receives and sends that are not cancellation points are in sys/raw.h. */
 
 #endif
