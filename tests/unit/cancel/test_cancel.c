@@ -160,7 +160,8 @@ Test(attach, mask_is_restored)
 		cr_assert_eq(volley_cancel_attach(NULL), 0);
 		cr_assert_eq(signal_blocked(SIGURG), !vly_cancel_unblocks);
 		cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
-		cr_assert_eq(signal_blocked(SIGURG), 1, "pending: blocked until clear");
+		if (vly_cancel_may_raise()) /* not under Valgrind, which ignores the edited mask */
+			cr_assert_eq(signal_blocked(SIGURG), 1, "pending: blocked until clear");
 		cr_assert_eq(volley_cancel_clear(), 0);
 		cr_assert_eq(signal_blocked(SIGURG), !vly_cancel_unblocks);
 		cr_assert_not(signal_pending(SIGURG));
@@ -436,6 +437,8 @@ Test(fork, in_a_handler_on_a_blocked_call)
 	int fds[2], status = -1;
 	char c;
 
+	if (!vly_cancel_may_raise())
+		return; /* Valgrind: calls beneath a handler are not looked at again */
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0);
 	cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
