@@ -28,6 +28,7 @@ int bench_once(const struct bench_options *options);
 int bench_null(const struct bench_options *options);
 int bench_stop(const struct bench_options *options);
 int bench_scale(const struct bench_options *options);
+int bench_report(const struct bench_options *options);
 int bench_serve(const struct bench_options *options);
 int bench_list(const struct bench_options *options);
 

@@ -79,5 +79,6 @@ void bench_help_print(void)
 	print_lines("What the figures mean:", figure_lines,
 		    sizeof(figure_lines) / sizeof(figure_lines[0]));
 	puts("\nAbsolute figures of a shared machine mean little; ratios of one run do.\n"
-	     "Nothing here claims less than 3 %; preload and null with an interval within 1 % may claim 1 %.");
+	     "Nothing here claims less than 3 %; preload and null with an interval within 1 %\n"
+	     "may claim 1 %.");
 }

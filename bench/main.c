@@ -26,6 +26,7 @@ static const struct bench_command commands[] = {
 	{ "null", "what the library alone costs, without the kernel", bench_null },
 	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop },
 	{ "scale", "saturate over clients, payload, burst length, workers", bench_scale },
+	{ "report", "plots and one HTML page from the JSON files of a folder", bench_report },
 	{ "serve", "be one subject's echo server, until Ctrl-C", bench_serve },
 	{ "once", "preloaded runs of one subject, for count to look at", bench_once },
 	{ "list", "what can be measured here, and on what machine", bench_list },

@@ -18,7 +18,9 @@ int bench_quick(const struct bench_options *options)
 	r = bench_abba(&mine);
 	mine.n_rounds = options->n_rounds ? options->n_rounds : 3;
 	mine.seconds = options->seconds > 0 ? options->seconds : 0.3;
-	return r < 0 ? r : bench_saturate(&mine);
+	if (r >= 0)
+		r = bench_saturate(&mine);
+	return r >= 0 && mine.out ? bench_report(&mine) : r;
 }
 
 int bench_all(const struct bench_options *options)
@@ -31,5 +33,6 @@ int bench_all(const struct bench_options *options)
 	mine.out = options->out ? options->out : "volley-bench-results";
 	for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]) && r >= 0; i++)
 		r = measures[i](&mine);
-	return r;
+	mine.argument = NULL;
+	return r < 0 ? r : bench_report(&mine);
 }

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_PLOT_H
+#define BENCH_PLOT_H
+
+#include "json.h"
+
+/* Plot a result set, as bench_set_print_json() wrote it, into an SVG file by gnuplot. 0;
+ * -ENODATA when there is nothing to plot; -ENOENT when gnuplot is not installed or failed. */
+int bench_plot_write(const struct bench_json *set, const char *path);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * report DIR: plots of every result set in a folder, and one HTML page that holds all of it: the
+ * machine, the tables, the plots inline. The page refers to nothing outside itself. Everything
+ * comes from the JSON files, so figures of another machine can be looked at here.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "json.h"
+#include "plot.h"
+
+#define MAX_FILES   64
+#define MAX_COLUMNS 40
+
+struct report {
+	const char *folder;
+	FILE *page;
+	bool has_gnuplot;
+};
+
+static char *read_file(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	long n;
+
+	if (!file)
+		return NULL;
+	if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) >= 0) {
+		text = calloc(1, (size_t)n + 1);
+		rewind(file);
+		if (text && fread(text, 1, (size_t)n, file) != (size_t)n)
+			text[0] = '\0';
+	}
+	fclose(file);
+	return text;
+}
+
+static void print_escaped(const char *text, FILE *file)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '<')
+			fputs("&lt;", file);
+		else if (*text == '&')
+			fputs("&amp;", file);
+		else
+			fputc(*text, file);
+	}
+}
+
+static void print_cell(const struct bench_json *value, FILE *file)
+{
+	double median = bench_json_get_number(value, "median");
+	double low = bench_json_get_number(value, "low");
+	double high = bench_json_get_number(value, "high");
+	int digits = median >= 1000 ? 0 : median >= 10 ? 1 : 3;
+
+	if (!value) {
+		fputs("<td>-", file);
+		return;
+	}
+	fprintf(file, "<td>%.*f", digits, median);
+	if (low < high)
+		fprintf(file, " <small>%.*f&ndash;%.*f</small>", digits, low, digits, high);
+}
+
+static size_t find_columns(const struct bench_json *rows, const char *columns[MAX_COLUMNS])
+{
+	size_t n = 0;
+
+	for (const struct bench_json *row = rows; row; row = row->next) {
+		const struct bench_json *values = bench_json_get(row, "values");
+
+		for (const struct bench_json *v = values ? values->child : NULL; v; v = v->next) {
+			size_t c = 0;
+
+			while (c < n && strcmp(columns[c], v->key) != 0)
+				c++;
+			if (c == n && n < MAX_COLUMNS)
+				columns[n++] = v->key;
+		}
+	}
+	return n;
+}
+
+static void print_table(const struct bench_json *rows, FILE *file)
+{
+	const char *columns[MAX_COLUMNS];
+	size_t n = find_columns(rows, columns);
+
+	fputs("<table><tr><th>subject<th>", file);
+	for (size_t c = 0; c < n; c++) {
+		fputs("<th>", file);
+		print_escaped(columns[c], file);
+	}
+	for (const struct bench_json *row = rows; row; row = row->next) {
+		fputs("\n<tr><td>", file);
+		print_escaped(bench_json_get_string(row, "subject"), file);
+		fputs("<td>", file);
+		print_escaped(bench_json_get_string(row, "variant"), file);
+		if (bench_json_get_string(row, "void")[0] != '\0') {
+			fprintf(file, "<td colspan=%zu class=void>", n);
+			print_escaped(bench_json_get_string(row, "void"), file);
+			continue;
+		}
+		for (size_t c = 0; c < n; c++)
+			print_cell(bench_json_get(bench_json_get(row, "values"), columns[c]), file);
+	}
+	fputs("</table>\n", file);
+}
+
+static void print_pairs(const struct bench_json *pairs, FILE *file)
+{
+	fputs("<table>", file);
+	for (const struct bench_json *pair = pairs ? pairs->child : NULL; pair; pair = pair->next) {
+		fputs("<tr><td>", file);
+		print_escaped(pair->key, file);
+		fputs("<td class=text>", file);
+		print_escaped(pair->string ? pair->string : "", file);
+	}
+	fputs("</table>\n", file);
+}
+
+/* The SVG without its XML declaration, which has no place inside a page. */
+static void print_plot(struct report *report, const struct bench_json *set, const char *path)
+{
+	int r = bench_plot_write(set, path);
+	char *text = r >= 0 ? read_file(path) : NULL;
+	char *svg = text ? strstr(text, "<svg") : NULL;
+
+	if (r == -ENOENT)
+		report->has_gnuplot = false;
+	if (svg)
+		fputs(svg, report->page);
+	free(text);
+}
+
+static int print_set(struct report *report, const char *name, bool is_first)
+{
+	char path[512];
+	char *text;
+	struct bench_json *set;
+	const struct bench_json *rows, *notes;
+
+	snprintf(path, sizeof(path), "%s/%s", report->folder, name);
+	text = read_file(path);
+	set = text ? bench_json_parse(text) : NULL;
+	free(text);
+	if (!set || strcmp(bench_json_get_string(set, "tool"), "volley-bench") != 0) {
+		bench_json_free(set);
+		return 0;
+	}
+	if (is_first)
+		print_pairs(bench_json_get(set, "host"), report->page);
+	fputs("<h2>", report->page);
+	print_escaped(bench_json_get_string(set, "kind"), report->page);
+	fputs("</h2>\n<p>", report->page);
+	print_escaped(bench_json_get_string(set, "title"), report->page);
+	fputs("<br><code>", report->page);
+	print_escaped(bench_json_get_string(set, "command"), report->page);
+	fputs("</code></p>\n", report->page);
+	snprintf(path, sizeof(path), "%s/%.*s.svg", report->folder, (int)strcspn(name, "."), name);
+	print_plot(report, set, path);
+	rows = bench_json_get(set, "rows");
+	if (rows && rows->child)
+		print_table(rows->child, report->page);
+	notes = bench_json_get(set, "notes");
+	for (const struct bench_json *note = notes ? notes->child : NULL; note; note = note->next) {
+		fputs("<p>", report->page);
+		print_escaped(note->string ? note->string : "", report->page);
+	}
+	bench_json_free(set);
+	return 1;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static size_t list_files(const char *folder, char *names[MAX_FILES])
+{
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+	size_t n = 0;
+
+	while (dir && n < MAX_FILES && (entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name);
+
+		if (len > 5 && strcmp(entry->d_name + len - 5, ".json") == 0)
+			names[n++] = strdup(entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	qsort(names, n, sizeof(names[0]), by_name);
+	return n;
+}
+
+static const char head[] =
+	"<!DOCTYPE html>\n<meta charset=utf-8>\n<title>volley-bench</title>\n<style>\n"
+	"body { font: 15px sans-serif; margin: 2em; max-width: 75em }\n"
+	"table { border-collapse: collapse; margin: 1em 0 }\n"
+	"td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd }\n"
+	"td:first-child, td:nth-child(2), td.text, td.void { text-align: left }\n"
+	"td.void { color: #a40000 } small { color: #777 } svg { max-width: 100% }\n"
+	"</style>\n<h1>volley-bench</h1>\n"
+	"<p>Small figures are ranges over the rounds; in preload and null, 95 % intervals of the\n"
+	"median. A void row says why it has no figures.</p>\n";
+
+int bench_report(const struct bench_options *options)
+{
+	struct report report = { .folder = options->argument ? options->argument : options->out,
+				 .has_gnuplot = true };
+	char *names[MAX_FILES];
+	char path[512];
+	size_t n;
+	int n_sets = 0;
+
+	if (!report.folder) {
+		fprintf(stderr, "volley-bench: report DIR\n");
+		return -EINVAL;
+	}
+	snprintf(path, sizeof(path), "%s/report.html", report.folder);
+	n = list_files(report.folder, names);
+	report.page = n > 0 ? fopen(path, "we") : NULL;
+	if (report.page)
+		fputs(head, report.page);
+	for (size_t i = 0; i < n; i++) {
+		if (report.page)
+			n_sets += print_set(&report, names[i], n_sets == 0);
+		free(names[i]);
+	}
+	if (!report.page || fclose(report.page) != 0 || n_sets == 0) {
+		fprintf(stderr, "volley-bench: no result of volley-bench in '%s'\n", report.folder);
+		return -ENOENT;
+	}
+	if (!report.has_gnuplot)
+		fprintf(stderr, "volley-bench: no plots: gnuplot is not installed\n");
+	printf("%s: %d result sets\n", path, n_sets);
+	return 0;
+}
