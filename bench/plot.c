@@ -73,7 +73,8 @@ static size_t find_subjects(const struct bench_json *set, const char *subjects[M
 static void plot_bars(const struct bench_json *set, const char *measure, FILE *file)
 {
 	fprintf(file,
-		"set style fill solid 0.6\nset boxwidth 0.6\nset xtics rotate by -35\nset yrange [0:*]\n"
+		"set style fill solid 0.6\nset boxwidth 0.6\n"
+		"set xtics rotate by -35\nset yrange [0:*]\n"
 		"set ylabel '%s'\nunset key\nset grid y\n"
 		"plot '-' using 0:2:3:4:(0.6):xtic(1) with boxerrorbars lc rgb '#3465a4'%s\n",
 		measure, strcmp(measure, "ratio") == 0 ? ", 1 lc rgb '#cc0000' dt 2" : "");
@@ -163,7 +164,8 @@ int bench_plot_write(const struct bench_json *set, const char *path)
 		return -ENOENT;
 	fprintf(file,
 		"set terminal svg size 760,380 font 'sans-serif,12'\nset output '%s'\n"
-		"set title \"%s\" noenhanced\nset xtics noenhanced\nset border 3\nset tics nomirror\n",
+		"set title \"%s\" noenhanced\nset xtics noenhanced\n"
+		"set border 3\nset tics nomirror\n",
 		path, kind);
 	if (strcmp(kind, "latency") == 0)
 		plot_latency(set, subjects, n, file);
