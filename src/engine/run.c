@@ -63,6 +63,15 @@ static void take_signals(struct volley_server *server, int signal_fd, uint32_t *
 	}
 }
 
+/* Whether request_stop() was called since the last look. */
+static bool take_request(struct volley_server *server)
+{
+	uint32_t run = VLY_RUN_ASKED;
+
+	return atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_SERVES,
+						       memory_order_seq_cst, memory_order_seq_cst);
+}
+
 static void serve(struct volley_server *server, int signal_fd)
 {
 	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
@@ -76,10 +85,11 @@ static void serve(struct volley_server *server, int signal_fd)
 		if (fds[0].revents != 0)
 			take_signals(server, signal_fd, &n_requests);
 		/* A worker left, or request_stop(): only the latter asks for anything. */
-		if (read(server->event_fd, &count, sizeof count) > 0 &&
-		    atomic_exchange_explicit(&server->stop_in_run, false, memory_order_seq_cst))
+		if (read(server->event_fd, &count, sizeof count) > 0 && take_request(server))
 			leave(server, &n_requests);
 	}
+	/* One that came too late is taken as well: unblocked it would end the process. */
+	take_signals(server, signal_fd, &n_requests);
 }
 
 static void make_mask(const struct volley_server *server, sigset_t *ret_mask)
@@ -114,25 +124,27 @@ int volley_server_run(struct volley_server *server)
 {
 	sigset_t mask;
 	sigset_t old;
+	uint32_t nobody = VLY_RUN_NOBODY;
 	int signal_fd;
 	int r;
 
 	if (vly_server_test_inside(server) ||
-	    atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
+						     memory_order_seq_cst, memory_order_seq_cst))
 		return -EALREADY;
+	if (atomic_load_explicit(&server->n_want_stop, memory_order_seq_cst) > 0)
+		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
 	make_mask(server, &mask);
 	pthread_sigmask(SIG_BLOCK, &mask, &old);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	r = signal_fd < 0 ? -errno : 0;
 	if (r >= 0) {
 		pthread_mutex_lock(&server->control);
-		atomic_store_explicit(&server->stop_in_run, false, memory_order_seq_cst);
-		atomic_store_explicit(&server->running_in_run, true, memory_order_seq_cst);
 		r = run_locked(server, signal_fd);
-		atomic_store_explicit(&server->running_in_run, false, memory_order_seq_cst);
 		pthread_mutex_unlock(&server->control);
 		close(signal_fd);
 	}
+	atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }

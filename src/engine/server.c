@@ -191,7 +191,7 @@ int volley_server_listen(struct volley_server *server, const char *address,
 
 	if (vly_server_test_inside(server))
 		return -EBUSY;
-	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		return -EBUSY;
 	pthread_mutex_lock(&server->control);
 	r = listen_locked(server, address, config);
@@ -297,7 +297,7 @@ int volley_server_start(struct volley_server *server)
 	int r;
 
 	if (vly_server_test_inside(server) ||
-	    atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+	    atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		return -EALREADY;
 	pthread_mutex_lock(&server->control);
 	r = vly_server_start(server);
@@ -313,14 +313,19 @@ bool vly_server_test_inside(const struct volley_server *server)
 	       atomic_load_explicit(&server->run_tid, memory_order_relaxed) == gettid();
 }
 
-/* `control`, for those who want the workers to end: run holds it for as long as it serves. */
+/*
+ * `control`, for those who want the workers to end: run holds it for as long as it serves. Either
+ * we see that somebody runs, or whoever begins to sees that we wait.
+ */
 static int lock_to_stop(struct volley_server *server)
 {
 	if (vly_server_test_inside(server))
 		return -EDEADLK;
-	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst))
+	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		volley_server_request_stop(server);
 	pthread_mutex_lock(&server->control);
+	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	return 0;
 }
 
@@ -397,13 +402,15 @@ int volley_server_drain(struct volley_server *server)
 /* May run in a signal handler: atomics, an eventfd and volley_cancel_request() only. */
 int volley_server_request_stop(struct volley_server *server)
 {
+	uint32_t run = VLY_RUN_SERVES;
+
 	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&server->running_in_run, memory_order_seq_cst)) {
-		atomic_store_explicit(&server->stop_in_run, true, memory_order_seq_cst);
+	atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_ASKED,
+						memory_order_seq_cst, memory_order_seq_cst);
+	if (run != VLY_RUN_NOBODY)
 		vly_run_wake(server);
-	} else {
+	else
 		vly_server_command(server, VLY_COMMAND_STOP);
-	}
 	/* seq_cst: whoever sees 0 may free the handles that were used above */
 	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
 	return 0;
@@ -478,7 +485,11 @@ int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *
 			*posts[i] = (struct vly_post){ .fn = fn, .arg = arg };
 	}
 	pthread_mutex_lock(&server->lock);
-	if (r >= 0 && server->state != VLY_SERVER_RUNNING)
+	/* A stop under way ends posting at once, or those who post in a loop could keep the
+	 * workers from the lock that they need to leave. */
+	if (r >= 0 &&
+	    (server->state != VLY_SERVER_RUNNING ||
+	     atomic_load_explicit(&server->command, memory_order_seq_cst) != VLY_COMMAND_RUN))
 		r = -ESHUTDOWN;
 	for (uint32_t i = 0; r >= 0 && i < n; i++)
 		if (server->workers[i].closed)

@@ -19,6 +19,9 @@ enum vly_server_state {
 	VLY_SERVER_CLOSED, /* no sockets any more; only the statistics are left */
 };
 
+/* Whether a thread is inside volley_server_run(), and whether it was asked to leave. */
+enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
+
 /*
  * Two locks. `control` serialises listen, start, stop, drain, close and is held while they wait
  * for workers; a worker never takes it. `lock` guards what is below it, is held for moments, and
@@ -46,11 +49,11 @@ struct volley_server {
 	_Atomic uint32_t command;
 
 	/* request_stop(), which may run in a signal handler: no locks. */
-	_Atomic bool running_in_run;
-	_Atomic bool stop_in_run;    /* what event_fd is about */
-	_Atomic pid_t run_tid;       /* the thread inside run; 0: none */
-	_Atomic uint32_t n_stopping; /* calls of request_stop() that are inside */
-	int event_fd;                /* wakes volley_server_run() */
+	_Atomic uint32_t run;         /* enum vly_run */
+	_Atomic uint32_t n_want_stop; /* callers that wait for `control` to stop the workers */
+	_Atomic pid_t run_tid;        /* the thread inside run; 0: none */
+	_Atomic uint32_t n_stopping;  /* calls of request_stop() that are inside */
+	int event_fd;                 /* wakes volley_server_run() */
 };
 
 /* Any thread, signal handlers too: volley_server_run() shall look around. */

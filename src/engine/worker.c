@@ -183,28 +183,35 @@ static void serve_rest(struct volley_worker *worker)
 
 	vly_pipeline_set_ready(worker);
 	while (!empty) {
-		enum vly_command command = get_command(worker);
-
 		vly_pipeline_run_once(worker, worker->server->config.n_budget);
+		if (worker->counts.tx_queued > 0)
+			vly_backlog_flush(worker, vly_clock_now_ns());
 		empty = true;
 		for (uint32_t i = 0; i < worker->n_ports; i++)
 			empty = empty && !worker->ports[i].ready;
-		if (!empty && (command == VLY_COMMAND_STOP || vly_clock_now_ns() >= end_ns)) {
+		if (!empty &&
+		    (get_command(worker) == VLY_COMMAND_STOP || vly_clock_now_ns() >= end_ns)) {
 			worker->drain_late = true;
 			return;
 		}
 	}
 }
 
+/* How long the last answers may wait: less when a drain becomes a stop meanwhile. */
+static uint64_t get_flush_ns(const struct volley_worker *worker)
+{
+	bool drain = get_command(worker) == VLY_COMMAND_DRAIN;
+
+	return (drain ? worker->server->config.backlog_us : STOP_FLUSH_US) * UINT64_C(1000);
+}
+
 /* Give full sockets a moment to take the answers that wait; then drop them by name. */
 static void flush_rest(struct volley_worker *worker)
 {
-	bool drain = get_command(worker) == VLY_COMMAND_DRAIN;
-	uint64_t us = drain ? worker->server->config.backlog_us : STOP_FLUSH_US;
-	uint64_t now_ns = vly_clock_now_ns();
-	uint64_t end_ns = now_ns + us * 1000;
+	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t now_ns = start_ns;
 
-	while (worker->counts.tx_queued > 0 && now_ns < end_ns) {
+	while (worker->counts.tx_queued > 0 && now_ns - start_ns < get_flush_ns(worker)) {
 		vly_backlog_flush(worker, now_ns);
 		if (worker->counts.tx_queued > 0)
 			poll(NULL, 0, 1); /* ends by time; nothing is waited for */
