@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Shared by tools/test, tools/check and tools/demo: sourced, from the top of the source tree.
 
+# How build/test is configured, and what is built with every compiler.
+test_options="-Dtests=enabled -Dexamples=enabled -Dbench=auto"
+
 # Configure build folder $1 with the Meson options that follow, or reconfigure it when they or the
 # compiler changed. A folder that cannot be reconfigured (another Meson, a moved tree) is made anew.
 configure() {

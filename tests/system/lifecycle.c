@@ -131,7 +131,7 @@ static void send_one(struct client *client)
 
 	if (send(client->fd, payload, sizeof payload, 0) < 0) {
 		if (errno == ECONNREFUSED)
-			return; /* an earlier one came after the server's end; this one did not leave */
+			return; /* told of an earlier one, after the end; this one did not leave */
 		die("send", errno);
 	}
 	atomic_fetch_add_explicit(&client->n_sent, 1, memory_order_relaxed); /* a count, no more */
