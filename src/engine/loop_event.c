@@ -12,6 +12,11 @@
  * after each drain of it and before
  * each wait, so a request at any instant is seen.
  *
+ * A socket that is busy is taken out of epoll and simply read, as network drivers do under load:
+ * while it is in, each datagram that the kernel has sent runs epoll's callback, which was 5 % of
+ * the CPU at saturation. It goes back in as soon as it is found empty, so the two calls are spread
+ * over the n_budget full volleys at least that it took to get out.
+ *
  * libevent's callbacks only take notes; the data path runs after them, in one place.
  */
 
@@ -34,6 +39,8 @@ struct vly_loop {
 	struct event *timer; /* the backlog's */
 	struct event *readers[VLY_IO_N_PORTS];
 	struct event *writers[VLY_IO_N_PORTS];
+	bool polled[VLY_IO_N_PORTS]; /* the reader is out of the loop while the socket is busy */
+	uint32_t n_polled;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -155,6 +162,29 @@ static void arm_backlog(struct volley_worker *worker)
 			event_add(loop->writers[i], NULL);
 }
 
+/* After a pass: a socket that used up its budget is busy, a polled one that had nothing is not. */
+static void adapt(struct volley_worker *worker)
+{
+	struct vly_loop *loop = worker->loop;
+
+	for (uint32_t i = 0; i < worker->n_ports; i++) {
+		struct vly_port *port = &worker->ports[i];
+
+		if (!loop->polled[i] && port->ready) {
+			event_del(loop->readers[i]);
+			loop->polled[i] = true;
+			loop->n_polled++;
+		} else if (loop->polled[i] && port->n_taken == 0) {
+			/* Level-triggered: what came since the last look is reported. */
+			if (event_add(loop->readers[i], NULL) < 0)
+				continue;
+			loop->polled[i] = false;
+			loop->n_polled--;
+		}
+		port->ready = loop->polled[i];
+	}
+}
+
 static void run_loop(struct volley_worker *worker)
 {
 	uint32_t n_budget = worker->server->config.n_budget;
@@ -165,7 +195,7 @@ static void run_loop(struct volley_worker *worker)
 		vly_worker_take_posts(worker);
 		if (worker->counts.tx_queued > 0)
 			arm_backlog(worker);
-		if (!vly_inbox_sleep(&worker->inbox))
+		if (!vly_inbox_sleep(&worker->inbox) || worker->loop->n_polled > 0)
 			flags |= EVLOOP_NONBLOCK;
 		/* A failing epoll is no reason to stop serving: look at every socket instead. */
 		if (event_base_loop(worker->loop->base, flags) < 0)
@@ -173,6 +203,7 @@ static void run_loop(struct volley_worker *worker)
 		vly_inbox_awake(&worker->inbox);
 		worker->counts.wakes++;
 		vly_pipeline_run_once(worker, n_budget);
+		adapt(worker);
 		if (worker->counts.tx_queued > 0)
 			vly_backlog_flush(worker, vly_clock_now_ns());
 	}

@@ -178,6 +178,7 @@ static uint32_t receive(struct volley_worker *worker, struct vly_port *port, uin
 			break;
 		}
 	}
+	port->n_taken = total;
 	return total;
 }
 

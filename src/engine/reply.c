@@ -68,6 +68,8 @@ static void arena_close(struct volley_worker *worker, const uint8_t *data, uint3
 		return;
 	worker->arena_used = (end + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
 	worker->arena_last = worker->arena_used;
+	if (worker->n_arena_open > 0)
+		worker->n_arena_open--;
 }
 
 /* Where the answer's bytes stay until the flush: where they are, or in the arena. NULL: no room. */
@@ -118,27 +120,13 @@ static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int 
 	return error;
 }
 
-int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len)
+static int add(struct volley_worker *worker, const struct volley_packet *packet,
+	       const uint8_t *bytes, uint32_t len)
 {
-	struct volley_worker *worker = packet->worker;
-	const uint8_t *bytes;
-	struct vly_tx *tx;
+	struct vly_tx *tx = &worker->tx[worker->n_tx++];
 
-	worker->counts.tx_requested++;
-	if (VLY_UNLIKELY(len > MAX_PAYLOAD))
-		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (VLY_UNLIKELY(is_refused(packet)))
-		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
-	/* Before the bytes have their place, for a flush may empty the arena. */
-	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
-		vly_outbox_flush(worker);
-	bytes = place(worker, packet, data, (uint32_t)len);
-	if (VLY_UNLIKELY(bytes == NULL))
-		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	packet->internal |= ANSWERED;
-	tx = &worker->tx[worker->n_tx++];
 	tx->data = bytes;
-	tx->len = (uint32_t)len;
+	tx->len = len;
 	tx->peer = packet->peer;
 	tx->listener = (uint16_t)packet->listener->index;
 	tx->local = NULL;
@@ -147,6 +135,43 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 		tx->ifindex = get_info(packet)->ifindex;
 	}
 	return 0;
+}
+
+/* Whatever the common case below is not. */
+static __attribute__((noinline)) int reply_other(struct volley_packet *packet, const uint8_t *data,
+						 size_t len)
+{
+	struct volley_worker *worker = packet->worker;
+	const uint8_t *bytes;
+
+	if (len > MAX_PAYLOAD)
+		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (is_refused(packet))
+		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	/* Before the bytes have their place, for a flush may empty the arena. */
+	if (worker->n_tx == VLY_N_TX)
+		vly_outbox_flush(worker);
+	bytes = place(worker, packet, data, (uint32_t)len);
+	if (bytes == NULL)
+		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	packet->internal |= ANSWERED;
+	return add(worker, packet, bytes, (uint32_t)len);
+}
+
+/* The common case first, without a call: one answer in place, to somebody else's port. */
+int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len)
+{
+	struct volley_worker *worker = packet->worker;
+	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
+	in_port_t port = packet->peer->in.sin_port;
+
+	worker->counts.tx_requested++;
+	if (VLY_UNLIKELY((packet->internal & ANSWERED) || at >= packet->capacity || len == 0 ||
+			 len > packet->capacity - at || len > MAX_PAYLOAD || port == 0 ||
+			 port == packet->local->in.sin_port || worker->n_tx == VLY_N_TX))
+		return reply_other(packet, data, len);
+	packet->internal |= ANSWERED;
+	return add(worker, packet, data, (uint32_t)len);
 }
 
 void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size_t *ret_capacity)

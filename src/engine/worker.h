@@ -53,7 +53,8 @@ enum vly_worker_state {
 struct vly_port {
 	struct volley_listener *listener;
 	int fd;
-	bool ready; /* the loop found it readable, or did not look */
+	bool ready;       /* the loop found it readable, or did not look */
+	uint32_t n_taken; /* messages received in the last pass */
 	/* Answers in order of arrival, linked by their nodes. */
 	struct vly_buffer *backlog_first;
 	struct vly_buffer *backlog_last;

@@ -133,6 +133,16 @@ static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head
 	return true;
 }
 
+/* No segmentation: every entry is a message. */
+static uint32_t list(struct vly_tx *tx, uint32_t first, uint32_t n, uint16_t *ret_heads)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		tx[first + i].n_segments = 1;
+		ret_heads[i] = (uint16_t)(first + i);
+	}
+	return n;
+}
+
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
 			  uint32_t n, const struct vly_coalesce_limits *limits, uint16_t *ret_heads)
 {
@@ -140,27 +150,24 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 	uint32_t n_heads = 0;
 	uint32_t n_table = 4;
 
+	if (n <= 1 || limits->n_segments <= 1)
+		return list(tx, first, n, ret_heads);
 	while (n_table < 2 * n) /* at most half full, so probing ends after one or two places */
 		n_table *= 2;
-	if (n > 1 && limits->n_segments > 1)
-		memset(coalesce->table, 0, n_table * sizeof *coalesce->table);
+	memset(coalesce->table, 0, n_table * sizeof *coalesce->table);
 	for (uint32_t i = first; i < first + n; i++) {
 		struct message *message = &coalesce->messages[i];
 
 		tx[i].n_segments = 1;
-		if (n > 1 && limits->n_segments > 1) {
-			/* The views of one super-packet share their peer: no need to look again. */
-			if (place == NULL || tx[i].peer != tx[i - 1].peer ||
-			    tx[i].local != tx[i - 1].local)
-				place = find(coalesce, tx, &tx[i], n_table - 1);
-			if (*place != 0 &&
-			    join(coalesce, tx, (uint16_t)(*place - 1), (uint16_t)i, limits))
-				continue;
-			*place = (uint16_t)(i + 1);
-			message->n_bytes = tx[i].len;
-			message->tail = (uint16_t)i;
-			message->closed = tx[i].len == 0 || tx[i].len > limits->segment_bytes;
-		}
+		/* The views of one super-packet share their peer: no need to look again. */
+		if (place == NULL || tx[i].peer != tx[i - 1].peer || tx[i].local != tx[i - 1].local)
+			place = find(coalesce, tx, &tx[i], n_table - 1);
+		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), (uint16_t)i, limits))
+			continue;
+		*place = (uint16_t)(i + 1);
+		message->n_bytes = tx[i].len;
+		message->tail = (uint16_t)i;
+		message->closed = tx[i].len == 0 || tx[i].len > limits->segment_bytes;
 		ret_heads[n_heads++] = (uint16_t)i;
 	}
 	return n_heads;
