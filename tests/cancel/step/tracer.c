@@ -196,6 +196,12 @@ void tracer_kill(struct tracer *tracer)
 	*tracer = (struct tracer){ 0 };
 }
 
+/* Let a stopped victim go for good. */
+void tracer_detach(struct tracer *tracer)
+{
+	ptrace(PTRACE_DETACH, tracer->tid, 0, 0);
+}
+
 /* Fork, wait for the victim thread, seize it, run it to its first mark. */
 int tracer_start(struct tracer *tracer, const struct library *library)
 {
