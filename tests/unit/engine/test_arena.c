@@ -269,7 +269,7 @@ Test(arena, exhaustion_is_named_and_ends_with_the_volley)
 {
 	struct fake_server fake = open_small(use_room_up);
 
-	for (int round = 1; round <= 2; round++) {
+	for (uint64_t round = 1; round <= 2; round++) {
 		serve_one(&fake);
 		cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], round);
 		cr_assert_eq(fake_server_stats(&fake).tx_sent, round);

@@ -224,10 +224,10 @@ Test(stats, json_has_every_name_and_the_totals)
 	cr_assert_gt(n, 0);
 	text = malloc((size_t)n + 1);
 	cr_assert_eq(volley_server_format_stats(server, text, (size_t)n + 1), n);
-	cr_assert_eq(strlen(text), n);
+	cr_assert_eq(strlen(text), (size_t)n);
 	pipe = popen(checker, "w");
 	cr_assert_not_null(pipe);
-	cr_assert_eq(fwrite(text, 1, (size_t)n, pipe), n);
+	cr_assert_eq(fwrite(text, 1, (size_t)n, pipe), (size_t)n);
 	cr_assert_eq(pclose(pipe), 0, "python3 does not like %s", text);
 	free(text);
 	volley_server_free(server);

@@ -49,7 +49,7 @@ Test(addr, parse_and_format)
 		cr_assert_eq(volley_addr_parse(good[i].text, &addr), 0, "%s", good[i].text);
 		cr_assert_eq(volley_addr_get_port(&addr), good[i].port);
 		n = volley_addr_format(&addr, text, sizeof text);
-		cr_assert_eq(n, strlen(good[i].canonical), "%s", good[i].text);
+		cr_assert_eq(n, (int)strlen(good[i].canonical), "%s", good[i].text);
 		cr_assert_str_eq(text, good[i].canonical);
 	}
 }
@@ -115,8 +115,8 @@ Test(addr, parse_refuses_everything_else)
 		"[fe80::1%]:5",
 		"[%lo]:5",
 		"**:5",
-		"[2001:db8:1234:5678:9abc:def0:1234:5678%"
-		"longer-than-any-name-of-an-interface-could-ever-be]:65535",
+		("[2001:db8:1234:5678:9abc:def0:1234:5678%"
+		 "longer-than-any-name-of-an-interface-could-ever-be]:65535"),
 	};
 
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(bad); i++) {

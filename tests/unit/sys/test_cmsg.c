@@ -159,7 +159,7 @@ static void expect_all(int family, const char *client_host, const char *host)
 	cr_assert_eq(got.info.found, ALL);
 	cr_assert_eq(got.info.ttl, ttl);
 	cr_assert_eq(got.info.tos, tos);
-	cr_assert_eq(got.info.segment_bytes, segment);
+	cr_assert_eq(got.info.segment_bytes, (uint32_t)segment);
 	cr_assert_geq(got.info.timestamp_ns, before.tv_sec * 1000000000 + before.tv_nsec);
 	cr_assert_leq(got.info.timestamp_ns, after.tv_sec * 1000000000 + after.tv_nsec);
 	close(server);

@@ -60,7 +60,7 @@ Test(raw, a_batch_goes_and_comes)
 		n += r;
 	}
 	for (int i = 0; i < N; i++) {
-		cr_assert_eq(in.msgs[i].msg_len, i);
+		cr_assert_eq(in.msgs[i].msg_len, (unsigned int)i);
 		cr_assert_eq(in.payload[i][0], i == 0 ? 0 : i + 1);
 	}
 	cr_assert_eq(vly_raw_recvmmsg(in.fd, in.msgs, N), -EAGAIN, "a blocking socket, and yet");
