@@ -11,7 +11,7 @@
  * Afterwards: the stop returns; the server is started again; every datagram has been answered once,
  * before the stop or after the new start.
  *
- *	engine [--long]		every boundary; without, one in SAMPLE
+ *	engine [--long]		every boundary; without, one in SAMPLE where there is traffic
  */
 
 #include <errno.h>
@@ -31,8 +31,11 @@
 
 #include "step.h"
 
-/* A cycle is 2,000 to 6,000 instructions, stepped from its start for each case. */
-#define SAMPLE         97
+/*
+ * A cycle with traffic is 1,200 to 2,700 instructions, stepped from its start for each case: sampled
+ * in CI. The way into the wait, where the races are, is queue 0: 200 to 600, always complete.
+ */
+#define SAMPLE         197
 #define MAX_BOUNDARIES 20000
 /* A spinning worker that has nothing to do never ends its cycle: so many boundaries are enough. */
 #define MAX_SPIN  400
@@ -318,7 +321,7 @@ int main(int argc, char **argv)
 	for (strategy = VOLLEY_WAIT_EVENT; strategy <= VOLLEY_WAIT_SPIN; strategy++)
 		for (what = STOP; what < N_WHATS; what++)
 			for (int queue = 0; queue <= MAX_QUEUE; queue += queue + 1)
-				sweep(names[strategy], queue, sample);
+				sweep(names[strategy], queue, queue == 0 ? 1 : sample);
 	printf("%d passed, %d failed\n", n_passed, n_failed);
 	return n_failed > 0 || n_passed == 0;
 }
