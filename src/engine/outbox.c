@@ -86,6 +86,7 @@ static void heal(struct volley_worker *worker, struct vly_port *port, uint16_t h
 	uint16_t singles[MAX_SEGMENTS];
 	uint32_t n = worker->tx[head].n_segments;
 
+	assert(n > 0 && n <= MAX_SEGMENTS);
 	worker->counts.tx_healed++;
 	lower_limits(worker, port, &worker->tx[head], error);
 	for (uint32_t i = 0; i < n; i++, head = worker->tx[head].next) {

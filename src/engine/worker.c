@@ -153,6 +153,7 @@ bool vly_worker_test_self(const struct volley_server *server)
 
 /* The thread ----------------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): CPU_SET() opens a block of its own */
 static void pin(const struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->server->config;
