@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_LIB_NAMESPACE_H
+#define TESTS_LIB_NAMESPACE_H
+
+/*
+ * A network of the test's own, for plain programs: anonymous, so it goes away with the process
+ * and nothing has to be cleaned up. To be entered before any thread is started.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Move into a fresh network namespace with its loopback up; as root, or in a user namespace of our
+ * own. False, with the reason on stderr, where that is not allowed.
+ */
+bool namespace_enter(void);
+
+/* Run a command there, such as "ip route add ...". False, and its words on stderr, when it fails. */
+__attribute__((format(printf, 1, 2))) bool namespace_run(const char *format, ...);
+
+/*
+ * A counter of /proc/net/snmp, such as "Udp", "SndbufErrors", for both families. Ends the process
+ * when there is none of that name.
+ */
+uint64_t namespace_snmp(const char *protocol, const char *name);
+
+#endif

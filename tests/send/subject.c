@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The server is never started: this thread is its worker. The backend is the real one with
+ * another receive, which puts the script's bursts into the slots, those of several datagrams as
+ * the super-packets that UDP_GRO would make of them.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/backlog.h"
+#include "engine/pipeline.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "io/io_ops.h"
+#include "lib/ledger.h"
+#include "send/receivers.h"
+#include "send/subject.h"
+#include "sys/socket.h"
+
+enum { MAX_MESSAGES = 2048 };
+
+struct subject {
+	struct volley_server *server;
+	struct volley_worker *worker;
+	const struct vly_io_ops *real;
+	struct vly_io_ops ops;
+	const struct script_volley *volley;
+	bool given;     /* the volley has been received */
+	uint32_t burst; /* whose answers are next */
+	uint32_t datagram;
+	bool keep; /* messages, where every destination is a receiver of ours */
+	uint32_t n_messages;
+	struct subject_message messages[MAX_MESSAGES];
+};
+
+/* The receive has no argument to find its script by, and there is one subject at a time. */
+static _Thread_local struct subject *current;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "subject: %s\n", what);
+	abort();
+}
+
+static int recv_script(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
+{
+	const struct script_volley *volley = current->volley;
+	struct vly_slots *slots = &current->worker->slots;
+
+	(void)wait;
+	io->rx_syscalls++;
+	if (current->given || volley->listener != listener)
+		return 0;
+	if (volley->n_bursts >= n) /* a full volley would be asked for more */
+		die("the script's volley is too long");
+	for (uint32_t i = 0; i < volley->n_bursts; i++) {
+		const struct script_burst *burst = &volley->bursts[i];
+		struct vly_slot *slot = &slots->slots[i];
+
+		script_fill(burst, slot->data);
+		slot->len = burst->n_bytes;
+		slot->flags = 0;
+		slot->segment_bytes = burst->segment_bytes;
+		slot->peer = *burst->peer;
+		memset(&slots->infos[i], 0, sizeof slots->infos[i]);
+		slots->infos[i].local = burst->local;
+	}
+	current->given = true;
+	current->burst = 0;
+	current->datagram = 0;
+	return (int)volley->n_bursts;
+}
+
+static int send_real(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+		     const uint16_t *heads, uint32_t n)
+{
+	int r = current->real->send(io, listener, tx, heads, n);
+
+	for (int i = 0; i < r && current->keep; i++) {
+		const struct vly_tx *head = &tx[heads[i]];
+
+		if (current->n_messages == MAX_MESSAGES)
+			die("more messages than a script has datagrams");
+		current->messages[current->n_messages++] = (struct subject_message){
+			.inbox = receivers_find(head->peer, listener, head->local),
+			.n = head->n_segments
+		};
+	}
+	return r;
+}
+
+static void answer(struct volley_packet *packet, enum script_how how)
+{
+	uint8_t copy[SCRIPT_MAX_BYTES];
+	void *room = NULL;
+
+	if (how == SCRIPT_ROOM && packet->len > 0) {
+		room = volley_packet_reply_buffer(packet, packet->len, NULL);
+		if (room != NULL)
+			memcpy(room, packet->data, packet->len);
+	}
+	if (how == SCRIPT_COPY) {
+		memcpy(copy, packet->data, packet->len);
+		volley_packet_reply(packet, copy, packet->len);
+		memset(copy, 0xee, packet->len); /* it was copied, so this does not matter */
+		return;
+	}
+	volley_packet_reply(packet, room != NULL ? room : packet->data, packet->len);
+}
+
+static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		     void *arg)
+{
+	struct subject *subject = arg;
+
+	(void)worker;
+	for (size_t i = 0; i < n; i++) {
+		const struct script_burst *burst = &subject->volley->bursts[subject->burst];
+
+		answer(&packets[i], burst->how);
+		if (++subject->datagram == script_count(burst)) {
+			subject->datagram = 0;
+			subject->burst++;
+		}
+	}
+}
+
+struct subject *subject_open(struct script_world *world, uint32_t listen_flags)
+{
+	static const char *const addresses[SCRIPT_N_LISTENERS] = { "127.0.0.2:0", "[::1]:0",
+								   "0.0.0.0:0" };
+	struct subject *subject = calloc(1, sizeof *subject);
+
+	if (subject == NULL ||
+	    volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .arena_bytes = 4 << 20,
+					    .n_backlog = 4096, .backlog_us = 10000000),
+			      &subject->server) < 0)
+		die("no server");
+	subject->worker = &subject->server->workers[0];
+	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
+		struct volley_listener *listener;
+
+		if (volley_server_listen(subject->server, addresses[i],
+					 VOLLEY_LISTEN(.on_batch = on_batch, .arg = subject,
+						       .flags = listen_flags)) < 0)
+			die("cannot listen");
+		listener = volley_server_get_listener(subject->server, i);
+		world->own[i] = *volley_listener_get_addr(listener);
+	}
+	/* Nobody is 0.0.0.0: a datagram of ours would come from where it was sent to. */
+	world->own[2].in.sin_addr.s_addr = htonl(0x7f000003);
+	subject->worker->n_ports = SCRIPT_N_LISTENERS;
+	subject->real = subject->worker->io->ops;
+	subject->ops = *subject->real;
+	subject->ops.recv = recv_script;
+	subject->ops.send = send_real;
+	subject->keep = world->slow;
+	subject->worker->io->ops = &subject->ops;
+	current = subject;
+	return subject;
+}
+
+void subject_close(struct subject *subject)
+{
+	subject->worker->io->ops = subject->real;
+	if (volley_server_free(subject->server) < 0)
+		die("cannot free");
+	free(subject);
+}
+
+void subject_set_sndbuf(struct subject *subject, int n_bytes)
+{
+	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++)
+		if (vly_socket_set_int(subject->worker->ports[i].fd, SOL_SOCKET, SO_SNDBUF,
+				       n_bytes) < 0)
+			die("SO_SNDBUF");
+}
+
+/* What the event loop does with a backlog, in one place. */
+static void wait_backlog(struct subject *subject)
+{
+	struct volley_worker *worker = subject->worker;
+	struct pollfd fds[SCRIPT_N_LISTENERS];
+	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
+
+	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
+		const struct vly_port *port = &worker->ports[i];
+
+		fds[i].fd = port->n_backlog > 0 && port->retry_us == 0 ? port->fd : -1;
+		fds[i].events = POLLOUT;
+	}
+	if (poll(fds, SCRIPT_N_LISTENERS, (int)((ns + 999999) / 1000000)) < 0)
+		die("poll");
+	vly_backlog_flush(worker, vly_clock_now_ns());
+}
+
+void subject_run(struct subject *subject, const struct script *script)
+{
+	struct volley_worker *worker = subject->worker;
+	const char *fault;
+
+	subject->n_messages = 0;
+	/* What the last script's refusals taught must not make this one easier. */
+	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++)
+		if (worker->ports[i].limits_ns != 0)
+			worker->ports[i].limits_ns = 1;
+	for (uint32_t i = 0; i < script->n_volleys; i++) {
+		subject->volley = &script->volleys[i];
+		subject->given = false;
+		worker->ports[subject->volley->listener].ready = true;
+		vly_pipeline_run_once(worker, 1);
+		if (worker->counts.tx_queued > 0)
+			vly_backlog_flush(worker, vly_clock_now_ns());
+	}
+	while (worker->counts.tx_queued > 0)
+		wait_backlog(subject);
+	fault = ledger_find_server_fault(subject->server);
+	if (fault != NULL)
+		die(fault);
+}
+
+struct volley_stats subject_stats(struct subject *subject)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	if (volley_server_get_stats(subject->server, &stats) < 0)
+		die("no statistics");
+	return stats;
+}
+
+const struct subject_message *subject_messages(const struct subject *subject, uint32_t *ret_n)
+{
+	*ret_n = subject->n_messages;
+	return subject->messages;
+}
