@@ -32,8 +32,8 @@
 #include "step.h"
 
 /*
- * A cycle with traffic is 1,200 to 2,700 instructions, stepped from its start for each case: sampled
- * in CI. The way into the wait, where the races are, is queue 0: 200 to 600, always complete.
+ * A cycle with traffic is 1,200 to 2,700 instructions, stepped from its start for each case:
+ * sampled in CI. The way into the wait, where the races are, is queue 0: 200 to 600, all of them.
  */
 #define SAMPLE         197
 #define MAX_BOUNDARIES 20000

@@ -134,7 +134,7 @@ int tracer_start(struct tracer *tracer, const struct library *library);
 void tracer_kill(struct tracer *tracer);
 void tracer_detach(struct tracer *tracer);
 enum stop tracer_step(struct tracer *tracer);
-enum stop tracer_await(struct tracer *tracer); /* the end of a step that is asleep */
+enum stop tracer_await(struct tracer *tracer);        /* the end of a step that is asleep */
 enum stop tracer_run(struct tracer *tracer);          /* to the next mark */
 enum stop tracer_run_or_sleep(struct tracer *tracer); /* likewise, or until it sleeps */
 void helper_post(enum event event);
