@@ -53,8 +53,8 @@ static int run_round(struct abba *t, struct bench_preload *a, struct bench_prelo
 	if (r < 0)
 		return r;
 	t->ratios[round] = (double)(b1 + b2) / (double)(a1 + a2);
-	t->costs[2 * round] = (double)b1 / t->n_preload;
-	t->costs[2 * round + 1] = (double)b2 / t->n_preload;
+	t->costs[2 * (size_t)round] = (double)b1 / t->n_preload;
+	t->costs[2 * (size_t)round + 1] = (double)b2 / t->n_preload;
 	return 0;
 }
 

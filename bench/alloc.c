@@ -14,9 +14,11 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* The C library's own names for its allocator (glibc). */
+/* NOLINTBEGIN(readability-identifier-naming) */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *mem, size_t size);
+/* NOLINTEND(readability-identifier-naming) */
 
 EXPORT void *malloc(size_t size);
 EXPORT void *calloc(size_t n, size_t size);

@@ -95,6 +95,15 @@ static int open_socket(const struct bench_load *load)
 	return fd;
 }
 
+static void put_header(void *at, int level, int type, size_t n_data)
+{
+	struct cmsghdr cmsg = { .cmsg_len = CMSG_LEN(n_data),
+				.cmsg_level = level,
+				.cmsg_type = type };
+
+	memcpy(at, &cmsg, sizeof(cmsg));
+}
+
 /* Everything of a message that does not change from send to send. */
 static void prepare_tx(struct bench_gen *gen)
 {
@@ -102,7 +111,6 @@ static void prepare_tx(struct bench_gen *gen)
 
 	for (uint32_t i = 0; i < GEN_N_MSGS; i++) {
 		struct msghdr *hdr = &tx->msgs[i].msg_hdr;
-		struct cmsghdr *cmsg;
 
 		tx->iovs[i].iov_base = tx->payloads + (size_t)i * tx->n_payload;
 		*hdr = (struct msghdr){
@@ -113,17 +121,12 @@ static void prepare_tx(struct bench_gen *gen)
 			.msg_control = tx->control[i],
 			.msg_controllen = CONTROL_SOURCE,
 		};
-		cmsg = CMSG_FIRSTHDR(hdr);
-		cmsg->cmsg_level = IPPROTO_IP;
-		cmsg->cmsg_type = IP_PKTINFO;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+		put_header(tx->control[i], IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo));
 		if (gen->load.n_burst == 1)
 			continue;
 		hdr->msg_controllen = CONTROL_SOURCE + CONTROL_SEGMENT;
-		cmsg = CMSG_NXTHDR(hdr, cmsg);
-		cmsg->cmsg_level = SOL_UDP;
-		cmsg->cmsg_type = UDP_SEGMENT;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+		put_header((uint8_t *)tx->control[i] + CONTROL_SOURCE, SOL_UDP, UDP_SEGMENT,
+			   sizeof(uint16_t));
 	}
 }
 
@@ -230,7 +233,7 @@ static void stamp_message(struct bench_gen *gen, uint32_t i, uint32_t n, uint64_
 {
 	uint32_t size = bench_gen_pick_size(gen, gen->n_bursts++);
 	uint32_t client = gen->next_client[gen->next_socket];
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&gen->tx.msgs[i].msg_hdr);
+	uint8_t *control = (uint8_t *)gen->tx.control[i];
 	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(gen->load.source +
 								client / gen->load.n_sockets) };
 	uint16_t segment = (uint16_t)size;
@@ -238,10 +241,9 @@ static void stamp_message(struct bench_gen *gen, uint32_t i, uint32_t n, uint64_
 	uint8_t *at = gen->tx.iovs[i].iov_base;
 
 	gen->tx.iovs[i].iov_len = (size_t)size * n;
-	memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
+	memcpy(control + CMSG_LEN(0), &info, sizeof(info));
 	if (gen->load.n_burst > 1)
-		memcpy(CMSG_DATA(CMSG_NXTHDR(&gen->tx.msgs[i].msg_hdr, cmsg)), &segment,
-		       sizeof(segment));
+		memcpy(control + CONTROL_SOURCE + CMSG_LEN(0), &segment, sizeof(segment));
 	for (uint32_t k = 0; k < n; k++, at += size) {
 		stamp.seq = gen->next_seq++;
 		gen->seen[(stamp.seq % GEN_SEEN_BITS) / 64] &= ~(UINT64_C(1) << (stamp.seq % 64));

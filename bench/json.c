@@ -60,6 +60,26 @@ static char *parse_string(const char **at)
 
 static struct bench_json *parse_value(const char **at, int depth);
 
+static struct bench_json *parse_member(enum bench_json_type type, const char **at, int depth)
+{
+	struct bench_json *json = NULL;
+	char *key = NULL;
+
+	if (type == BENCH_JSON_ARRAY)
+		return parse_value(at, depth + 1);
+	key = **at == '"' ? parse_string(at) : NULL;
+	skip_space(at);
+	if (key && **at == ':') {
+		++*at;
+		json = parse_value(at, depth + 1);
+	}
+	if (json)
+		json->key = key;
+	else
+		free(key);
+	return json;
+}
+
 /* Members of an array or an object, up to the closing bracket. 0 or -1. */
 static int parse_members(struct bench_json *json, const char **at, int depth)
 {
@@ -69,22 +89,9 @@ static int parse_members(struct bench_json *json, const char **at, int depth)
 	++*at;
 	skip_space(at);
 	while (**at != close) {
-		char *key = NULL;
-
-		if (json->type == BENCH_JSON_OBJECT) {
-			key = **at == '"' ? parse_string(at) : NULL;
-			skip_space(at);
-			if (!key || *(*at)++ != ':') {
-				free(key);
-				return -1;
-			}
-		}
-		*end = parse_value(at, depth + 1);
-		if (!*end) {
-			free(key);
+		*end = parse_member(json->type, at, depth);
+		if (!*end)
 			return -1;
-		}
-		(*end)->key = key;
 		end = &(*end)->next;
 		skip_space(at);
 		if (**at == ',')

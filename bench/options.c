@@ -280,7 +280,7 @@ void bench_options_progress(const struct bench_options *options, const char *for
 		return;
 	fputs("\r\033[K", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vfprintf(stderr, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
 	va_end(args);
 }
 

@@ -105,7 +105,8 @@ int bench_program_start(const struct bench_server_config *config, struct bench_s
 	}
 	server->addr = (struct sockaddr_in){ .sin_family = AF_INET,
 					     .sin_addr.s_addr = htonl(config->address),
-					     .sin_port = htons((uint16_t)atoi(at + 1)) };
+					     .sin_port = htons(
+						     (uint16_t)strtoul(at + 1, NULL, 10)) };
 	return 0;
 }
 

@@ -100,7 +100,7 @@ static void put_ratios(struct saturate *s, uint32_t round)
 {
 	const struct runs *base = &s->runs[s->baseline];
 
-	if (s->baseline == s->subjects.n || base->reason || !base->is_good[round])
+	if (s->baseline == s->subjects.n || base->reason || !base->is_good || !base->is_good[round])
 		return;
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		struct runs *runs = &s->runs[i];

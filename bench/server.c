@@ -199,7 +199,7 @@ uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 	while (fgets(line, sizeof(line), file)) {
 		char *drops = strrchr(line, ' ');
 		char *local = strchr(line, ':');
-		unsigned int port = 0;
+		unsigned long port;
 
 		/* "  sl: ADDRESS:PORT ...": the drops are the last column, the newline after a
 		 * blank. */
@@ -207,8 +207,11 @@ uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 			*drops = '\0';
 			drops = strrchr(line, ' ');
 		}
-		if (!drops || !local || sscanf(local, ": %*[0-9A-F]:%x", &port) != 1)
+		/* After the line's number and its colon comes ADDRESS:PORT, in hexadecimal. */
+		local = local ? strchr(local + 1, ':') : NULL;
+		if (!drops || !local)
 			continue;
+		port = strtoul(local + 1, NULL, 16);
 		if (port == bound_port)
 			sum += strtoull(drops, NULL, 10);
 	}
@@ -227,7 +230,8 @@ static uint64_t read_wait_ns(const struct bench_server *server)
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir)) != NULL) {
-		unsigned long long wait = 0;
+		char line[128];
+		const char *wait;
 		FILE *file;
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.255s/schedstat", (int)server->pid,
@@ -235,8 +239,8 @@ static uint64_t read_wait_ns(const struct bench_server *server)
 		file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
 		if (!file)
 			continue;
-		if (fscanf(file, "%*u %llu", &wait) == 1)
-			sum += wait;
+		wait = fgets(line, sizeof(line), file) ? strchr(line, ' ') : NULL;
+		sum += wait ? strtoull(wait, NULL, 10) : 0;
 		fclose(file);
 	}
 	if (dir)

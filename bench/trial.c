@@ -211,7 +211,7 @@ static int check_sizes(const struct sockaddr_in *addr)
 {
 	static const size_t sizes[] = { 1, 64, 0, 63, 1200, 1472, 9000, 65507, 2 };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint8_t *buffer = malloc(2 * N_CHECK);
+	uint8_t *buffer = malloc((size_t)2 * N_CHECK);
 	int r = fd >= 0 && buffer ? 0 : -ENOMEM;
 
 	if (r >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)

@@ -16,7 +16,7 @@
 #include "peers.h"
 
 /* As in recvmmsg.c. */
-#define STRIDE (1025 * 64)
+#define STRIDE ((size_t)1025 * 64)
 
 struct gso_state {
 	struct mmsghdr *msgs;
@@ -42,7 +42,7 @@ static void gso_close(struct bench_loop *loop)
 
 static void arm(struct gso_state *s, uint32_t i)
 {
-	s->iovs[i] = (struct iovec){ s->slots + (size_t)i * STRIDE, 65536 };
+	s->iovs[i] = (struct iovec){ s->slots + i * STRIDE, 65536 };
 	s->msgs[i].msg_hdr = (struct msghdr){
 		.msg_name = &s->peers[i],
 		.msg_namelen = sizeof(s->peers[i]),

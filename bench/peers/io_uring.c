@@ -24,7 +24,7 @@
 #define N_BUFFERS 256 /* a power of two; more than a round takes, so that sends never starve it */
 #define N_ENTRIES 512
 #define N_HEAD    (sizeof(struct io_uring_recvmsg_out) + sizeof(struct sockaddr_in6))
-#define STRIDE    (1027 * 64) /* odd number of cache lines, 65,507 bytes and the head */
+#define STRIDE    ((size_t)1027 * 64) /* odd number of cache lines, 65,507 bytes and the head */
 #define RECV_TAG  N_BUFFERS
 
 struct io_uring_state {
@@ -41,7 +41,7 @@ struct io_uring_state {
 
 static void give_buffer(struct io_uring_state *s, unsigned int i)
 {
-	io_uring_buf_ring_add(s->buffers, s->slots + (size_t)i * STRIDE, STRIDE, (unsigned short)i,
+	io_uring_buf_ring_add(s->buffers, s->slots + i * STRIDE, STRIDE, (unsigned short)i,
 			      N_BUFFERS - 1, 0);
 	io_uring_buf_ring_advance(s->buffers, 1);
 }
@@ -99,7 +99,7 @@ static void answer(struct bench_loop *loop, const struct io_uring_cqe *cqe)
 {
 	struct io_uring_state *s = loop->state;
 	unsigned int i = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-	struct io_uring_recvmsg_out *out = io_uring_recvmsg_validate(s->slots + (size_t)i * STRIDE,
+	struct io_uring_recvmsg_out *out = io_uring_recvmsg_validate(s->slots + i * STRIDE,
 								     cqe->res, &s->recv_msg);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
 

@@ -25,7 +25,8 @@ struct answer {
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	(void)handle;
-	*buffer = uv_buf_init(malloc(suggested), (unsigned int)suggested);
+	buffer->base = malloc(suggested);
+	buffer->len = buffer->base ? suggested : 0;
 }
 
 static void on_sent(uv_udp_send_t *request, int status)

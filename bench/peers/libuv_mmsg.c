@@ -12,7 +12,7 @@
 #include "peers.h"
 
 /* libuv cuts the buffer into pieces of 64 KiB, 20 at most. */
-#define N_BUFFER (20 * 65536)
+#define N_BUFFER ((size_t)20 * 65536)
 
 struct libuv_state {
 	uv_loop_t uv;

@@ -12,6 +12,7 @@ extern "C" {
  * them as absent. */
 extern const struct bench_peer bench_peer_recvfrom;
 extern const struct bench_peer bench_peer_recvmmsg;
+extern const struct bench_peer bench_peer_epoll;
 extern const struct bench_peer bench_peer_gso;
 extern const struct bench_peer bench_peer_libevent;
 extern const struct bench_peer bench_peer_libuv;

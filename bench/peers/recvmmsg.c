@@ -10,19 +10,22 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "peers.h"
 
 /* Odd multiple of 64 and room for any datagram: a power of two would put all slots on the same
  * cache sets. Memory is only resident where datagrams touched it. */
-#define STRIDE (1025 * 64)
+#define STRIDE ((size_t)1025 * 64)
 
 struct recvmmsg_state {
 	struct mmsghdr *msgs;
 	struct iovec *iovs;
 	struct sockaddr_in6 *peers;
 	char *slots;
+	int epoll_fd;
 };
 
 static void recvmmsg_close(struct bench_loop *loop)
@@ -35,6 +38,8 @@ static void recvmmsg_close(struct bench_loop *loop)
 	free(s->iovs);
 	free(s->peers);
 	free(s->slots);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
 	free(s);
 }
 
@@ -45,6 +50,7 @@ static int recvmmsg_open(struct bench_loop *loop)
 	loop->state = s;
 	if (!s)
 		return -ENOMEM;
+	s->epoll_fd = -1;
 	s->msgs = calloc(loop->n_batch, sizeof(*s->msgs));
 	s->iovs = calloc(loop->n_batch, sizeof(*s->iovs));
 	s->peers = calloc(loop->n_batch, sizeof(*s->peers));
@@ -54,7 +60,7 @@ static int recvmmsg_open(struct bench_loop *loop)
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < loop->n_batch; i++) {
-		s->iovs[i] = (struct iovec){ s->slots + (size_t)i * STRIDE, 65536 };
+		s->iovs[i] = (struct iovec){ s->slots + i * STRIDE, 65536 };
 		s->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &s->peers[i],
 			.msg_namelen = sizeof(s->peers[i]),
@@ -81,26 +87,73 @@ static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
 	}
 }
 
-static int recvmmsg_run(struct bench_loop *loop, uint64_t n)
+/* One volley. Datagrams answered, or -errno. */
+static int echo_volley(struct bench_loop *loop, uint32_t want, int flags)
 {
 	struct recvmmsg_state *s = loop->state;
+	int got = recvmmsg(loop->fd, s->msgs, want, flags, NULL);
 
+	loop->counters->n_recv_calls++;
+	if (got < 0)
+		return -errno;
+	for (int i = 0; i < got; i++)
+		s->iovs[i].iov_len = s->msgs[i].msg_len;
+	send_all(loop, s->msgs, (uint32_t)got);
+	for (int i = 0; i < got; i++) {
+		s->iovs[i].iov_len = 65536;
+		s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);
+	}
+	bench_counters_add(loop->counters, (uint32_t)got);
+	return got;
+}
+
+static int recvmmsg_run(struct bench_loop *loop, uint64_t n)
+{
 	while (n > 0) {
 		uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
-		int got = recvmmsg(loop->fd, s->msgs, want, MSG_WAITFORONE, NULL);
+		int got = echo_volley(loop, want, MSG_WAITFORONE);
 
-		loop->counters->n_recv_calls++;
 		if (got < 0)
-			return -errno;
-		for (int i = 0; i < got; i++)
-			s->iovs[i].iov_len = s->msgs[i].msg_len;
-		send_all(loop, s->msgs, (uint32_t)got);
-		for (int i = 0; i < got; i++) {
-			s->iovs[i].iov_len = 65536;
-			s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);
-		}
-		bench_counters_add(loop->counters, (uint32_t)got);
+			return got;
 		n -= (uint64_t)got;
+	}
+	return 0;
+}
+
+static int epoll_open(struct bench_loop *loop)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct recvmmsg_state *s;
+	int r = recvmmsg_open(loop);
+
+	if (r < 0)
+		return r;
+	s = loop->state;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, loop->fd, &event) < 0)
+		return -errno;
+	return 0;
+}
+
+static int epoll_run(struct bench_loop *loop, uint64_t n)
+{
+	struct recvmmsg_state *s = loop->state;
+	struct epoll_event event;
+
+	while (n > 0) {
+		loop->counters->n_recv_calls++;
+		if (epoll_wait(s->epoll_fd, &event, 1, -1) < 0)
+			return -errno;
+		for (int volley = 0; volley < 4 && n > 0; volley++) {
+			uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
+			int got = echo_volley(loop, want, MSG_DONTWAIT);
+
+			if (got < 0)
+				break;
+			n -= (uint64_t)got;
+			if ((uint32_t)got < want)
+				break;
+		}
 	}
 	return 0;
 }
@@ -110,5 +163,13 @@ const struct bench_peer bench_peer_recvmmsg = {
 	.about = "plain recvmmsg/sendmmsg",
 	.open = recvmmsg_open,
 	.run = recvmmsg_run,
+	.close = recvmmsg_close,
+};
+
+const struct bench_peer bench_peer_epoll = {
+	.name = "epoll",
+	.about = "the same behind epoll_wait, up to four volleys per wake",
+	.open = epoll_open,
+	.run = epoll_run,
 	.close = recvmmsg_close,
 };
