@@ -38,7 +38,7 @@
 #define SAMPLE         197
 #define MAX_BOUNDARIES 20000
 /* A spinning worker that has nothing to do never ends its cycle: so many boundaries are enough. */
-#define MAX_SPIN  400
+#define MAX_SPIN  100
 #define MAX_QUEUE 3
 
 enum what { STOP, POST, POST_STOP, N_WHATS };
