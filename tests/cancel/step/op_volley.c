@@ -212,7 +212,7 @@ static int64_t call_detach(void)
  * Disabled, nothing is cancelled nor interrupted, but for the poll by the unrelated handler. The
  * nap is long enough to be stopped in.
  */
-static const struct timespec nap = { .tv_nsec = 2000000 };
+static const struct timespec nap = { .tv_nsec = 20000000 };
 
 static int64_t call_disable(void)
 {
