@@ -190,7 +190,9 @@ static void parse_timestamp(const struct item *item, struct vly_cmsg_info *info)
 
 	if (!copy_out(item, &ts, sizeof ts))
 		return;
-	info->timestamp_ns = (int64_t)ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	/* Unsigned, for no kernel's clock but any bytes could overflow it. */
+	info->timestamp_ns = (int64_t)((uint64_t)ts.tv_sec * UINT64_C(1000000000) +
+				       (uint64_t)ts.tv_nsec);
 	info->found |= VLY_CMSG_TIMESTAMP;
 }
 
