@@ -20,7 +20,7 @@ struct options {
 	unsigned int n_listen;
 	struct volley_config config;
 	uint32_t listen_flags; /* VOLLEY_LISTEN_*, for every listener */
-	const char *stats; /* file, "-" for stdout, or NULL */
+	const char *stats;     /* file, "-" for stdout, or NULL */
 };
 
 /* Values of `val` for getopt_long(); a program's own options start at OPTION_OWN. */

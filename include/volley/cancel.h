@@ -54,9 +54,10 @@ enum volley_cancel_state {
  *
  * @param config  NULL for the defaults: SIGURG
  * @return 0, also when it was done before and no other signal is asked for; -EALREADY when it
- *         was done with another; -EBUSY when the signal has a handler already (another copy of this library
- *         counts as one); -EINVAL for a signal that cannot be used (a real-time signal can fail to
- *         be sent) or an unknown flag; -E2BIG for a config of a newer header with fields set
+ *         was done with another; -EBUSY when the signal has a handler already (another copy of
+ *         this library counts as one); -EINVAL for a signal that cannot be used (a real-time
+ *         signal can fail to be sent) or an unknown flag; -E2BIG for a config of a newer header
+ *         with fields set
  * @threads  any
  * @blocks   never
  */

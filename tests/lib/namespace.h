@@ -16,7 +16,7 @@
  */
 bool namespace_enter(void);
 
-/* Run a command there, such as "ip route add ...". False, and its words on stderr, when it fails. */
+/* Run a command there, such as "ip route add ...". False, its words on stderr, when it fails. */
 __attribute__((format(printf, 1, 2))) bool namespace_run(const char *format, ...);
 
 /*
