@@ -27,7 +27,6 @@ static const char *const option_lines[] = {
 	"--server-cpus A,B   where workers run (the last CPU)",
 	"--generator-cpu N   where the generator runs (the first CPU)",
 	"--client-gro        clients take coalesced replies",
-	"--veth              two network namespaces over veth instead of loopback (root)",
 	"--listen IPV4:PORT  serve: where",
 	"--out DIR           write JSON, CSV and plots there",
 	"--json              print JSON instead of the table",

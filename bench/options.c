@@ -28,7 +28,6 @@ enum option_code {
 	OPT_JSON,
 	OPT_QUIET,
 	OPT_GRO,
-	OPT_VETH,
 	OPT_SIZES,
 	OPT_CLIENTS,
 	OPT_SOCKETS,
@@ -56,7 +55,6 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "client-gro", no_argument, NULL, OPT_GRO },
-	{ "veth", no_argument, NULL, OPT_VETH },
 	{ "sizes", required_argument, NULL, OPT_SIZES },
 	{ "clients", required_argument, NULL, OPT_CLIENTS },
 	{ "sockets", required_argument, NULL, OPT_SOCKETS },
@@ -165,9 +163,6 @@ static int parse_one(struct bench_options *o, int option, const char *text)
 		return 0;
 	case OPT_GRO:
 		o->use_gro = true;
-		return 0;
-	case OPT_VETH:
-		o->use_veth = true;
 		return 0;
 	default:
 		return parse_numbers(o, option, text);

@@ -26,7 +26,6 @@ struct bench_options {
 	bool json;           /* JSON instead of the table */
 	bool quiet;
 	bool use_gro;
-	bool use_veth;
 
 	struct bench_sizes sizes;
 	uint32_t n_clients;

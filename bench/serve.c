@@ -36,8 +36,7 @@ int bench_serve(const struct bench_options *options)
 	struct bench_server_config config = { .n_workers = options->n_workers,
 					      .n_batch = options->n_batch,
 					      .cpus = options->server_cpus,
-					      .address = INADDR_LOOPBACK,
-					      .netns = -1 };
+					      .address = INADDR_LOOPBACK };
 	struct bench_subjects subjects;
 
 	if (options->address && parse_address(options->address, &config) < 0) {

@@ -149,8 +149,6 @@ static int start_serving(struct child *child)
 {
 	const struct bench_server_config *config = &child->config;
 
-	if (config->netns >= 0 && setns(config->netns, CLONE_NEWNET) < 0)
-		return -errno;
 	if (config->cpus.n)
 		bench_cpus_set(&config->cpus);
 	child->shared->n_workers = config->n_workers;

@@ -21,7 +21,6 @@ struct bench_server_config {
 	struct bench_cpus cpus; /* worker i runs on the (i mod n)-th; 0: anywhere */
 	uint32_t address;       /* IPv4, host order */
 	uint16_t port;          /* 0 picks one */
-	int netns;              /* descriptor of a network namespace, or -1 */
 };
 
 struct bench_server {

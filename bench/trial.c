@@ -32,8 +32,7 @@ static int start_server(const struct bench_options *options, const struct bench_
 					      .n_workers = options->n_workers,
 					      .n_batch = options->n_batch,
 					      .cpus = options->server_cpus,
-					      .address = INADDR_LOOPBACK,
-					      .netns = -1 };
+					      .address = INADDR_LOOPBACK };
 
 	return bench_server_start(&config, ret_server, ret_why);
 }
