@@ -10,7 +10,7 @@
 
 /* One line each; %s is not used, so that they stay plain text. */
 static const char *const option_lines[] = {
-	"--subjects A,B      whom to measure; 'volley' is all its modes; see volley-bench list",
+	"--subjects A,B      whom to measure, 'volley*' for all that begin so; see list",
 	"--baseline NAME     whom the ratios refer to (recvmmsg)",
 	"--volley-echo PATH  the program as a further subject, volley-echo",
 	"--sizes S[:W],...   payload bytes, with weights (64)",

@@ -51,8 +51,8 @@ const struct bench_subject *bench_subjects_find(const struct bench_subjects *sub
 
 static bool is_named(const struct bench_subject *subject, const char *name, size_t n_name)
 {
-	if (n_name == 6 && memcmp(name, "volley", 6) == 0)
-		return subject->mode != NULL;
+	if (n_name > 0 && name[n_name - 1] == '*')
+		return strncmp(subject->name, name, n_name - 1) == 0;
 	return strlen(subject->name) == n_name && memcmp(subject->name, name, n_name) == 0;
 }
 
