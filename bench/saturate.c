@@ -53,7 +53,7 @@ static bool is_void(const struct saturate *s, const struct bench_trial *trial, c
 		snprintf(why, n, "void: %.0f replies were duplicates or not ours", trial->wrong);
 	else if (trial->unexplained != 0)
 		snprintf(why, n, "void: %.0f datagrams lost unexplained", trial->unexplained);
-	else if (trial->replies == 0)
+	else if (trial->answered == 0 || (trial->replies == 0 && !s->options->smoke))
 		snprintf(why, n, "void: nothing was answered");
 	else if (s->options->smoke)
 		return false;
@@ -105,7 +105,7 @@ static void put_ratios(struct saturate *s, uint32_t round)
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		struct runs *runs = &s->runs[i];
 
-		if (!runs->reason && runs->is_good[round])
+		if (!runs->reason && runs->is_good[round] && base->trials[round].ns_each > 0)
 			runs->ratios[runs->n_ratios++] = runs->trials[round].ns_each /
 							 base->trials[round].ns_each;
 	}
@@ -148,7 +148,8 @@ static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 	if (runs->n_ratios > 0)
 		bench_row_put_figure(row, "ratio",
 				     bench_statistics_range(runs->ratios, runs->n_ratios));
-	bench_row_put(row, "replies/cpu-s", 1e9 / ns.median);
+	if (ns.median > 0)
+		bench_row_put(row, "replies/cpu-s", 1e9 / ns.median);
 	bench_row_put(row, "busy", FIGURE(s, runs, busy).median);
 	bench_row_put(row, "headroom", s->sink_rate / FIGURE(s, runs, rate).median);
 	bench_row_put(row, "disturbed", FIGURE(s, runs, disturbed).median);
