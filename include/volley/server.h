@@ -52,7 +52,8 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * @param server   a server that is not running
  * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
  * @param config   one of the callbacks set; copied
- * @return the listener's index from 0; -EINVAL for a bad address or config; -EBUSY while running;
+ * @return the listener's index from 0; -EINVAL for a bad address or config; -EBUSY while running
+ *         or closed; -ENOSPC for the 65th listener;
  *         -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence
  *         that says what to do
  * @threads  any but a worker

@@ -114,7 +114,7 @@ struct volley_stats {
  *
  * @param server     any state
  * @param ret_stats  `size` set by the caller
- * @return 0, or -EINVAL for a size that is no struct of ours
+ * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours
  * @threads  any
  * @blocks   for a lock that only start, stop and other readers hold
  */

@@ -69,7 +69,7 @@ static void raise_limits(struct vly_port *port)
 {
 	if (vly_clock_now_ns() < port->limits_ns)
 		return;
-	port->limits = port->listener->limits;
+	port->limits.segment_bytes = port->listener->limits.segment_bytes;
 	port->limits_ns = 0;
 }
 

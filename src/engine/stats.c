@@ -236,7 +236,11 @@ static void put_stats(struct text *text, const struct volley_stats *stats, bool 
 	PUT(text, stats, tx_messages);
 	PUT(text, stats, discarded_at_close);
 	/* How many messages the unread bytes are is not to be had; that there are none is. */
-	put(text, stats->unread_bytes == 0 ? "\"unread\": 0, " : "\"unread\": null, ");
+	if (stats->unread_bytes == 0)
+		put(text, "\"unread\": 0, \"enqueued\": %llu, ",
+		    (unsigned long long)(stats->rx_messages + stats->discarded_at_close));
+	else
+		put(text, "\"unread\": null, \"enqueued\": null, ");
 	PUT(text, stats, unread_bytes);
 	PUT(text, stats, kernel_drops);
 	PUT(text, stats, rx_batches);
