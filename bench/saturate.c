@@ -301,5 +301,5 @@ int bench_demo(const struct bench_options *options)
 {
 	const char *list = options->program ? "volley-echo,recvfrom,recvmmsg" : "recvfrom,recvmmsg";
 
-	return run(options, "demo", list, 1, 7);
+	return run(options, "demo", list, 0.8, 5);
 }
