@@ -76,21 +76,21 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 					     .warmup_s = s->warmup_s,
 					     .seconds = s->seconds };
 	const char *why;
-	int r;
 
 	if (runs->reason)
 		return 0;
 	bench_options_progress(s->options, "round %u of %u: %s", round + 1, s->n_rounds,
 			       s->subjects.all[i].name);
-	r = bench_trial_run(&config, &runs->trials[round], &why);
-	if (r == -EINTR)
-		return r;
-	if (r < 0) {
-		runs->reason = why;
-		return 0;
+	for (int n = 0; n < N_TRIES && !runs->is_good[round]; n++) {
+		int r = bench_trial_run(&config, &runs->trials[round], &why);
+
+		if (r < 0)
+			runs->reason = why;
+		if (r < 0)
+			return r == -EINTR ? r : 0;
+		runs->is_good[round] = !is_void(s, &runs->trials[round], runs->last_void,
+						sizeof(runs->last_void));
 	}
-	runs->is_good[round] = !is_void(s, &runs->trials[round], runs->last_void,
-					sizeof(runs->last_void));
 	runs->n_good += runs->is_good[round];
 	return 0;
 }
