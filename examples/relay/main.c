@@ -5,7 +5,6 @@
  * SIGINT; then say what became of them. Built on libvolley-cancel alone.
  */
 
-#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -19,7 +18,8 @@ static void upper(char *data, size_t len, void *arg)
 {
 	(void)arg;
 	for (size_t i = 0; i < len; i++)
-		data[i] = (char)toupper((unsigned char)data[i]);
+		if (data[i] >= 'a' && data[i] <= 'z')
+			data[i] = (char)(data[i] - 'a' + 'A');
 }
 
 struct job {
@@ -47,7 +47,7 @@ static void *work(void *arg)
 static int open_socket(const char *port, int (*name)(int, const struct sockaddr *, socklen_t))
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_port = htons((uint16_t)atoi(port)),
+				    .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 

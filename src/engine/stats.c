@@ -237,8 +237,8 @@ static void put_stats(struct text *text, const struct volley_stats *stats, bool 
 	PUT(text, stats, discarded_at_close);
 	/* How many messages the unread bytes are is not to be had; that there are none is. */
 	if (stats->unread_bytes == 0)
-		put(text, "\"unread\": 0, \"enqueued\": %llu, ",
-		    (unsigned long long)(stats->rx_messages + stats->discarded_at_close));
+		put(text, "\"unread\": 0, \"enqueued\": %ju, ",
+		    (uintmax_t)stats->rx_messages + stats->discarded_at_close);
 	else
 		put(text, "\"unread\": null, \"enqueued\": null, ");
 	PUT(text, stats, unread_bytes);
