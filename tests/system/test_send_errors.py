@@ -262,8 +262,8 @@ def full_queue(path, errno, args, qdisc):
             assert stats["tx_requested"] == 2 * n == stats["tx_sent"] + sum(drops.values()), stats
             assert set(drops) <= {"timeout", "backlog_full"} and drops, drops
             assert sum(after) - sum(before) <= 5, "it spins while nothing happens"
-            # 500 us, doubling, for 50 ms at most, and POLLOUT: some wakes for each volley of 64.
-            assert stats["wakes"] < 2000, stats["wakes"]
+            # 500 us, doubling, for 50 ms at most: about 20. Waiting for POLLOUT instead made 1,952.
+            assert stats["wakes"] < 300, stats["wakes"]
     return case
 
 
