@@ -8,6 +8,10 @@
  *	overload load	at three times the load it can serve, it serves 90 % of what it did at its
  *			peak, its timers are late by 5 ms at most (p99), and every loss is named
  *
+ * libevent reads a clock that ticks every 4 ms (CLOCK_MONOTONIC_COARSE) unless told otherwise, so
+ * timers are late by that much to begin with; EVENT_PRECISE_TIMER=1 in the environment shows the
+ * difference.
+ *
  * The burst is exact. The load is a measurement on whatever machine this is, and needs a core for
  * the server and one for the sender: it is tried up to three times, and only in the long suite.
  */
