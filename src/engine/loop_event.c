@@ -14,8 +14,7 @@
  *
  * A socket that is busy is taken out of epoll and simply read, as network drivers do under load:
  * while it is in, each datagram that the kernel has sent runs epoll's callback, which was 5 % of
- * the CPU at saturation. It goes back in as soon as it is found empty, so the two calls are spread
- * over the n_budget full volleys at least that it took to get out.
+ * the CPU at saturation. It goes back in as soon as it is found empty.
  *
  * libevent's callbacks only take notes; the data path runs after them, in one place.
  */
@@ -41,6 +40,7 @@ struct vly_loop {
 	struct event *writers[VLY_IO_N_PORTS];
 	bool polled[VLY_IO_N_PORTS]; /* the reader is out of the loop while the socket is busy */
 	uint32_t n_polled;
+	uint32_t n_busy[VLY_IO_N_PORTS]; /* wakes in a row that found much */
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -162,7 +162,23 @@ static void arm_backlog(struct volley_worker *worker)
 			event_add(loop->writers[i], NULL);
 }
 
-/* After a pass: a socket that used up its budget is busy, a polled one that had nothing is not. */
+/*
+ * A socket is busy when a pass used up its budget, or when this many wakes in a row each found a
+ * quarter of a batch: then the two calls that it takes to get out of epoll and back are spread over
+ * 128 datagrams at least, and over thousands where the worker is at its limit.
+ */
+enum { N_BUSY_WAKES = 8 };
+
+static bool is_busy(const struct volley_worker *worker, uint32_t i)
+{
+	const struct vly_port *port = &worker->ports[i];
+	uint32_t *n_busy = &worker->loop->n_busy[i];
+
+	*n_busy = port->n_taken * 4 >= worker->server->config.n_batch ? *n_busy + 1 : 0;
+	return port->ready || *n_busy >= N_BUSY_WAKES;
+}
+
+/* After a pass: busy sockets leave epoll, and those that were found empty return to it. */
 static void adapt(struct volley_worker *worker)
 {
 	struct vly_loop *loop = worker->loop;
@@ -170,7 +186,7 @@ static void adapt(struct volley_worker *worker)
 	for (uint32_t i = 0; i < worker->n_ports; i++) {
 		struct vly_port *port = &worker->ports[i];
 
-		if (!loop->polled[i] && port->ready) {
+		if (!loop->polled[i] && is_busy(worker, i)) {
 			event_del(loop->readers[i]);
 			loop->polled[i] = true;
 			loop->n_polled++;
@@ -179,6 +195,7 @@ static void adapt(struct volley_worker *worker)
 			if (event_add(loop->readers[i], NULL) < 0)
 				continue;
 			loop->polled[i] = false;
+			loop->n_busy[i] = 0;
 			loop->n_polled--;
 		}
 		port->ready = loop->polled[i];

@@ -186,9 +186,11 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 {
 	uint32_t total = 0;
 
-	for (uint32_t i = 0; i < worker->n_ports; i++)
+	for (uint32_t i = 0; i < worker->n_ports; i++) {
+		worker->ports[i].n_taken = 0;
 		if (worker->ports[i].ready)
 			total += receive(worker, &worker->ports[i], budget);
+	}
 	return total;
 }
 
