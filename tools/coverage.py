@@ -19,9 +19,10 @@ MAX_UNREACHABLE = 20
 
 def measure(folder):
     """{file: {line: count}} from gcovr."""
-    text = subprocess.run(["gcovr", "--root", TOP, "--filter", "src/", "--json", folder,
-                           "--gcov-ignore-parse-errors"],
-                          capture_output=True, text=True, check=True, cwd=TOP).stdout
+    # The folder before --json, which would take it for the name of the file to write.
+    text = subprocess.run(["gcovr", "--root", TOP, "--filter", "src/",
+                           "--gcov-ignore-parse-errors", folder, "--json"],
+                          stdout=subprocess.PIPE, text=True, check=True, cwd=TOP).stdout
     return {entry["file"]: {line["line_number"]: line["count"] for line in entry["lines"]
                             if not line.get("gcovr/noncode")}
             for entry in json.loads(text)["files"]}
