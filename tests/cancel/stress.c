@@ -407,7 +407,7 @@ static void play(const struct scenario *scenario, int n_requests)
 	/* The sending worker needs its reader until it has left. */
 	atomic_store(&run.quit, true);
 	r = volley_cancel_request_wait(run.handle, 20000000);
-	/* A signal or a datagram may have shown it `quit` before the request came: then it is gone. */
+	/* A signal or a datagram may have shown it `quit` before that: then it is gone. */
 	CHECK(r == 0 || r == -ESRCH);
 	pthread_join(worker, NULL);
 	atomic_store(&run.stop, true);
