@@ -146,6 +146,16 @@ static void put_name(struct encoder *e, const uint8_t *name)
 	put(e, name, 1);
 }
 
+/* A name at `at` in the body that is not compressed itself, but others may be against it. */
+static void know_all(struct encoder *e, const uint8_t *name, uint32_t at)
+{
+	uint32_t n = (uint32_t)dns_name_measure(name, DNS_NAME_MAX);
+
+	at += DNS_HEADER_BYTES + e->n_anchor + 4;
+	for (; *name != 0; n -= (uint32_t)*name + 1, at += (uint32_t)*name + 1, name += *name + 1)
+		know(e, name, n, at, N_KNOWN);
+}
+
 static void put_data(struct encoder *e, uint16_t type, const struct dns_build_record *record)
 {
 	const struct dns_data_form *form = dns_data_form(type);
@@ -154,6 +164,8 @@ static void put_data(struct encoder *e, uint16_t type, const struct dns_build_re
 
 	put16(e, record->n_data);
 	if (form == NULL || !form->is_compressed) {
+		if (form != NULL && form->n_names == 1)
+			know_all(e, data + form->n_before, e->n + form->n_before);
 		put(e, data, record->n_data);
 		return;
 	}

@@ -312,12 +312,12 @@ static int take_record(struct load *load, const struct source *source, unsigned 
 			has_ttl = true;
 		else if (!has_class && read_class(word) == 1)
 			has_class = true;
+		else if (!has_class && read_class(word) < 0)
+			return refuse(load, source, line, "only class IN is served");
 		else
 			break;
 		next = begin + n;
 	}
-	if (read_class(next + strspn(next, " ")) < 0)
-		return refuse(load, source, line, "only class IN is served");
 	load->has_ttl |= has_ttl;
 	r = take_data(load, source, line, owner, next);
 	if (is_set)
