@@ -302,7 +302,10 @@ static enum step answer_cut(struct lookup *l, const struct dns_node *cut)
 		return STEP_DONE;
 	}
 	blob = dns_zone_get(l->zone, cut, DNS_DNAME);
-	return follow_dname(l->m, blob, l->place, l->target) ? STEP_REDIRECT : STEP_DONE;
+	if (!follow_dname(l->m, blob, l->place, l->target))
+		return STEP_DONE;
+	/* The CNAME that was made up may be what was asked for. */
+	return l->type == DNS_CNAME || l->type == DNS_ANY ? STEP_DONE : STEP_REDIRECT;
 }
 
 static enum step look_up(struct lookup *l)

@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,12 @@ class Server:
                 return client.recv(65535)
             except socket.timeout:
                 return None
+
+
+def make_query(number, name, qtype):
+    """A plain query as bytes."""
+    labels = b"".join(bytes([len(x)]) + x.encode() for x in name.split("."))
+    return struct.pack("!6H", number, 0, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, qtype, 1)
 
 
 def check_zone(text, origin="example.org"):
