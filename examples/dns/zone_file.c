@@ -276,7 +276,8 @@ static int take_data(struct load *load, const struct source *source, unsigned in
 	ldns_status status;
 	int r;
 
-	snprintf(load->rest, MAX_ENTRY + TOKEN_BYTES, "%s 1 IN %s", owner, data);
+	/* The entry fits, and so do both parts of it: both come out of it. */
+	stpcpy(stpcpy(stpcpy(load->rest, owner), " 1 IN "), data);
 	status = ldns_rr_new_frm_str(&rr, load->rest, 1, load->origin, &load->owner);
 	if (status != LDNS_STATUS_OK)
 		return refuse(load, source, line, ldns_get_errorstr_by_id(status));
@@ -307,7 +308,10 @@ static int take_record(struct load *load, const struct source *source, unsigned 
 		size_t n = strcspn(begin, " ");
 		char word[32];
 
-		snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : 31, begin);
+		if (n >= sizeof word)
+			break;
+		memcpy(word, begin, n);
+		word[n] = '\0';
 		if (!has_ttl && read_ttl(word, &load->ttl))
 			has_ttl = true;
 		else if (!has_class && read_class(word) == 1)

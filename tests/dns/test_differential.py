@@ -222,7 +222,7 @@ def run_zone(seed, n_queries, root, counts):
             with h.Server([(ORIGIN, path)], "--workers", "1") as server:
                 servers = {"volley": server.port}
                 for name in peers.PEERS:
-                    running.append(peers.Peer(name, root, ORIGIN, path))
+                    running.append(peers.start(name, root, ORIGIN, path))
                     servers[name] = running[-1].port
                 bad = compare(zone, n_queries, servers, counts)
         finally:
