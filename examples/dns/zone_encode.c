@@ -28,7 +28,8 @@ enum {
 	/* Optional additional data beyond this helps nobody: most of it would not be sent. */
 	MAX_OPTIONAL = 4096,
 	N_KNOWN = 128, /* names to compress against */
-	FIRST_BYTES = 1 << 20,
+	FIRST_BYTES = 1 << 16,
+	HUGE_FROM_BYTES = 8 << 20, /* a page is 2 MiB: at most a quarter is wasted */
 };
 
 struct known {
@@ -273,6 +274,13 @@ static void end_of_must(struct encoder *e)
 
 /* The zone's memory ---------------------------------------------------------------------------- */
 
+/* Fewer misses of the TLB in big zones; without it all works. */
+static void ask_for_huge_pages(void *memory, size_t n)
+{
+	if (n >= HUGE_FROM_BYTES)
+		madvise(memory, n, MADV_HUGEPAGE);
+}
+
 static size_t up(size_t n)
 {
 	return (n + DNS_REF_BYTES - 1) & ~(size_t)(DNS_REF_BYTES - 1);
@@ -291,6 +299,7 @@ static uint32_t reserve(struct encoder *e, size_t n)
 			return 0;
 		e->base = moved;
 		e->n_base *= 2;
+		ask_for_huge_pages(e->base, e->n_base);
 	}
 	e->n_used += n;
 	return (uint32_t)(at / DNS_REF_BYTES);
@@ -443,8 +452,7 @@ static int make_slots(struct dns_zone *zone, size_t n_names)
 	zone->slots = map(n_slots * sizeof *zone->slots);
 	if (zone->slots == NULL)
 		return -ENOMEM;
-	/* Fewer misses of the TLB; without it all works. */
-	madvise(zone->slots, n_slots * sizeof *zone->slots, MADV_HUGEPAGE);
+	ask_for_huge_pages(zone->slots, n_slots * sizeof *zone->slots);
 	return 0;
 }
 
@@ -489,7 +497,6 @@ int dns_encode_zone(struct dns_build *build, struct dns_zone **ret_zone)
 	e->base = map(e->n_base);
 	if (e->body == NULL || e->base == NULL)
 		goto fail;
-	madvise(e->base, e->n_base, MADV_HUGEPAGE);
 	e->n_used = DNS_REF_BYTES; /* ref 0 is none */
 	zone->apex_labels = build->apex.n_labels;
 	zone->apex_hash = build->apex.hashes[0];

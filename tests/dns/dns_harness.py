@@ -24,11 +24,11 @@ READY = re.compile(r"^volley-dns: ready on (\S+):(\d+) ")
 class Server:
     """A running volley-dns on a port of its own."""
 
-    def __init__(self, zones, *args, listen=("127.0.0.1:0",), program=DNS):
+    def __init__(self, zones, *args, listen=("127.0.0.1:0",), program=None):
         self.folder = tempfile.mkdtemp(prefix="volley-dns-")
         self.stats_path = os.path.join(self.folder, "stats.json")
         self.stderr = ""
-        command = [program]
+        command = [program or DNS]
         for address in listen:
             command += ["--listen", address]
         for origin, path in zones:
