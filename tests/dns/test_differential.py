@@ -55,8 +55,8 @@ class Zone:
     def add(self, name, rtype, data):
         if name.startswith("*") and rtype in ("NS", "DNAME", "SOA"):
             return  # undefined, RFC 4592
-        if ".*." in "." + name and "*." in name[1:] + ".":
-            pass
+        if name == "ns" and rtype in ("CNAME", "NS", "DNAME"):
+            return  # BIND refuses a zone whose own server has no address
         self.records.setdefault(name, {}).setdefault(rtype, [])
         if data not in self.records[name][rtype]:
             self.records[name][rtype].append(data)
@@ -168,6 +168,9 @@ RULES = [
                                       if r[2] in (5, 39)]) > 3 or
      (cname_loops(ours) and ours[ANSWER] != theirs[ANSWER] and
       (ours[ANSWER] < theirs[ANSWER] or theirs[ANSWER] < ours[ANSWER]))),
+    ("a loop or a chain that is too long: BIND adds SERVFAIL to it", ("bind",),
+     lambda ours, theirs, qtype: theirs[RCODE] == 2 and
+     types_of(theirs[ANSWER]) & {5, 39} and ours[ANSWER] <= theirs[ANSWER]),
     ("NS records behind a chain that ends at a cut", peers.PEERS,
      lambda ours, theirs, qtype: ours[:3] == theirs[:3] and ours[ANSWER] and
      types_of(ours[AUTHORITY] | theirs[AUTHORITY]) <= {2}),
