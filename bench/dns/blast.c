@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Saturates a DNS server with preformatted queries and counts its answers without reading them: each
- * client is a socket whose filter drops everything, and the kernel counts the drops.
+ * Saturates a DNS server with preformatted queries and counts its answers without reading them:
+ * each client is a socket whose filter drops everything, and the kernel counts the drops.
  *
  *	dns-blast PORT SECONDS N_CLIENTS BURST MIX
  *

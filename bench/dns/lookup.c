@@ -156,7 +156,8 @@ int main(int argc, char **argv)
 	loaded = now(CLOCK_MONOTONIC) - begin;
 	loaded_cpu = now(CLOCK_THREAD_CPUTIME_ID) - begin_cpu;
 	run->responder.catalog = dns_catalog_new(&zone, 1);
-	printf("{\"names\": %zu, \"load_s\": %.3f, \"load_cpu_s\": %.3f, \"text_bytes\": %zu, \"zone_bytes\": %zu, "
+	printf("{\"names\": %zu, \"load_s\": %.3f, \"load_cpu_s\": %.3f, "
+	       "\"text_bytes\": %zu, \"zone_bytes\": %zu, "
 	       "\"resident_bytes\": %ld, ",
 	       n_names, loaded, loaded_cpu, n_text,
 	       zone->n_base + (zone->n_slots_mask + 1) * sizeof *zone->slots,

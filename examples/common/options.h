@@ -22,10 +22,10 @@ struct options {
 	uint32_t listen_flags; /* VOLLEY_LISTEN_*, for every listener */
 	const char *stats;     /* file, "-" for stdout, or NULL */
 	/*
-	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on the
-	 * thread that called options_serve(); so do the hooks around the time in which it serves:
-	 * on_ready (a negative errno ends it) and on_served. format_own_stats writes like snprintf()
-	 * what the statistics get beside the ledger: `"name": value` or several of them.
+	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on
+	 * the thread that called options_serve(); so do the hooks around the time in which it
+	 * serves: on_ready (a negative errno ends it) and on_served. format_own_stats writes like
+	 * snprintf() what the statistics get beside the ledger: `"name": value`, or several.
 	 */
 	uint64_t own_signals;
 	void (*on_own_signal)(struct options *options, int signo);

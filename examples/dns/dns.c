@@ -58,8 +58,9 @@ static const char usage[] =
 
 static const char usage_end[] =
 	"\n"
-	"SIGHUP loads the zones again, SIGUSR1 writes the statistics. SIGTERM and SIGINT answer what\n"
-	"is queued and exit; a second one stops at once. Exit codes: 0 ok, 1 run-time error, 2 usage.\n";
+	"SIGHUP loads the zones again, SIGUSR1 writes the statistics. SIGTERM and SIGINT\n"
+	"answer what is queued and exit; a second one stops at once. Exit codes: 0 ok,\n"
+	"1 run-time error, 2 usage.\n";
 
 /* Command line --------------------------------------------------------------------------------- */
 

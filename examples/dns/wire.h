@@ -2,7 +2,7 @@
 #ifndef EXAMPLES_DNS_WIRE_H
 #define EXAMPLES_DNS_WIRE_H
 
-/* The DNS wire format: numbers and how they are read and written. RFC 1035 unless said otherwise. */
+/* The DNS wire format: numbers, read and written. RFC 1035 unless said otherwise. */
 
 #include <stdint.h>
 

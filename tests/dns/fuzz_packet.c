@@ -2,8 +2,8 @@
 
 /*
  * libFuzzer: any datagram into the packet path, over a zone with one of everything. Silence only
- * for what must be ignored; every answer fits its limit, belongs to its query, and is a message that
- * ldns can read.
+ * for what must be ignored; every answer fits its limit, belongs to its query, and is a message
+ * that ldns can read.
  */
 
 #include <ldns/ldns.h>

@@ -53,7 +53,8 @@ def texts(section):
                   for r in section for d in r)
 
 
-SOA5 = "example.org. 300 SOA ns1.example.org. hostmaster.example.org. 2026112201 7200 1800 1209600 300"
+SOA5 = ("example.org. 300 SOA ns1.example.org. hostmaster.example.org. "
+        "2026112201 7200 1800 1209600 300")
 
 
 def expect(name, qtype, rcode="NOERROR", aa=True, answer=(), authority=(), additional=()):

@@ -93,7 +93,8 @@ def usage():
 LABEL = "x" * 63
 CASES = [
     ("sample", lambda: good(open(h.SAMPLE, encoding="utf-8").read().replace("$INCLUDE", ";"))()),
-    ("class before TTL", good(HEAD + "a IN 5 A 192.0.2.2\nb 5 IN A 192.0.2.2\nc CLASS1 TYPE1 \\# 4 c0000202\n")),
+    ("class before TTL", good(
+        HEAD + "a IN 5 A 192.0.2.2\nb 5 IN A 192.0.2.2\nc CLASS1 TYPE1 \\# 4 c0000202\n")),
     ("TTL with units", good(HEAD + "a 1w2d3h4m5s A 192.0.2.2\n")),
     ("last TTL without $TTL", good("@ 60 SOA ns h 1 2 3 4 5\n@ NS ns\n")),
     ("SOA's minimum as TTL", good("@ SOA ns h 1 2 3 4 5\n@ NS ns\n")),
