@@ -417,17 +417,20 @@ int volley_server_request_stop(struct volley_server *server)
 }
 
 /*
- * Refuse, leave, count, close: in this order nothing can slip in between. A socket that could not
- * leave (its address is gone) loses at most the count of what came between reading and closing.
+ * Refuse, leave, settle, count, close: in this order nothing can slip in between. A sender that had
+ * found a socket before it left may still be on its way to drop a datagram there, hence the third.
+ * A socket that could not leave (its address is gone) loses at most the count of what came between
+ * reading and closing.
  */
 static void close_sockets(struct volley_server *server)
 {
 	struct volley_stats stats = { .size = sizeof stats };
 
-	vly_server_refuse_new(server);
+	set_drop_all(server, true);
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
 		for (uint32_t k = 0; k < server->n_listeners; k++)
 			vly_socket_leave(server->workers[i].ports[k].fd);
+	vly_socket_settle();
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
 		for (uint32_t k = 0; k < server->n_listeners; k++)
 			vly_pipeline_discard(&server->workers[i], k);

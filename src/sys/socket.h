@@ -53,8 +53,9 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info);
 
 /*
  * Take a bound socket out of the kernel's lookup for good: what arrives from now on finds another
- * socket or none. What is queued stays readable, and the counters, read afterwards, are final;
- * between reading them and closing a socket that is still looked up, a flood would add to them.
+ * socket or none. What is queued stays readable, and the counters, read after vly_socket_settle(),
+ * are final; between reading them and closing a socket that is still looked up, a flood would add
+ * to them.
  */
 int vly_socket_leave(int fd);
 
@@ -62,8 +63,9 @@ int vly_socket_leave(int fd);
 int vly_socket_set_drop_all(int fd, bool drop);
 
 /*
- * Wait until every datagram that was past a filter before it changed has been queued or dropped, so
- * that a queue which is found empty afterwards stays empty. Takes a grace period of the kernel's
+ * Wait until every datagram that was past a filter before it changed, or had found a socket before
+ * it left, has been queued or dropped and counted, so that a queue which is found empty afterwards
+ * stays empty. Takes a grace period of the kernel's
  * RCU, 1 to 30 ms (membarrier(2), Linux 4.3). Returns 0, or -errno where that is not to be had.
  */
 int vly_socket_settle(void);
