@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +37,9 @@
 
 #define N_BATCH 8
 /* A request that nobody has answered for so long is missed. Machines stall; a hang is for ever. */
-#define MISSED_NS INT64_C(20000000000)
+#define MISSED_S 20
+/* Long enough to reach the worker's whole cycle: clear, count, call, block. */
+#define DAWDLE_NS 8192
 /* Log-linear: 16 steps per power of two of nanoseconds, up to 2^40. */
 #define N_BUCKETS (40 * 16)
 
@@ -64,6 +67,7 @@ static struct {
 	_Atomic bool ready, stop, quit;
 	_Atomic uint64_t n_acks;     /* worker: -ECANCELED seen */
 	_Atomic int64_t returned_ns; /* worker: when */
+	sem_t acked;                 /* worker: and now you may go on */
 	uint64_t n_sent, n_received; /* the side that sends, the side that receives */
 	uint64_t n_disordered, n_errors;
 	_Atomic uint64_t n_signals;
@@ -169,6 +173,7 @@ static void *worker_main(void *arg)
 			atomic_store(&run.returned_ns, clock_ns());
 			volley_cancel_clear();
 			atomic_fetch_add(&run.n_acks, 1);
+			sem_post(&run.acked);
 		} else if (r < 0) {
 			run.n_errors++;
 		}
@@ -284,27 +289,53 @@ static void open_sockets(void)
 	run.out = pair[1];
 }
 
+/*
+ * Whoever waits here sleeps: a third thread that spins beside a worker and a flood on two CPUs would
+ * measure how long the scheduler lets it.
+ */
+static bool wait_for(sem_t *sem)
+{
+	struct timespec until;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += MISSED_S;
+	do {
+		r = sem_timedwait(sem, &until);
+	} while (r < 0 && errno == EINTR);
+	return r == 0;
+}
+
+/* The next request shall meet the worker anywhere, not only where our waking up leaves it. */
+static void dawdle(void)
+{
+	static uint32_t seed = 1;
+	int64_t end_ns;
+
+	seed = seed * 1664525 + 1013904223;
+	end_ns = clock_ns() + (seed >> 16) % DAWDLE_NS;
+	while (clock_ns() < end_ns)
+		continue;
+}
+
 /* One request and its answer; false when it was missed. */
 static bool request_once(struct histogram *histogram)
 {
 	uint64_t n_acks = atomic_load(&run.n_acks);
-	int64_t start_ns = clock_ns();
+	int64_t start_ns;
 
-	if (volley_cancel_request(run.handle) != 0)
+	dawdle();
+	start_ns = clock_ns();
+	if (volley_cancel_request(run.handle) != 0 || !wait_for(&run.acked))
 		return false;
-	for (unsigned int spins = 1; atomic_load(&run.n_acks) == n_acks; spins++) {
-		sched_yield();
-		if (spins % 4096 == 0 && clock_ns() - start_ns > MISSED_NS)
-			return false;
-	}
 	histogram_add(histogram, atomic_load(&run.returned_ns) - start_ns);
 	return atomic_load(&run.n_acks) == n_acks + 1;
 }
 
 struct wake {
 	int fd;
-	_Atomic uint64_t n;
 	_Atomic int64_t returned_ns;
+	sem_t returned;
 };
 
 static void *wake_main(void *arg)
@@ -314,19 +345,20 @@ static void *wake_main(void *arg)
 
 	while (read(wake->fd, &count, sizeof(count)) == sizeof(count) && count < 1000) {
 		atomic_store(&wake->returned_ns, clock_ns());
-		atomic_fetch_add(&wake->n, 1);
+		sem_post(&wake->returned);
 	}
 	return NULL;
 }
 
 static void wake_once(struct wake *wake, struct histogram *histogram)
 {
-	uint64_t n = atomic_load(&wake->n), one = 1;
-	int64_t start_ns = clock_ns();
+	uint64_t one = 1;
+	int64_t start_ns;
 
+	dawdle();
+	start_ns = clock_ns();
 	CHECK(write(wake->fd, &one, sizeof(one)) == sizeof(one));
-	while (atomic_load(&wake->n) == n)
-		sched_yield();
+	REQUIRE(wait_for(&wake->returned));
 	histogram_add(histogram, atomic_load(&wake->returned_ns) - start_ns);
 }
 
@@ -336,6 +368,7 @@ static uint64_t requests(int n, struct histogram *cancel, struct histogram *even
 	uint64_t n_missed = 0, end = 1000;
 	pthread_t thread;
 
+	REQUIRE(sem_init(&wake.returned, 0, 0) == 0);
 	REQUIRE(pthread_create(&thread, NULL, wake_main, &wake) == 0);
 	for (int i = 0; i < n && n_missed == 0; i++) {
 		n_missed += !request_once(cancel);
@@ -344,6 +377,7 @@ static uint64_t requests(int n, struct histogram *cancel, struct histogram *even
 	}
 	CHECK(write(wake.fd, &end, sizeof(end)) == sizeof(end));
 	pthread_join(thread, NULL);
+	sem_destroy(&wake.returned);
 	close(wake.fd);
 	return n_missed;
 }
@@ -383,6 +417,7 @@ static void play(const struct scenario *scenario, int n_requests)
 
 	memset(&run, 0, sizeof(run));
 	run.scenario = scenario;
+	REQUIRE(sem_init(&run.acked, 0, 0) == 0);
 	last_number = -1;
 	printf("%s: %d requests\n", scenario->name, n_requests);
 	open_sockets();
@@ -416,6 +451,7 @@ static void play(const struct scenario *scenario, int n_requests)
 	if (disturbed)
 		pthread_join(disturber, NULL);
 	volley_cancel_unref(run.handle);
+	sem_destroy(&run.acked);
 	CHECK_EQ(cancel.n, n_requests);
 	settle();
 	histogram_print("request to return", &cancel);
