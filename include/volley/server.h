@@ -113,9 +113,10 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  * new ones again.
  *
  * @param server  running or already stopped server
- * @return 0; -ETIME when config.drain_us was over first, and the rest is still queued; -EDEADLK
- *          from a worker
- * @threads  any but a worker
+ * @return 0; -ETIME when config.drain_us was over first, and the rest is still queued (of a server
+ *         that had stopped before: whether its last drain was late); -EDEADLK from a worker
+ * @threads  any but a worker; while another thread is in volley_server_run(), this makes it drain
+ *         and waits until it is done
  * @blocks   up to config.drain_us and the slowest callback
  * @kernel   SO_ATTACH_FILTER, SO_MEMINFO (Linux 4.12)
  */

@@ -393,8 +393,9 @@ int volley_server_drain(struct volley_server *server)
 		vly_server_refuse_new(server);
 		vly_server_command(server, VLY_COMMAND_DRAIN);
 		vly_server_join(server);
-		r = vly_server_test_late(server) ? -ETIME : 0;
 	}
+	/* Also when it was run that drained, because lock_to_stop() asked it to. */
+	r = vly_server_test_late(server) ? -ETIME : 0;
 	pthread_mutex_unlock(&server->control);
 	return r;
 }

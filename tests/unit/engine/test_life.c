@@ -194,12 +194,44 @@ Test(life, a_drain_that_is_late_says_so_and_loses_nothing)
 	cr_assert_geq(stats.delivered, 1);
 	cr_assert_lt(stats.delivered, 10);
 	cr_assert_gt(stats.unread_bytes, 0);
+	cr_assert_eq(volley_server_drain(server), -ETIME, "nothing has changed");
 	/* The next drain serves the rest. */
 	gate.slow_ns = 0;
 	server->config.drain_us = 10000000;
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_drain(server), 0);
 	cr_assert_eq(get_stats(server).delivered, 10);
+	volley_server_free(server);
+	close(fd);
+}
+
+static void *call_run(void *server)
+{
+	return (void *)(intptr_t)volley_server_run(server);
+}
+
+Test(life, a_drain_by_run_that_is_late_says_so_too)
+{
+	struct volley_addr to;
+	struct volley_server *server;
+	pthread_t runner;
+	void *r;
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	open_gate();
+	gate.slow_ns = 3000000;
+	server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 1, .n_batch = 1, .n_budget = 1, .drain_us = 1000),
+		be_slow, NULL, &to);
+	cr_assert_eq(pthread_create(&runner, NULL, call_run, server), 0);
+	loopback_send(fd, &to, 0, 16);
+	sem_wait(&gate.entered);
+	for (int i = 1; i < 10; i++)
+		loopback_send(fd, &to, (uint8_t)i, 16);
+	cr_assert_eq(meanwhile(call_drain, server, VLY_COMMAND_DRAIN), -ETIME);
+	pthread_join(runner, &r);
+	cr_assert_eq((int)(intptr_t)r, 0);
+	cr_assert_gt(get_stats(server).unread_bytes, 0);
 	volley_server_free(server);
 	close(fd);
 }
