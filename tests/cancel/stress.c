@@ -290,8 +290,8 @@ static void open_sockets(void)
 }
 
 /*
- * Whoever waits here sleeps: a third thread that spins beside a worker and a flood on two CPUs would
- * measure how long the scheduler lets it.
+ * Whoever waits here sleeps: a third thread that spins beside a worker and a flood on two CPUs
+ * would measure how long the scheduler lets it.
  */
 static bool wait_for(sem_t *sem)
 {
