@@ -126,6 +126,7 @@ int bench_abba(const struct bench_options *options)
 			  .n_preload = options->n_preload ? options->n_preload : 2048 };
 	struct bench_set set = { .kind = "preload", .baseline = options->baseline };
 	struct bench_subjects subjects;
+	char load[120];
 	int r;
 
 	if (options->smoke) {
@@ -144,10 +145,10 @@ int bench_abba(const struct bench_options *options)
 		r = -ENOMEM;
 	if (r >= 0)
 		r = run_subjects(&t, &subjects, &set);
-	snprintf(set.title, sizeof(set.title),
-		 "%u-byte echo, %u queued by %u clients in bursts of %u, %u rounds of ABBA",
-		 bench_sizes_get_max(&t.load.sizes), t.n_preload, t.load.n_clients, t.load.n_burst,
-		 t.n_rounds);
+	t.load.n_window = 0;
+	bench_load_describe(&t.load, load, sizeof(load));
+	snprintf(set.title, sizeof(set.title), "%s, %u queued, %u rounds of ABBA", load,
+		 t.n_preload, t.n_rounds);
 	if (r >= 0)
 		r = bench_options_deliver(options, &set);
 	for (size_t i = 0; i < set.n_rows && r >= 0 && options->smoke; i++)

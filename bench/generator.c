@@ -10,8 +10,10 @@
  *    datagrams, and a server without UDP_GRO still sees them one by one;
  *  - payloads and control messages are laid out before; a send patches sequence numbers.
  *
- * Consecutive messages come from different clients, so a server sees runs of exactly n_burst
- * datagrams of one client and never longer ones by accident.
+ * Consecutive bursts come from different clients, so a server sees runs of exactly n_burst
+ * datagrams of one client and never longer ones by accident. A burst can also leave as messages of
+ * their own (is_single), as from clients that do not segment: then a server's UDP_GRO has nothing
+ * to find, and only the order of arrival is left, A A B B with bursts of 2, A B A B with 1.
  *
  * Closed loop: n_window datagrams are outstanding in all. Lost ones would choke it, so after 50 ms
  * without any reply what is outstanding is given up (assumed_lost, until it does come). Open loop:
@@ -104,6 +106,22 @@ static void put_header(void *at, int level, int type, size_t n_data)
 	memcpy(at, &cmsg, sizeof(cmsg));
 }
 
+static bool is_segmented(const struct bench_load *load)
+{
+	return load->n_burst > 1 && !load->is_single;
+}
+
+/* Datagrams of a burst that one message holds, and messages that make a burst. */
+static uint32_t get_n_each(const struct bench_load *load)
+{
+	return load->is_single ? 1 : load->n_burst;
+}
+
+static uint32_t get_n_bursts_max(const struct bench_load *load)
+{
+	return GEN_N_MSGS * get_n_each(load) / load->n_burst;
+}
+
 /* Everything of a message that does not change from send to send. */
 static void prepare_tx(struct bench_gen *gen)
 {
@@ -114,7 +132,6 @@ static void prepare_tx(struct bench_gen *gen)
 
 		tx->iovs[i].iov_base = tx->payloads + (size_t)i * tx->n_payload;
 		*hdr = (struct msghdr){
-			.msg_name = &gen->load.server,
 			.msg_namelen = sizeof(gen->load.server),
 			.msg_iov = &tx->iovs[i],
 			.msg_iovlen = 1,
@@ -122,7 +139,7 @@ static void prepare_tx(struct bench_gen *gen)
 			.msg_controllen = CONTROL_SOURCE,
 		};
 		put_header(tx->control[i], IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo));
-		if (gen->load.n_burst == 1)
+		if (!is_segmented(&gen->load))
 			continue;
 		hdr->msg_controllen = CONTROL_SOURCE + CONTROL_SEGMENT;
 		put_header((uint8_t *)tx->control[i] + CONTROL_SOURCE, SOL_UDP, UDP_SEGMENT,
@@ -153,7 +170,7 @@ static int check_load(const struct bench_load *load)
 		return -EINVAL;
 	if (load->n_burst == 0 || load->n_burst > BENCH_LOAD_MAX_BURST)
 		return -EINVAL;
-	if ((uint64_t)max * load->n_burst > 65507 || (load->n_burst > 1 && max == 0))
+	if ((uint64_t)max * get_n_each(load) > 65507 || (is_segmented(load) && max == 0))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -162,9 +179,10 @@ static int allocate(struct bench_gen *gen)
 {
 	const struct bench_load *load = &gen->load;
 
-	gen->tx.n_payload = bench_sizes_get_max(&load->sizes) * load->n_burst;
+	gen->tx.n_payload = bench_sizes_get_max(&load->sizes) * get_n_each(load);
 	gen->rx.n_slot = load->use_gro ? 65536 : sizeof(struct gen_stamp);
 	gen->rx.n_msgs = load->use_gro ? 16 : GEN_N_MSGS;
+	gen->servers = calloc(load->n_servers, sizeof(*gen->servers));
 	gen->fds = calloc(load->n_sockets, sizeof(*gen->fds));
 	gen->refused_before = calloc(load->n_sockets, sizeof(*gen->refused_before));
 	gen->next_client = calloc(load->n_sockets, sizeof(*gen->next_client));
@@ -172,9 +190,13 @@ static int allocate(struct bench_gen *gen)
 	gen->newest = calloc(load->n_clients, sizeof(*gen->newest));
 	gen->tx.payloads = calloc(GEN_N_MSGS, gen->tx.n_payload + 1);
 	gen->rx.slots = calloc(gen->rx.n_msgs, gen->rx.n_slot);
-	if (!gen->fds || !gen->refused_before || !gen->next_client || !gen->seen || !gen->newest ||
-	    !gen->tx.payloads || !gen->rx.slots)
+	if (!gen->servers || !gen->fds || !gen->refused_before || !gen->next_client || !gen->seen ||
+	    !gen->newest || !gen->tx.payloads || !gen->rx.slots)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < load->n_servers; i++) {
+		gen->servers[i] = load->server;
+		gen->servers[i].sin_addr.s_addr = htonl(ntohl(load->server.sin_addr.s_addr) + i);
+	}
 	for (uint32_t i = 0; i < load->n_sockets; i++) {
 		gen->fds[i] = -1;
 		gen->next_client[i] = i;
@@ -193,6 +215,7 @@ int bench_gen_open(const struct bench_load *load, struct bench_gen **ret_gen)
 	if (!gen)
 		return -ENOMEM;
 	gen->load = *load;
+	gen->load.n_servers = load->n_servers ? load->n_servers : 1;
 	gen->magic = (uint32_t)bench_now_ns() | 1;
 	for (uint32_t i = 0; i < load->sizes.n; i++)
 		gen->n_weights += load->sizes.weight[i];
@@ -219,6 +242,7 @@ void bench_gen_close(struct bench_gen *gen)
 	for (uint32_t i = 0; gen->fds && i < gen->load.n_sockets; i++)
 		if (gen->fds[i] >= 0)
 			close(gen->fds[i]);
+	free(gen->servers);
 	free(gen->fds);
 	free(gen->refused_before);
 	free(gen->next_client);
@@ -229,20 +253,21 @@ void bench_gen_close(struct bench_gen *gen)
 	free(gen);
 }
 
-static void stamp_message(struct bench_gen *gen, uint32_t i, uint32_t n, uint64_t due_ns)
+static void stamp_message(struct bench_gen *gen, uint32_t i, const struct gen_stamp *burst,
+			  uint32_t size, uint32_t n)
 {
-	uint32_t size = bench_gen_pick_size(gen, gen->n_bursts++);
-	uint32_t client = gen->next_client[gen->next_socket];
+	const struct bench_load *load = &gen->load;
 	uint8_t *control = (uint8_t *)gen->tx.control[i];
-	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(gen->load.source +
-								client / gen->load.n_sockets) };
+	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(load->source +
+								burst->client / load->n_sockets) };
 	uint16_t segment = (uint16_t)size;
-	struct gen_stamp stamp = { gen->magic, client, 0, due_ns };
+	struct gen_stamp stamp = *burst;
 	uint8_t *at = gen->tx.iovs[i].iov_base;
 
+	gen->tx.msgs[i].msg_hdr.msg_name = &gen->servers[gen->n_bursts % load->n_servers];
 	gen->tx.iovs[i].iov_len = (size_t)size * n;
 	memcpy(control + CMSG_LEN(0), &info, sizeof(info));
-	if (gen->load.n_burst > 1)
+	if (is_segmented(load))
 		memcpy(control + CONTROL_SOURCE + CMSG_LEN(0), &segment, sizeof(segment));
 	for (uint32_t k = 0; k < n; k++, at += size) {
 		stamp.seq = gen->next_seq++;
@@ -250,14 +275,27 @@ static void stamp_message(struct bench_gen *gen, uint32_t i, uint32_t n, uint64_
 		if (size >= sizeof(stamp))
 			memcpy(at, &stamp, sizeof(stamp));
 	}
-	client += gen->load.n_sockets;
-	if (client >= gen->load.n_clients)
-		client = gen->next_socket;
-	gen->next_client[gen->next_socket] = client;
+}
+
+/* A burst of n datagrams of the next client, in messages from the at-th on. How many it took. */
+static uint32_t stamp_burst(struct bench_gen *gen, uint32_t at, uint32_t n, uint64_t due_ns)
+{
+	uint32_t size = bench_gen_pick_size(gen, gen->n_bursts);
+	uint32_t *next = &gen->next_client[gen->next_socket];
+	struct gen_stamp stamp = { gen->magic, *next, 0, due_ns };
+	uint32_t n_msgs = gen->load.is_single ? n : 1;
+
+	for (uint32_t i = 0; i < n_msgs; i++)
+		stamp_message(gen, at + i, &stamp, size, n / n_msgs);
+	gen->n_bursts++;
+	*next += gen->load.n_sockets;
+	if (*next >= gen->load.n_clients)
+		*next = gen->next_socket;
+	return n_msgs;
 }
 
 /* What the kernel did not take is given back: its numbers are simply never answered, so they are
- * not counted as sent. */
+ * not counted as sent. A message holds n_each datagrams. */
 static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 {
 	int fd = gen->fds[gen->next_socket];
@@ -285,44 +323,51 @@ static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 											  : -error;
 }
 
+static int send_bursts(struct bench_gen *gen, uint32_t n_bursts, uint64_t due_ns)
+{
+	uint32_t n_msgs = 0;
+
+	for (uint32_t i = 0; i < n_bursts; i++)
+		n_msgs += stamp_burst(gen, n_msgs, gen->load.n_burst, due_ns);
+	return send_batch(gen, n_msgs, get_n_each(&gen->load));
+}
+
 int bench_gen_push(struct bench_gen *gen, uint64_t n)
 {
-	while (n >= gen->load.n_burst) {
-		uint64_t n_msgs = n / gen->load.n_burst;
+	uint32_t n_burst = gen->load.n_burst;
+	uint32_t n_msgs;
+
+	while (n >= n_burst) {
+		uint64_t n_bursts = n / n_burst;
 		int r;
 
-		if (n_msgs > GEN_N_MSGS)
-			n_msgs = GEN_N_MSGS;
-		for (uint32_t i = 0; i < n_msgs; i++)
-			stamp_message(gen, i, gen->load.n_burst, 0);
-		r = send_batch(gen, (uint32_t)n_msgs, gen->load.n_burst);
+		if (n_bursts > get_n_bursts_max(&gen->load))
+			n_bursts = get_n_bursts_max(&gen->load);
+		r = send_bursts(gen, (uint32_t)n_bursts, 0);
 		if (r < 0)
 			return r;
-		n -= n_msgs * gen->load.n_burst;
+		n -= n_bursts * n_burst;
 	}
 	if (n == 0)
 		return 0;
-	stamp_message(gen, 0, (uint32_t)n, 0);
-	gen->next_seq += gen->load.n_burst - n; /* a burst's number follows from the sequence's */
-	return send_batch(gen, 1, (uint32_t)n);
+	n_msgs = stamp_burst(gen, 0, (uint32_t)n, 0);
+	gen->next_seq += n_burst - n; /* a burst's number follows from the sequence's */
+	return send_batch(gen, n_msgs, (uint32_t)n / n_msgs);
 }
 
 /* Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's
  * worth): the generator batches as well as the server. */
 static int step_closed(struct bench_gen *gen, uint64_t now)
 {
-	uint32_t window = gen->load.n_window;
+	const struct bench_load *load = &gen->load;
+	uint32_t window = load->n_window;
 	uint32_t room = window > gen->outstanding ? window - (uint32_t)gen->outstanding : 0;
-	uint32_t quarter = window / 4 > gen->load.n_burst ? window / 4 : gen->load.n_burst;
-	uint32_t n_msgs = room / gen->load.n_burst;
+	uint32_t quarter = window / 4 > load->n_burst ? window / 4 : load->n_burst;
+	uint32_t n_bursts = room / load->n_burst;
+	uint32_t n_max = get_n_bursts_max(load);
 
-	if (n_msgs > GEN_N_MSGS)
-		n_msgs = GEN_N_MSGS;
-	if (n_msgs > 0 && (room >= quarter || n_msgs == GEN_N_MSGS)) {
-		for (uint32_t i = 0; i < n_msgs; i++)
-			stamp_message(gen, i, gen->load.n_burst, now);
-		return send_batch(gen, n_msgs, gen->load.n_burst);
-	}
+	if (n_bursts > 0 && (room >= quarter || n_bursts >= n_max))
+		return send_bursts(gen, n_bursts < n_max ? n_bursts : n_max, now);
 	if (now > gen->last_reply_ns + GIVE_UP_NS) {
 		gen->counts.assumed_lost += gen->outstanding;
 		gen->outstanding = 0;
@@ -333,17 +378,18 @@ static int step_closed(struct bench_gen *gen, uint64_t now)
 
 static int step_open(struct bench_gen *gen, uint64_t now)
 {
-	double interval = gen->load.rate > 0 ? 1e9 * gen->load.n_burst / gen->load.rate : 0;
+	const struct bench_load *load = &gen->load;
+	double interval = load->rate > 0 ? 1e9 * load->n_burst / load->rate : 0;
 	double due = (double)gen->next_due_ns;
 	uint32_t n_msgs = 0;
 
-	while (n_msgs < GEN_N_MSGS && due <= (double)now) {
-		stamp_message(gen, n_msgs++, gen->load.n_burst, (uint64_t)due);
+	for (uint32_t i = get_n_bursts_max(load); i > 0 && due <= (double)now; i--) {
+		n_msgs += stamp_burst(gen, n_msgs, load->n_burst, (uint64_t)due);
 		bench_histogram_add(&gen->slip, now - (uint64_t)due);
 		due += interval;
 	}
-	gen->next_due_ns = gen->load.rate > 0 ? (uint64_t)due : now;
-	return n_msgs ? send_batch(gen, n_msgs, gen->load.n_burst) : 0;
+	gen->next_due_ns = load->rate > 0 ? (uint64_t)due : now;
+	return n_msgs ? send_batch(gen, n_msgs, get_n_each(load)) : 0;
 }
 
 int bench_gen_run(struct bench_gen *gen, uint64_t duration_ns)

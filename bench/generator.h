@@ -27,6 +27,7 @@ uint32_t bench_sizes_get_max(const struct bench_sizes *sizes);
 
 struct bench_load {
 	struct sockaddr_in server;
+	uint32_t n_servers; /* bursts go to server, server + 1 ... in turn; 0 is 1 */
 	struct bench_sizes sizes;
 	uint32_t source; /* first client address, host order; clients get it and those after it */
 	uint32_t n_clients; /* distinct (address, port) pairs */
@@ -36,7 +37,11 @@ struct bench_load {
 	double rate;        /* open loop: datagrams per second; 0: as fast as it goes */
 	bool drop_replies;  /* replies are refused by a filter and counted by the kernel, unread */
 	bool use_gro;       /* clients take coalesced replies */
+	bool is_single;     /* a burst's datagrams leave as messages of their own, no UDP_SEGMENT */
 };
+
+/* In words: "64-byte echo, 16 clients in bursts of 2, window 256". */
+void bench_load_describe(const struct bench_load *load, char *text, size_t n_text);
 
 /* Datagrams, since the generator was opened. */
 struct bench_gen_counts {
@@ -69,7 +74,8 @@ void bench_gen_drain(struct bench_gen *gen, uint64_t quiet_ns);
 
 void bench_gen_get_counts(const struct bench_gen *gen, struct bench_gen_counts *ret_counts);
 
-/* Replies that the clients' filters refused, by the kernel's count; for drop_replies. */
+/* Replies that the kernel dropped at the clients' sockets: refused by their filters with
+ * drop_replies, else for lack of room. */
 uint64_t bench_gen_get_refused(const struct bench_gen *gen);
 
 /* Open loop: from the intended send time to the reply, and to the actual send. Owned by gen. */

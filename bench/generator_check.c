@@ -16,41 +16,6 @@
 #include "clock.h"
 #include "generator_internal.h"
 
-int bench_sizes_parse(const char *text, struct bench_sizes *ret_sizes)
-{
-	struct bench_sizes sizes = { 0 };
-
-	for (;;) {
-		char *end;
-		unsigned long bytes = strtoul(text, &end, 10);
-		unsigned long weight = 1;
-
-		if (end == text || bytes > 65507 || sizes.n == BENCH_LOAD_MAX_SIZES)
-			return -EINVAL;
-		if (*end == ':')
-			weight = strtoul(end + 1, &end, 10);
-		if (weight == 0 || weight > 1000 || (*end != ',' && *end != '\0'))
-			return -EINVAL;
-		sizes.bytes[sizes.n] = (uint32_t)bytes;
-		sizes.weight[sizes.n++] = (uint32_t)weight;
-		if (*end == '\0')
-			break;
-		text = end + 1;
-	}
-	*ret_sizes = sizes;
-	return 0;
-}
-
-uint32_t bench_sizes_get_max(const struct bench_sizes *sizes)
-{
-	uint32_t max = 0;
-
-	for (uint32_t i = 0; i < sizes->n; i++)
-		if (sizes->bytes[i] > max)
-			max = sizes->bytes[i];
-	return max;
-}
-
 /* A fixed cycle in which each size has its weight, scattered by a multiplier that is prime to most
  * cycle lengths: the same for every server measured. */
 uint32_t bench_gen_pick_size(const struct bench_gen *gen, uint64_t n_burst)

@@ -43,6 +43,7 @@ struct gen_rx {
 struct bench_gen {
 	struct bench_load load;
 	uint32_t magic;
+	struct sockaddr_in *servers;
 	int *fds;
 	uint32_t *refused_before; /* SO_MEMINFO's drops when each socket was opened */
 	uint32_t *next_client;    /* per socket */

@@ -27,6 +27,8 @@ static const char *const option_lines[] = {
 	"--server-cpus A,B   where workers run (the last CPU)",
 	"--generator-cpu N   where the generator runs (the first CPU)",
 	"--client-gro        clients take coalesced replies",
+	"--client-no-gso     a burst leaves as single messages, not as one UDP_SEGMENT message:",
+	"                    --burst 2 then arrives as A A B B, --burst 1 as A B A B",
 	"--listen IPV4:PORT  serve: where",
 	"--out DIR           write JSON, CSV and plots there",
 	"--json              print JSON instead of the table",

@@ -184,6 +184,7 @@ static int run(const struct bench_options *options, const char *kind, const doub
 					 : options->seconds > 0 ? options->seconds
 								: 0.5 };
 	struct bench_set set = { .kind = kind, .baseline = options->baseline };
+	char load[120];
 	int r = bench_options_get_subjects(options, NULL, &o.subjects);
 
 	if (r < 0)
@@ -191,8 +192,9 @@ static int run(const struct bench_options *options, const char *kind, const doub
 	bench_options_get_load(options, &o.load);
 	o.load.n_burst = options->n_burst ? options->n_burst : 1;
 	set.x_name = multiples ? "rate, % of the knee" : NULL;
-	snprintf(set.title, sizeof(set.title), "%u-byte echo, %u clients, burst %u, open loop",
-		 bench_sizes_get_max(&o.load.sizes), o.load.n_clients, o.load.n_burst);
+	o.load.n_window = 0;
+	bench_load_describe(&o.load, load, sizeof(load));
+	snprintf(set.title, sizeof(set.title), "%s, open loop", load);
 	for (size_t i = 0; i < o.subjects.n && r >= 0; i++)
 		r = run_subject(&o, &o.subjects.all[i], multiples, &set);
 	if (r >= 0)

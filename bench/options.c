@@ -28,6 +28,7 @@ enum option_code {
 	OPT_JSON,
 	OPT_QUIET,
 	OPT_GRO,
+	OPT_SINGLE,
 	OPT_SIZES,
 	OPT_CLIENTS,
 	OPT_SOCKETS,
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "client-gro", no_argument, NULL, OPT_GRO },
+	{ "client-no-gso", no_argument, NULL, OPT_SINGLE },
 	{ "sizes", required_argument, NULL, OPT_SIZES },
 	{ "clients", required_argument, NULL, OPT_CLIENTS },
 	{ "sockets", required_argument, NULL, OPT_SOCKETS },
@@ -164,6 +166,9 @@ static int parse_one(struct bench_options *o, int option, const char *text)
 	case OPT_GRO:
 		o->use_gro = true;
 		return 0;
+	case OPT_SINGLE:
+		o->is_single = true;
+		return 0;
 	default:
 		return parse_numbers(o, option, text);
 	}
@@ -244,7 +249,8 @@ void bench_options_get_load(const struct bench_options *options, struct bench_lo
 				   .n_sockets = options->n_sockets ? options->n_sockets : 1,
 				   .n_burst = options->n_burst ? options->n_burst : 2,
 				   .n_window = options->n_window ? options->n_window : 256,
-				   .use_gro = options->use_gro };
+				   .use_gro = options->use_gro,
+				   .is_single = options->is_single };
 
 	if (load.sizes.n == 0)
 		load.sizes = (struct bench_sizes){ .n = 1, .bytes = { 64 }, .weight = { 1 } };

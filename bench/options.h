@@ -26,6 +26,7 @@ struct bench_options {
 	bool json;           /* JSON instead of the table */
 	bool quiet;
 	bool use_gro;
+	bool is_single;
 
 	struct bench_sizes sizes;
 	uint32_t n_clients;

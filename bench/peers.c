@@ -5,9 +5,9 @@
 #include "peers/peers.h"
 
 static const struct bench_peer *const peers[] = {
-	&bench_peer_recvfrom,   &bench_peer_recvmmsg, &bench_peer_epoll,
-	&bench_peer_gso,        &bench_peer_libevent, &bench_peer_libuv,
-	&bench_peer_libuv_mmsg, &bench_peer_io_uring, &bench_peer_asio,
+	&bench_peer_recvfrom, &bench_peer_recvmmsg, &bench_peer_epoll, &bench_peer_gso,
+	&bench_peer_gso_read, &bench_peer_libevent, &bench_peer_libuv, &bench_peer_libuv_mmsg,
+	&bench_peer_io_uring, &bench_peer_asio,
 };
 
 const struct bench_peer *bench_peers_get(size_t i)

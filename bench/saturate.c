@@ -270,16 +270,16 @@ static int run(const struct bench_options *options, const char *kind, const char
 		.variant = "",
 	};
 	struct bench_set set = { .kind = kind, .baseline = options->baseline };
+	char load[120];
 	int r;
 
 	bench_options_get_load(options, &config.load);
 	r = bench_options_get_subjects(options, list, &subjects);
 	if (r < 0)
 		return r;
-	snprintf(set.title, sizeof(set.title),
-		 "%u-byte echo, %u clients, burst %u, window %u, %u worker, %u rounds of %.2g s",
-		 bench_sizes_get_max(&config.load.sizes), config.load.n_clients,
-		 config.load.n_burst, config.load.n_window, options->n_workers, config.n_rounds,
+	bench_load_describe(&config.load, load, sizeof(load));
+	snprintf(set.title, sizeof(set.title), "%s, %u worker%s, %u rounds of %.2g s", load,
+		 options->n_workers, options->n_workers > 1 ? "s" : "", config.n_rounds,
 		 config.seconds);
 	r = bench_saturate_measure(&config, &set);
 	if (options->smoke)

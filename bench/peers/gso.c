@@ -3,12 +3,14 @@
 /*
  * GRO in and GSO out by hand: recvmmsg gives coalesced messages with their segment size, and each
  * goes back whole as one UDP_SEGMENT message. The bulk champion, and as simple as it gets: an echo
- * need not look at the segments. A server that must would have to split and regroup them.
+ * need not look at the segments. `gso-read` does what any real server must: it goes through the
+ * datagrams of each message and reads a byte of each.
  */
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +26,7 @@ struct gso_state {
 	struct sockaddr_in6 *peers;
 	uint64_t (*control)[4];
 	char *slots;
+	uint64_t sum; /* of the bytes read: kept, so that they are read */
 };
 
 static void gso_close(struct bench_loop *loop)
@@ -73,7 +76,7 @@ static int gso_open(struct bench_loop *loop)
 	return setsockopt(loop->fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
-/* Turn a received message round: its segment size becomes the answer's. Returns its datagrams. */
+/* Turn a received message round: its segment size becomes the answer's. Returns the size. */
 static uint32_t turn(struct mmsghdr *msg)
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg->msg_hdr);
@@ -84,7 +87,7 @@ static uint32_t turn(struct mmsghdr *msg)
 	if (!cmsg || cmsg->cmsg_level != SOL_UDP || cmsg->cmsg_type != UDP_GRO) {
 		msg->msg_hdr.msg_control = NULL;
 		msg->msg_hdr.msg_controllen = 0;
-		return 1;
+		return msg->msg_len;
 	}
 	memcpy(&value, CMSG_DATA(cmsg), sizeof(value));
 	segment = (uint16_t)value;
@@ -92,7 +95,25 @@ static uint32_t turn(struct mmsghdr *msg)
 	cmsg->cmsg_len = CMSG_LEN(sizeof(segment));
 	memcpy(CMSG_DATA(cmsg), &segment, sizeof(segment));
 	msg->msg_hdr.msg_controllen = CMSG_SPACE(sizeof(segment));
-	return (msg->msg_len + segment - 1u) / segment;
+	return segment;
+}
+
+static uint32_t count(const struct mmsghdr *msg, uint32_t segment)
+{
+	return segment > 0 ? (msg->msg_len + segment - 1) / segment : 1;
+}
+
+/* The same, datagram by datagram, with a look at each. */
+static uint32_t read_each(struct gso_state *s, const struct mmsghdr *msg, uint32_t segment)
+{
+	const uint8_t *data = msg->msg_hdr.msg_iov->iov_base;
+	uint32_t n = 0;
+
+	if (msg->msg_len == 0)
+		return 1;
+	for (uint32_t at = 0; at < msg->msg_len; at += segment, n++)
+		s->sum += data[at];
+	return n;
 }
 
 static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
@@ -111,7 +132,7 @@ static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
 	}
 }
 
-static int gso_run(struct bench_loop *loop, uint64_t n)
+static int serve(struct bench_loop *loop, uint64_t n, bool reads)
 {
 	struct gso_state *s = loop->state;
 
@@ -122,8 +143,12 @@ static int gso_run(struct bench_loop *loop, uint64_t n)
 		loop->counters->n_recv_calls++;
 		if (got < 0)
 			return -errno;
-		for (int i = 0; i < got; i++)
-			n_datagrams += turn(&s->msgs[i]);
+		for (int i = 0; i < got; i++) {
+			uint32_t segment = turn(&s->msgs[i]);
+
+			n_datagrams += reads ? read_each(s, &s->msgs[i], segment)
+					     : count(&s->msgs[i], segment);
+		}
 		send_all(loop, s->msgs, (uint32_t)got);
 		for (int i = 0; i < got; i++)
 			arm(s, (uint32_t)i);
@@ -133,10 +158,28 @@ static int gso_run(struct bench_loop *loop, uint64_t n)
 	return 0;
 }
 
+static int gso_run(struct bench_loop *loop, uint64_t n)
+{
+	return serve(loop, n, false);
+}
+
+static int gso_read_run(struct bench_loop *loop, uint64_t n)
+{
+	return serve(loop, n, true);
+}
+
 const struct bench_peer bench_peer_gso = {
 	.name = "gso",
 	.about = "hand-written UDP_GRO in, UDP_SEGMENT out",
 	.open = gso_open,
 	.run = gso_run,
+	.close = gso_close,
+};
+
+const struct bench_peer bench_peer_gso_read = {
+	.name = "gso-read",
+	.about = "the same, going through the datagrams and reading a byte of each",
+	.open = gso_open,
+	.run = gso_read_run,
 	.close = gso_close,
 };

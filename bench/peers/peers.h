@@ -14,6 +14,7 @@ extern const struct bench_peer bench_peer_recvfrom;
 extern const struct bench_peer bench_peer_recvmmsg;
 extern const struct bench_peer bench_peer_epoll;
 extern const struct bench_peer bench_peer_gso;
+extern const struct bench_peer bench_peer_gso_read;
 extern const struct bench_peer bench_peer_libevent;
 extern const struct bench_peer bench_peer_libuv;
 extern const struct bench_peer bench_peer_libuv_mmsg;

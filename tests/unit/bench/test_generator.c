@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -103,6 +104,84 @@ Test(generator, bursts_arrive_as_single_datagrams_of_one_client)
 {
 	check_push(8, 200);
 	check_push(8, 203); /* the last burst is shorter */
+}
+
+/* How many of 16 datagrams in bursts of 4 a socket with UDP_GRO takes as parts of a message. */
+static uint32_t count_coalesced(bool is_single)
+{
+	struct bench_load load;
+	struct bench_gen *gen;
+	uint8_t data[4096];
+	int fd = open_server(&load);
+	int one = 1;
+	ssize_t got;
+	uint32_t n = 0, n_coalesced = 0;
+
+	cr_assert_eq(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)), 0);
+	load.n_burst = 4;
+	load.is_single = is_single;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 16), 0);
+	while ((got = recv(fd, data, sizeof(data), 0)) > 0) {
+		n += (uint32_t)got / 64;
+		n_coalesced += got > 64 ? (uint32_t)got / 64 : 0;
+	}
+	cr_assert_eq(n, 16);
+	bench_gen_close(gen);
+	close(fd);
+	return n_coalesced;
+}
+
+Test(generator, bursts_are_segmented_unless_told)
+{
+	cr_assert_eq(count_coalesced(false), 16);
+	cr_assert_eq(count_coalesced(true), 0);
+}
+
+Test(generator, single_messages_keep_the_order_of_bursts)
+{
+	struct bench_load load;
+	struct bench_gen *gen;
+	struct datagram d;
+	int fd = open_server(&load);
+	uint32_t got = 0;
+
+	load.n_burst = 3;
+	load.is_single = true;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 200), 0);
+	for (; take(fd, &d); got++)
+		cr_assert_eq(ntohl(d.from.sin_addr.s_addr), SOURCE + got / 3 % 4, "AAABBB...");
+	cr_assert_eq(got, 200);
+	bench_gen_close(gen);
+	close(fd);
+}
+
+Test(generator, servers_take_bursts_in_turn)
+{
+	struct bench_load load;
+	struct bench_gen *gen;
+	struct datagram d;
+	int first = open_server(&load);
+	struct sockaddr_in addr = load.server;
+	int second = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	int n_first = 0, n_second = 0;
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	cr_assert_eq(bind(second, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	load.n_servers = 2;
+	load.n_burst = 2;
+	gen = open_gen(&load);
+	cr_assert_eq(bench_gen_push(gen, 12), 0);
+	while (take(first, &d))
+		n_first++;
+	while (take(second, &d))
+		n_second++;
+	cr_assert_eq(n_first, 6);
+	cr_assert_eq(n_second, 6);
+	bench_gen_close(gen);
+	close(first);
+	close(second);
 }
 
 Test(generator, sockets_share_the_clients)
@@ -285,6 +364,24 @@ Test(generator, impossible_loads_are_refused)
 	load.n_sockets = 5;
 	cr_assert_eq(bench_gen_open(&load, &gen), -EINVAL);
 	cr_assert_null(gen);
+	close(fd);
+}
+
+Test(generator, loads_are_described)
+{
+	struct bench_load load;
+	char text[120];
+	int fd = open_server(&load);
+
+	bench_load_describe(&load, text, sizeof(text));
+	cr_assert_str_eq(text, "64-byte echo, 4 clients in bursts of 1, window 8");
+	cr_assert_eq(bench_sizes_parse("64:3,1000:1", &load.sizes), 0);
+	load.n_window = 0;
+	load.is_single = true;
+	load.use_gro = true;
+	bench_load_describe(&load, text, sizeof(text));
+	cr_assert_str_eq(
+		text, "64:3,1000:1-byte echo, 4 clients with GRO in bursts of 1 single messages");
 	close(fd);
 }
 
