@@ -144,6 +144,17 @@ struct volley_config {
 #define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
 #define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
 #define VOLLEY_LISTEN_REPORT_ERRORS     256u /* count ICMP errors, call on_error */
+/**
+ * Answers differ in length, and those to one client may leave in any order.
+ *
+ * Answers that are equally long can leave as one segmented message; without this flag only a run
+ * of them can, since answers to one client leave in the order in which they were given. With it,
+ * the answers of a volley to one client are first sorted by length, longest first (equally long
+ * ones keep their order), so that almost all of them leave in company. No answer becomes longer.
+ * For protocols whose answers name their question, such as DNS. No effect where nothing is
+ * segmented (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
+ */
+#define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
 
 /**
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).

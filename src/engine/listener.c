@@ -82,6 +82,7 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
 					      ? (uint32_t)server->probe.n_segments
 					      : 1;
 	listener->limits.segment_bytes = VLY_MAX_DATAGRAM_BYTES;
+	listener->limits.by_size = listener->config.flags & VOLLEY_LISTEN_GROUP_BY_SIZE;
 	listener->want = choose_cmsgs(listener);
 }
 

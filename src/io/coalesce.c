@@ -14,6 +14,10 @@
  * destination is that in which the answers were given; between destinations it may change, as it
  * may on any network.
  *
+ * Where order does not matter, the flush is sorted by length beforehand, longest first, and then
+ * grouped by the same rules: all equally long entries of a destination become one message, with one
+ * shorter entry at its end.
+ *
  * The table is sized for the flush at hand and cleared by its size, so a volley of one pays for
  * one.
  */
@@ -40,6 +44,8 @@ struct message {
 struct vly_coalesce {
 	struct message *messages; /* by entry */
 	uint16_t *table;          /* 1 + first entry of the destination's latest message; 0: free */
+	uint16_t *order;          /* entries as they are gone through */
+	uint16_t *order_half;     /* sorted by the lower half of the length */
 };
 
 struct vly_coalesce *vly_coalesce_new(uint32_t n_tx)
@@ -50,7 +56,10 @@ struct vly_coalesce *vly_coalesce_new(uint32_t n_tx)
 		return NULL;
 	coalesce->messages = vly_mem_new(n_tx, sizeof *coalesce->messages);
 	coalesce->table = vly_mem_new((size_t)n_tx * 4, sizeof *coalesce->table);
-	if (coalesce->messages == NULL || coalesce->table == NULL) {
+	coalesce->order = vly_mem_new(n_tx, sizeof *coalesce->order);
+	coalesce->order_half = vly_mem_new(n_tx, sizeof *coalesce->order_half);
+	if (coalesce->messages == NULL || coalesce->table == NULL || coalesce->order == NULL ||
+	    coalesce->order_half == NULL) {
 		vly_coalesce_free(coalesce);
 		return NULL;
 	}
@@ -63,6 +72,8 @@ void vly_coalesce_free(struct vly_coalesce *coalesce)
 		return;
 	vly_mem_free(coalesce->messages);
 	vly_mem_free(coalesce->table);
+	vly_mem_free(coalesce->order);
+	vly_mem_free(coalesce->order_half);
 	vly_mem_free(coalesce);
 }
 
@@ -143,10 +154,51 @@ static uint32_t list(struct vly_tx *tx, uint32_t first, uint32_t n, uint16_t *re
 	return n;
 }
 
+/*
+ * One pass of a radix sort by a byte of the length, largest first. It keeps the order of what has
+ * the same byte, so the lower byte's pass and then the upper's sort by both.
+ */
+static void sort_by_byte(const struct vly_tx *tx, uint32_t shift, const uint16_t *from,
+			 uint16_t *to, uint32_t n)
+{
+	uint16_t n_of[256] = { 0 };
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		n_of[tx[from[i]].len >> shift & 0xff]++;
+	for (uint32_t byte = 256; byte-- > 0;) {
+		uint32_t n_byte = n_of[byte];
+
+		n_of[byte] = (uint16_t)at; /* from here on: where its next one goes */
+		at += n_byte;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		to[n_of[tx[from[i]].len >> shift & 0xff]++] = from[i];
+}
+
+/* The order to go through the entries in: theirs, or longest first. */
+static const uint16_t *choose_order(struct vly_coalesce *coalesce, const struct vly_tx *tx,
+				    uint32_t first, uint32_t n, bool by_size)
+{
+	bool sorted = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		coalesce->order[i] = (uint16_t)(first + i);
+		sorted = sorted && (i == 0 || tx[first + i].len <= tx[first + i - 1].len);
+	}
+	if (by_size && !sorted) {
+		sort_by_byte(tx, 0, coalesce->order, coalesce->order_half, n);
+		sort_by_byte(tx, 8, coalesce->order_half, coalesce->order, n);
+	}
+	return coalesce->order;
+}
+
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
 			  uint32_t n, const struct vly_coalesce_limits *limits, uint16_t *ret_heads)
 {
+	const uint16_t *order;
 	uint16_t *place = NULL;
+	uint32_t last = 0;
 	uint32_t n_heads = 0;
 	uint32_t n_table = 4;
 
@@ -155,20 +207,23 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 	while (n_table < 2 * n) /* at most half full, so probing ends after one or two places */
 		n_table *= 2;
 	memset(coalesce->table, 0, n_table * sizeof *coalesce->table);
-	for (uint32_t i = first; i < first + n; i++) {
+	order = choose_order(coalesce, tx, first, n, limits->by_size);
+	for (uint32_t k = 0; k < n; k++) {
+		uint16_t i = order[k];
 		struct message *message = &coalesce->messages[i];
 
 		tx[i].n_segments = 1;
 		/* The views of one super-packet share their peer: no need to look again. */
-		if (place == NULL || tx[i].peer != tx[i - 1].peer || tx[i].local != tx[i - 1].local)
+		if (place == NULL || tx[i].peer != tx[last].peer || tx[i].local != tx[last].local)
 			place = find(coalesce, tx, &tx[i], n_table - 1);
-		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), (uint16_t)i, limits))
+		last = i;
+		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), i, limits))
 			continue;
 		*place = (uint16_t)(i + 1);
 		message->n_bytes = tx[i].len;
-		message->tail = (uint16_t)i;
+		message->tail = i;
 		message->closed = tx[i].len == 0 || tx[i].len > limits->segment_bytes;
-		ret_heads[n_heads++] = (uint16_t)i;
+		ret_heads[n_heads++] = i;
 	}
 	return n_heads;
 }

@@ -7,6 +7,7 @@
  * only.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "io/io.h"
@@ -17,6 +18,7 @@ struct vly_coalesce; /* opaque */
 struct vly_coalesce_limits {
 	uint32_t n_segments;    /* most datagrams in a message; 1: no segmentation */
 	uint32_t segment_bytes; /* longest datagram that may be a segment */
+	bool by_size;           /* order does not matter: sort by length first */
 };
 
 struct vly_coalesce *vly_coalesce_new(uint32_t n_tx);
@@ -26,7 +28,7 @@ void vly_coalesce_free(struct vly_coalesce *coalesce);
  * Chain entries first to first + n - 1 of tx, all of one listener, into messages: sets their
  * `next` and `n_segments`, writes the messages' first entries to heads, and returns how many
  * messages there are. Order per destination and
- * local address is kept.
+ * local address is kept; by size it is the longest first, equally long ones in their order.
  */
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
 			  uint32_t n, const struct vly_coalesce_limits *limits,

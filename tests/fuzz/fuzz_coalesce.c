@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint16_t heads[GROUPING_N];
 	struct fuzz_input input = { data, size };
 	struct vly_coalesce_limits limits;
-	uint32_t first = fuzz_take(&input, 1) % 8;
+	uint32_t how = fuzz_take(&input, 1);
+	uint32_t first = how % 8;
 	uint32_t n = first;
 	const char *fault;
 	uint32_t n_heads;
@@ -53,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(coalesce != NULL);
 	limits.n_segments = 1 + fuzz_take(&input, 1) % 128;
 	limits.segment_bytes = fuzz_take(&input, 2);
+	limits.by_size = how & 128;
 	for (; n < GROUPING_N && input.size > 0; n++) {
 		uint32_t where = fuzz_take(&input, 1);
 

@@ -2,8 +2,9 @@
 
 /*
  * The rules of io/coalesce.h, one by one and by comparing everything with everything. For each
- * destination, the messages in the order of their heads must be its entries in order, every
- * message must be one that the kernel can cut apart again, and none may end before it has to.
+ * destination, the messages in the order of their heads must be its entries in order (by size:
+ * sorted, longest first), every message must be one that the kernel can cut apart again, and none
+ * may end before it has to.
  */
 
 #include <string.h>
@@ -38,9 +39,17 @@ bool grouping_is_same(const struct vly_tx *a, const struct vly_tx *b)
 	return is_same_addr(a->peer, b->peer) && is_same_addr(a->local, b->local);
 }
 
-/* Walk one message; each entry is noted as seen. */
-static const char *walk(const struct vly_tx *tx, uint32_t head, uint32_t end, bool *seen,
-			struct message *ret_message)
+/* Whether entry a has to come before entry b, when both go to one destination. */
+static bool is_before(const struct vly_tx *tx, uint32_t a, uint32_t b, bool by_size)
+{
+	if (by_size && tx[a].len != tx[b].len)
+		return tx[a].len > tx[b].len;
+	return a < b;
+}
+
+/* Walk one message, whose entries are below `end`; each is noted as seen. */
+static const char *walk(const struct vly_tx *tx, uint32_t head, uint32_t end, bool by_size,
+			bool *seen, struct message *ret_message)
 {
 	struct message message = { .n = tx[head].n_segments };
 	uint32_t entry = head;
@@ -49,7 +58,7 @@ static const char *walk(const struct vly_tx *tx, uint32_t head, uint32_t end, bo
 		return "a message without datagrams";
 	for (uint32_t k = 0; k < message.n; k++) {
 		if (k > 0) {
-			if (tx[entry].next <= entry || tx[entry].next >= end)
+			if (tx[entry].next >= end || !is_before(tx, entry, tx[entry].next, by_size))
 				return "a message goes back, or out of the flush";
 			if (tx[entry].len != tx[head].len)
 				return "a shorter datagram is not the last of its message";
@@ -101,12 +110,13 @@ const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_
 {
 	static _Thread_local struct message messages[GROUPING_N];
 	bool seen[GROUPING_N] = { false };
+	bool by_size = limits->by_size && limits->n_segments > 1; /* alone, they need no sorting */
 	const char *fault;
 
 	for (uint32_t i = 0; i < n_heads; i++) {
 		if (heads[i] < first || heads[i] >= first + n)
 			return "a head out of the flush";
-		fault = walk(tx, heads[i], first + n, seen, &messages[i]);
+		fault = walk(tx, heads[i], first + n, by_size, seen, &messages[i]);
 		if (fault == NULL)
 			fault = judge_segmented(tx, heads[i], &messages[i], limits);
 		if (fault != NULL)
@@ -114,7 +124,7 @@ const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_
 		for (uint32_t k = i; k-- > 0;) {
 			if (!grouping_is_same(&tx[heads[k]], &tx[heads[i]]))
 				continue;
-			if (heads[i] < messages[k].last)
+			if (is_before(tx, heads[i], messages[k].last, by_size))
 				return "the order of a destination's datagrams changed";
 			if (could_join(tx, heads[k], &messages[k], heads[i], limits))
 				return "a message ended although the next datagram fitted";

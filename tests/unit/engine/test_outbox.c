@@ -41,6 +41,13 @@ static void answer(struct volley_worker *worker, struct volley_packet *packets, 
 		}
 }
 
+static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
+{
+	(void)worker, (void)arg;
+	for (size_t i = 0; i < n; i++)
+		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
+}
+
 /* As a kernel with segments of up to 64 does it, whatever this one can. */
 static struct fake_server open_segmenting(uint32_t n, uint32_t n_bytes)
 {
@@ -96,6 +103,32 @@ Test(outbox, no_coalesce_turns_both_directions_off)
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_messages, 10);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 0);
+	fake_server_close(&fake);
+}
+
+Test(outbox, by_size_alternating_lengths_leave_in_two_messages)
+{
+	struct fake_server fake;
+	struct volley_stats stats;
+
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = echo, .flags = VOLLEY_LISTEN_GROUP_BY_SIZE));
+	fake.worker->ports[0].limits.n_segments = 64; /* whatever this kernel can */
+	for (uint32_t i = 0; i < 10; i++)
+		fake_io_recv(fake.io, &(struct fake_datagram){ .len = i % 2 ? 40 : 50,
+							       .peer = fake_peer(7) });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 50, .peer = fake_peer(8) });
+	/* The longer ones of the first client cannot leave in company, and are sent alone. */
+	fake_io_send_result(fake.io, -EPERM);
+	fake_server_run(&fake);
+	stats = fake_server_stats(&fake);
+	cr_assert_eq(stats.tx_requested, 11);
+	cr_assert_eq(stats.tx_sent, 11);
+	cr_assert_eq(stats.tx_healed, 1);
+	cr_assert_eq(stats.tx_segmented, 1);
+	cr_assert_eq(stats.tx_messages, 6 + 1 + 1);
+	for (size_t i = 0; i < 11; i++)
+		cr_assert_eq(fake_io_sent(fake.io, i)->len, i < 5 || i == 6 ? 50 : 40);
 	fake_server_close(&fake);
 }
 

@@ -128,7 +128,7 @@ Test(coalesce, without_memory)
 		if (fault_disarm() == 0) {
 			cr_assert_not_null(coalesce);
 			vly_coalesce_free(coalesce);
-			cr_assert_gt(nth, 3, "the object and two arrays");
+			cr_assert_gt(nth, 5, "the object and four arrays");
 			break;
 		}
 		cr_assert_null(coalesce);
@@ -356,6 +356,28 @@ Test(coalesce, behind_other_entries)
 	close_flush(flush);
 }
 
+Test(coalesce, by_size)
+{
+	static const struct vly_coalesce_limits by_size = { .n_segments = 64,
+							    .segment_bytes = 65535,
+							    .by_size = true };
+	static const struct vly_coalesce_limits cap = { .n_segments = 3,
+							.segment_bytes = 1232,
+							.by_size = true };
+	static const struct vly_coalesce_limits one = { .n_segments = 1,
+							.segment_bytes = 65535,
+							.by_size = true };
+
+	expect("A64 A65 A64 A65 A64", &by_size, "A:1,3,0 A:2,4");
+	expect("A1 A2 A3 A4", &by_size, "A:3,2 A:1,0");
+	expect("A60 B70 A70 B60 A60 B70", &by_size, "B:1,5,3 A:2,0 A:4");
+	expect("A64 B64 A64 B64", &by_size, "A:0,2 B:1,3");
+	expect("A0 A9 A0 A256 A9 A255", &by_size, "A:3,5 A:1,4 A:0 A:2");
+	expect("A511 A768 A512 A511", &by_size, "A:1,2 A:0,3");
+	expect("A9 A1300 A9 A1232 A9 A1232 A9", &cap, "A:1 A:3,5,0 A:2,4,6");
+	expect("A64 A65 A64", &one, "A:0 A:1 A:2");
+}
+
 /* Anything: few and many destinations, few and many sizes, narrow and wide limits. */
 Test(coalesce, random_flushes)
 {
@@ -372,6 +394,7 @@ Test(coalesce, random_flushes)
 		struct vly_coalesce_limits limits = {
 			.n_segments = 1 + (uint32_t)rand_r(&seed) % 128,
 			.segment_bytes = (uint32_t)rand_r(&seed) % 2 ? 65535 : 1232,
+			.by_size = rand_r(&seed) % 4 == 0,
 		};
 		uint32_t n = (uint32_t)rand_r(&seed) % (rand_r(&seed) % 10 ? 64 : N);
 		uint32_t n_peers = 1 + (uint32_t)rand_r(&seed) % VLY_ARRAY_SIZE(peers);
