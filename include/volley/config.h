@@ -71,6 +71,25 @@ enum volley_log_level {
  */
 typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
 
+/**
+ * Where a server's memory comes from: objects, receive slots, pools of packet buffers, posted
+ * functions, what statistics are formatted from. Both functions are set; the struct must stay as it
+ * is until volley_server_free() has returned. They may be called from every thread that calls
+ * volley about this server and from its workers, several at a time; never from a signal handler,
+ * and never for a datagram: only new, listen, start, post and format_stats allocate.
+ *
+ * What stays with the C library: the handles of volley/cancel.h (a library of its own), libevent's
+ * objects (event_set_mem_functions() is for those), and the stacks of threads.
+ */
+struct volley_allocator {
+	/** n_bytes of memory, aligned to align_bytes (a power of two, up to 4,096); what it holds
+	 *  does not matter. NULL when there is none: the caller then gets -ENOMEM. */
+	void *(*allocate)(size_t n_bytes, size_t align_bytes, void *arg);
+	/** Take back what allocate gave for the same two numbers; never NULL. */
+	void (*deallocate)(void *mem, size_t n_bytes, size_t align_bytes, void *arg);
+	void *arg;
+};
+
 /** How a worker waits when there is nothing to do. */
 enum volley_wait {
 	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your timers */
@@ -129,6 +148,11 @@ struct volley_config {
 	volley_log_fn log;
 	/** Passed to every hook above. */
 	void *arg;
+	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
+	const struct volley_allocator *allocator;
+	/** Called on the worker's thread for each volley, before its packets are delivered.
+	 *  on_batch_end follows, also when none of them could be. */
+	volley_worker_fn on_batch_begin;
 };
 
 /** The bit of a signal in `run_signals`; signals 1 to 63. */

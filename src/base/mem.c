@@ -4,6 +4,13 @@
  * The two kinds of memory that volley has: small objects, zeroed and on their own cache lines so
  * that no two threads' objects share one, and large pools that are mapped and become resident page
  * by page. All of it is taken before the first datagram.
+ *
+ * Both come from the system, or from the allocator of the server they belong to. An object has a
+ * line in front of it that remembers which, so that whoever frees it need not know:
+ *
+ *     | head: allocator, size | the object ...
+ *
+ * A pool has none, because it would not begin with its page any more; its owner remembers.
  */
 
 #include <stdint.h>
@@ -11,40 +18,76 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <volley/config.h>
+
 #include "base/compiler.h"
 #include "base/mem.h"
 
-void *vly_mem_new(size_t n, size_t size)
+struct head {
+	VLY_ALIGNED const struct volley_allocator *allocator;
+	size_t n_bytes; /* with the head */
+};
+
+static_assert(sizeof(struct head) == VLY_CACHE_LINE, "what follows is aligned as well");
+
+/* What a pool of a user's is aligned to. Mapped ones are by themselves. */
+enum { POOL_ALIGN_BYTES = 4096 };
+
+void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t size)
 {
 	size_t n_bytes;
-	void *mem;
+	struct head *head;
 
-	if (size != 0 && n > (SIZE_MAX - VLY_CACHE_LINE) / size)
+	if (size != 0 && n > (SIZE_MAX - 2 * VLY_CACHE_LINE) / size)
 		return NULL;
 	/* Whole lines, and at least one: the end of an object is nobody else's line either. */
 	n_bytes = (n * size + VLY_CACHE_LINE - 1) / VLY_CACHE_LINE * VLY_CACHE_LINE;
 	if (n_bytes == 0)
 		n_bytes = VLY_CACHE_LINE;
-	mem = aligned_alloc(VLY_CACHE_LINE, n_bytes);
-	if (mem != NULL)
-		memset(mem, 0, n_bytes);
-	return mem;
+	n_bytes += sizeof *head;
+	if (allocator != NULL)
+		head = allocator->allocate(n_bytes, VLY_CACHE_LINE, allocator->arg);
+	else
+		head = aligned_alloc(VLY_CACHE_LINE, n_bytes);
+	if (head == NULL)
+		return NULL;
+	memset(head, 0, n_bytes);
+	head->allocator = allocator;
+	head->n_bytes = n_bytes;
+	return head + 1;
 }
 
 void vly_mem_free(void *mem)
 {
-	free(mem);
+	struct head *head = mem;
+	const struct volley_allocator *allocator;
+
+	if (mem == NULL)
+		return;
+	head--;
+	allocator = head->allocator;
+	if (allocator != NULL)
+		allocator->deallocate(head, head->n_bytes, VLY_CACHE_LINE, allocator->arg);
+	else
+		free(head);
 }
 
-void *vly_mem_map(size_t n_bytes)
+void *vly_mem_map(const struct volley_allocator *allocator, size_t n_bytes)
 {
-	void *mem = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *mem;
 
+	if (allocator != NULL)
+		return allocator->allocate(n_bytes, POOL_ALIGN_BYTES, allocator->arg);
+	mem = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
-void vly_mem_unmap(void *mem, size_t n_bytes)
+void vly_mem_unmap(const struct volley_allocator *allocator, void *mem, size_t n_bytes)
 {
-	if (mem != NULL)
+	if (mem == NULL)
+		return;
+	if (allocator != NULL)
+		allocator->deallocate(mem, n_bytes, POOL_ALIGN_BYTES, allocator->arg);
+	else
 		munmap(mem, n_bytes);
 }

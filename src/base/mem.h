@@ -4,19 +4,22 @@
 
 #include <stddef.h>
 
+struct volley_allocator;
+
 /*
  * Memory, zeroed and aligned to VLY_CACHE_LINE; n * size is checked for overflow. NULL when there
- * is none. Tests make the n-th allocation fail by wrapping the C library's calls at link time
- * (tests/lib/fault.h), so there is no hook to pay for here.
+ * is none. From the allocator, which the object remembers, or the system's when that is NULL. Tests
+ * also make the n-th allocation fail by wrapping the C library's calls at link time
+ * (tests/lib/fault.h).
  */
-void *vly_mem_new(size_t n, size_t size);
+void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t size);
 void vly_mem_free(void *mem);
 
 /*
- * Large pools: mapped, not allocated, so that only what is touched becomes resident. Page aligned
- * and zero. NULL when there is none.
+ * Large pools: mapped, not allocated, so that only what is touched becomes resident. Page aligned;
+ * what they hold is undefined. NULL when there is none. Given back with the same allocator.
  */
-void *vly_mem_map(size_t n_bytes);
-void vly_mem_unmap(void *mem, size_t n_bytes);
+void *vly_mem_map(const struct volley_allocator *allocator, size_t n_bytes);
+void vly_mem_unmap(const struct volley_allocator *allocator, void *mem, size_t n_bytes);
 
 #endif

@@ -28,6 +28,7 @@ struct vly_buffers {
 	struct vly_buffer *all;
 	uint8_t *payload;
 	uint64_t n_payload_bytes;
+	const struct volley_allocator *allocator;
 	uint32_t n_buffers;
 	uint32_t n_used;
 };
@@ -59,14 +60,16 @@ static void fill(struct vly_buffers *buffers, const uint32_t n_per_class[VLY_BUF
 		}
 }
 
-struct vly_buffers *vly_buffers_new(const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES])
+struct vly_buffers *vly_buffers_new(const struct volley_allocator *allocator,
+				    const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES])
 {
 	struct vly_buffers *buffers;
 	uint64_t n_buffers = 0;
 
-	buffers = vly_mem_new(1, sizeof *buffers);
+	buffers = vly_mem_new(allocator, 1, sizeof *buffers);
 	if (buffers == NULL)
 		return NULL;
+	buffers->allocator = allocator;
 	for (int c = 0; c < VLY_BUFFERS_N_CLASSES; c++) {
 		n_buffers += n_per_class[c];
 		buffers->n_payload_bytes += n_per_class[c] * stride(c);
@@ -76,8 +79,8 @@ struct vly_buffers *vly_buffers_new(const uint32_t n_per_class[VLY_BUFFERS_N_CLA
 	if (n_buffers > UINT32_MAX)
 		goto fail;
 	buffers->n_buffers = (uint32_t)n_buffers;
-	buffers->all = vly_mem_new(n_buffers, sizeof *buffers->all);
-	buffers->payload = vly_mem_map(buffers->n_payload_bytes);
+	buffers->all = vly_mem_new(allocator, n_buffers, sizeof *buffers->all);
+	buffers->payload = vly_mem_map(allocator, buffers->n_payload_bytes);
 	if (buffers->all == NULL || buffers->payload == NULL)
 		goto fail;
 	fill(buffers, n_per_class);
@@ -91,7 +94,7 @@ void vly_buffers_free(struct vly_buffers *buffers)
 {
 	if (buffers == NULL)
 		return;
-	vly_mem_unmap(buffers->payload, buffers->n_payload_bytes);
+	vly_mem_unmap(buffers->allocator, buffers->payload, buffers->n_payload_bytes);
 	vly_mem_free(buffers->all);
 	vly_mem_free(buffers);
 }

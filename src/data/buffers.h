@@ -16,6 +16,8 @@
 
 #include "data/inbox.h"
 
+struct volley_allocator;
+
 #define VLY_BUFFERS_N_CLASSES 3
 
 /* 256, 2,048 and 65,536 bytes of payload: a DNS answer, an MTU, anything. */
@@ -37,7 +39,8 @@ struct vly_buffer {
 struct vly_buffers; /* opaque */
 
 /* n_per_class: buffers of each class, 0 allowed. NULL for lack of memory. */
-struct vly_buffers *vly_buffers_new(const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES]);
+struct vly_buffers *vly_buffers_new(const struct volley_allocator *allocator,
+				    const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES]);
 void vly_buffers_free(struct vly_buffers *buffers);
 
 /* A buffer with room for n_bytes: from the smallest class that fits and has one left. */

@@ -20,14 +20,15 @@
 
 #define MAX_ENTRIES (UINT32_C(1) << 30)
 
-int vly_ring_init(struct vly_ring *ring, uint32_t n_entries, uint32_t first_position)
+int vly_ring_init(struct vly_ring *ring, const struct volley_allocator *allocator,
+		  uint32_t n_entries, uint32_t first_position)
 {
 	bool power_of_two = (n_entries & (n_entries - 1)) == 0;
 	uint32_t *entries;
 
 	if (n_entries < 2 || n_entries > MAX_ENTRIES || !power_of_two)
 		return -EINVAL;
-	entries = vly_mem_new(n_entries, sizeof *entries);
+	entries = vly_mem_new(allocator, n_entries, sizeof *entries);
 	if (entries == NULL)
 		return -ENOMEM;
 	atomic_init(&ring->tail, first_position);

@@ -16,6 +16,8 @@
 
 #include "base/compiler.h"
 
+struct volley_allocator;
+
 struct vly_ring {
 	VLY_ALIGNED _Atomic uint32_t tail; /* written by the producer */
 	uint32_t head_cache;               /* producer's */
@@ -29,7 +31,8 @@ struct vly_ring {
  * 0, -EINVAL for a size that is no power of two in range, or -ENOMEM. first_position is for tests
  * of the wrap.
  */
-int vly_ring_init(struct vly_ring *ring, uint32_t n_entries, uint32_t first_position);
+int vly_ring_init(struct vly_ring *ring, const struct volley_allocator *allocator,
+		  uint32_t n_entries, uint32_t first_position);
 void vly_ring_fini(struct vly_ring *ring);
 
 /* Producer: append up to n; returns how many fitted (a full ring is a short count). */

@@ -22,18 +22,20 @@ uint32_t vly_slots_stride(uint32_t n_bytes)
 	return (n_lines | 1) * VLY_CACHE_LINE;
 }
 
-int vly_slots_init(struct vly_slots *slots, uint32_t n_slots, uint32_t capacity)
+int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *allocator,
+		   uint32_t n_slots, uint32_t capacity)
 {
 	assert(n_slots >= 1 && n_slots <= 1024 && capacity >= 1 && capacity <= 65535);
 
 	*slots = (struct vly_slots){
 		.n_slots = n_slots,
 		.stride_bytes = vly_slots_stride(capacity),
+		.allocator = allocator,
 	};
 	slots->n_payload_bytes = (uint64_t)slots->stride_bytes * n_slots;
-	slots->slots = vly_mem_new(n_slots, sizeof *slots->slots);
-	slots->infos = vly_mem_new(n_slots, sizeof *slots->infos);
-	slots->payload = vly_mem_map(slots->n_payload_bytes);
+	slots->slots = vly_mem_new(allocator, n_slots, sizeof *slots->slots);
+	slots->infos = vly_mem_new(allocator, n_slots, sizeof *slots->infos);
+	slots->payload = vly_mem_map(allocator, slots->n_payload_bytes);
 	if (slots->slots == NULL || slots->infos == NULL || slots->payload == NULL) {
 		vly_slots_fini(slots);
 		return -ENOMEM;
@@ -49,6 +51,6 @@ void vly_slots_fini(struct vly_slots *slots)
 {
 	vly_mem_free(slots->slots);
 	vly_mem_free(slots->infos);
-	vly_mem_unmap(slots->payload, slots->n_payload_bytes);
+	vly_mem_unmap(slots->allocator, slots->payload, slots->n_payload_bytes);
 	*slots = (struct vly_slots){ 0 };
 }

@@ -35,6 +35,8 @@ struct vly_slot {
 	struct volley_addr peer;
 };
 
+struct volley_allocator;
+
 struct vly_slots {
 	struct vly_slot *slots;      /* n_slots, 64 bytes each */
 	struct vly_cmsg_info *infos; /* n_slots; written only where control messages are on */
@@ -42,13 +44,15 @@ struct vly_slots {
 	uint64_t n_payload_bytes;
 	uint32_t n_slots;
 	uint32_t stride_bytes;
+	const struct volley_allocator *allocator; /* of the above, and of whoever works on them */
 };
 
 /* The stride for datagrams of up to n_bytes. */
 uint32_t vly_slots_stride(uint32_t n_bytes);
 
 /* n_slots 1 to 1,024, capacity each 1 to 65,535. 0 or -ENOMEM. fini takes a zeroed object too. */
-int vly_slots_init(struct vly_slots *slots, uint32_t n_slots, uint32_t capacity);
+int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *allocator,
+		   uint32_t n_slots, uint32_t capacity);
 void vly_slots_fini(struct vly_slots *slots);
 
 #endif

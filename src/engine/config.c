@@ -101,6 +101,12 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 		vly_log_write(&c, VOLLEY_LOG_ERROR, "config: run_signals needs on_signal");
 		return -EINVAL;
 	}
+	if (c.allocator != NULL &&
+	    (c.allocator->allocate == NULL || c.allocator->deallocate == NULL)) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: allocator needs both allocate and deallocate");
+		return -EINVAL;
+	}
 	*ret_config = c;
 	return 0;
 }

@@ -65,7 +65,7 @@ static int add_listener(struct volley_server *server, struct volley_listener *li
 {
 	uint32_t n_workers = server->config.n_workers;
 	bool v6only = (listener->config.flags & VOLLEY_LISTEN_V6ONLY) || needs_v6only(server, addr);
-	int *fds = vly_mem_new(n_workers, sizeof *fds);
+	int *fds = vly_mem_new(server->config.allocator, n_workers, sizeof *fds);
 	int r;
 
 	if (fds == NULL)
@@ -102,7 +102,7 @@ static int listen_locked(struct volley_server *server, const char *address,
 			address);
 		return r;
 	}
-	listener = vly_mem_new(1, sizeof *listener);
+	listener = vly_mem_new(server->config.allocator, 1, sizeof *listener);
 	if (listener == NULL)
 		return -ENOMEM;
 	listener->server = server;

@@ -119,7 +119,7 @@ static struct event *add_reader(struct event_base *base, int fd, event_callback_
 
 static int open_loop(struct volley_worker *worker)
 {
-	struct vly_loop *loop = vly_mem_new(1, sizeof *loop);
+	struct vly_loop *loop = vly_mem_new(worker->server->config.allocator, 1, sizeof *loop);
 
 	if (loop == NULL)
 		return -ENOMEM;

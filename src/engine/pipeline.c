@@ -126,6 +126,8 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
 	const struct volley_config *config = &worker->server->config;
 	uint32_t n_views = 0;
 
+	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
+		config->on_batch_begin(worker, config->arg);
 	worker->counts.rx_batches++;
 	worker->counts.rx_messages += n;
 	for (uint32_t i = 0; i < n; i++) {

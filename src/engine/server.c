@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -45,23 +44,25 @@ static void destroy(struct volley_server *server)
 
 int volley_server_new(const struct volley_config *config, struct volley_server **ret_server)
 {
-	struct volley_server *server = vly_mem_new(1, sizeof *server);
-	int r;
+	struct volley_server *server;
+	struct volley_config own;
+	int r = vly_config_read(config, &own);
 
+	if (r < 0)
+		return r;
+	server = vly_mem_new(own.allocator, 1, sizeof *server);
 	if (server == NULL)
 		return -ENOMEM;
+	server->config = own;
 	server->event_fd = -1;
 	pthread_mutex_init(&server->control, NULL);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->changed, NULL);
-	r = vly_config_read(config, &server->config);
-	if (r < 0)
-		goto fail;
 	r = vly_probe_run(&server->probe);
 	if (r < 0)
 		goto fail;
 	r = -ENOMEM;
-	server->workers = vly_mem_new(server->config.n_workers, sizeof *server->workers);
+	server->workers = vly_mem_new(own.allocator, own.n_workers, sizeof *server->workers);
 	if (server->workers == NULL)
 		goto fail;
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
@@ -324,11 +325,12 @@ int volley_server_free(struct volley_server *server)
 int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg)
 {
 	uint32_t n = server->config.n_workers;
-	struct vly_post **posts = calloc(n, sizeof *posts);
+	const struct volley_allocator *allocator = server->config.allocator;
+	struct vly_post **posts = vly_mem_new(allocator, n, sizeof *posts);
 	int r = posts != NULL ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
-		posts[i] = malloc(sizeof *posts[i]);
+		posts[i] = vly_mem_new(allocator, 1, sizeof *posts[i]);
 		if (posts[i] == NULL)
 			r = -ENOMEM;
 		else
@@ -348,8 +350,8 @@ int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *
 		vly_worker_post(&server->workers[i], posts[i]);
 	pthread_mutex_unlock(&server->lock);
 	for (uint32_t i = 0; r < 0 && posts != NULL && i < n; i++)
-		free(posts[i]);
-	free(posts);
+		vly_mem_free(posts[i]);
+	vly_mem_free(posts);
 	return r;
 }
 

@@ -13,9 +13,9 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/opts.h"
 #include "engine/server.h"
 #include "engine/stats.h"
@@ -259,7 +259,8 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 {
 	struct text out = { .at = text, .n_left = text != NULL ? n_text : 0 };
 	uint32_t n_workers = server->config.n_workers;
-	struct volley_stats *stats = calloc(n_workers, sizeof *stats);
+	struct volley_stats *stats = vly_mem_new(server->config.allocator, n_workers,
+						 sizeof *stats);
 	struct volley_stats sum = { .size = sizeof sum };
 	bool coalesces = false;
 
@@ -282,6 +283,6 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 		put(&out, "}");
 	}
 	put(&out, "]}\n");
-	free(stats);
+	vly_mem_free(stats);
 	return (int)out.len;
 }

@@ -17,7 +17,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -46,6 +45,7 @@ enum { N_LARGE_BUFFERS = 16 };
 int vly_worker_init(struct volley_worker *worker, struct volley_server *server, uint32_t index)
 {
 	const struct volley_config *config = &server->config;
+	const struct volley_allocator *allocator = config->allocator;
 	const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES] = { config->n_backlog, config->n_backlog,
 							    N_LARGE_BUFFERS };
 	int r;
@@ -56,16 +56,16 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 	if (worker->event_fd < 0)
 		return -errno;
 	vly_inbox_init(&worker->inbox);
-	r = vly_slots_init(&worker->slots, config->n_batch, config->max_datagram_bytes);
+	r = vly_slots_init(&worker->slots, allocator, config->n_batch, config->max_datagram_bytes);
 	if (r < 0)
 		return r;
-	worker->ports = vly_mem_new(VLY_IO_N_PORTS, sizeof *worker->ports);
-	worker->views = vly_mem_new(VLY_N_VIEWS, sizeof *worker->views);
-	worker->tx = vly_mem_new(VLY_N_TX, sizeof *worker->tx);
-	worker->heads = vly_mem_new(VLY_N_TX, sizeof *worker->heads);
-	worker->coalesce = vly_coalesce_new(VLY_N_TX);
-	worker->arena = vly_mem_map(config->arena_bytes);
-	worker->buffers = vly_buffers_new(n_buffers);
+	worker->ports = vly_mem_new(allocator, VLY_IO_N_PORTS, sizeof *worker->ports);
+	worker->views = vly_mem_new(allocator, VLY_N_VIEWS, sizeof *worker->views);
+	worker->tx = vly_mem_new(allocator, VLY_N_TX, sizeof *worker->tx);
+	worker->heads = vly_mem_new(allocator, VLY_N_TX, sizeof *worker->heads);
+	worker->coalesce = vly_coalesce_new(allocator, VLY_N_TX);
+	worker->arena = vly_mem_map(allocator, config->arena_bytes);
+	worker->buffers = vly_buffers_new(allocator, n_buffers);
 	if (worker->ports == NULL || worker->views == NULL || worker->tx == NULL ||
 	    worker->heads == NULL || worker->coalesce == NULL || worker->arena == NULL ||
 	    worker->buffers == NULL)
@@ -83,7 +83,8 @@ void vly_worker_fini(struct volley_worker *worker)
 	vly_io_close(worker->io);
 	vly_buffers_free(worker->buffers);
 	if (worker->arena != NULL)
-		vly_mem_unmap(worker->arena, worker->server->config.arena_bytes);
+		vly_mem_unmap(worker->server->config.allocator, worker->arena,
+			      worker->server->config.arena_bytes);
 	vly_coalesce_free(worker->coalesce);
 	vly_mem_free(worker->heads);
 	vly_mem_free(worker->tx);
@@ -137,7 +138,7 @@ void vly_worker_take_posts(struct volley_worker *worker)
 
 		node = node->next;
 		post->fn(worker, post->arg);
-		free(post);
+		vly_mem_free(post);
 	}
 }
 

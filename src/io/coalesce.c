@@ -48,16 +48,16 @@ struct vly_coalesce {
 	uint16_t *order_half;     /* sorted by the lower half of the length */
 };
 
-struct vly_coalesce *vly_coalesce_new(uint32_t n_tx)
+struct vly_coalesce *vly_coalesce_new(const struct volley_allocator *allocator, uint32_t n_tx)
 {
-	struct vly_coalesce *coalesce = vly_mem_new(1, sizeof *coalesce);
+	struct vly_coalesce *coalesce = vly_mem_new(allocator, 1, sizeof *coalesce);
 
 	if (coalesce == NULL)
 		return NULL;
-	coalesce->messages = vly_mem_new(n_tx, sizeof *coalesce->messages);
-	coalesce->table = vly_mem_new((size_t)n_tx * 4, sizeof *coalesce->table);
-	coalesce->order = vly_mem_new(n_tx, sizeof *coalesce->order);
-	coalesce->order_half = vly_mem_new(n_tx, sizeof *coalesce->order_half);
+	coalesce->messages = vly_mem_new(allocator, n_tx, sizeof *coalesce->messages);
+	coalesce->table = vly_mem_new(allocator, (size_t)n_tx * 4, sizeof *coalesce->table);
+	coalesce->order = vly_mem_new(allocator, n_tx, sizeof *coalesce->order);
+	coalesce->order_half = vly_mem_new(allocator, n_tx, sizeof *coalesce->order_half);
 	if (coalesce->messages == NULL || coalesce->table == NULL || coalesce->order == NULL ||
 	    coalesce->order_half == NULL) {
 		vly_coalesce_free(coalesce);

@@ -12,6 +12,8 @@
 
 #include "io/io.h"
 
+struct volley_allocator;
+
 struct vly_coalesce; /* opaque */
 
 /* What one socket allows; the pipeline lowers it when the kernel refuses. */
@@ -21,7 +23,7 @@ struct vly_coalesce_limits {
 	bool by_size;           /* order does not matter: sort by length first */
 };
 
-struct vly_coalesce *vly_coalesce_new(uint32_t n_tx);
+struct vly_coalesce *vly_coalesce_new(const struct volley_allocator *allocator, uint32_t n_tx);
 void vly_coalesce_free(struct vly_coalesce *coalesce);
 
 /*

@@ -22,7 +22,7 @@ struct io_null {
 
 static int io_null_open(struct vly_slots *slots, struct vly_io **ret_io)
 {
-	struct io_null *self = vly_mem_new(1, sizeof *self);
+	struct io_null *self = vly_mem_new(slots->allocator, 1, sizeof *self);
 
 	if (self == NULL)
 		return -ENOMEM;

@@ -66,7 +66,7 @@ static struct msgs *msgs_of(struct vly_io *io)
 int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
 		  struct vly_io **ret_io)
 {
-	struct msgs *self = vly_mem_new(1, sizeof *self);
+	struct msgs *self = vly_mem_new(slots->allocator, 1, sizeof *self);
 
 	if (self == NULL)
 		return -ENOMEM;
@@ -74,10 +74,10 @@ int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
 	self->slots = slots;
 	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
 		self->ports[i].fd = -1;
-	self->rx_iov = vly_mem_new(slots->n_slots, sizeof *self->rx_iov);
-	self->tx = vly_mem_new(N_TX, sizeof *self->tx);
-	self->tx_iov = vly_mem_new(N_TX, sizeof *self->tx_iov);
-	self->tx_control = vly_mem_new(N_TX, TX_CONTROL_BYTES);
+	self->rx_iov = vly_mem_new(slots->allocator, slots->n_slots, sizeof *self->rx_iov);
+	self->tx = vly_mem_new(slots->allocator, N_TX, sizeof *self->tx);
+	self->tx_iov = vly_mem_new(slots->allocator, N_TX, sizeof *self->tx_iov);
+	self->tx_control = vly_mem_new(slots->allocator, N_TX, TX_CONTROL_BYTES);
 	if (self->rx_iov == NULL || self->tx == NULL || self->tx_iov == NULL ||
 	    self->tx_control == NULL) {
 		vly_msgs_close(&self->io);
@@ -116,13 +116,14 @@ int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_po
 	struct msgs *self = msgs_of(io);
 	struct port *port = &self->ports[listener];
 	uint32_t n_slots = self->slots->n_slots;
+	const struct volley_allocator *allocator = self->slots->allocator;
 
 	port->room_bytes = vly_cmsg_room(config->family, config->want);
-	port->rx = vly_mem_new(n_slots, sizeof *port->rx);
+	port->rx = vly_mem_new(allocator, n_slots, sizeof *port->rx);
 	if (port->rx == NULL)
 		return -ENOMEM;
 	if (port->room_bytes > 0) {
-		port->control = vly_mem_new(n_slots, port->room_bytes);
+		port->control = vly_mem_new(allocator, n_slots, port->room_bytes);
 		if (port->control == NULL) {
 			vly_msgs_detach(io, listener);
 			return -ENOMEM;

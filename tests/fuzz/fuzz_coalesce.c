@@ -24,7 +24,7 @@ static struct vly_coalesce *prepare(void)
 	}
 	locals[0] = loopback_addr("127.0.0.1:7");
 	locals[1] = loopback_addr("127.0.0.2:7");
-	return vly_coalesce_new(GROUPING_N);
+	return vly_coalesce_new(NULL, GROUPING_N);
 }
 
 static uint32_t take_size(struct fuzz_input *input)

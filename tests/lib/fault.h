@@ -11,7 +11,7 @@
  * another's faults.
  *
  *	fault_arm(FAULT_MMAP, 1, ENOMEM);
- *	cr_assert_eq(vly_slots_init(&slots, 4, 100), -ENOMEM);
+ *	cr_assert_eq(vly_slots_init(&slots, NULL, 4, 100), -ENOMEM);
  *	cr_assert_eq(fault_n_fired(), 1);
  *
  * And to walk through every error path of a function, without knowing what it calls:

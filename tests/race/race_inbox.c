@@ -181,7 +181,7 @@ static void *push_each_round(void *arg)
 
 static void run_moment(uint64_t n_rounds)
 {
-	struct moment *moment = vly_mem_new(1, sizeof *moment);
+	struct moment *moment = vly_mem_new(NULL, 1, sizeof *moment);
 	uint64_t n_neither = 0, n_refused = 0, n_lost = 0;
 	pthread_t producer;
 
@@ -215,7 +215,7 @@ static void run_moment(uint64_t n_rounds)
 
 int main(int argc, char **argv)
 {
-	struct race *race = vly_mem_new(1, sizeof *race);
+	struct race *race = vly_mem_new(NULL, 1, sizeof *race);
 	uint64_t n = 2000000, n_claimed = 0;
 
 	REQUIRE(race != NULL);

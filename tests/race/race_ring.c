@@ -110,14 +110,14 @@ static void consume(struct race *race)
 
 static void run(uint32_t size, uint64_t n)
 {
-	struct race *race = vly_mem_new(1, sizeof *race);
+	struct race *race = vly_mem_new(NULL, 1, sizeof *race);
 	uint32_t first = UINT32_MAX - (uint32_t)(n / 2);
 	pthread_t producer;
 
 	REQUIRE(race != NULL);
 	race->n = n;
-	REQUIRE(vly_ring_init(&race->there, size, first) == 0);
-	REQUIRE(vly_ring_init(&race->back, 2 * size, first) == 0);
+	REQUIRE(vly_ring_init(&race->there, NULL, size, first) == 0);
+	REQUIRE(vly_ring_init(&race->back, NULL, 2 * size, first) == 0);
 	for (uint32_t i = 0; i < 2 * size; i++)
 		vly_ring_push(&race->back, &i, 1);
 	CHECK_EQ(vly_ring_count(&race->back), 2 * size);

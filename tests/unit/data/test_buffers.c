@@ -17,7 +17,7 @@ Test(buffers, classes_grow_and_the_last_takes_any_datagram)
 
 Test(buffers, get_prefers_the_smallest_class_that_fits)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 2, 2, 2 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 2, 2, 2 });
 	static const struct {
 		uint32_t n_bytes;
 		int class_index;
@@ -37,7 +37,7 @@ Test(buffers, get_prefers_the_smallest_class_that_fits)
 
 Test(buffers, get_takes_a_larger_class_when_the_right_one_is_used_up)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 1, 0, 2 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 1, 0, 2 });
 
 	cr_assert_eq(vly_buffers_get(buffers, 10)->class_index, 0);
 	cr_assert_eq(vly_buffers_get(buffers, 10)->class_index, 2);
@@ -49,7 +49,7 @@ Test(buffers, get_takes_a_larger_class_when_the_right_one_is_used_up)
 
 Test(buffers, get_never_takes_a_smaller_class)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 4, 4, 0 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 4, 4, 0 });
 
 	cr_assert_null(vly_buffers_get(buffers, 2049));
 	cr_assert_null(vly_buffers_get(buffers, 65537));
@@ -59,7 +59,7 @@ Test(buffers, get_never_takes_a_smaller_class)
 
 Test(buffers, nothing_at_all_is_a_pool_too)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 0, 0, 0 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 0, 0, 0 });
 
 	cr_assert_not_null(buffers);
 	cr_assert_null(vly_buffers_get(buffers, 1));
@@ -68,7 +68,7 @@ Test(buffers, nothing_at_all_is_a_pool_too)
 
 Test(buffers, payloads_do_not_overlap_and_indices_lead_back)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 7, 5, 3 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 7, 5, 3 });
 	struct vly_buffer *taken[15];
 
 	for (uint32_t i = 0; i < 15; i++) {
@@ -89,7 +89,7 @@ Test(buffers, payloads_do_not_overlap_and_indices_lead_back)
 
 Test(buffers, put_makes_it_the_next_one_taken)
 {
-	struct vly_buffers *buffers = vly_buffers_new((uint32_t[]){ 3, 1, 0 });
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 3, 1, 0 });
 	struct vly_buffer *a = vly_buffers_get(buffers, 1);
 	struct vly_buffer *b = vly_buffers_get(buffers, 1);
 	struct vly_buffer *c = vly_buffers_get(buffers, 1);
@@ -111,7 +111,7 @@ Test(buffers, put_makes_it_the_next_one_taken)
 
 Test(buffers, too_many_for_an_index)
 {
-	cr_assert_null(vly_buffers_new((uint32_t[]){ UINT32_MAX, 1, 0 }));
+	cr_assert_null(vly_buffers_new(NULL, (uint32_t[]){ UINT32_MAX, 1, 0 }));
 }
 
 Test(buffers, new_without_memory)
@@ -122,7 +122,7 @@ Test(buffers, new_without_memory)
 		struct vly_buffers *buffers;
 
 		fault_arm(FAULT_ANY, ++nth, ENOMEM);
-		buffers = vly_buffers_new((uint32_t[]){ 1, 1, 1 });
+		buffers = vly_buffers_new(NULL, (uint32_t[]){ 1, 1, 1 });
 		if (fault_disarm() == 0) {
 			cr_assert_not_null(buffers);
 			vly_buffers_free(buffers);

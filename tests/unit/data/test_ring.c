@@ -17,7 +17,7 @@ Test(ring, init_refuses_bad_sizes)
 	struct vly_ring ring;
 
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(bad); i++)
-		cr_assert_eq(vly_ring_init(&ring, bad[i], 0), -EINVAL);
+		cr_assert_eq(vly_ring_init(&ring, NULL, bad[i], 0), -EINVAL);
 }
 
 Test(ring, init_without_memory)
@@ -25,7 +25,7 @@ Test(ring, init_without_memory)
 	struct vly_ring ring;
 
 	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
-	cr_assert_eq(vly_ring_init(&ring, 8, 0), -ENOMEM);
+	cr_assert_eq(vly_ring_init(&ring, NULL, 8, 0), -ENOMEM);
 	cr_assert_eq(fault_disarm(), 1);
 }
 
@@ -43,7 +43,7 @@ Test(ring, fills_to_the_last_entry_and_no_further)
 	struct vly_ring ring;
 	uint32_t in[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, out[9] = { 0 };
 
-	cr_assert_eq(vly_ring_init(&ring, 8, 0), 0);
+	cr_assert_eq(vly_ring_init(&ring, NULL, 8, 0), 0);
 	cr_assert_eq(vly_ring_pop(&ring, out, 9), 0, "empty");
 	cr_assert_eq(vly_ring_push(&ring, in, 0), 0);
 	cr_assert_eq(vly_ring_push(&ring, in, 9), 8, "a full ring is a short count");
@@ -68,7 +68,7 @@ Test(ring, keeps_order_over_the_wrap)
 			struct vly_ring ring;
 			uint32_t next_in = 0, next_out = 0, values[64];
 
-			cr_assert_eq(vly_ring_init(&ring, size, UINT32_MAX - size), 0);
+			cr_assert_eq(vly_ring_init(&ring, NULL, size, UINT32_MAX - size), 0);
 			while (next_out < 8 * size) {
 				uint32_t n;
 
@@ -90,7 +90,7 @@ Test(ring, count_is_never_above_the_size)
 {
 	struct vly_ring ring;
 
-	cr_assert_eq(vly_ring_init(&ring, 4, 0), 0);
+	cr_assert_eq(vly_ring_init(&ring, NULL, 4, 0), 0);
 	atomic_store(&ring.tail, 100);
 	cr_assert_eq(vly_ring_count(&ring), 4);
 	vly_ring_fini(&ring);

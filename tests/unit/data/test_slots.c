@@ -23,7 +23,7 @@ Test(slots, init_lays_out_slots_that_do_not_overlap)
 {
 	struct vly_slots slots;
 
-	cr_assert_eq(vly_slots_init(&slots, 5, 2048), 0);
+	cr_assert_eq(vly_slots_init(&slots, NULL, 5, 2048), 0);
 	cr_assert_eq(slots.n_slots, 5);
 	cr_assert_eq(slots.stride_bytes, vly_slots_stride(2048));
 	cr_assert_eq(slots.n_payload_bytes, 5 * slots.stride_bytes);
@@ -47,7 +47,7 @@ Test(slots, the_largest)
 {
 	struct vly_slots slots;
 
-	cr_assert_eq(vly_slots_init(&slots, 1024, 65535), 0);
+	cr_assert_eq(vly_slots_init(&slots, NULL, 1024, 65535), 0);
 	slots.slots[1023].data[65534] = 1;
 	vly_slots_fini(&slots);
 }
@@ -56,7 +56,7 @@ Test(slots, fini_leaves_nothing_and_can_be_repeated)
 {
 	struct vly_slots slots, zero = { 0 };
 
-	cr_assert_eq(vly_slots_init(&slots, 1, 1), 0);
+	cr_assert_eq(vly_slots_init(&slots, NULL, 1, 1), 0);
 	vly_slots_fini(&slots);
 	cr_assert_eq(memcmp(&slots, &zero, sizeof slots), 0);
 	vly_slots_fini(&slots);
@@ -71,7 +71,7 @@ Test(slots, init_without_memory)
 		int r;
 
 		fault_arm(FAULT_ANY, ++nth, ENOMEM);
-		r = vly_slots_init(&slots, 4, 100);
+		r = vly_slots_init(&slots, NULL, 4, 100);
 		if (fault_disarm() == 0) {
 			cr_assert_eq(r, 0);
 			vly_slots_fini(&slots);

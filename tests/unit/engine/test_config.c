@@ -47,6 +47,12 @@ static void expect_refused(const struct volley_config *config, const char *word)
 	cr_assert_eq(c.size, 12345, "untouched on failure");
 }
 
+static void *give_nothing(size_t n_bytes, size_t align, void *arg)
+{
+	(void)n_bytes, (void)align, (void)arg;
+	return NULL;
+}
+
 static void setup(void)
 {
 	unsetenv("VOLLEY_IO");
@@ -307,4 +313,13 @@ Test(config, a_listeners_struct_may_be_older_or_newer)
 	cr_assert_eq(vly_config_read_listen(&server, &listen.config, &c), -E2BIG);
 	listen.config.size = 1;
 	cr_assert_eq(vly_config_read_listen(&server, &listen.config, &c), -EINVAL);
+}
+
+Test(config, half_an_allocator_is_refused)
+{
+	struct volley_allocator allocator = { .allocate = give_nothing };
+	struct volley_config config = with_log();
+
+	config.allocator = &allocator;
+	expect_refused(&config, "allocator");
 }

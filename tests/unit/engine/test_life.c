@@ -507,10 +507,8 @@ Test(life, a_post_needs_memory_for_all_workers)
 
 	sem_init(&posts.ran, 0, 0);
 	cr_assert_eq(volley_server_start(server), 0);
-	fault_arm(FAULT_CALLOC, 1, ENOMEM);
-	cr_assert_eq(volley_server_post(server, ran, NULL), -ENOMEM);
-	for (unsigned int nth = 1; nth <= 2; nth++) {
-		fault_arm(FAULT_MALLOC, nth, ENOMEM);
+	for (unsigned int nth = 1; nth <= 3; nth++) {
+		fault_arm(FAULT_ALIGNED_ALLOC, nth, ENOMEM);
 		cr_assert_eq(volley_server_post(server, ran, NULL), -ENOMEM);
 	}
 	fault_disarm();

@@ -187,6 +187,15 @@ Test(pipeline, the_scalar_callback_gets_each_datagram_in_order)
 }
 
 static uint32_t n_ends, n_before_end;
+static uint32_t n_begins, n_before_begin;
+
+static void on_begin(struct volley_worker *worker, void *arg)
+{
+	cr_assert_eq(arg, &n_begins);
+	cr_assert_eq(n_ends, n_begins, "the one before has ended");
+	n_begins++;
+	n_before_begin = (uint32_t)worker->counts.delivered;
+}
 
 static void on_end(struct volley_worker *worker, void *arg)
 {
@@ -205,6 +214,25 @@ Test(pipeline, on_batch_end_comes_after_the_send)
 	fake_server_run(&fake);
 	cr_assert_eq(n_ends, 1);
 	cr_assert_eq(n_before_end, 5);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, on_batch_begin_comes_before_the_callback)
+{
+	struct fake_server fake;
+
+	fake_server_open(
+		&fake,
+		VOLLEY_CONFIG(.on_batch_begin = on_begin, .on_batch_end = on_end, .arg = &n_begins),
+		ADDRESS, VOLLEY_LISTEN(.on_batch = echo));
+	fake_io_recv_n(fake.io, 0, 64 + 5, 8);
+	fake_server_run(&fake);
+	cr_assert_eq(n_begins, 2);
+	cr_assert_eq(n_before_begin, 64, "the second volley was not delivered yet");
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_CTRUNC });
+	fake_server_run(&fake);
+	cr_assert_eq(n_begins, 3, "also when nothing can be delivered");
+	cr_assert_eq(n_ends, 3);
 	fake_server_close(&fake);
 }
 

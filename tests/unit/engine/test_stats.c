@@ -258,7 +258,7 @@ Test(stats, json_needs_memory)
 {
 	struct volley_server *server = new_server(1);
 
-	fault_arm(FAULT_CALLOC, 1, ENOMEM);
+	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
 	cr_assert_eq(volley_server_format_stats(server, NULL, 0), -ENOMEM);
 	cr_assert_eq(fault_disarm(), 1);
 	cr_assert_gt(volley_server_format_stats(server, NULL, 0), 0);

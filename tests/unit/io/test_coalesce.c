@@ -35,7 +35,7 @@ static struct flush *open_flush(void)
 	struct flush *flush = calloc(1, sizeof *flush);
 
 	cr_assert_not_null(flush);
-	flush->coalesce = vly_coalesce_new(N);
+	flush->coalesce = vly_coalesce_new(NULL, N);
 	cr_assert_not_null(flush->coalesce);
 	return flush;
 }
@@ -124,7 +124,7 @@ Test(coalesce, without_memory)
 		struct vly_coalesce *coalesce;
 
 		fault_arm(FAULT_ANY, nth, ENOMEM);
-		coalesce = vly_coalesce_new(N);
+		coalesce = vly_coalesce_new(NULL, N);
 		if (fault_disarm() == 0) {
 			cr_assert_not_null(coalesce);
 			vly_coalesce_free(coalesce);

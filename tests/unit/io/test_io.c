@@ -46,7 +46,7 @@ static void open_bench(struct bench *b, const char *name, uint32_t n_slots, cons
 {
 	b->name = name;
 
-	cr_assert_eq(vly_slots_init(&b->slots, n_slots, 1500), 0);
+	cr_assert_eq(vly_slots_init(&b->slots, NULL, n_slots, 1500), 0);
 	cr_assert_eq(vly_io_open(name, &b->slots, &b->io), 0);
 	b->fd = loopback_open(address, &b->addr);
 	b->client = loopback_open("127.0.0.1:0", &b->client_addr);
@@ -92,7 +92,7 @@ Test(io, names_are_known_and_open)
 	struct vly_slots slots;
 	struct vly_io *io = NULL;
 
-	cr_assert_eq(vly_slots_init(&slots, 4, 100), 0);
+	cr_assert_eq(vly_slots_init(&slots, NULL, 4, 100), 0);
 	for (int i = 0; i < N_NAMES; i++) {
 		cr_assert(vly_io_test_name(names[i]));
 		cr_assert_eq(vly_io_open(names[i], &slots, &io), 0);
@@ -122,7 +122,7 @@ Test(io, open_and_attach_need_memory)
 	struct vly_slots slots;
 	struct vly_io *io = NULL;
 
-	cr_assert_eq(vly_slots_init(&slots, 4, 100), 0);
+	cr_assert_eq(vly_slots_init(&slots, NULL, 4, 100), 0);
 	for (int i = 0; i < N_NAMES; i++) {
 		unsigned int nth = 1;
 
