@@ -160,7 +160,19 @@ int options_take(struct options *options, int option, const char *value)
 	}
 }
 
-static int write_stats(const struct options *options, struct volley_server *server)
+/* The ledger's object with the program's own names before its last brace. */
+static int put_stats(struct options *options, const char *ledger, FILE *file)
+{
+	char own[OPTIONS_OWN_STATS_BYTES];
+	const char *end = strrchr(ledger, '}');
+
+	if (options->format_own_stats == NULL || end == NULL)
+		return fputs(ledger, file);
+	options->format_own_stats(options, own, sizeof own);
+	return fprintf(file, "%.*s,%s%s", (int)(end - ledger), ledger, own, end);
+}
+
+static int write_stats(struct options *options, struct volley_server *server)
 {
 	int len = volley_server_format_stats(server, NULL, 0);
 	size_t size = len < 0 ? 1 : (size_t)len + 64; /* counters may grow meanwhile */
@@ -173,7 +185,7 @@ static int write_stats(const struct options *options, struct volley_server *serv
 		r = volley_server_format_stats(server, text, size);
 	if (file == NULL)
 		r = -errno;
-	if (r >= 0 && (fputs(text, file) < 0 || fflush(file) != 0))
+	if (r >= 0 && text != NULL && (put_stats(options, text, file) < 0 || fflush(file) != 0))
 		r = -errno;
 	if (file != NULL && !is_stdout)
 		fclose(file);
@@ -186,10 +198,11 @@ static int write_stats(const struct options *options, struct volley_server *serv
 
 static void on_signal(struct volley_server *server, int signo, void *arg)
 {
-	const struct options *options = arg;
+	struct options *options = arg;
 
-	(void)signo;
-	if (options->stats != NULL)
+	if (options->own_signals & VOLLEY_SIGNAL(signo))
+		options->on_own_signal(options, signo);
+	else if (options->stats != NULL)
 		write_stats(options, server);
 }
 
@@ -222,7 +235,7 @@ static void say_ready(const struct options *options, struct volley_server *serve
 }
 
 /* So that no signal ends us between "ready" and volley_server_run(), which takes them. */
-static void block_signals(void)
+static void block_signals(uint64_t own)
 {
 	sigset_t mask;
 
@@ -230,6 +243,9 @@ static void block_signals(void)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGUSR1);
+	for (int signo = 1; signo < 64; signo++)
+		if (own & VOLLEY_SIGNAL(signo))
+			sigaddset(&mask, signo);
 	pthread_sigmask(SIG_BLOCK, &mask, NULL);
 }
 
@@ -239,17 +255,21 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 	int code = EXIT_OK;
 	int r;
 
-	block_signals();
-	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1);
+	block_signals(options->own_signals);
+	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1) | options->own_signals;
 	options->config.on_signal = on_signal;
 	r = volley_server_new(&options->config, &server);
 	if (r >= 0)
 		r = listen_all(options, server, listener);
 	if (r >= 0)
 		r = volley_server_start(server);
+	if (r >= 0 && options->on_ready != NULL)
+		r = options->on_ready(options, server);
 	if (r >= 0) {
 		say_ready(options, server);
 		r = volley_server_run(server);
+		if (options->on_served != NULL)
+			options->on_served(options);
 		volley_server_close(server);
 		if (options->stats != NULL)
 			code = write_stats(options, server);

@@ -9,7 +9,7 @@
 
 #include <volley/volley.h>
 
-enum { OPTIONS_MAX_LISTEN = 64 };
+enum { OPTIONS_MAX_LISTEN = 64, OPTIONS_OWN_STATS_BYTES = 2048 };
 
 /* Exit codes. */
 enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
@@ -21,6 +21,17 @@ struct options {
 	struct volley_config config;
 	uint32_t listen_flags; /* VOLLEY_LISTEN_*, for every listener */
 	const char *stats;     /* file, "-" for stdout, or NULL */
+	/*
+	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on
+	 * the thread that called options_serve(); so do the hooks around the time in which it
+	 * serves: on_ready (a negative errno ends it) and on_served. format_own_stats writes like
+	 * snprintf() what the statistics get beside the ledger: `"name": value`, or several.
+	 */
+	uint64_t own_signals;
+	void (*on_own_signal)(struct options *options, int signo);
+	int (*on_ready)(struct options *options, struct volley_server *server);
+	void (*on_served)(struct options *options);
+	int (*format_own_stats)(struct options *options, char *text, size_t n_text);
 };
 
 /* Values of `val` for getopt_long(); a program's own options start at OPTION_OWN. */
