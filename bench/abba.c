@@ -13,6 +13,7 @@
 
 #include "commands.h"
 #include "preload.h"
+#include "trial.h"
 
 struct abba {
 	const struct bench_options *options;
@@ -99,7 +100,7 @@ static int run_subjects(struct abba *t, const struct bench_subjects *subjects,
 
 	bench_subjects_get(t->options->program, &all);
 	base = bench_subjects_find(&all, t->options->baseline);
-	if (!base || base->absent || base->program) {
+	if (!base || bench_subject_why_not_preloaded(base)) {
 		fprintf(stderr, "volley-bench: '%s' cannot be a baseline here\n",
 			t->options->baseline);
 		return -EINVAL;
@@ -107,12 +108,13 @@ static int run_subjects(struct abba *t, const struct bench_subjects *subjects,
 	for (size_t i = 0; i < subjects->n && r >= 0; i++) {
 		const struct bench_subject *subject = &subjects->all[i];
 		struct bench_row *row = bench_set_add(set, subject->name);
+		const char *why = bench_subject_why_not_preloaded(subject);
 
 		bench_options_progress(t->options, "%u rounds of %s", t->n_rounds, subject->name);
-		if (subject->absent)
-			bench_row_void(row, "%s", subject->absent);
-		else if (subject->program)
-			bench_row_void(row, "a program of its own cannot be preloaded");
+		if (why)
+			bench_row_void(row, "%s", why);
+		else if (bench_trial_check_echo(t->options, subject, &why) < 0)
+			bench_row_void(row, "%s", why);
 		else
 			r = compare(t, base, subject, row);
 	}
@@ -152,8 +154,8 @@ int bench_abba(const struct bench_options *options)
 	if (r >= 0)
 		r = bench_options_deliver(options, &set);
 	for (size_t i = 0; i < set.n_rows && r >= 0 && options->smoke; i++)
-		if (set.rows[i].void_reason[0] != '\0' && !subjects.all[i].absent &&
-		    !subjects.all[i].program)
+		if (set.rows[i].void_reason[0] != '\0' &&
+		    !bench_subject_why_not_preloaded(&subjects.all[i]))
 			r = -EIO;
 	bench_set_fini(&set);
 	free(t.ratios);

@@ -10,6 +10,8 @@ struct bench_command {
 	const char *name;
 	const char *about;
 	int (*run)(const struct bench_options *options);
+	bool is_measuring;
+	bool has_path; /* it has a generator and a server, which --path lies between */
 };
 
 /* The i-th, or NULL. */
@@ -23,6 +25,7 @@ int bench_saturate(const struct bench_options *options);
 int bench_knee(const struct bench_options *options);
 int bench_latency(const struct bench_options *options);
 int bench_overload(const struct bench_options *options);
+int bench_openloop(const struct bench_options *options); /* knee, latency and overload at once */
 int bench_count(const struct bench_options *options);
 int bench_once(const struct bench_options *options);
 int bench_null(const struct bench_options *options);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * count: what does not depend on the machine's mood. Three counts per echoed datagram, each from a
+ * count: what does not depend on the machine's mood. Counts per echoed datagram, each from a
  * child that runs `volley-bench once`:
  *
  *  - system calls, from strace's log between once's marks (every thread's, whatever library makes
  *    them; the harness's own futex and clock calls are left out);
- *  - user-space instructions, by callgrind, collecting only inside the subject's loop function;
+ *  - user-space instructions and misses of the first-level data cache, by callgrind, collecting
+ *    only inside the subject's loop function; it simulates a cache of this CPU's geometry, as
+ *    cachegrind does, which cannot be told where to look;
  *  - allocations, by a preloaded library that counts.
  *
  * A tool that is not installed leaves its column empty and a note.
@@ -70,7 +72,8 @@ static int run_child(const struct count *c, const char **args, const char *ld_pr
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-/* strace's lines of the runs: those between an odd mark and the next. */
+/* strace's lines of the runs: those between an odd mark and the next. A line may be cut in two by
+ * another thread's, so only its beginning is looked for. */
 static double count_calls(const char *path)
 {
 	static const char *const harness[] = { "futex(", "clock_gettime(", "getpgid(", "resumed>" };
@@ -79,7 +82,7 @@ static double count_calls(const char *path)
 	double n = 0;
 	bool inside = false;
 
-	snprintf(mark, sizeof(mark), "getpgid(%#x)", BENCH_ONCE_MARK);
+	snprintf(mark, sizeof(mark), "getpgid(%#x", BENCH_ONCE_MARK);
 	while (file && fgets(line, sizeof(line), file)) {
 		bool ours = true;
 
@@ -120,18 +123,40 @@ static void get_toggle(const struct bench_subject *subject, char *text, size_t n
 			text[i] = '_';
 }
 
-static double read_instructions(const char *path)
-{
-	char line[1024];
-	FILE *file = fopen(path, "re");
-	double n = 0;
+struct profile {
+	double instructions;
+	double misses; /* of the first-level data cache, reads and writes */
+};
 
-	while (file && fgets(line, sizeof(line), file))
-		if (strncmp(line, "summary:", 8) == 0 || strncmp(line, "totals:", 7) == 0)
-			n = strtod(strchr(line, ':') + 1, NULL);
+/* "events: Ir Dr Dw I1mr D1mr D1mw ..." names the columns of "summary:" or "totals:". */
+static void read_profile(const char *path, struct profile *ret_profile)
+{
+	struct profile profile = { 0 };
+	char line[1024], events[1024] = "";
+	FILE *file = fopen(path, "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *names = events, *values, *name;
+
+		if (strncmp(line, "events:", 7) == 0)
+			snprintf(events, sizeof(events), "%s", line + 7);
+		if (strncmp(line, "summary:", 8) != 0 && strncmp(line, "totals:", 7) != 0)
+			continue;
+		profile = (struct profile){ 0 };
+		values = strchr(line, ':') + 1;
+		while ((name = strsep(&names, " \n")) != NULL) {
+			double value = *name != '\0' ? strtod(values, &values) : 0;
+
+			if (strcmp(name, "Ir") == 0)
+				profile.instructions = value;
+			if (strcmp(name, "D1mr") == 0 || strcmp(name, "D1mw") == 0)
+				profile.misses += value;
+		}
+		break;
+	}
 	if (file)
 		fclose(file);
-	return n;
+	*ret_profile = profile;
 }
 
 static int put_instructions(const struct count *c, const struct bench_subject *subject,
@@ -141,6 +166,7 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 	/* volley's data path has three doors: run_once, and wait and serve when it blocks. */
 	const char *volley[N_ARGS] = { "valgrind",
 				       "--tool=callgrind",
+				       "--cache-sim=yes",
 				       out,
 				       "--toggle-collect=vly_pipeline_run_once",
 				       "--toggle-collect=vly_pipeline_wait",
@@ -153,11 +179,20 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 				       "--preload",
 				       c->preload,
 				       NULL };
-	const char *peer[N_ARGS] = {
-		"valgrind",    "--tool=callgrind", out,       toggle,      c->self,    "once",
-		subject->name, "--rounds",         c->rounds, "--preload", c->preload, NULL
-	};
-	double n;
+	const char *peer[N_ARGS] = { "valgrind",
+				     "--tool=callgrind",
+				     "--cache-sim=yes",
+				     out,
+				     toggle,
+				     c->self,
+				     "once",
+				     subject->name,
+				     "--rounds",
+				     c->rounds,
+				     "--preload",
+				     c->preload,
+				     NULL };
+	struct profile profile = { 0 };
 	int r;
 
 	get_path(c, "callgrind", path, sizeof(path));
@@ -165,9 +200,12 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 	snprintf(out, sizeof(out), "--callgrind-out-file=%s", path);
 	get_toggle(subject, toggle, sizeof(toggle));
 	r = run_child(c, subject->mode ? volley : peer, NULL);
-	n = r >= 0 ? read_instructions(path) : 0;
-	if (n > 0)
-		bench_row_put(row, "instructions/datagram", n / c->n_datagrams);
+	if (r >= 0)
+		read_profile(path, &profile);
+	if (profile.instructions > 0) {
+		bench_row_put(row, "instructions/datagram", profile.instructions / c->n_datagrams);
+		bench_row_put(row, "D1 misses/datagram", profile.misses / c->n_datagrams);
+	}
 	return r;
 }
 
@@ -202,9 +240,8 @@ static int run_subject(const struct count *c, const struct bench_subject *subjec
 	struct bench_row *row = bench_set_add(set, subject->name);
 	int calls, instructions, allocations;
 
-	if (subject->absent || subject->program) {
-		bench_row_void(row, "%s",
-			       subject->absent ? subject->absent : "not a part of this program");
+	if (bench_subject_why_not_preloaded(subject)) {
+		bench_row_void(row, "%s", bench_subject_why_not_preloaded(subject));
 		return 0;
 	}
 	bench_options_progress(c->options, "counting %s", subject->name);
@@ -274,8 +311,8 @@ int bench_count(const struct bench_options *options)
 	if (r >= 0)
 		r = bench_options_deliver(options, &set);
 	for (size_t i = 0; i < set.n_rows && r >= 0 && options->smoke; i++)
-		if (set.rows[i].void_reason[0] != '\0' && !subjects.all[i].absent &&
-		    !subjects.all[i].program)
+		if (set.rows[i].void_reason[0] != '\0' &&
+		    !bench_subject_why_not_preloaded(&subjects.all[i]))
 			r = -EIO;
 	bench_set_fini(&set);
 	return r;

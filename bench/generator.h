@@ -37,6 +37,7 @@ struct bench_load {
 	double rate;        /* open loop: datagrams per second; 0: as fast as it goes */
 	bool drop_replies;  /* replies are refused by a filter and counted by the kernel, unread */
 	bool use_gro;       /* clients take coalesced replies */
+	const char *path;   /* "over veth", for the description; NULL on loopback */
 	bool is_single;     /* a burst's datagrams leave as messages of their own, no UDP_SEGMENT */
 };
 

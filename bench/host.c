@@ -5,6 +5,7 @@
 #include "host.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #include "bench_commit.h"
-#include "cpus.h"
 #include "json.h"
 #include "peer.h"
 
@@ -79,7 +79,6 @@ static void put_versions(FILE *file, print_fn print, int n)
 
 static void put_all(FILE *file, print_fn print)
 {
-	struct bench_cpus cpus;
 	struct utsname name;
 	char text[N_TEXT];
 	time_t now = time(NULL);
@@ -87,8 +86,7 @@ static void put_all(FILE *file, print_fn print)
 
 	read_line("/proc/cpuinfo", "model name", text, sizeof(text));
 	print(file, "cpu", text, 0);
-	bench_cpus_get(&cpus);
-	snprintf(text, sizeof(text), "%u", cpus.n);
+	snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
 	print(file, "cpus", text, 1);
 	uname(&name);
 	snprintf(text, sizeof(text), "%s %s %s", name.sysname, name.release, name.machine);
@@ -99,11 +97,13 @@ static void put_all(FILE *file, print_fn print)
 	get_mitigations(text, sizeof(text));
 	print(file, "mitigations", text, 4);
 	print(file, "compiler", __VERSION__, 5);
-	print(file, "commit", BENCH_COMMIT, 6);
+	print(file, "build", BENCH_BUILD_TYPE, 6);
+	print(file, "commit", BENCH_COMMIT, 7);
 	gmtime_r(&now, &utc);
 	strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
-	print(file, "when", text, 7);
-	put_versions(file, print, 8);
+	print(file, "when", text, 8);
+	print(file, "volley", BENCH_VERSION, 9);
+	put_versions(file, print, 10);
 }
 
 static void print_text(FILE *file, const char *key, const char *text, int n)
@@ -129,4 +129,42 @@ void bench_host_print_json(FILE *file)
 {
 	put_all(file, print_json);
 	fputc('}', file);
+}
+
+static void print_comment(FILE *file, const char *key, const char *text, int n)
+{
+	(void)n;
+	fprintf(file, "# %s: %s\n", key, text);
+}
+
+void bench_host_print_csv(FILE *file)
+{
+	put_all(file, print_comment);
+}
+
+/* Machine, build, versions: a line each, which begins with the first key of its kind. */
+static void print_brief(FILE *file, const char *key, const char *text, int n)
+{
+	static const char *const first_keys[] = { "cpu", "compiler", "volley" };
+	bool begins = false;
+
+	for (size_t i = 0; i < sizeof(first_keys) / sizeof(first_keys[0]); i++)
+		begins = begins || strcmp(key, first_keys[i]) == 0;
+	fprintf(file, "%s%s %s", n == 0 ? "" : begins ? "\n" : ", ", key, text);
+}
+
+void bench_host_print_brief(FILE *file)
+{
+	put_all(file, print_brief);
+	fputc('\n', file);
+}
+
+const char *bench_host_why_not_quotable(void)
+{
+#if !defined(NDEBUG) || !defined(__OPTIMIZE__)
+	return "a " BENCH_BUILD_TYPE " build, with assertions: its figures are not worth quoting; "
+	       "use meson setup --buildtype=release";
+#else
+	return NULL;
+#endif
 }

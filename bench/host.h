@@ -8,5 +8,11 @@
 
 void bench_host_print(FILE *file);
 void bench_host_print_json(FILE *file);
+void bench_host_print_csv(FILE *file); /* lines "# key: value" */
+/* In three lines, for below a table. */
+void bench_host_print_brief(FILE *file);
+
+/* Why figures of this build are not worth quoting, or NULL. */
+const char *bench_host_why_not_quotable(void);
 
 #endif

@@ -68,6 +68,8 @@ void bench_load_describe(const struct bench_load *load, char *text, size_t n_tex
 				      load->is_single ? " single messages" : "");
 	if (load->n_servers > 1 && n < n_text)
 		n += (size_t)snprintf(text + n, n_text - n, ", %u listeners", load->n_servers);
+	if (load->path && n < n_text)
+		n += (size_t)snprintf(text + n, n_text - n, " %s", load->path);
 	if (load->n_window > 0 && n < n_text)
 		snprintf(text + n, n_text - n, ", window %u", load->n_window);
 }

@@ -14,18 +14,24 @@
 #include "host.h"
 
 static const struct bench_command commands[] = {
-	{ "quick", "the headline table, in under two minutes", bench_quick },
-	{ "all", "every measurement, into the --out folder; takes long", bench_all },
-	{ "demo", "volley-echo beside two plain loops, in under a minute", bench_demo },
-	{ "preload", "thread CPU time per queued datagram against a baseline, ABBA", bench_abba },
-	{ "saturate", "replies per server CPU second; a core for each side", bench_saturate },
-	{ "knee", "the highest rate that loses at most 0.1 %", bench_knee },
-	{ "latency", "open loop, percentiles at 10, 50, 70 and 90 % of the knee", bench_latency },
-	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload },
-	{ "count", "system calls, instructions and allocations per datagram", bench_count },
-	{ "null", "what the library alone costs, without the kernel", bench_null },
-	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop },
-	{ "scale", "saturate over clients, payload, burst length, workers", bench_scale },
+	{ "quick", "the headline table, in under two minutes", bench_quick, true },
+	{ "all", "every measurement, into the --out folder; takes long", bench_all, true },
+	{ "demo", "volley-echo beside two plain loops, in under a minute", bench_demo, true, true },
+	{ "preload", "thread CPU time per queued datagram against a baseline, ABBA", bench_abba,
+	  true },
+	{ "saturate", "replies per server CPU second; a core for each side", bench_saturate, true,
+	  true },
+	{ "knee", "the highest rate that loses at most 0.1 %", bench_knee, true, true },
+	{ "latency", "open loop, percentiles at 10, 50, 70 and 90 % of the knee", bench_latency,
+	  true, true },
+	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload,
+	  true, true },
+	{ "count", "system calls, instructions, cache misses, allocations per datagram",
+	  bench_count, true },
+	{ "null", "what the library alone costs, without the kernel", bench_null, true },
+	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop, true },
+	{ "scale", "saturate over clients, payload, burst, listeners, workers", bench_scale, true,
+	  true },
 	{ "report", "plots and one HTML page from the JSON files of a folder", bench_report },
 	{ "serve", "be one subject's echo server, until Ctrl-C", bench_serve },
 	{ "once", "preloaded runs of one subject, for count to look at", bench_once },
@@ -51,6 +57,24 @@ int bench_list(const struct bench_options *options)
 	return 0;
 }
 
+static int run(const struct bench_command *command, struct bench_options *options)
+{
+	const char *why = bench_host_why_not_quotable();
+
+	if (command->is_measuring && why && !options->smoke)
+		fprintf(stderr, "volley-bench: %s\n", why);
+	if (options->use_veth) {
+		int r = command->has_path ? bench_path_open_veth(&options->path) : -EINVAL;
+
+		if (!command->has_path)
+			fprintf(stderr, "volley-bench: %s has no use for --path veth\n",
+				command->name);
+		if (r < 0)
+			return r;
+	}
+	return command->run(options);
+}
+
 int main(int argc, char **argv)
 {
 	const struct bench_command *command;
@@ -72,7 +96,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++) {
 		if (strcmp(command->name, options.command) != 0)
 			continue;
-		r = command->run(&options);
+		r = run(command, &options);
 		if (r < 0)
 			fprintf(stderr, "volley-bench: %s: %s\n", command->name,
 				r == -EINTR ? "interrupted" : strerror(-r));

@@ -59,7 +59,7 @@ int bench_once(const struct bench_options *options)
 
 	bench_subjects_get(NULL, &subjects);
 	subject = options->argument ? bench_subjects_find(&subjects, options->argument) : NULL;
-	if (!subject || subject->absent)
+	if (!subject || bench_subject_why_not_preloaded(subject))
 		return -EINVAL;
 	bench_options_get_load(options, &load);
 	load.n_burst = options->n_burst ? options->n_burst : 1;

@@ -14,14 +14,22 @@
 
 #include "commands.h"
 #include "trial.h"
+#include "validity.h"
 
 #define MAX_LOSS 0.001
 
 /* The rate is known to 1/2^7 of the starting bracket after so many halvings, finer than noise. */
 #define N_STEPS 7
 
-/* The generator is late for all of us at times; late by this much it is its own subject. */
-#define MIN_SLIP_NS 50000
+/* What is asked at multiples of a knee. */
+struct question {
+	const char *kind;
+	double multiples[8]; /* up to a 0 */
+	void (*put)(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
+		    struct bench_row *row);
+};
+
+#define N_QUESTIONS 3
 
 struct openloop {
 	const struct bench_options *options;
@@ -29,6 +37,8 @@ struct openloop {
 	struct bench_load load;
 	double seconds;
 	const char *why;
+	const struct question *questions[N_QUESTIONS]; /* up to a NULL */
+	struct bench_set sets[N_QUESTIONS];
 };
 
 static int run_at(struct openloop *o, const struct bench_subject *subject, double rate,
@@ -57,13 +67,15 @@ static bool keeps_up(const struct bench_trial *trial, double rate)
 	return get_loss(trial) <= MAX_LOSS && trial->rate >= 0.98 * rate;
 }
 
-/* 0 or -errno. *ret_limited: the generator could not send more. */
-static int find_knee(struct openloop *o, const struct bench_subject *subject, double *ret_rate)
+/* 0 or -errno. *ret_is_limited: it was the generator that could not send more. */
+static int find_knee(struct openloop *o, const struct bench_subject *subject, double *ret_rate,
+		     bool *ret_is_limited)
 {
 	struct bench_trial trial;
 	double seconds = o->options->smoke ? 0.03 : 0.25;
 	double low = 0, high;
 	int n_steps = o->options->smoke ? 2 : N_STEPS;
+	bool is_limited = false;
 	int r = run_at(o, subject, 0, seconds, &trial);
 
 	if (r < 0)
@@ -77,14 +89,15 @@ static int find_knee(struct openloop *o, const struct bench_subject *subject, do
 			r = run_at(o, subject, middle, seconds, &trial);
 		if (r < 0)
 			break;
-		if (keeps_up(&trial, middle))
+		if (keeps_up(&trial, middle)) {
 			low = middle;
-		else if (low > 0)
-			high = middle;
-		else
-			high = middle * 0.8;
+			continue;
+		}
+		high = low > 0 ? middle : middle * 0.8;
+		is_limited = get_loss(&trial) <= MAX_LOSS;
 	}
 	*ret_rate = low > 0 ? low : 0.5 * high;
+	*ret_is_limited = is_limited;
 	return r;
 }
 
@@ -98,29 +111,28 @@ static void put_latency(struct bench_row *row, const struct bench_trial *trial)
 	bench_row_put(row, "slip us", trial->slip_p99 / 1e3);
 }
 
-static void put_fraction(struct openloop *o, const struct bench_trial *trial, double rate,
+static void put_fraction(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
 			 struct bench_row *row)
 {
+	char why[160];
+
+	(void)knee;
+	if (bench_validity_is_void_at(trial, rate, is_smoke, why, sizeof(why)))
+		bench_row_void(row, "%s", why);
 	bench_row_put(row, "datagrams/s", trial->rate);
-	if (trial->unexplained != 0 || trial->wrong > 0)
-		bench_row_void(row, "void: %.0f lost unexplained, %.0f wrong", trial->unexplained,
-			       trial->wrong);
-	if (!o->options->smoke && trial->slip_p99 > MIN_SLIP_NS &&
-	    trial->slip_p99 > 0.1 * trial->p99)
-		bench_row_void(row, "void: the generator itself was %.0f us late (p99)",
-			       trial->slip_p99 / 1e3);
-	if (!o->options->smoke && trial->rate < 0.98 * rate)
-		bench_row_void(row, "void: only %.0f of %.0f datagrams/s were answered",
-			       trial->rate, rate);
 	put_latency(row, trial);
 	bench_row_put(row, "loss", get_loss(trial));
 }
 
-static void put_multiple(const struct bench_trial *trial, double knee, struct bench_row *row)
+static void put_multiple(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
+			 struct bench_row *row)
 {
-	if (trial->unexplained != 0 || trial->wrong > 0)
-		bench_row_void(row, "void: %.0f lost unexplained, %.0f wrong", trial->unexplained,
-			       trial->wrong);
+	char why[160];
+
+	(void)rate;
+	(void)is_smoke;
+	if (bench_validity_is_wrong(trial, why, sizeof(why)))
+		bench_row_void(row, "%s", why);
 	bench_row_put(row, "sent/s", trial->sent_rate);
 	bench_row_put(row, "answered/s", trial->rate);
 	bench_row_put(row, "of the knee", trial->rate / knee);
@@ -128,35 +140,49 @@ static void put_multiple(const struct bench_trial *trial, double knee, struct be
 	bench_row_put(row, "loss", get_loss(trial));
 	bench_row_put(row, "p50 us", trial->p50 / 1e3);
 	bench_row_put(row, "p99 us", trial->p99 / 1e3);
+	bench_row_put_detail(row, "sent", trial->sent);
+	bench_row_put_detail(row, "lost at socket", trial->lost_server);
+	bench_row_put_detail(row, "in backlog", trial->lost_backlog);
+	bench_row_put_detail(row, "at send", trial->lost_sends);
 }
 
-/* Runs at multiples of the knee; those of at most 0.9 are about latency. */
-static int run_multiples(struct openloop *o, const struct bench_subject *subject, double knee,
-			 const double *multiples, struct bench_set *set)
+static void put_knee(const struct openloop *o, double knee, bool is_limited, struct bench_row *row)
 {
-	for (size_t i = 0; multiples[i] > 0; i++) {
+	if (is_limited && !o->options->smoke)
+		bench_row_void(row, "void: the generator cannot send more than %.0f datagrams/s",
+			       knee);
+	bench_row_put(row, "knee datagrams/s", knee);
+}
+
+static const struct question knee_question = { .kind = "knee" };
+static const struct question latency_question = { "latency", { 0.1, 0.5, 0.7, 0.9 }, put_fraction };
+static const struct question overload_question = { "overload", { 1, 1.5, 2, 4 }, put_multiple };
+
+static int ask(struct openloop *o, const struct bench_subject *subject, double knee,
+	       const struct question *question, struct bench_set *set)
+{
+	for (size_t i = 0; question->multiples[i] > 0; i++) {
 		struct bench_row *row = bench_set_add(set, subject->name);
 		struct bench_trial trial;
-		double rate = multiples[i] * knee;
+		double rate = question->multiples[i] * knee;
 		int r = run_at(o, subject, rate, o->seconds, &trial);
 
-		snprintf(row->variant, sizeof(row->variant), "%.0f %%", multiples[i] * 100);
-		row->x = multiples[i] * 100;
+		snprintf(row->variant, sizeof(row->variant), "%.0f %%",
+			 question->multiples[i] * 100);
+		row->x = question->multiples[i] * 100;
 		if (r == -EINTR)
 			return r;
 		if (r < 0)
 			bench_row_void(row, "%s", o->why);
-		else if (multiples[i] < 1)
-			put_fraction(o, &trial, rate, row);
 		else
-			put_multiple(&trial, knee, row);
+			question->put(&trial, rate, knee, o->options->smoke, row);
 	}
 	return 0;
 }
 
-static int run_subject(struct openloop *o, const struct bench_subject *subject,
-		       const double *multiples, struct bench_set *set)
+static int run_subject(struct openloop *o, const struct bench_subject *subject)
 {
+	bool is_limited = false;
 	double knee = 0;
 	int r = -ENOSYS;
 
@@ -164,60 +190,84 @@ static int run_subject(struct openloop *o, const struct bench_subject *subject,
 	if (!subject->absent)
 		r = bench_trial_check_echo(o->options, subject, &o->why);
 	if (r >= 0)
-		r = find_knee(o, subject, &knee);
+		r = find_knee(o, subject, &knee, &is_limited);
 	if (r == -EINTR)
 		return r;
-	if (r < 0) {
-		bench_row_void(bench_set_add(set, subject->name), "%s", o->why);
-		return 0;
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r >= 0; i++)
+		r = ask(o, subject, knee, o->questions[i], &o->sets[i]);
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r != -EINTR; i++) {
+		bool is_knee = o->questions[i] == &knee_question;
+		struct bench_row *row = NULL;
+
+		if (r < 0 || is_knee)
+			row = bench_set_add(&o->sets[i], subject->name);
+		if (r < 0)
+			bench_row_void(row, "%s", o->why);
+		else if (is_knee)
+			put_knee(o, knee, is_limited, row);
 	}
-	if (multiples)
-		return run_multiples(o, subject, knee, multiples, set);
-	bench_row_put(bench_set_add(set, subject->name), "knee datagrams/s", knee);
-	return 0;
+	return r == -EINTR ? r : 0;
 }
 
-static int run(const struct bench_options *options, const char *kind, const double *multiples)
+static int deliver(struct openloop *o)
+{
+	char load[120];
+	int r = 0;
+
+	bench_load_describe(&o->load, load, sizeof(load));
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r >= 0; i++) {
+		snprintf(o->sets[i].title, sizeof(o->sets[i].title), "%s, open loop", load);
+		r = bench_options_deliver(o->options, &o->sets[i]);
+	}
+	return r;
+}
+
+static int run(const struct bench_options *options, const struct question *first,
+	       const struct question *second, const struct question *third)
 {
 	struct openloop o = { .options = options,
+			      .questions = { first, second, third },
 			      .seconds = options->smoke         ? 0.05
 					 : options->seconds > 0 ? options->seconds
 								: 0.5 };
-	struct bench_set set = { .kind = kind, .baseline = options->baseline };
-	char load[120];
 	int r = bench_options_get_subjects(options, NULL, &o.subjects);
 
 	if (r < 0)
 		return r;
 	bench_options_get_load(options, &o.load);
 	o.load.n_burst = options->n_burst ? options->n_burst : 1;
-	set.x_name = multiples ? "rate, % of the knee" : NULL;
 	o.load.n_window = 0;
-	bench_load_describe(&o.load, load, sizeof(load));
-	snprintf(set.title, sizeof(set.title), "%s, open loop", load);
+	for (size_t i = 0; i < N_QUESTIONS && o.questions[i]; i++)
+		o.sets[i] = (struct bench_set){
+			.kind = o.questions[i]->kind,
+			.baseline = options->baseline,
+			.x_name = o.questions[i]->multiples[0] > 0 ? "rate, % of the knee" : NULL,
+		};
 	for (size_t i = 0; i < o.subjects.n && r >= 0; i++)
-		r = run_subject(&o, &o.subjects.all[i], multiples, &set);
+		r = run_subject(&o, &o.subjects.all[i]);
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
-	bench_set_fini(&set);
+		r = deliver(&o);
+	for (size_t i = 0; i < N_QUESTIONS; i++)
+		bench_set_fini(&o.sets[i]);
 	return r;
 }
 
 int bench_knee(const struct bench_options *options)
 {
-	return run(options, "knee", NULL);
+	return run(options, &knee_question, NULL, NULL);
 }
 
 int bench_latency(const struct bench_options *options)
 {
-	static const double multiples[] = { 0.1, 0.5, 0.7, 0.9, 0 };
-
-	return run(options, "latency", multiples);
+	return run(options, &latency_question, NULL, NULL);
 }
 
 int bench_overload(const struct bench_options *options)
 {
-	static const double multiples[] = { 1, 1.5, 2, 4, 0 };
+	return run(options, &overload_question, NULL, NULL);
+}
 
-	return run(options, "overload", multiples);
+int bench_openloop(const struct bench_options *options)
+{
+	return run(options, &knee_question, &latency_question, &overload_question);
 }

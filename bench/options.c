@@ -14,9 +14,7 @@
 
 #include "commands.h"
 #include "help.h"
-
-/* 127.16.0.1 and up: away from what anybody listens on, a million of them below 127.255.255.255. */
-#define FIRST_SOURCE 0x7f100001u
+#include "server.h"
 
 enum option_code {
 	OPT_SUBJECTS = 1000,
@@ -29,6 +27,7 @@ enum option_code {
 	OPT_QUIET,
 	OPT_GRO,
 	OPT_SINGLE,
+	OPT_PATH,
 	OPT_SIZES,
 	OPT_CLIENTS,
 	OPT_SOCKETS,
@@ -39,6 +38,7 @@ enum option_code {
 	OPT_ROUNDS,
 	OPT_PRELOAD,
 	OPT_WORKERS,
+	OPT_LISTENERS,
 	OPT_BATCH,
 	OPT_SERVER_CPUS,
 	OPT_GENERATOR_CPU,
@@ -57,6 +57,7 @@ static const struct option long_options[] = {
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "client-gro", no_argument, NULL, OPT_GRO },
 	{ "client-no-gso", no_argument, NULL, OPT_SINGLE },
+	{ "path", required_argument, NULL, OPT_PATH },
 	{ "sizes", required_argument, NULL, OPT_SIZES },
 	{ "clients", required_argument, NULL, OPT_CLIENTS },
 	{ "sockets", required_argument, NULL, OPT_SOCKETS },
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "preload", required_argument, NULL, OPT_PRELOAD },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "listeners", required_argument, NULL, OPT_LISTENERS },
 	{ "batch", required_argument, NULL, OPT_BATCH },
 	{ "server-cpus", required_argument, NULL, OPT_SERVER_CPUS },
 	{ "generator-cpu", required_argument, NULL, OPT_GENERATOR_CPU },
@@ -123,6 +125,8 @@ static int parse_numbers(struct bench_options *o, int option, const char *text)
 		return parse_u32(text, 1, 1 << 20, &o->n_preload);
 	case OPT_WORKERS:
 		return parse_u32(text, 1, 64, &o->n_workers);
+	case OPT_LISTENERS:
+		return parse_u32(text, 1, BENCH_SERVER_MAX_LISTENERS, &o->n_listeners);
 	case OPT_BATCH:
 		return parse_u32(text, 1, 1024, &o->n_batch);
 	case OPT_SERVER_CPUS:
@@ -169,6 +173,9 @@ static int parse_one(struct bench_options *o, int option, const char *text)
 	case OPT_SINGLE:
 		o->is_single = true;
 		return 0;
+	case OPT_PATH:
+		o->use_veth = strcmp(text, "veth") == 0;
+		return o->use_veth || strcmp(text, "loopback") == 0 ? 0 : -EINVAL;
 	default:
 		return parse_numbers(o, option, text);
 	}
@@ -189,6 +196,7 @@ static void set_defaults(struct bench_options *o)
 {
 	const struct bench_cpus *cpus = &o->all_cpus;
 
+	bench_path_init(&o->path);
 	bench_cpus_get(&o->all_cpus);
 	if (o->server_cpus.n == 0) {
 		/* From the last CPU down: the first one takes most interrupts, and the
@@ -202,6 +210,7 @@ static void set_defaults(struct bench_options *o)
 	if (o->generator_cpu < 0)
 		o->generator_cpu = cpus->n ? cpus->cpu[0] : 0;
 	o->n_workers = o->n_workers ? o->n_workers : 1;
+	o->n_listeners = o->n_listeners ? o->n_listeners : 1;
 	o->n_batch = o->n_batch ? o->n_batch : 64;
 	o->baseline = o->baseline ? o->baseline : "recvmmsg";
 }
@@ -218,7 +227,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 			return 1;
 		}
 		if (option == OPT_VERSION) {
-			puts("volley-bench 0.1.0");
+			puts("volley-bench " BENCH_VERSION);
 			return 1;
 		}
 		if (option == '?')
@@ -244,7 +253,9 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 void bench_options_get_load(const struct bench_options *options, struct bench_load *ret_load)
 {
 	struct bench_load load = { .sizes = options->sizes,
-				   .source = FIRST_SOURCE,
+				   .path = options->path.name,
+				   .source = options->path.source,
+				   .n_servers = options->n_listeners,
 				   .n_clients = options->n_clients ? options->n_clients : 16,
 				   .n_sockets = options->n_sockets ? options->n_sockets : 1,
 				   .n_burst = options->n_burst ? options->n_burst : 2,
@@ -301,7 +312,7 @@ int bench_options_deliver(const struct bench_options *options, const struct benc
 	if (options->json)
 		bench_set_print_json(set, options->line, stdout);
 	else
-		bench_set_print(set, stdout);
+		bench_set_print(set, options->line, stdout);
 	fflush(stdout);
 	if (!options->out)
 		return 0;
@@ -312,7 +323,7 @@ int bench_options_deliver(const struct bench_options *options, const struct benc
 	if (json)
 		bench_set_print_json(set, options->line, json);
 	if (csv)
-		bench_set_print_csv(set, csv);
+		bench_set_print_csv(set, options->line, csv);
 	if (!json || !csv || fclose(json) != 0 || fclose(csv) != 0)
 		return -EIO;
 	return 0;

@@ -9,6 +9,7 @@
 
 #include "cpus.h"
 #include "generator.h"
+#include "path.h"
 #include "result.h"
 #include "subject.h"
 
@@ -27,6 +28,8 @@ struct bench_options {
 	bool quiet;
 	bool use_gro;
 	bool is_single;
+	bool use_veth;
+	struct bench_path path; /* made by main(), when use_veth */
 
 	struct bench_sizes sizes;
 	uint32_t n_clients;
@@ -38,6 +41,7 @@ struct bench_options {
 	uint32_t n_rounds;
 	uint32_t n_preload;
 	uint32_t n_workers;
+	uint32_t n_listeners;
 	uint32_t n_batch;
 	struct bench_cpus all_cpus; /* of the process, before anything was placed */
 	struct bench_cpus server_cpus;

@@ -9,6 +9,7 @@
  * ever).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ struct bench_counters {
 
 struct bench_loop {
 	int fd;
+	const int *fds; /* all sockets, fd the first; where has_listeners */
+	uint32_t n_fds;
 	uint32_t n_batch;
 	struct bench_counters *counters;
 	void *state; /* the peer's */
@@ -45,6 +48,8 @@ struct bench_peer {
 	/* Echo until exactly n more datagrams were answered. 0 or -errno. */
 	int (*run)(struct bench_loop *loop, uint64_t n);
 	void (*close)(struct bench_loop *loop);
+	/* It can serve several sockets. */
+	bool has_listeners;
 };
 
 #ifdef __cplusplus
@@ -61,12 +66,17 @@ const struct bench_peer *bench_peers_get(size_t i);
 /* The largest payload a peer must be able to echo. */
 #define BENCH_PEER_MAX_BYTES 65507
 
-/* Count one receive that gave n datagrams. */
-static inline void bench_counters_add(struct bench_counters *counters, uint32_t n)
+static inline uint32_t bench_counters_get_bucket(uint32_t n)
 {
 	uint32_t i = n == 0 ? 0 : 31 - (uint32_t)__builtin_clz(n);
 
-	counters->n_sizes[i < BENCH_PEER_N_SIZES ? i : BENCH_PEER_N_SIZES - 1]++;
+	return i < BENCH_PEER_N_SIZES ? i : BENCH_PEER_N_SIZES - 1;
+}
+
+/* Count one receive that gave n datagrams. */
+static inline void bench_counters_add(struct bench_counters *counters, uint32_t n)
+{
+	counters->n_sizes[bench_counters_get_bucket(n)]++;
 	counters->n_datagrams += n;
 }
 

@@ -27,6 +27,8 @@ static int open_peer(struct bench_preload *p, uint32_t n_batch, struct sockaddr_
 	p->loop.n_batch = n_batch;
 	p->loop.counters = &p->counters;
 	p->loop.fd = bench_server_open_socket(addr, false);
+	p->loop.fds = &p->loop.fd;
+	p->loop.n_fds = 1;
 	if (p->loop.fd < 0)
 		return p->loop.fd;
 	if (getsockname(p->loop.fd, (struct sockaddr *)addr, &len) < 0)

@@ -35,6 +35,8 @@ static _Noreturn void execute(const struct bench_server_config *config, int out,
 	snprintf(batch, sizeof(batch), "%u", config->n_batch);
 	if (config->cpus.n)
 		bench_cpus_set(&config->cpus);
+	if (bench_path_enter_server(config->path) < 0)
+		_exit(127);
 	/* Ctrl-C is for us; we end the program in our own time. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -17,7 +17,7 @@
 #include "host.h"
 #include "json.h"
 
-#define MAX_COLUMNS 40
+#define MAX_COLUMNS 64
 #define CELL        112
 
 struct bench_row *bench_set_add(struct bench_set *set, const char *subject)
@@ -66,6 +66,12 @@ static void put(struct bench_row *row, struct bench_value value)
 void bench_row_put(struct bench_row *row, const char *name, double value)
 {
 	put(row, (struct bench_value){ .name = name, .figure = { value, value, value, 1 } });
+}
+
+void bench_row_put_detail(struct bench_row *row, const char *name, double value)
+{
+	put(row, (struct bench_value){
+			 .name = name, .is_detail = true, .figure = { value, value, value, 1 } });
 }
 
 void bench_row_put_figure(struct bench_row *row, const char *name, struct bench_figure figure)
@@ -132,10 +138,11 @@ static void format_cell(const struct bench_value *value, char *text, size_t n_te
 	snprintf(text, n_text, "%s (%s-%s)", median, low, high);
 }
 
-static size_t find_columns(const struct bench_set *set, const char *columns[MAX_COLUMNS])
+/* The columns of a table, or of its details, in the order in which they first appear, behind the n
+ * that are there already. How many there are then. */
+static size_t find_columns(const struct bench_set *set, bool details, size_t n,
+			   const char *columns[MAX_COLUMNS])
 {
-	size_t n = 0;
-
 	for (size_t r = 0; r < set->n_rows; r++) {
 		const struct bench_row *row = &set->rows[r];
 
@@ -144,7 +151,7 @@ static size_t find_columns(const struct bench_set *set, const char *columns[MAX_
 
 			while (c < n && strcmp(columns[c], row->values[v].name) != 0)
 				c++;
-			if (c == n && n < MAX_COLUMNS)
+			if (c == n && n < MAX_COLUMNS && row->values[v].is_detail == details)
 				columns[n++] = row->values[v].name;
 		}
 	}
@@ -175,14 +182,16 @@ static void print_row(const struct bench_row *row, const char *const *columns, c
 	fputc('\n', file);
 }
 
-void bench_set_print(const struct bench_set *set, FILE *file)
+static void print_table(const struct bench_set *set, bool details, FILE *file)
 {
 	const char *columns[MAX_COLUMNS];
-	size_t n = find_columns(set, columns);
+	size_t n = find_columns(set, details, 0, columns);
 	int widths[MAX_COLUMNS];
 	int n_variant = 0, n_subject = 7;
 	char cell[CELL];
 
+	if (details && n == 0)
+		return;
 	for (size_t c = 0; c < n; c++)
 		widths[c] = (int)strlen(columns[c]);
 	for (size_t r = 0; r < set->n_rows; r++) {
@@ -195,7 +204,7 @@ void bench_set_print(const struct bench_set *set, FILE *file)
 			widths[c] = (int)fmax(widths[c], (double)strlen(cell));
 		}
 	}
-	fprintf(file, "\n%s: %s\n\n%-*s", set->kind, set->title, n_subject, "subject");
+	fprintf(file, "\n%-*s", n_subject, "subject");
 	if (n_variant)
 		fprintf(file, "  %-*s", n_variant, "");
 	for (size_t c = 0; c < n; c++)
@@ -204,13 +213,25 @@ void bench_set_print(const struct bench_set *set, FILE *file)
 	for (size_t r = 0; r < set->n_rows; r++) {
 		const struct bench_row *row = &set->rows[r];
 
+		if (details && row->void_reason[0] != '\0')
+			continue;
 		fprintf(file, "%-*s", n_subject, row->subject);
 		if (n_variant)
 			fprintf(file, "  %-*s", n_variant, row->variant);
 		print_row(row, columns, widths, n, file);
 	}
+}
+
+void bench_set_print(const struct bench_set *set, const char *command, FILE *file)
+{
+	fprintf(file, "\n%s: %s\n", set->kind, set->title);
+	print_table(set, false, file);
+	print_table(set, true, file);
 	for (size_t i = 0; i < set->n_notes; i++)
 		fprintf(file, "%s%s\n", i ? "" : "\n", set->notes[i]);
+	fputc('\n', file);
+	bench_host_print_brief(file);
+	fprintf(file, "%s\n", command);
 }
 
 static void print_row_json(const struct bench_row *row, FILE *file)
@@ -263,29 +284,50 @@ void bench_set_print_json(const struct bench_set *set, const char *command, FILE
 	fprintf(file, "\n]}\n");
 }
 
-void bench_set_print_csv(const struct bench_set *set, FILE *file)
+/* A text of ours in a quoted cell. */
+static void print_quoted(const char *text, FILE *file)
+{
+	fputc('"', file);
+	for (; *text != '\0'; text++) {
+		if (*text == '"')
+			fputc('"', file);
+		fputc(*text, file);
+	}
+	fputc('"', file);
+}
+
+static void print_row_csv(const struct bench_row *row, const char *const *columns, size_t n_columns,
+			  FILE *file)
+{
+	fprintf(file, "%s,", row->subject);
+	print_quoted(row->variant, file);
+	fprintf(file, ",%.10g,", row->x);
+	print_quoted(row->void_reason, file);
+	for (size_t c = 0; c < n_columns; c++) {
+		const struct bench_figure *figure = bench_row_get(row, columns[c]);
+
+		if (figure)
+			fprintf(file, ",%.10g,%.10g,%.10g", figure->median, figure->low,
+				figure->high);
+		else
+			fprintf(file, ",,,");
+	}
+	fputc('\n', file);
+}
+
+/* What describes the whole file comes first, in lines that begin with '#'. */
+void bench_set_print_csv(const struct bench_set *set, const char *command, FILE *file)
 {
 	const char *columns[MAX_COLUMNS];
-	size_t n = find_columns(set, columns);
+	size_t n = find_columns(set, true, find_columns(set, false, 0, columns), columns);
 
+	fprintf(file, "# kind: %s\n# title: %s\n# command: %s\n# baseline: %s\n", set->kind,
+		set->title, command, set->baseline ? set->baseline : "");
+	bench_host_print_csv(file);
 	fprintf(file, "subject,variant,x,void");
 	for (size_t c = 0; c < n; c++)
 		fprintf(file, ",\"%s\",\"%s low\",\"%s high\"", columns[c], columns[c], columns[c]);
 	fputc('\n', file);
-	for (size_t r = 0; r < set->n_rows; r++) {
-		const struct bench_row *row = &set->rows[r];
-
-		fprintf(file, "%s,\"%s\",%.10g,\"%s\"", row->subject, row->variant, row->x,
-			row->void_reason);
-		for (size_t c = 0; c < n; c++) {
-			const struct bench_figure *figure = bench_row_get(row, columns[c]);
-
-			if (figure)
-				fprintf(file, ",%.10g,%.10g,%.10g", figure->median, figure->low,
-					figure->high);
-			else
-				fprintf(file, ",,,");
-		}
-		fputc('\n', file);
-	}
+	for (size_t r = 0; r < set->n_rows; r++)
+		print_row_csv(&set->rows[r], columns, n, file);
 }

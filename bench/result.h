@@ -10,11 +10,12 @@
 
 #include "statistics.h"
 
-#define BENCH_ROW_MAX_VALUES 24
+#define BENCH_ROW_MAX_VALUES 40
 
 struct bench_value {
 	const char *name; /* static text, with the unit where there is one */
 	bool has_range;   /* show low and high in the table too */
+	bool is_detail;   /* in a second table, below */
 	struct bench_figure figure;
 };
 
@@ -45,14 +46,16 @@ void bench_set_note(struct bench_set *set, const char *format, ...)
 void bench_set_fini(struct bench_set *set);
 
 void bench_row_put(struct bench_row *row, const char *name, double value);
+void bench_row_put_detail(struct bench_row *row, const char *name, double value);
 void bench_row_put_figure(struct bench_row *row, const char *name, struct bench_figure figure);
 void bench_row_void(struct bench_row *row, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* NULL when the row has no such value. */
 const struct bench_figure *bench_row_get(const struct bench_row *row, const char *name);
 
-void bench_set_print(const struct bench_set *set, FILE *file);
+/* With machine, build and command below, because a figure without them means nothing. */
+void bench_set_print(const struct bench_set *set, const char *command, FILE *file);
 void bench_set_print_json(const struct bench_set *set, const char *command, FILE *file);
-void bench_set_print_csv(const struct bench_set *set, FILE *file);
+void bench_set_print_csv(const struct bench_set *set, const char *command, FILE *file);
 
 #endif

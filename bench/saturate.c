@@ -15,13 +15,11 @@
 #include "commands.h"
 #include "saturate.h"
 #include "trial.h"
+#include "validity.h"
 
-#define MIN_BUSY     0.97
-#define MIN_HEADROOM 1.5
-
-/* A void run is repeated so often: on a shared machine most are void because somebody took the
- * generator's core for a moment. */
-#define N_TRIES 3
+/* A void run is tried again, so often in all: on a shared machine most are void because somebody
+ * took the generator's core for a moment. */
+#define N_TRIES 4
 
 /* One subject's runs. */
 struct runs {
@@ -46,27 +44,6 @@ struct saturate {
 	struct runs runs[BENCH_SUBJECT_MAX];
 };
 
-/* Why this run must not be used, or NULL. A smoke run only has to be right. */
-static bool is_void(const struct saturate *s, const struct bench_trial *trial, char *why, size_t n)
-{
-	if (trial->wrong > 0)
-		snprintf(why, n, "void: %.0f replies were duplicates or not ours", trial->wrong);
-	else if (trial->unexplained != 0)
-		snprintf(why, n, "void: %.0f datagrams lost unexplained", trial->unexplained);
-	else if (trial->answered == 0 || (trial->replies == 0 && !s->options->smoke))
-		snprintf(why, n, "void: nothing was answered");
-	else if (s->options->smoke)
-		return false;
-	else if (trial->busy < MIN_BUSY)
-		snprintf(why, n, "void: the server was only %.0f %% busy", trial->busy * 100);
-	else if (s->sink_rate < MIN_HEADROOM * trial->rate)
-		snprintf(why, n, "void: generator headroom %.2f is below 1.5",
-			 s->sink_rate / trial->rate);
-	else
-		return false;
-	return true;
-}
-
 static int run_one(struct saturate *s, size_t i, uint32_t round)
 {
 	struct runs *runs = &s->runs[i];
@@ -88,26 +65,27 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 			runs->reason = why;
 		if (r < 0)
 			return r == -EINTR ? r : 0;
-		runs->is_good[round] = !is_void(s, &runs->trials[round], runs->last_void,
-						sizeof(runs->last_void));
+		runs->is_good[round] = !bench_validity_is_void(&runs->trials[round], s->sink_rate,
+							       s->options->smoke, runs->last_void,
+							       sizeof(runs->last_void));
 	}
 	runs->n_good += runs->is_good[round];
 	return 0;
 }
 
-/* Ratios of the rounds in which both the subject and the baseline have a good run. */
-static void put_ratios(struct saturate *s, uint32_t round)
+static void put_ratios(struct saturate *s)
 {
 	const struct runs *base = &s->runs[s->baseline];
 
-	if (s->baseline == s->subjects.n || base->reason || !base->is_good || !base->is_good[round])
+	if (s->baseline == s->subjects.n || base->reason)
 		return;
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		struct runs *runs = &s->runs[i];
 
-		if (!runs->reason && runs->is_good[round] && base->trials[round].ns_each > 0)
-			runs->ratios[runs->n_ratios++] = runs->trials[round].ns_each /
-							 base->trials[round].ns_each;
+		if (!runs->reason)
+			runs->n_ratios = bench_validity_get_ratios(runs->trials, runs->is_good,
+								   base->trials, base->is_good,
+								   s->n_rounds, runs->ratios);
 	}
 }
 
@@ -127,6 +105,24 @@ static struct bench_figure get_figure(const struct saturate *s, const struct run
 
 #define FIGURE(s, runs, field) get_figure(s, runs, offsetof(struct bench_trial, field))
 
+/* The books, and how full the volleys were. */
+static void put_details(struct saturate *s, struct runs *runs, struct bench_row *row)
+{
+	static const char *const names[BENCH_PEER_N_SIZES] = { "n=1",    "n=2-3",   "n=4-7",
+							       "n=8-15", "n=16-31", "n=32-63",
+							       "n=64+" };
+	bool is_known = false;
+
+	bench_row_put_detail(row, "sent", FIGURE(s, runs, sent).median);
+	bench_row_put_detail(row, "lost at socket", FIGURE(s, runs, lost_server).median);
+	bench_row_put_detail(row, "in backlog", FIGURE(s, runs, lost_backlog).median);
+	bench_row_put_detail(row, "at send", FIGURE(s, runs, lost_sends).median);
+	for (size_t i = 0; i < BENCH_PEER_N_SIZES; i++)
+		is_known = is_known || FIGURE(s, runs, sizes[i]).high > 0;
+	for (size_t i = 0; i < BENCH_PEER_N_SIZES && is_known; i++)
+		bench_row_put_detail(row, names[i], FIGURE(s, runs, sizes[i]).median);
+}
+
 static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 {
 	struct runs *runs = &s->runs[i];
@@ -145,7 +141,7 @@ static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 	ns = FIGURE(s, runs, ns_each);
 	bench_row_put(row, "datagrams/s", FIGURE(s, runs, rate).median);
 	bench_row_put_figure(row, "ns/datagram", ns);
-	if (runs->n_ratios > 0)
+	if (runs->n_ratios > 0 && row->void_reason[0] == '\0')
 		bench_row_put_figure(row, "ratio",
 				     bench_statistics_range(runs->ratios, runs->n_ratios));
 	if (ns.median > 0)
@@ -157,6 +153,7 @@ static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 		bench_row_put(row, "batch", FIGURE(s, runs, batch).median);
 		bench_row_put(row, "calls/datagram", FIGURE(s, runs, calls).median);
 	}
+	put_details(s, runs, row);
 	lost = FIGURE(s, runs, lost);
 	sent = FIGURE(s, runs, sent);
 	bench_row_put(row, "loss", sent.median > 0 ? lost.median / sent.median : 0);
@@ -192,12 +189,11 @@ static int run_rounds(struct saturate *s)
 {
 	int r = check_all(s);
 
-	for (uint32_t round = 0; round < s->n_rounds && r >= 0; round++) {
+	for (uint32_t round = 0; round < s->n_rounds && r >= 0; round++)
 		for (size_t i = 0; i < s->subjects.n && r >= 0; i++)
 			r = run_one(s, i, round);
-		if (r >= 0)
-			put_ratios(s, round);
-	}
+	if (r >= 0)
+		put_ratios(s);
 	return r;
 }
 
@@ -217,7 +213,7 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 				.warmup_s = 0.1,
 				.n_rounds = config->n_rounds };
 	if (s->options->smoke) {
-		s->n_rounds = 3; /* a loaded machine may not let one answer in time */
+		s->n_rounds = 1;
 		s->seconds = 0.05;
 		s->warmup_s = 0.01;
 	}

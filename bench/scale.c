@@ -2,98 +2,140 @@
 
 /* scale: saturate, with one parameter varied at a time, one set (and file) for each. */
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "saturate.h"
-#include "volley.h"
 
 struct axis {
 	const char *kind;
 	const char *x_name;
-	uint32_t values[10]; /* up to a 0 */
-	uint32_t smoke[3];
-	void (*apply)(struct bench_load *load, struct bench_options *options, uint32_t value);
+	const char *values[10]; /* up to a NULL */
+	const char *smoke[3];
+	/* Takes a value, and says where it lies on the x axis. */
+	double (*apply)(struct bench_load *load, struct bench_options *options, const char *value);
+	const char *subjects; /* who can do it, and who the baseline is; NULL: as elsewhere */
+	const char *baseline;
 };
 
-static void apply_clients(struct bench_load *load, struct bench_options *options, uint32_t value)
+static double apply_clients(struct bench_load *load, struct bench_options *options,
+			    const char *value)
 {
 	(void)options;
-	load->n_clients = value;
+	load->n_clients = (uint32_t)strtoul(value, NULL, 10);
+	return load->n_clients;
 }
 
-static void apply_payload(struct bench_load *load, struct bench_options *options, uint32_t value)
+/* The bytes of the average datagram. */
+static double apply_payload(struct bench_load *load, struct bench_options *options,
+			    const char *value)
 {
+	double bytes = 0, weights = 0;
+
 	(void)options;
-	load->sizes = (struct bench_sizes){ .n = 1, .bytes = { value }, .weight = { 1 } };
-	if (value > 16384)
-		load->n_burst = 1;
+	bench_sizes_parse(value, &load->sizes);
+	for (uint32_t i = 0; i < load->sizes.n; i++) {
+		bytes += (double)load->sizes.bytes[i] * load->sizes.weight[i];
+		weights += load->sizes.weight[i];
+	}
+	return bytes / weights;
 }
 
 /* The window grows with the burst, so that there is always a choice of bursts under way. */
-static void apply_burst(struct bench_load *load, struct bench_options *options, uint32_t value)
+static double apply_burst(struct bench_load *load, struct bench_options *options, const char *value)
 {
 	(void)options;
-	load->n_burst = value;
-	if (load->n_window < 32 * value)
-		load->n_window = 32 * value;
+	load->n_burst = (uint32_t)strtoul(value, NULL, 10);
+	if (load->n_window < 32 * load->n_burst)
+		load->n_window = 32 * load->n_burst;
+	return load->n_burst;
 }
 
-static void apply_workers(struct bench_load *load, struct bench_options *options, uint32_t value)
+static double apply_listeners(struct bench_load *load, struct bench_options *options,
+			      const char *value)
+{
+	options->n_listeners = (uint32_t)strtoul(value, NULL, 10);
+	load->n_servers = options->n_listeners;
+	return options->n_listeners;
+}
+
+static double apply_workers(struct bench_load *load, struct bench_options *options,
+			    const char *value)
 {
 	const struct bench_cpus *cpus = &options->all_cpus;
+	uint32_t n = (uint32_t)strtoul(value, NULL, 10);
 
 	(void)load;
-	options->n_workers = value;
-	options->server_cpus.n = value < cpus->n ? value : cpus->n;
+	options->n_workers = n;
+	options->server_cpus.n = n < cpus->n ? n : cpus->n;
 	for (uint32_t i = 0; i < options->server_cpus.n; i++)
 		options->server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
+	return n;
 }
 
+/* The simple mix of internet traffic is 7:4:1 of small, middle and full packets. */
+#define MIX "64:7,576:4,1472:1"
+
 static const struct axis axes[] = {
-	{ "scale-clients",
-	  "client addresses",
-	  { 1, 16, 256, 4096, 65536, 1000000 },
-	  { 1, 1000 },
-	  apply_clients },
-	{ "scale-payload",
-	  "payload, bytes",
-	  { 64, 256, 1024, 4096, 16384 },
-	  { 64, 9000 },
-	  apply_payload },
-	{ "scale-burst", "burst length", { 1, 2, 4, 8, 16, 32 }, { 1, 8 }, apply_burst },
-	{ "scale-workers", "workers", { 1, 2, 4, 8, 16 }, { 1, 2 }, apply_workers },
+	{ .kind = "scale-clients",
+	  .x_name = "client addresses",
+	  .values = { "1", "16", "256", "4096", "65536", "1000000" },
+	  .smoke = { "1", "1000" },
+	  .apply = apply_clients },
+	{ .kind = "scale-payload",
+	  .x_name = "payload, bytes",
+	  .values = { "64", "256", MIX, "1024", "4096", "16384" },
+	  .smoke = { MIX, "9000" },
+	  .apply = apply_payload },
+	{ .kind = "scale-burst",
+	  .x_name = "burst length",
+	  .values = { "1", "2", "4", "8", "16", "32" },
+	  .smoke = { "1", "8" },
+	  .apply = apply_burst },
+	{ .kind = "scale-listeners",
+	  .x_name = "listeners",
+	  .values = { "1", "4", "16", "64", "256" },
+	  .smoke = { "1", "4" },
+	  .apply = apply_listeners,
+	  .subjects = "epoll,libevent,volley,volley-plain",
+	  .baseline = "epoll" },
+	{ .kind = "scale-workers",
+	  .x_name = "workers",
+	  .values = { "1", "2", "4", "8", "16" },
+	  .smoke = { "1", "2" },
+	  .apply = apply_workers },
 };
 
-static int run_axis(const struct bench_options *options, const struct axis *axis,
-		    const struct bench_subjects *subjects)
+static int run_axis(const struct bench_options *options, const struct axis *axis)
 {
-	const uint32_t *values = options->smoke ? axis->smoke : axis->values;
-	struct bench_set set = { .kind = axis->kind,
-				 .baseline = options->baseline,
-				 .x_name = axis->x_name };
+	const char *const *values = options->smoke ? axis->smoke : axis->values;
+	const char *list = axis->subjects ? axis->subjects : "recvmmsg,gso,libevent,volley";
+	struct bench_options mine = *options;
+	struct bench_set set = { .kind = axis->kind, .x_name = axis->x_name };
+	struct bench_subjects subjects;
 	uint32_t n_cpus = options->all_cpus.n;
-	int r = 0;
+	int r = bench_options_get_subjects(options, list, &subjects);
 
-	for (size_t i = 0; values[i] > 0 && r >= 0; i++) {
-		char variant[32];
-		struct bench_options mine = *options;
+	if (axis->baseline)
+		mine.baseline = axis->baseline;
+	set.baseline = mine.baseline;
+	for (size_t i = 0; values[i] && r >= 0; i++) {
 		struct bench_saturate_config config = {
 			.options = &mine,
-			.subjects = subjects,
+			.subjects = &subjects,
 			.seconds = options->seconds > 0 ? options->seconds : 0.3,
 			.n_rounds = options->n_rounds ? options->n_rounds : 3,
-			.variant = variant,
-			.x = values[i],
+			.variant = values[i],
 		};
 
-		/* Beyond the CPUs there are, workers only take turns. */
-		if (axis->apply == apply_workers && values[i] > n_cpus)
-			break;
-		snprintf(variant, sizeof(variant), "%u", values[i]);
 		bench_options_get_load(options, &config.load);
-		axis->apply(&config.load, &mine, values[i]);
+		config.x = axis->apply(&config.load, &mine, values[i]);
+		/* Beyond the CPUs there are, workers only take turns. */
+		if (axis->apply == apply_workers && config.x > n_cpus)
+			break;
 		r = bench_saturate_measure(&config, &set);
 	}
 	snprintf(set.title, sizeof(set.title), "saturated echo over %s", axis->x_name);
@@ -105,21 +147,25 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 	if (r >= 0)
 		r = bench_options_deliver(options, &set);
 	if (r >= 0)
-		r = bench_saturate_judge(options, subjects, &set);
+		r = bench_saturate_judge(options, &subjects, &set);
 	bench_set_fini(&set);
 	return r;
 }
 
 int bench_scale(const struct bench_options *options)
 {
-	struct bench_subjects subjects;
-	const char *list = bench_volley_get_mode(0) ? "recvmmsg,gso,libevent,volley"
-						    : "recvmmsg,gso,libevent";
-	int r = bench_options_get_subjects(options, list, &subjects);
+	bool is_known = !options->argument;
+	int r = 0;
 
-	for (size_t i = 0; i < sizeof(axes) / sizeof(axes[0]) && r >= 0; i++)
-		if (!options->argument ||
-		    strcmp(axes[i].kind + strlen("scale-"), options->argument) == 0)
-			r = run_axis(options, &axes[i], &subjects);
-	return r;
+	for (size_t i = 0; i < sizeof(axes) / sizeof(axes[0]) && r >= 0; i++) {
+		if (options->argument &&
+		    strcmp(axes[i].kind + strlen("scale-"), options->argument) != 0)
+			continue;
+		is_known = true;
+		r = run_axis(options, &axes[i]);
+	}
+	if (!is_known)
+		fprintf(stderr,
+			"volley-bench: scale clients, payload, burst, listeners or workers\n");
+	return is_known ? r : -EINVAL;
 }

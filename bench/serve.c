@@ -34,6 +34,8 @@ static int parse_address(const char *text, struct bench_server_config *config)
 int bench_serve(const struct bench_options *options)
 {
 	struct bench_server_config config = { .n_workers = options->n_workers,
+					      .n_listeners = options->n_listeners,
+					      .path = &options->path,
 					      .n_batch = options->n_batch,
 					      .cpus = options->server_cpus,
 					      .address = INADDR_LOOPBACK };

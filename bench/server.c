@@ -30,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "clock.h"
 #include "program.h"
 #include "volley.h"
@@ -48,6 +49,7 @@ struct thread {
 	int cpu;
 	const struct bench_peer *peer;
 	struct bench_loop loop;
+	int fds[BENCH_SERVER_MAX_LISTENERS];
 };
 
 struct child {
@@ -89,22 +91,39 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+/* One socket for each listener; the first one settles the port of all. */
+static int open_sockets(struct child *child, int *fds)
+{
+	const struct bench_server_config *config = &child->config;
+	struct sockaddr_in *first = &child->shared->addr;
+	socklen_t len = sizeof(*first);
+
+	for (uint32_t i = 0; i < config->n_listeners; i++) {
+		struct sockaddr_in addr = *first;
+
+		addr.sin_addr.s_addr = htonl(config->address + i);
+		fds[i] = bench_server_open_socket(&addr, config->n_workers > 1);
+		if (fds[i] < 0)
+			return fds[i];
+		if (i == 0 && getsockname(fds[0], (struct sockaddr *)first, &len) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 static int start_peer(struct child *child)
 {
 	const struct bench_server_config *config = &child->config;
-	struct sockaddr_in *addr = &child->shared->addr;
-	socklen_t len = sizeof(*addr);
 
 	for (uint32_t i = 0; i < config->n_workers; i++) {
 		struct thread *thread = &child->threads[i];
-		int fd = bench_server_open_socket(addr, config->n_workers > 1);
-		int r = fd;
+		int r = open_sockets(child, thread->fds);
 
-		if (r >= 0 && getsockname(fd, (struct sockaddr *)addr, &len) < 0)
-			r = -errno;
 		thread->cpu = config->cpus.n ? config->cpus.cpu[i % config->cpus.n] : -1;
 		thread->peer = config->subject->peer;
-		thread->loop = (struct bench_loop){ .fd = fd,
+		thread->loop = (struct bench_loop){ .fd = thread->fds[0],
+						    .fds = thread->fds,
+						    .n_fds = config->n_listeners,
 						    .n_batch = config->n_batch,
 						    .counters = &child->shared->workers[i] };
 		if (r >= 0)
@@ -121,24 +140,17 @@ static int start_peer(struct child *child)
 	return 0;
 }
 
-static void format_addr(const struct sockaddr_in *addr, char *text, size_t n_text)
-{
-	uint32_t a = ntohl(addr->sin_addr.s_addr);
-
-	snprintf(text, n_text, "%u.%u.%u.%u:%u", a >> 24, (a >> 16) & 255, (a >> 8) & 255, a & 255,
-		 ntohs(addr->sin_port));
-}
-
 static int start_volley(struct child *child)
 {
 	char address[32];
 	struct bench_volley_config config = { .mode = child->config.subject->mode,
 					      .address = address,
 					      .n_workers = child->config.n_workers,
+					      .n_listeners = child->config.n_listeners,
 					      .n_batch = child->config.n_batch };
 	int r;
 
-	format_addr(&child->shared->addr, address, sizeof(address));
+	bench_addr_format(&child->shared->addr, address, sizeof(address));
 	r = bench_volley_start(&config, &child->volley);
 	if (r >= 0)
 		bench_volley_get_addr(child->volley, &child->shared->addr);
@@ -162,8 +174,11 @@ static _Noreturn void child_main(struct child *child, int control)
 {
 	char byte;
 
+	int r;
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	child->shared->result = start_serving(child);
+	r = bench_path_enter_server(child->config.path);
+	child->shared->result = r < 0 ? r : start_serving(child);
 	while (write(control, "", 1) == 1 && read(control, &byte, 1) == 1)
 		if (child->volley)
 			bench_volley_get_counters(child->volley, &child->shared->workers[0]);
@@ -214,6 +229,24 @@ uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 			sum += strtoull(drops, NULL, 10);
 	}
 	fclose(file);
+	return sum;
+}
+
+/* The second column of each CPU: the queue between a device and its protocols was full. It is
+ * the machine's, not the server's alone, but nobody else should be busy. */
+static uint64_t read_backlog_drops(void)
+{
+	uint64_t sum = 0;
+	char line[256];
+	FILE *file = fopen("/proc/net/softnet_stat", "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *second = strchr(line, ' ');
+
+		sum += second ? strtoull(second, NULL, 16) : 0;
+	}
+	if (file)
+		fclose(file);
 	return sum;
 }
 
@@ -289,6 +322,10 @@ int bench_server_start(const struct bench_server_config *config, struct bench_se
 	int r;
 
 	*ret_why = NULL;
+	if (config->n_listeners > 1 && !bench_subject_has_listeners(config->subject)) {
+		*ret_why = "it serves one socket";
+		return -EOPNOTSUPP;
+	}
 	if (config->subject->program) {
 		r = bench_program_start(config, &server, ret_why);
 	} else {
@@ -330,6 +367,7 @@ int bench_server_sample(struct bench_server *server, struct bench_sample *ret_sa
 	sample.cpu_ns = bench_clock_get(clock);
 	sample.wait_ns = read_wait_ns(server);
 	sample.drops = read_drops(server) - server->drops_before;
+	sample.backlog_drops = read_backlog_drops();
 	if (server->shared) {
 		if (server->subject->mode) {
 			if (write(server->control, "", 1) != 1)
@@ -375,7 +413,7 @@ int bench_server_run(const struct bench_server_config *config)
 		fprintf(stderr, "volley-bench: %s: %s\n", config->subject->name, why);
 		return r;
 	}
-	format_addr(&server.addr, address, sizeof(address));
+	bench_addr_format(&server.addr, address, sizeof(address));
 	fprintf(stderr, "volley-bench: %s: ready on %s (%u workers)\n", config->subject->name,
 		address, config->n_workers);
 	sigemptyset(&set);

@@ -9,18 +9,22 @@
 #include <sys/types.h>
 
 #include "cpus.h"
+#include "path.h"
 #include "peer.h"
 #include "subject.h"
 
-#define BENCH_SERVER_MAX_WORKERS 64
+#define BENCH_SERVER_MAX_WORKERS   64
+#define BENCH_SERVER_MAX_LISTENERS 256
 
 struct bench_server_config {
 	const struct bench_subject *subject;
 	uint32_t n_workers;
+	uint32_t n_listeners; /* at address, address + 1 ..., one port */
 	uint32_t n_batch;
 	struct bench_cpus cpus; /* worker i runs on the (i mod n)-th; 0: anywhere */
 	uint32_t address;       /* IPv4, host order */
 	uint16_t port;          /* 0 picks one */
+	const struct bench_path *path;
 };
 
 struct bench_server {
@@ -36,9 +40,10 @@ struct bench_server {
 /* Everything at one instant, since the server started. */
 struct bench_sample {
 	uint64_t now_ns;
-	uint64_t cpu_ns;  /* user and system, all threads */
-	uint64_t wait_ns; /* ready to run, but somebody else had the CPU; all threads */
-	uint64_t drops;   /* messages the kernel dropped at its sockets */
+	uint64_t cpu_ns;        /* user and system, all threads */
+	uint64_t wait_ns;       /* ready to run, but somebody else had the CPU; all threads */
+	uint64_t drops;         /* messages the kernel dropped at its sockets */
+	uint64_t backlog_drops; /* and before any socket, on the whole machine */
 	struct bench_counters counters;
 };
 

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <volley/config.h>
+
 #include "peers/peers.h"
 #include "volley.h"
 
@@ -75,4 +77,22 @@ int bench_subjects_select(struct bench_subjects *subjects, const char *list, con
 	}
 	*subjects = chosen;
 	return 0;
+}
+
+bool bench_subject_has_listeners(const struct bench_subject *subject)
+{
+	if (subject->mode)
+		return subject->mode->wait != VOLLEY_WAIT_BLOCK;
+	return subject->peer && subject->peer->has_listeners;
+}
+
+const char *bench_subject_why_not_preloaded(const struct bench_subject *subject)
+{
+	if (subject->absent)
+		return subject->absent;
+	if (subject->program)
+		return "a program of its own cannot be preloaded";
+	if (subject->mode && subject->mode->n_handlers > 0)
+		return "its callbacks have threads of their own";
+	return NULL;
 }

@@ -19,6 +19,12 @@ struct bench_subject {
 	const char *absent;  /* why it cannot be measured here, or NULL */
 };
 
+/* Can it serve several sockets? */
+bool bench_subject_has_listeners(const struct bench_subject *subject);
+
+/* Why it cannot be made to handle exactly so many queued datagrams on one thread, or NULL. */
+const char *bench_subject_why_not_preloaded(const struct bench_subject *subject);
+
 #define BENCH_SUBJECT_MAX 48
 
 struct bench_subjects {

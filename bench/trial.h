@@ -6,6 +6,7 @@
 
 #include "generator.h"
 #include "options.h"
+#include "peer.h"
 #include "result.h"
 #include "subject.h"
 
@@ -28,10 +29,15 @@ struct bench_trial {
 	double disturbed; /* share of the time in which others had its CPU */
 	double batch;     /* datagrams per receive call; 0: not known */
 	double calls;     /* system calls per datagram; 0: not known */
-	double sent;      /* these six over the whole run, warm-up and drain included */
+	double sizes[BENCH_PEER_N_SIZES]; /* share of volleys by size; all 0: not known */
+	double sent; /* these ten over the whole run, warm-up and drain included */
 	double answered;
 	double lost;
-	double unexplained; /* lost, and the kernel did not count it at the server's socket */
+	double lost_server;  /* of the lost: dropped by the kernel at the server's sockets */
+	double lost_backlog; /* dropped before they came to any socket */
+	double lost_sends;   /* replies that the server's kernel refused */
+	double lost_clients; /* replies dropped at the generator's own sockets */
+	double unexplained;  /* the rest */
 	double reordered;
 	double wrong;                    /* duplicates and foreign */
 	double p50, p90, p99, p999, max; /* open loop: ns from the intended send time */

@@ -13,6 +13,7 @@
 
 #include "volley.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 
+#include "address.h"
 #include "clock.h"
 
 /* The one list of modes. A new feature of the library adds its line here. */
@@ -50,6 +52,16 @@ const struct bench_volley_mode *bench_volley_get_mode(size_t i)
 	return i < sizeof(modes) / sizeof(modes[0]) ? &modes[i] : NULL;
 }
 
+#define MAX_WORKERS 64
+
+/* What a worker answered. Each writes its own; they are read when it is parked, or for a figure
+ * that may be a volley behind. */
+struct tally {
+	_Alignas(64) uint64_t n_handled;
+	uint64_t n_at_end; /* n_handled when the last volley ended */
+	uint64_t n_sizes[BENCH_PEER_N_SIZES];
+};
+
 struct bench_volley {
 	struct volley_server *server;
 	bool is_gated;
@@ -57,34 +69,33 @@ struct bench_volley {
 	sem_t parked;
 	/* The worker's, but for when it is parked. */
 	uint64_t n_target;
-	uint64_t n_handled;
 	uint64_t cpu_start_ns;
 	uint64_t cpu_ns;
+	struct tally tallies[MAX_WORKERS];
 };
+
+static struct tally *get_tally(struct bench_volley *v, const struct volley_worker *worker)
+{
+	return &v->tallies[volley_worker_get_index(worker) % MAX_WORKERS];
+}
 
 static void echo_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		       void *arg)
 {
-	struct bench_volley *v = arg;
-
-	(void)worker;
 	for (size_t i = 0; i < n; i++)
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
-	v->n_handled += n;
+	get_tally(arg, worker)->n_handled += n;
 }
 
 static void echo_packet(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
-	struct bench_volley *v = arg;
-
-	(void)worker;
 	volley_packet_reply(packet, packet->data, packet->len);
-	v->n_handled++;
+	get_tally(arg, worker)->n_handled++;
 }
 
-/* With several workers n_handled would be shared, so those are never gated and count nothing. */
-static void echo_batch_only(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			    void *arg)
+/* Handlers are threads beside the worker, which must not share a tally. */
+static void echo_batch_uncounted(struct volley_worker *worker, struct volley_packet *packets,
+				 size_t n, void *arg)
 {
 	(void)worker;
 	(void)arg;
@@ -92,25 +103,29 @@ static void echo_batch_only(struct volley_worker *worker, struct volley_packet *
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 }
 
-static void echo_packet_only(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+/* A volley has ended: how large was it? */
+static void tally_volley(struct volley_worker *worker, void *arg)
 {
-	(void)worker;
-	(void)arg;
-	volley_packet_reply(packet, packet->data, packet->len);
+	struct tally *tally = get_tally(arg, worker);
+	uint64_t n = tally->n_handled - tally->n_at_end;
+
+	tally->n_at_end = tally->n_handled;
+	if (n > 0)
+		tally->n_sizes[bench_counters_get_bucket((uint32_t)n)]++;
 }
 
 static void park(struct volley_worker *worker, void *arg)
 {
 	struct bench_volley *v = arg;
+	struct tally *tally = get_tally(v, worker);
 
-	(void)worker;
-	if (v->n_handled < v->n_target)
+	if (tally->n_handled < v->n_target)
 		return;
 	v->cpu_ns = bench_thread_cpu_ns() - v->cpu_start_ns;
 	sem_post(&v->parked);
 	while (sem_wait(&v->go) < 0 && errno == EINTR)
 		;
-	v->n_handled = 0;
+	tally->n_handled = 0;
 	v->cpu_start_ns = bench_thread_cpu_ns();
 }
 
@@ -121,6 +136,24 @@ static void print_log(enum volley_log_level level, const char *text, void *arg)
 		fprintf(stderr, "volley: %s\n", text);
 }
 
+/* The first listener settles the port of all. */
+static int listen_all(struct bench_volley *v, const struct bench_volley_config *config,
+		      const struct volley_listen_config *listen)
+{
+	int r = volley_server_listen(v->server, config->address, listen);
+
+	for (uint32_t i = 1; i < config->n_listeners && r >= 0; i++) {
+		struct sockaddr_in addr;
+		char text[32];
+
+		bench_volley_get_addr(v, &addr);
+		addr.sin_addr.s_addr = htonl(ntohl(addr.sin_addr.s_addr) + i);
+		bench_addr_format(&addr, text, sizeof(text));
+		r = volley_server_listen(v->server, text, listen);
+	}
+	return r;
+}
+
 static int set_up(struct bench_volley *v, const struct bench_volley_config *config)
 {
 	const struct bench_volley_mode *mode = config->mode;
@@ -129,7 +162,7 @@ static int set_up(struct bench_volley *v, const struct bench_volley_config *conf
 					.n_batch = config->n_batch,
 					.wait = mode->wait,
 					.io = mode->io,
-					.on_batch_end = config->is_gated ? park : NULL,
+					.on_batch_end = config->is_gated ? park : tally_volley,
 					.log = print_log,
 					.arg = v };
 	struct volley_listen_config listen = { .size = sizeof(listen),
@@ -139,12 +172,12 @@ static int set_up(struct bench_volley *v, const struct bench_volley_config *conf
 	int r;
 
 	if (mode->is_scalar)
-		listen.on_packet = config->is_gated ? echo_packet : echo_packet_only;
+		listen.on_packet = echo_packet;
 	else
-		listen.on_batch = config->is_gated ? echo_batch : echo_batch_only;
+		listen.on_batch = mode->n_handlers > 0 ? echo_batch_uncounted : echo_batch;
 	r = volley_server_new(&server, &v->server);
 	if (r >= 0)
-		r = volley_server_listen(v->server, config->address, &listen);
+		r = listen_all(v, config, &listen);
 	if (r >= 0)
 		r = volley_server_start(v->server);
 	return r;
@@ -234,6 +267,9 @@ void bench_volley_get_counters(struct bench_volley *v, struct bench_counters *re
 	counters.n_send_calls = stats.tx_syscalls;
 	for (int i = 0; i < VOLLEY_TX_N_DROPS; i++)
 		counters.n_failed += stats.tx_dropped[i];
+	for (int i = 0; i < MAX_WORKERS; i++)
+		for (int k = 0; k < BENCH_PEER_N_SIZES; k++)
+			counters.n_sizes[k] += v->tallies[i].n_sizes[k];
 	*ret_counters = counters;
 }
 

@@ -14,11 +14,12 @@
 struct bench_volley_mode {
 	const char *name;
 	const char *about;
-	const char *absent; /* why this build cannot, or NULL */
-	const char *io;     /* backend by name, or NULL for the default */
-	uint32_t wait;      /* enum volley_wait */
-	bool is_scalar;     /* one call per datagram instead of one per volley */
-	bool is_plain;      /* neither GRO in nor GSO out */
+	const char *absent;  /* why this build cannot, or NULL */
+	const char *io;      /* backend by name, or NULL for the default */
+	uint32_t wait;       /* enum volley_wait */
+	bool is_scalar;      /* one call per datagram instead of one per volley */
+	bool is_plain;       /* neither GRO in nor GSO out */
+	uint32_t n_handlers; /* callback threads per worker */
 };
 
 /* The i-th mode, or NULL. The one list; a new feature of the library adds its line there. */
@@ -28,6 +29,7 @@ struct bench_volley_config {
 	const struct bench_volley_mode *mode;
 	const char *address;
 	uint32_t n_workers;
+	uint32_t n_listeners; /* at address, and those after it; 0 is 1 */
 	uint32_t n_batch;
 	bool is_gated; /* for preload: the worker is held between runs */
 };

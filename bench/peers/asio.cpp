@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <asio.hpp>
+#include <string>
 
 #include "peers.h"
 
@@ -18,9 +19,9 @@ namespace
 
 class echo
 {
-public:
+      public:
 	explicit echo(struct bench_loop *loop)
-	        : loop_(loop), io_(1), socket_(io_), buffer_(65536), left_(0)
+	    : loop_(loop), io_(1), socket_(io_), buffer_(65536), left_(0)
 	{
 		/* The descriptor stays the caller's. */
 		socket_.assign(asio::ip::udp::v4(), ::dup(loop->fd));
@@ -34,29 +35,29 @@ public:
 		io_.run();
 	}
 
-private:
+      private:
 	void receive()
 	{
 		socket_.async_receive_from(asio::buffer(buffer_), peer_,
-		                           [this](const asio::error_code &error, std::size_t len) {
-			                           if (error)
-				                           receive();
-			                           else
-				                           send(len);
-		                           });
+					   [this](const asio::error_code &error, std::size_t len) {
+						   if (error)
+							   receive();
+						   else
+							   send(len);
+					   });
 	}
 
 	void send(std::size_t len)
 	{
 		socket_.async_send_to(asio::buffer(buffer_.data(), len), peer_,
-		                      [this](const asio::error_code &error, std::size_t) {
-			                      if (error)
-				                      loop_->counters->n_failed++;
-			                      bench_counters_add(loop_->counters, 1);
-			                      receive();
-			                      if (--left_ == 0)
-				                      io_.stop();
-		                      });
+				      [this](const asio::error_code &error, std::size_t) {
+					      if (error)
+						      loop_->counters->n_failed++;
+					      bench_counters_add(loop_->counters, 1);
+					      receive();
+					      if (--left_ == 0)
+						      io_.stop();
+				      });
 	}
 
 	struct bench_loop *loop_;
@@ -92,17 +93,20 @@ void asio_close(struct bench_loop *loop)
 	delete static_cast<echo *>(loop->state);
 }
 
-#define TEXT_OF(x) #x
-#define TEXT(x)    TEXT_OF(x)
-
 const char *asio_version(void)
 {
-	return "asio " TEXT(ASIO_VERSION) " (major * 100000 + minor * 100 + patch)";
+	static const std::string version = std::to_string(ASIO_VERSION / 100000) + "." +
+					   std::to_string(ASIO_VERSION / 100 % 1000) + "." +
+					   std::to_string(ASIO_VERSION % 100);
+
+	return version.c_str();
 }
 
 } // namespace
 
 extern "C" const struct bench_peer bench_peer_asio = {
-	"asio", "standalone Asio, async_receive_from and async_send_to",
-	nullptr, asio_version, asio_open, asio_run, asio_close,
+	"asio",     "standalone Asio, async_receive_from and async_send_to",
+	nullptr,    asio_version,
+	asio_open,  asio_run,
+	asio_close, false,
 };

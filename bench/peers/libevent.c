@@ -12,7 +12,7 @@
 
 struct libevent_state {
 	struct event_base *base;
-	struct event *event;
+	struct event **events; /* one for each socket */
 	uint64_t left;
 	char buffer[65536];
 };
@@ -46,10 +46,19 @@ static int libevent_open(struct bench_loop *loop)
 	if (!s)
 		return -ENOMEM;
 	s->base = event_base_new();
-	if (!s->base || evutil_make_socket_nonblocking(loop->fd) < 0)
+	if (!s->base)
 		return -ENOMEM;
-	s->event = event_new(s->base, loop->fd, EV_READ | EV_PERSIST, on_readable, loop);
-	return s->event && event_add(s->event, NULL) == 0 ? 0 : -ENOMEM;
+	s->events = calloc(loop->n_fds, sizeof(*s->events));
+	if (!s->events)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < loop->n_fds; i++) {
+		evutil_make_socket_nonblocking(loop->fds[i]);
+		s->events[i] = event_new(s->base, loop->fds[i], EV_READ | EV_PERSIST, on_readable,
+					 loop);
+		if (!s->events[i] || event_add(s->events[i], NULL) != 0)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int libevent_run(struct bench_loop *loop, uint64_t n)
@@ -66,8 +75,10 @@ static void libevent_close(struct bench_loop *loop)
 
 	if (!s)
 		return;
-	if (s->event)
-		event_free(s->event);
+	for (uint32_t i = 0; s->events && i < loop->n_fds; i++)
+		if (s->events[i])
+			event_free(s->events[i]);
+	free(s->events);
 	if (s->base)
 		event_base_free(s->base);
 	free(s);
@@ -80,4 +91,5 @@ const struct bench_peer bench_peer_libevent = {
 	.open = libevent_open,
 	.run = libevent_run,
 	.close = libevent_close,
+	.has_listeners = true,
 };

@@ -71,12 +71,12 @@ static int recvmmsg_open(struct bench_loop *loop)
 	return 0;
 }
 
-static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
+static void send_all(struct bench_loop *loop, int fd, struct mmsghdr *msgs, uint32_t n)
 {
 	uint32_t done = 0;
 
 	while (done < n) {
-		int r = sendmmsg(loop->fd, msgs + done, n - done, 0);
+		int r = sendmmsg(fd, msgs + done, n - done, 0);
 
 		loop->counters->n_send_calls++;
 		if (r <= 0) {
@@ -88,17 +88,17 @@ static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
 }
 
 /* One volley. Datagrams answered, or -errno. */
-static int echo_volley(struct bench_loop *loop, uint32_t want, int flags)
+static int echo_volley(struct bench_loop *loop, int fd, uint32_t want, int flags)
 {
 	struct recvmmsg_state *s = loop->state;
-	int got = recvmmsg(loop->fd, s->msgs, want, flags, NULL);
+	int got = recvmmsg(fd, s->msgs, want, flags, NULL);
 
 	loop->counters->n_recv_calls++;
 	if (got < 0)
 		return -errno;
 	for (int i = 0; i < got; i++)
 		s->iovs[i].iov_len = s->msgs[i].msg_len;
-	send_all(loop, s->msgs, (uint32_t)got);
+	send_all(loop, fd, s->msgs, (uint32_t)got);
 	for (int i = 0; i < got; i++) {
 		s->iovs[i].iov_len = 65536;
 		s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);
@@ -111,7 +111,7 @@ static int recvmmsg_run(struct bench_loop *loop, uint64_t n)
 {
 	while (n > 0) {
 		uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
-		int got = echo_volley(loop, want, MSG_WAITFORONE);
+		int got = echo_volley(loop, loop->fd, want, MSG_WAITFORONE);
 
 		if (got < 0)
 			return got;
@@ -122,7 +122,6 @@ static int recvmmsg_run(struct bench_loop *loop, uint64_t n)
 
 static int epoll_open(struct bench_loop *loop)
 {
-	struct epoll_event event = { .events = EPOLLIN };
 	struct recvmmsg_state *s;
 	int r = recvmmsg_open(loop);
 
@@ -130,30 +129,46 @@ static int epoll_open(struct bench_loop *loop)
 		return r;
 	s = loop->state;
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, loop->fd, &event) < 0)
+	if (s->epoll_fd < 0)
 		return -errno;
+	for (uint32_t i = 0; i < loop->n_fds; i++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.fd = loop->fds[i] };
+
+		if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, loop->fds[i], &event) < 0)
+			return -errno;
+	}
 	return 0;
+}
+
+/* Up to four volleys of a socket that has something; what n is left. */
+static uint64_t serve_readable(struct bench_loop *loop, int fd, uint64_t n)
+{
+	for (int volley = 0; volley < 4 && n > 0; volley++) {
+		uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
+		int got = echo_volley(loop, fd, want, MSG_DONTWAIT);
+
+		if (got < 0)
+			break;
+		n -= (uint64_t)got;
+		if ((uint32_t)got < want)
+			break;
+	}
+	return n;
 }
 
 static int epoll_run(struct bench_loop *loop, uint64_t n)
 {
 	struct recvmmsg_state *s = loop->state;
-	struct epoll_event event;
+	struct epoll_event events[64];
 
 	while (n > 0) {
-		loop->counters->n_recv_calls++;
-		if (epoll_wait(s->epoll_fd, &event, 1, -1) < 0)
-			return -errno;
-		for (int volley = 0; volley < 4 && n > 0; volley++) {
-			uint32_t want = n < loop->n_batch ? (uint32_t)n : loop->n_batch;
-			int got = echo_volley(loop, want, MSG_DONTWAIT);
+		int got = epoll_wait(s->epoll_fd, events, 64, -1);
 
-			if (got < 0)
-				break;
-			n -= (uint64_t)got;
-			if ((uint32_t)got < want)
-				break;
-		}
+		loop->counters->n_recv_calls++;
+		if (got < 0)
+			return -errno;
+		for (int i = 0; i < got; i++)
+			n = serve_readable(loop, events[i].data.fd, n);
 	}
 	return 0;
 }
@@ -172,4 +187,5 @@ const struct bench_peer bench_peer_epoll = {
 	.open = epoll_open,
 	.run = epoll_run,
 	.close = recvmmsg_close,
+	.has_listeners = true,
 };

@@ -16,6 +16,7 @@ static struct bench_set make_set(void)
 	struct bench_row *row = bench_set_add(&set, "good");
 
 	bench_row_put_figure(row, "ns", (struct bench_figure){ 1234.5, 1200, 1300, 9 });
+	bench_row_put_detail(row, "n=1", 0.25);
 	row = bench_set_add(&set, "bad");
 	bench_row_put_figure(row, "ns", (struct bench_figure){ 777, 700, 800, 9 });
 	bench_row_void(row, "void: %s", "the reason");
@@ -29,6 +30,16 @@ typedef void (*print_fn)(const struct bench_set *set, FILE *file);
 static void print_json(const struct bench_set *set, FILE *file)
 {
 	bench_set_print_json(set, "command", file);
+}
+
+static void print_table(const struct bench_set *set, FILE *file)
+{
+	bench_set_print(set, "the command", file);
+}
+
+static void print_csv(const struct bench_set *set, FILE *file)
+{
+	bench_set_print_csv(set, "the command", file);
 }
 
 static char *print(print_fn fn)
@@ -47,13 +58,15 @@ static char *print(print_fn fn)
 
 Test(result, table_shows_figures_but_for_a_void_row_the_reason)
 {
-	char *text = print(bench_set_print);
+	char *text = print(print_table);
 
 	cr_assert_not_null(strstr(text, "1,234 (1,200-1,300)"), "%s", text);
 	cr_assert_not_null(strstr(text, "void: the reason"), "%s", text);
 	cr_assert_null(strstr(text, "777"), "%s", text);
 	cr_assert_null(strstr(text, "second reason"), "%s", text);
 	cr_assert_not_null(strstr(text, "note 1"), "%s", text);
+	/* The detail stands in a table of its own, under a head of its own. */
+	cr_assert_gt(strstr(text, "n=1"), strstr(text, "void: the reason"), "%s", text);
 	free(text);
 }
 
@@ -80,14 +93,31 @@ Test(result, json_reads_back)
 
 Test(result, csv_has_a_line_for_each_row)
 {
-	char *text = print(bench_set_print_csv);
+	char *text = print(print_csv);
 	int lines = 0;
 
-	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+	for (const char *at = strstr(text, "\nsubject,"); (at = strchr(at, '\n')) != NULL; at++)
 		lines++;
-	cr_assert_eq(lines, 3);
-	cr_assert_not_null(strstr(text, "good,\"\",0,\"\",1234.5,1200,1300\n"), "%s", text);
+	cr_assert_eq(lines, 4);
+	cr_assert_not_null(strstr(text, "good,\"\",0,\"\",1234.5,1200,1300,0.25,0.25,0.25\n"), "%s",
+			   text);
 	free(text);
+}
+
+Test(result, every_form_says_where_and_how)
+{
+	static const char *const keys[] = { "cpu",   "kernel", "mitigations", "commit",
+					    "build", "volley", "libevent" };
+	static const print_fn forms[] = { print_table, print_json, print_csv };
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		char *text = print(forms[i]);
+
+		cr_assert_not_null(strstr(text, "command"), "%s", text);
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+			cr_assert_not_null(strstr(text, keys[k]), "%s: %s", keys[k], text);
+		free(text);
+	}
 }
 
 Test(result, many_rows)
