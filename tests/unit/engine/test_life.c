@@ -369,7 +369,7 @@ Test(life, every_loop_serves_the_backlog_by_the_clock)
 		int fd = loopback_open("127.0.0.1:0", NULL);
 
 		/* The fake one fails, the real socket beneath wakes the event loop. */
-		fake_server_open(&fake, VOLLEY_CONFIG(.wait = wait, .backlog_us = 20000),
+		fake_server_open(&fake, VOLLEY_CONFIG(.wait = wait, .backlog_us = 30000000),
 				 "127.0.0.1:0",
 				 VOLLEY_LISTEN(.on_batch = answer_eight,
 					       .flags = VOLLEY_LISTEN_NO_COALESCE));
