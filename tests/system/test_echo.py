@@ -10,6 +10,8 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 
 import harness
 
@@ -83,21 +85,54 @@ def most_over_ipv6():
         assert sock.recv(65536) == big
 
 
-def socat_once(sizes):
-    """The same with a client that we did not write."""
+def socat_every_size(address):
+    """The same through socat, which passes on what it reads from a local socket of ours."""
     def case():
-        for address in ("127.0.0.1:0", "[::1]:0"):
-            with harness.Server(listen=(address,)) as server:
-                host, port = server.address
-                kind = f"UDP6:[{host}]" if ":" in host else f"UDP4:{host}"
-                for size in sizes:
-                    # -b above the size: one read, one datagram; -t: how long to wait at the end.
-                    done = subprocess.run(["socat", "-b", "65535", "-t", "5", "-T", "5",
-                                           "STDIO,ignoreeof", f"{kind}:{port},readbytes={size}"],
-                                          input=payload(size), capture_output=True, check=False,
-                                          timeout=harness.PATIENCE)
-                    assert done.stdout == payload(size), (size, len(done.stdout), done.stderr)
+        with harness.Server("--workers", "1", listen=(address,)) as server, \
+                tempfile.TemporaryDirectory(prefix="volley-socat-") as folder, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            ours, socats = os.path.join(folder, "ours"), os.path.join(folder, "socats")
+            sock.bind(ours)
+            sock.settimeout(harness.PATIENCE)
+            socat = subprocess.Popen(["socat", "-b", "65536", f"UNIX-SENDTO:{ours},bind={socats}",
+                                      socat_address(server)])
+            try:
+                connect_unix(sock, socats)
+                echo_sizes(sock, range(1, MAX_V4 + 1), window_bytes=1 << 16)
+            finally:
+                socat.kill()
+                socat.wait()
+            check_books(server.stop(), MAX_V4)
     return case
+
+
+def socat_nothing(address):
+    """An empty datagram ends socat's input here, and its answer ends socat."""
+    def case():
+        with harness.Server(listen=(address,)) as server:
+            done = subprocess.run(["socat", "-t", str(harness.PATIENCE), "STDIO",
+                                   socat_address(server) + ",shut-null,null-eof"], input=b"",
+                                  capture_output=True, check=False, timeout=harness.PATIENCE / 2)
+            assert (done.returncode, done.stdout) == (0, b""), done
+            check_books(server.stop(), 1)
+    return case
+
+
+def socat_address(server):
+    host, port = server.address
+    return f"UDP6:[{host}]:{port}" if ":" in host else f"UDP4:{host}:{port}"
+
+
+def connect_unix(sock, path):
+    """As soon as the other has bound it."""
+    deadline = time.monotonic() + harness.PATIENCE
+    while True:
+        try:
+            sock.connect(path)
+            return
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < deadline, f"nobody binds {path}"
+            time.sleep(0.001)  # polls a file; nothing depends on the length
 
 
 def n_clients(n, io, wait):
@@ -249,7 +284,9 @@ CASES = [
     ("65,527 bytes over IPv6", most_over_ipv6),
     *[(f"edge sizes, {io}, {wait}, {address}", edge_sizes(io, wait, address))
       for io in BACKENDS for wait in WAITS for address in ("127.0.0.1:0", "[::1]:0", "[::]:0")],
-    ("socat", socat_once((1, 64, 1472, 8000))),
+    *[(f"{name}, {address}", case(address)) for address in ("127.0.0.1:0", "[::1]:0")
+      for name, case in (("every size by socat", socat_every_size),
+                         ("an empty one by socat", socat_nothing))],
     *[(f"{n} clients, {io}, {wait}", n_clients(n, io, wait))
       for n, io, wait in ((1, "mmsg", "event"), (10, "mmsg", "spin"), (100, "msg", "event"),
                           (1000, "mmsg", "event"), (1000, "msg", "block"),
