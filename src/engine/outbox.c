@@ -74,7 +74,7 @@ static void raise_limits(struct vly_port *port)
 }
 
 static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
-		      uint32_t n);
+		      uint32_t n, bool alone);
 
 /*
  * A segmented message stands and falls as a whole: a firewall judges it by its length, one
@@ -93,15 +93,18 @@ static void heal(struct volley_worker *worker, struct vly_port *port, uint16_t h
 		singles[i] = head;
 		worker->tx[head].n_segments = 1;
 	}
-	send_port(worker, port, singles, n);
+	send_port(worker, port, singles, n, true);
 }
 
-static void count_sent(struct volley_worker *worker, const uint16_t *heads, uint32_t n)
+/* With `alone`, each of the messages is one datagram. */
+static void count_sent(struct volley_worker *worker, const uint16_t *heads, uint32_t n, bool alone)
 {
 	worker->counts.tx_messages += n;
+	if (alone) {
+		worker->counts.tx_sent += n;
+		return;
+	}
 	for (uint32_t i = 0; i < n; i++) {
-		/* The analyzer does not see that heal() fills the heads it sends. */
-		/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.ArraySubscript) */
 		uint32_t n_segments = worker->tx[heads[i]].n_segments;
 
 		worker->counts.tx_sent += n_segments;
@@ -130,14 +133,14 @@ static void queue(struct volley_worker *worker, struct vly_port *port, const uin
 
 /* Hand messages to the kernel. One that fails costs itself only. */
 static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
-		      uint32_t n)
+		      uint32_t n, bool alone)
 {
 	int r = 0;
 
 	while (n > 0 && port->n_backlog == 0) {
 		r = vly_errors_send(worker, port, worker->tx, heads, n);
 		if (VLY_LIKELY(r > 0)) {
-			count_sent(worker, heads, (uint32_t)r);
+			count_sent(worker, heads, (uint32_t)r, alone);
 			heads += r;
 			n -= (uint32_t)r;
 			continue;
@@ -164,6 +167,7 @@ void vly_outbox_flush(struct volley_worker *worker)
 	while (first < n) {
 		struct vly_port *port = &worker->ports[worker->tx[first].listener];
 		uint32_t end = first + 1;
+		const uint16_t *heads;
 		uint32_t n_heads;
 
 		while (end < n && worker->tx[end].listener == worker->tx[first].listener)
@@ -171,8 +175,8 @@ void vly_outbox_flush(struct volley_worker *worker)
 		if (VLY_UNLIKELY(port->limits_ns != 0))
 			raise_limits(port);
 		n_heads = vly_coalesce_run(worker->coalesce, worker->tx, first, end - first,
-					   &port->limits, worker->heads);
-		send_port(worker, port, worker->heads, n_heads);
+					   &port->limits, &heads);
+		send_port(worker, port, heads, n_heads, n_heads == end - first);
 		first = end;
 	}
 	worker->n_tx = 0;

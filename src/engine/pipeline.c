@@ -45,35 +45,35 @@ static bool admit(struct volley_worker *worker, const struct vly_port *port,
 	return false;
 }
 
+/* Where datagram i of a wildcard listener was sent to. */
 static const struct volley_addr *get_local(struct volley_worker *worker,
-					   const struct vly_port *port, uint32_t i)
+					   const struct volley_listener *listener, uint32_t i)
 {
-	struct volley_listener *listener = port->listener;
-	struct vly_cmsg_info *info;
+	struct vly_cmsg_info *info = &worker->slots.infos[i];
 
-	if (VLY_LIKELY(!listener->wildcard))
-		return &listener->addr;
-	info = &worker->slots.infos[i];
 	if (info->local.len == 0) /* a multicast destination: the kernel chooses */
 		return &listener->addr;
 	info->local.in.sin_port = listener->addr.in.sin_port;
 	return &info->local;
 }
 
-static void make_view(struct volley_worker *worker, struct vly_port *port, uint32_t i,
-		      struct volley_packet *view)
-{
-	struct vly_slot *slot = &worker->slots.slots[i];
+static_assert((int)VLY_SLOT_TRUNCATED == (int)VOLLEY_PACKET_TRUNCATED,
+	      "make_view() passes the flag on");
 
+static inline void make_view(struct volley_worker *worker, struct volley_listener *listener,
+			     uint32_t i, struct vly_slot *slot, struct volley_packet *view)
+{
 	view->data = slot->data;
 	view->len = slot->len;
 	view->capacity = slot->capacity;
 	view->peer = &slot->peer;
-	view->local = get_local(worker, port, i);
-	view->listener = port->listener;
+	view->local = &listener->addr;
+	view->listener = listener;
 	view->worker = worker;
-	view->flags = slot->flags & VLY_SLOT_TRUNCATED ? VOLLEY_PACKET_TRUNCATED : 0;
+	view->flags = slot->flags & VLY_SLOT_TRUNCATED;
 	view->internal = i;
+	if (VLY_UNLIKELY(listener->wildcard))
+		view->local = get_local(worker, listener, i);
 }
 
 /* The only upward call of the library. */
@@ -101,14 +101,14 @@ void vly_pipeline_publish(struct volley_worker *worker)
 static uint32_t split(struct volley_worker *worker, struct vly_port *port, uint32_t i,
 		      uint32_t n_views)
 {
-	const struct vly_slot *slot = &worker->slots.slots[i];
+	struct vly_slot *slot = &worker->slots.slots[i];
 
 	worker->counts.rx_coalesced++;
 	for (uint32_t at = 0; at < slot->len; at += slot->segment_bytes) {
 		struct volley_packet *view = &worker->views[n_views++];
 		uint32_t rest = slot->len - at;
 
-		make_view(worker, port, i, view);
+		make_view(worker, port->listener, i, slot, view);
 		view->data += at;
 		view->len = rest < slot->segment_bytes ? rest : slot->segment_bytes;
 		view->capacity = view->len; /* what follows is the next view's, still unread */
@@ -124,6 +124,9 @@ static uint32_t split(struct volley_worker *worker, struct vly_port *port, uint3
 static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t n)
 {
 	const struct volley_config *config = &worker->server->config;
+	struct volley_listener *listener = port->listener;
+	struct volley_packet *views = worker->views;
+	struct vly_slot *slots = worker->slots.slots;
 	uint32_t n_views = 0;
 
 	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
@@ -131,7 +134,7 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
 	worker->counts.rx_batches++;
 	worker->counts.rx_messages += n;
 	for (uint32_t i = 0; i < n; i++) {
-		const struct vly_slot *slot = &worker->slots.slots[i];
+		struct vly_slot *slot = &slots[i];
 
 		if (VLY_UNLIKELY(slot->flags != 0 || slot->peer.len == 0) &&
 		    !admit(worker, port, slot))
@@ -139,7 +142,7 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
 		if (slot->segment_bytes > 0 && slot->segment_bytes < slot->len)
 			n_views = split(worker, port, i, n_views);
 		else
-			make_view(worker, port, i, &worker->views[n_views++]);
+			make_view(worker, listener, i, slot, &views[n_views++]);
 		if (VLY_UNLIKELY(n_views == VLY_N_VIEWS)) {
 			call_back(worker, port, n_views);
 			n_views = 0;

@@ -123,14 +123,15 @@ static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int 
 static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	       const uint8_t *bytes, uint32_t len)
 {
+	const struct volley_listener *listener = packet->listener;
 	struct vly_tx *tx = &worker->tx[worker->n_tx++];
 
 	tx->data = bytes;
 	tx->len = len;
 	tx->peer = packet->peer;
-	tx->listener = (uint16_t)packet->listener->index;
+	tx->listener = (uint16_t)listener->index;
 	tx->local = NULL;
-	if (packet->local != &packet->listener->addr) {
+	if (VLY_UNLIKELY(packet->local != &listener->addr)) {
 		tx->local = packet->local;
 		tx->ifindex = get_info(packet)->ifindex;
 	}

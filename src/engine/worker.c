@@ -62,13 +62,11 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 	worker->ports = vly_mem_new(allocator, VLY_IO_N_PORTS, sizeof *worker->ports);
 	worker->views = vly_mem_new(allocator, VLY_N_VIEWS, sizeof *worker->views);
 	worker->tx = vly_mem_new(allocator, VLY_N_TX, sizeof *worker->tx);
-	worker->heads = vly_mem_new(allocator, VLY_N_TX, sizeof *worker->heads);
 	worker->coalesce = vly_coalesce_new(allocator, VLY_N_TX);
 	worker->arena = vly_mem_map(allocator, config->arena_bytes);
 	worker->buffers = vly_buffers_new(allocator, n_buffers);
 	if (worker->ports == NULL || worker->views == NULL || worker->tx == NULL ||
-	    worker->heads == NULL || worker->coalesce == NULL || worker->arena == NULL ||
-	    worker->buffers == NULL)
+	    worker->coalesce == NULL || worker->arena == NULL || worker->buffers == NULL)
 		return -ENOMEM;
 	worker->memory_bytes = worker->slots.n_payload_bytes + config->arena_bytes;
 	for (uint32_t i = 0; i < VLY_BUFFERS_N_CLASSES; i++)
@@ -86,7 +84,6 @@ void vly_worker_fini(struct volley_worker *worker)
 		vly_mem_unmap(worker->server->config.allocator, worker->arena,
 			      worker->server->config.arena_bytes);
 	vly_coalesce_free(worker->coalesce);
-	vly_mem_free(worker->heads);
 	vly_mem_free(worker->tx);
 	vly_mem_free(worker->views);
 	vly_mem_free(worker->ports);

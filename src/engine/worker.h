@@ -85,7 +85,6 @@ struct volley_worker {
 	uint32_t n_ports;
 	struct volley_packet *views; /* VLY_N_VIEWS */
 	struct vly_tx *tx;           /* VLY_N_TX */
-	uint16_t *heads;             /* VLY_N_TX */
 	struct vly_coalesce *coalesce;
 	uint32_t n_tx;
 	uint8_t *arena;

@@ -44,7 +44,9 @@ struct message {
 struct vly_coalesce {
 	struct message *messages; /* by entry */
 	uint16_t *table;          /* 1 + first entry of the destination's latest message; 0: free */
-	uint16_t *order;          /* entries as they are gone through */
+	uint16_t *heads;          /* the result: the first entry of each message */
+	uint16_t *numbers;        /* 0, 1, 2 ...: the result where every entry is a message */
+	uint16_t *order;          /* entries, longest first */
 	uint16_t *order_half;     /* sorted by the lower half of the length */
 };
 
@@ -56,13 +58,17 @@ struct vly_coalesce *vly_coalesce_new(const struct volley_allocator *allocator, 
 		return NULL;
 	coalesce->messages = vly_mem_new(allocator, n_tx, sizeof *coalesce->messages);
 	coalesce->table = vly_mem_new(allocator, (size_t)n_tx * 4, sizeof *coalesce->table);
+	coalesce->heads = vly_mem_new(allocator, n_tx, sizeof *coalesce->heads);
+	coalesce->numbers = vly_mem_new(allocator, n_tx, sizeof *coalesce->numbers);
 	coalesce->order = vly_mem_new(allocator, n_tx, sizeof *coalesce->order);
 	coalesce->order_half = vly_mem_new(allocator, n_tx, sizeof *coalesce->order_half);
-	if (coalesce->messages == NULL || coalesce->table == NULL || coalesce->order == NULL ||
-	    coalesce->order_half == NULL) {
+	if (coalesce->messages == NULL || coalesce->table == NULL || coalesce->heads == NULL ||
+	    coalesce->numbers == NULL || coalesce->order == NULL || coalesce->order_half == NULL) {
 		vly_coalesce_free(coalesce);
 		return NULL;
 	}
+	for (uint32_t i = 0; i < n_tx; i++)
+		coalesce->numbers[i] = (uint16_t)i;
 	return coalesce;
 }
 
@@ -72,6 +78,8 @@ void vly_coalesce_free(struct vly_coalesce *coalesce)
 		return;
 	vly_mem_free(coalesce->messages);
 	vly_mem_free(coalesce->table);
+	vly_mem_free(coalesce->heads);
+	vly_mem_free(coalesce->numbers);
 	vly_mem_free(coalesce->order);
 	vly_mem_free(coalesce->order_half);
 	vly_mem_free(coalesce);
@@ -90,8 +98,12 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 	       memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
 }
 
-/* Clients of one host differ in the port, hosts of one net in the last bytes: mix both. */
-static uint32_t hash(const struct volley_addr *addr)
+/*
+ * Clients of one host differ in the port, hosts of one net in the last bytes, which are the high
+ * ones of the key. Fibonacci hashing: every bit of the key reaches the uppermost bits of the
+ * product, and no others, so those are the ones to use.
+ */
+static uint32_t hash(const struct volley_addr *addr, uint32_t n_bits)
 {
 	uint64_t key = addr->in.sin_port;
 	uint64_t high;
@@ -104,15 +116,15 @@ static uint32_t hash(const struct volley_addr *addr)
 		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
 		key ^= (high * 31 + low) << 16 | low >> 48;
 	}
-	/* Fibonacci hashing: the high half of the product depends on every bit of the key. */
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - n_bits));
 }
 
 /* The table's place for an entry's destination: where its latest message is, or a free one. */
 static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
-		      const struct vly_tx *entry, uint32_t mask)
+		      const struct vly_tx *entry, uint32_t n_bits)
 {
-	uint32_t i = hash(entry->peer) & mask;
+	uint32_t mask = (1u << n_bits) - 1;
+	uint32_t i = hash(entry->peer, n_bits);
 
 	for (;; i = (i + 1) & mask) {
 		uint16_t *place = &coalesce->table[i];
@@ -145,12 +157,12 @@ static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head
 }
 
 /* No segmentation: every entry is a message. */
-static uint32_t list(struct vly_tx *tx, uint32_t first, uint32_t n, uint16_t *ret_heads)
+static uint32_t list(const struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
+		     uint32_t n, const uint16_t **ret_heads)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		tx[first + i].n_segments = 1;
-		ret_heads[i] = (uint16_t)(first + i);
-	}
+	for (uint32_t i = first; i < first + n; i++)
+		tx[i].n_segments = 1;
+	*ret_heads = &coalesce->numbers[first];
 	return n;
 }
 
@@ -176,46 +188,40 @@ static void sort_by_byte(const struct vly_tx *tx, uint32_t shift, const uint16_t
 		to[n_of[tx[from[i]].len >> shift & 0xff]++] = from[i];
 }
 
-/* The order to go through the entries in: theirs, or longest first. */
-static const uint16_t *choose_order(struct vly_coalesce *coalesce, const struct vly_tx *tx,
-				    uint32_t first, uint32_t n, bool by_size)
+/* Entries first to first + n - 1, longest first, equally long ones in their order. */
+static const uint16_t *sort(struct vly_coalesce *coalesce, const struct vly_tx *tx, uint32_t first,
+			    uint32_t n)
 {
-	bool sorted = true;
-
-	for (uint32_t i = 0; i < n; i++) {
-		coalesce->order[i] = (uint16_t)(first + i);
-		sorted = sorted && (i == 0 || tx[first + i].len <= tx[first + i - 1].len);
-	}
-	if (by_size && !sorted) {
-		sort_by_byte(tx, 0, coalesce->order, coalesce->order_half, n);
-		sort_by_byte(tx, 8, coalesce->order_half, coalesce->order, n);
-	}
+	sort_by_byte(tx, 0, &coalesce->numbers[first], coalesce->order_half, n);
+	sort_by_byte(tx, 8, coalesce->order_half, coalesce->order, n);
 	return coalesce->order;
 }
 
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
-			  uint32_t n, const struct vly_coalesce_limits *limits, uint16_t *ret_heads)
+			  uint32_t n, const struct vly_coalesce_limits *limits,
+			  const uint16_t **ret_heads)
 {
-	const uint16_t *order;
+	const uint16_t *order = NULL;
 	uint16_t *place = NULL;
 	uint32_t last = 0;
 	uint32_t n_heads = 0;
-	uint32_t n_table = 4;
+	uint32_t n_bits = 2;
 
 	if (n <= 1 || limits->n_segments <= 1)
-		return list(tx, first, n, ret_heads);
-	while (n_table < 2 * n) /* at most half full, so probing ends after one or two places */
-		n_table *= 2;
-	memset(coalesce->table, 0, n_table * sizeof *coalesce->table);
-	order = choose_order(coalesce, tx, first, n, limits->by_size);
+		return list(coalesce, tx, first, n, ret_heads);
+	while (1u << n_bits < 2 * n) /* at most half full: probing ends after one or two places */
+		n_bits++;
+	memset(coalesce->table, 0, sizeof *coalesce->table << n_bits);
+	if (limits->by_size)
+		order = sort(coalesce, tx, first, n);
 	for (uint32_t k = 0; k < n; k++) {
-		uint16_t i = order[k];
+		uint16_t i = order != NULL ? order[k] : (uint16_t)(first + k);
 		struct message *message = &coalesce->messages[i];
 
 		tx[i].n_segments = 1;
 		/* The views of one super-packet share their peer: no need to look again. */
 		if (place == NULL || tx[i].peer != tx[last].peer || tx[i].local != tx[last].local)
-			place = find(coalesce, tx, &tx[i], n_table - 1);
+			place = find(coalesce, tx, &tx[i], n_bits);
 		last = i;
 		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), i, limits))
 			continue;
@@ -223,7 +229,8 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 		message->n_bytes = tx[i].len;
 		message->tail = i;
 		message->closed = tx[i].len == 0 || tx[i].len > limits->segment_bytes;
-		ret_heads[n_heads++] = i;
+		coalesce->heads[n_heads++] = i;
 	}
+	*ret_heads = coalesce->heads;
 	return n_heads;
 }

@@ -28,12 +28,12 @@ void vly_coalesce_free(struct vly_coalesce *coalesce);
 
 /*
  * Chain entries first to first + n - 1 of tx, all of one listener, into messages: sets their
- * `next` and `n_segments`, writes the messages' first entries to heads, and returns how many
- * messages there are. Order per destination and
+ * `next` and `n_segments`, points heads to the messages' first entries (valid until the next run),
+ * and returns how many messages there are. Order per destination and
  * local address is kept; by size it is the longest first, equally long ones in their order.
  */
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
 			  uint32_t n, const struct vly_coalesce_limits *limits,
-			  uint16_t *ret_heads);
+			  const uint16_t **ret_heads);
 
 #endif

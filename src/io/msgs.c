@@ -4,11 +4,10 @@
  * The mmsghdr arrays of the socket backends.
  *
  * Receiving: each port has an array of headers, one per slot, filled once at attach. The kernel
- * overwrites three fields of each header it uses (name length, control length, flags), so exactly
- * the used headers are
- * re-armed, right after their results were copied into the slots while the line is hot. The
- * arrays are contiguous mmsghdr and nothing else: embedding them in a larger struct is a bug that
- * others have shipped.
+ * overwrites three fields of each header it uses (name length, control length, flags), of which it
+ * reads the first two, so exactly the used headers are re-armed with those, right after their
+ * results were copied into the slots while the line is hot. The arrays are contiguous mmsghdr and
+ * nothing else: embedding them in a larger struct is a bug that others have shipped.
  *
  * Sending: one array per worker, filled anew for each call, because every field but the control
  * pointer differs.
@@ -44,6 +43,7 @@ struct port {
 	struct mmsghdr *rx; /* one per slot */
 	uint8_t *control;
 	uint32_t room_bytes; /* control room per message */
+	bool wants_infos;    /* control messages say more than the segment size */
 	int fd;
 };
 
@@ -104,13 +104,6 @@ void vly_msgs_close(struct vly_io *io)
 	vly_mem_free(self);
 }
 
-static void arm(const struct port *port, struct msghdr *msg)
-{
-	msg->msg_namelen = sizeof(struct sockaddr_in6);
-	msg->msg_controllen = port->room_bytes;
-	msg->msg_flags = 0;
-}
-
 int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *config)
 {
 	struct msgs *self = msgs_of(io);
@@ -119,6 +112,7 @@ int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_po
 	const struct volley_allocator *allocator = self->slots->allocator;
 
 	port->room_bytes = vly_cmsg_room(config->family, config->want);
+	port->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
 	port->rx = vly_mem_new(allocator, n_slots, sizeof *port->rx);
 	if (port->rx == NULL)
 		return -ENOMEM;
@@ -133,11 +127,12 @@ int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_po
 		struct msghdr *msg = &port->rx[i].msg_hdr;
 
 		msg->msg_name = &self->slots->slots[i].peer;
+		msg->msg_namelen = sizeof(struct sockaddr_in6);
 		msg->msg_iov = &self->rx_iov[i];
 		msg->msg_iovlen = 1;
 		if (port->control != NULL)
 			msg->msg_control = port->control + (size_t)i * port->room_bytes;
-		arm(port, msg);
+		msg->msg_controllen = port->room_bytes;
 	}
 	port->fd = config->fd;
 	return 0;
@@ -152,40 +147,38 @@ void vly_msgs_detach(struct vly_io *io, uint32_t listener)
 	*port = (struct port){ .fd = -1 };
 }
 
-/*
- * Where only UDP_GRO asks for control messages, most datagrams come without: do not clear 64
- * bytes.
- */
-static void take_control(const struct msghdr *msg, struct vly_cmsg_info *info,
-			 struct vly_slot *slot)
+static uint32_t get_flags(int msg_flags)
 {
-	if (msg->msg_controllen == 0) {
-		info->found = 0;
-		info->local.len = 0;
-		return;
-	}
-	vly_cmsg_parse(msg, info);
-	slot->segment_bytes = info->segment_bytes;
+	return (msg_flags & MSG_TRUNC ? VLY_SLOT_TRUNCATED : 0u) |
+	       (msg_flags & MSG_CTRUNC ? VLY_SLOT_CTRUNC : 0u);
 }
 
 /* Copy what the kernel reported about one message into its slot, and arm the header again. */
-static void take(struct msgs *self, struct port *port, uint32_t i)
+static inline void take(struct mmsghdr *header, struct vly_slot *slot)
 {
-	struct mmsghdr *header = &port->rx[i];
-	struct vly_slot *slot = &self->slots->slots[i];
-	uint32_t flags = 0;
+	struct msghdr *msg = &header->msg_hdr;
 
 	slot->len = header->msg_len;
-	slot->peer.len = header->msg_hdr.msg_namelen;
+	slot->peer.len = msg->msg_namelen;
 	slot->segment_bytes = 0;
-	if (VLY_UNLIKELY(header->msg_hdr.msg_flags & MSG_TRUNC))
-		flags |= VLY_SLOT_TRUNCATED;
-	if (VLY_UNLIKELY(header->msg_hdr.msg_flags & MSG_CTRUNC))
-		flags |= VLY_SLOT_CTRUNC;
-	slot->flags = flags;
-	if (port->room_bytes > 0)
-		take_control(&header->msg_hdr, &self->slots->infos[i], slot);
-	arm(port, &header->msg_hdr);
+	slot->flags = 0;
+	if (VLY_UNLIKELY(msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		slot->flags = get_flags(msg->msg_flags);
+	msg->msg_namelen = sizeof(struct sockaddr_in6);
+}
+
+/*
+ * The same for the control messages. Where only UDP_GRO asks for them, most datagrams come
+ * without, and nobody reads the rest of the info: it is not touched then.
+ */
+static inline void take_control(const struct port *port, struct msghdr *msg, struct vly_slot *slot,
+				struct vly_cmsg_info *info)
+{
+	if (port->wants_infos || msg->msg_controllen > 0) {
+		vly_cmsg_parse(msg, info);
+		slot->segment_bytes = info->segment_bytes;
+	}
+	msg->msg_controllen = port->room_bytes;
 }
 
 /* A loop of single calls stops at the first error, which is one more call than it has results. */
@@ -194,6 +187,17 @@ static uint64_t count_syscalls(const struct msgs *self, int result, uint32_t n)
 	if (self->calls->batched || result < 0)
 		return 1;
 	return (uint64_t)result + ((uint32_t)result < n);
+}
+
+static void take_all(struct msgs *self, const struct port *port, uint32_t n)
+{
+	struct vly_slot *slots = self->slots->slots;
+	struct mmsghdr *rx = port->rx;
+
+	for (uint32_t i = 0; i < n; i++)
+		take(&rx[i], &slots[i]);
+	for (uint32_t i = 0; i < n && port->room_bytes > 0; i++)
+		take_control(port, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
 }
 
 int vly_msgs_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
@@ -206,8 +210,7 @@ int vly_msgs_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
 	self->io.rx_syscalls += count_syscalls(self, r, n);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	for (uint32_t i = 0; i < (uint32_t)r; i++)
-		take(self, port, i);
+	take_all(self, port, (uint32_t)r);
 	return r;
 }
 
@@ -224,41 +227,48 @@ static uint32_t put_segment(uint8_t *control, uint32_t segment_bytes)
 	return CMSG_SPACE(sizeof value);
 }
 
+static void put_control(struct msgs *self, uint32_t i, const struct vly_tx *head)
+{
+	struct msghdr *msg = &self->tx[i].msg_hdr;
+	uint8_t *control = self->tx_control + (size_t)i * TX_CONTROL_BYTES;
+	uint32_t used = 0;
+
+	if (head->local != NULL)
+		used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
+					   head->ifindex);
+	if (head->n_segments > 1)
+		used += put_segment(control + used, head->len);
+	msg->msg_control = used > 0 ? control : NULL;
+	msg->msg_controllen = used;
+}
+
+static inline void put_data(struct iovec *iov, const struct vly_tx *entry)
+{
+	/* The kernel does not write through it; the struct has no const for either direction. */
+	iov->iov_base = (void *)(uintptr_t)entry->data;
+	iov->iov_len = entry->len;
+}
+
 /* Fill message i from the chain that starts at `head`; returns the next free iovec. */
-static struct iovec *fill(struct msgs *self, uint32_t i, const struct vly_tx *tx,
-			  const struct vly_tx *head, struct iovec *iov)
+static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly_tx *tx,
+				 const struct vly_tx *head, struct iovec *iov)
 {
 	struct msghdr *msg = &self->tx[i].msg_hdr;
 	const struct vly_tx *entry = head;
 
-	/*
-	 * The kernel does not write through these; the C struct has no const for either direction.
-	 */
 	msg->msg_name = (void *)(uintptr_t)head->peer;
 	msg->msg_namelen = head->peer->len;
 	msg->msg_iov = iov;
 	msg->msg_iovlen = head->n_segments;
 	msg->msg_control = NULL;
 	msg->msg_controllen = 0;
-	for (uint32_t k = head->n_segments;; entry = &tx[entry->next]) {
-		iov->iov_base = (void *)(uintptr_t)entry->data;
-		iov->iov_len = entry->len;
-		iov++;
-		if (--k == 0)
-			break;
+	put_data(iov++, entry);
+	for (uint32_t k = head->n_segments; k > 1; k--) {
+		entry = &tx[entry->next];
+		put_data(iov++, entry);
 	}
-	if (head->local != NULL || head->n_segments > 1) {
-		uint8_t *control = self->tx_control + (size_t)i * TX_CONTROL_BYTES;
-		uint32_t used = 0;
-
-		if (head->local != NULL)
-			used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
-						   head->ifindex);
-		if (head->n_segments > 1)
-			used += put_segment(control + used, head->len);
-		msg->msg_control = used > 0 ? control : NULL;
-		msg->msg_controllen = used;
-	}
+	if (VLY_UNLIKELY(head->local != NULL || head->n_segments > 1))
+		put_control(self, i, head);
 	return iov;
 }
 

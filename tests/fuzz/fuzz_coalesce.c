@@ -40,12 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct vly_coalesce *coalesce;
 	static struct vly_tx tx[GROUPING_N];
-	static uint16_t heads[GROUPING_N];
 	struct fuzz_input input = { data, size };
 	struct vly_coalesce_limits limits;
 	uint32_t how = fuzz_take(&input, 1);
 	uint32_t first = how % 8;
 	uint32_t n = first;
+	const uint16_t *heads;
 	const char *fault;
 	uint32_t n_heads;
 
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					 .next = (uint16_t)where,
 					 .n_segments = (uint16_t)where };
 	}
-	n_heads = vly_coalesce_run(coalesce, tx, first, n - first, &limits, heads);
+	n_heads = vly_coalesce_run(coalesce, tx, first, n - first, &limits, &heads);
 	fault = grouping_find_fault(tx, first, n - first, &limits, heads, n_heads);
 	if (fault != NULL)
 		fprintf(stderr, "%s\n", fault);
