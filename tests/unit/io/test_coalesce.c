@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "io/coalesce.h"
 #include "lib/fault.h"
@@ -337,6 +338,61 @@ Test(coalesce, collisions)
 		}
 	}
 	close_flush(flush);
+}
+
+/* The shortest of some runs over N destinations, which `spread` made differ. */
+static uint64_t time_run(void (*spread)(struct volley_addr *addr, uint32_t i))
+{
+	struct flush *flush = open_flush();
+	struct volley_addr *peers = calloc(N, sizeof *peers);
+	uint64_t best_ns = UINT64_MAX;
+
+	cr_assert_not_null(peers);
+	for (uint32_t i = 0; i < N; i++) {
+		peers[i] = loopback_addr("10.0.0.0:53");
+		spread(&peers[i], i);
+		add(flush, &peers[i], NULL, 64);
+	}
+	for (int round = 0; round < 50; round++) {
+		uint64_t begin_ns = vly_clock_now_ns();
+		uint64_t ns;
+
+		flush->n_heads = vly_coalesce_run(flush->coalesce, flush->tx, 0, N, &wide,
+						  &flush->heads);
+		ns = vly_clock_now_ns() - begin_ns;
+		best_ns = ns < best_ns ? ns : best_ns;
+		cr_assert_eq(flush->n_heads, N);
+	}
+	close_flush(flush);
+	free(peers);
+	return best_ns;
+}
+
+static void spread_ports(struct volley_addr *addr, uint32_t i)
+{
+	addr->in.sin_port = htons((uint16_t)(1024 + i));
+}
+
+static void spread_hosts(struct volley_addr *addr, uint32_t i)
+{
+	addr->in.sin_addr.s_addr = htonl(0x0a000000 + i);
+}
+
+static void spread_nets(struct volley_addr *addr, uint32_t i)
+{
+	addr->in.sin_addr.s_addr = htonl(0x0a000001 + (i << 12));
+}
+
+/*
+ * Wherever addresses differ, they begin at places of their own in the table: where they all begin
+ * at one, a run takes a hundred times as long.
+ */
+Test(coalesce, clients_of_one_net_spread_over_the_table)
+{
+	uint64_t ports_ns = time_run(spread_ports);
+
+	cr_expect_lt(time_run(spread_hosts), 10 * ports_ns);
+	cr_expect_lt(time_run(spread_nets), 10 * ports_ns);
 }
 
 /* A flush begins behind those of other listeners, which are not touched. */
