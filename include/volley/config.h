@@ -179,6 +179,8 @@ struct volley_config {
  * segmented (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
  */
 #define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
+/** Adopted sockets are somebody else's as well: see volley_server_adopt(). */
+#define VOLLEY_LISTEN_KEEP_SOCKETS 1024u
 
 /**
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).

@@ -42,25 +42,44 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
 				 struct volley_server **ret_server);
 
 /**
- * Listen on an address: one socket per worker, bound now.
+ * Listen on an address: one socket per worker, bound now. On a running server each worker takes its
+ * socket up between two volleys, and when this returns all of them serve it.
  *
  * Another server that binds the port gets EADDRINUSE, a second one of volley's too, unless both
  * set VOLLEY_LISTEN_SHARE_PORT. (A process of this user that sets SO_REUSEPORT before its first
  * bind can still join: the kernel has no way to keep it out of a group.)
  * Datagrams queue from now on and are served once the server is started.
  *
- * @param server   a server that is not running
+ * @param server   a server that is not closed
  * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
  * @param config   one of the callbacks set; copied
- * @return the listener's index from 0; -EINVAL for a bad address or config; -EBUSY while running
- *         or closed; -ENOSPC for the 65th listener;
- *         -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence
- *         that says what to do
- * @threads  any but a worker
- * @blocks   never
+ * @return the listener's index, the lowest one that is free; -EINVAL for a bad address or config,
+ *         or for a second listener while the wait strategy `block` runs; -ENOSPC for the 65th
+ *         listener; -EDEADLK from a worker; -ESHUTDOWN when closed; -EADDRINUSE; -EADDRNOTAVAIL;
+ *         -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence that says what to do
+ * @threads  any but a worker; run's on_signal hook may
+ * @blocks   not while the server rests; else until the slowest callback returns
  */
 VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
 				    const struct volley_listen_config *config);
+
+/**
+ * Close a listener; the others go on.
+ *
+ * Its sockets refuse what is new, are served to the last datagram while the server runs, and are
+ * counted and closed. Its counters stay in the server's. Its index is free for the next
+ * volley_server_listen(), and its struct volley_listener is gone.
+ *
+ * @param server      any state
+ * @param n_listener  the index of a listener
+ * @return 0; -ENOENT when there is none; -ETIME when config.drain_us was over first, and then it
+ *         is closed as well and the rest counted as discarded_at_close; -EDEADLK from a worker;
+ *         -ESHUTDOWN when the server is closed
+ * @threads  any but a worker; run's on_signal hook may
+ * @blocks   up to config.drain_us and the slowest callback
+ * @kernel   as volley_server_drain()
+ */
+VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t n_listener);
 
 /**
  * Start the workers and wait until each has run its on_start hook.
@@ -191,9 +210,10 @@ VOLLEY_API const char *volley_server_get_io(const struct volley_server *server);
 /**
  * A listener by the index that volley_server_listen() returned.
  *
- * @return the listener, valid until the server is freed; NULL for an index out of range
- * @threads  any, not while a listener is added
- * @blocks   never
+ * @return the listener, valid until it is closed by volley_listener_close() or the server is freed;
+ *         NULL where there is none
+ * @threads  any
+ * @blocks   for a lock that only start, stop and readers of statistics hold
  */
 VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_server *server,
 							      uint32_t n_listener);
@@ -201,7 +221,7 @@ VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_serv
 /**
  * The address that a listener is bound to, with the port that port 0 became.
  *
- * @return never NULL, valid until the server is freed
+ * @return never NULL, valid as long as the listener
  * @threads  any
  * @blocks   never
  */

@@ -161,14 +161,18 @@ void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 	vly_pipeline_publish(worker);
 }
 
+void vly_backlog_drop_port(struct volley_worker *worker, struct vly_port *port, uint32_t reason)
+{
+	while (port->n_backlog > 0) {
+		worker->counts.tx_dropped[reason]++;
+		pop(worker, port);
+	}
+}
+
 void vly_backlog_drop(struct volley_worker *worker, uint32_t reason)
 {
-	for (uint32_t i = 0; i < worker->n_ports; i++) {
-		while (worker->ports[i].n_backlog > 0) {
-			worker->counts.tx_dropped[reason]++;
-			pop(worker, &worker->ports[i]);
-		}
-	}
+	for (uint32_t i = 0; i < worker->n_ports; i++)
+		vly_backlog_drop_port(worker, &worker->ports[i], reason);
 }
 
 int64_t vly_backlog_get_timeout(const struct volley_worker *worker, uint64_t now_ns)

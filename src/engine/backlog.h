@@ -21,6 +21,9 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_port *port, const
 /* Try again where it is time; drop what waited too long. */
 void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns);
 
+/* Drop what waits for one socket under `reason` (enum volley_tx_drop). */
+void vly_backlog_drop_port(struct volley_worker *worker, struct vly_port *port, uint32_t reason);
+
 /* Drop everything under `reason` (enum volley_tx_drop). */
 void vly_backlog_drop(struct volley_worker *worker, uint32_t reason);
 

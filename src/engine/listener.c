@@ -84,6 +84,7 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
 	listener->limits.segment_bytes = VLY_MAX_DATAGRAM_BYTES;
 	listener->limits.by_size = listener->config.flags & VOLLEY_LISTEN_GROUP_BY_SIZE;
 	listener->want = choose_cmsgs(listener);
+	listener->room = listener->want;
 }
 
 static const char *get_advice(int error)
@@ -160,14 +161,25 @@ static_assert((int)IP_PMTUDISC_OMIT == (int)IPV6_PMTUDISC_OMIT &&
 		      (int)IP_PMTUDISC_PROBE == (int)IPV6_PMTUDISC_PROBE,
 	      "one table for both families");
 
+static int set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+{
+	const struct volley_listen_config *config = &listener->config;
+	uint32_t sndbuf_bytes;
+	int r = set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes,
+			   ret_rcvbuf_bytes);
+
+	if (r >= 0)
+		r = set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes,
+			       &sndbuf_bytes);
+	return r;
+}
+
 static int open_one(struct volley_listener *listener, bool v6only, bool first, int *ret_fd)
 {
-	struct volley_server *server = listener->server;
 	int family = listener->addr.sa.sa_family;
 	bool share = listener->config.flags & VOLLEY_LISTEN_SHARE_PORT;
 	int fd = vly_socket_open(family, false);
 	uint32_t rcvbuf_bytes = 0;
-	uint32_t sndbuf_bytes;
 	int r;
 
 	if (fd < 0)
@@ -176,11 +188,7 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 	if (r >= 0)
 		r = set_mtu_discover(fd, family, listener->config.mtu_discover);
 	if (r >= 0)
-		r = set_buffer(server, fd, VLY_SOCKET_RCVBUF, listener->config.rcvbuf_bytes,
-			       &rcvbuf_bytes);
-	if (r >= 0)
-		r = set_buffer(server, fd, VLY_SOCKET_SNDBUF, listener->config.sndbuf_bytes,
-			       &sndbuf_bytes);
+		r = set_buffers(listener, fd, &rcvbuf_bytes);
 	if (first)
 		choose_coalescing(listener, rcvbuf_bytes);
 	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
@@ -220,4 +228,54 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 		return r;
 	}
 	return 0;
+}
+
+/*
+ * Coalesced messages that queue already stay coalesced, so a socket that had UDP_GRO keeps it,
+ * unless the slots are too small for them: then it is better to lose those few than all.
+ */
+int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
+		       const int *fds, uint32_t n)
+{
+	uint32_t rcvbuf_bytes = 0;
+	uint32_t enabled = 0;
+	int r = 0;
+
+	listener->addr = *addr;
+	listener->wildcard = is_wildcard(addr);
+	listener->adopted = true;
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		r = set_buffers(listener, fds[i], &rcvbuf_bytes);
+		enabled |= vly_cmsg_get_enabled(fds[i], addr->sa.sa_family);
+	}
+	if (r < 0)
+		return r;
+	choose_coalescing(listener, rcvbuf_bytes);
+	if ((enabled & VLY_CMSG_SEGMENT) &&
+	    listener->server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES) {
+		listener->coalesces_in = true;
+		listener->want |= VLY_CMSG_SEGMENT;
+	}
+	listener->room = listener->want | enabled;
+	return 0;
+}
+
+int vly_listener_configure(struct volley_listener *listener, int fd)
+{
+	int family = listener->addr.sa.sa_family;
+	int r = set_mtu_discover(fd, family, listener->config.mtu_discover);
+
+	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
+		r = vly_errqueue_enable(fd, family);
+	else if (r >= 0)
+		r = vly_errqueue_disable(fd, family);
+	/* There is no room for what it tells, and SO_MEMINFO tells it better. */
+	if (r >= 0)
+		r = vly_socket_set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 0);
+	if (r >= 0)
+		r = vly_cmsg_disable(fd, family,
+				     (listener->room | VLY_CMSG_TIMESTAMP) & ~listener->want);
+	if (r >= 0)
+		r = vly_cmsg_enable(fd, family, listener->want);
+	return r;
 }

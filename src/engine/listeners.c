@@ -3,19 +3,229 @@
 /*
  * A server's listeners: how they come and go. Each has an index, which is also that of its port in
  * every worker.
+ *
+ * `listening` is held from the beginning of a change to its end, and by whoever starts workers or
+ * closes their sockets. A worker's ports are its own while it runs, so a change is carried to it
+ * (call.c) and happens between two volleys.
+ *
+ * A listener that goes takes the way of a whole server: its sockets refuse what is new, are served
+ * until they are empty, leave the kernel's lookup, are read once more, and only then are the
+ * kernel's counters read and the sockets closed. What they counted stays with the worker and its
+ * port. The index is free again.
  */
 
 #include <errno.h>
+#include <poll.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "engine/backlog.h"
+#include "engine/call.h"
 #include "engine/config.h"
 #include "engine/listener.h"
 #include "engine/listeners.h"
 #include "engine/log.h"
+#include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "sys/socket.h"
+
+/* The set -------------------------------------------------------------------------------------- */
+
+int vly_listeners_lock(struct volley_server *server)
+{
+	bool closed;
+
+	if (vly_worker_test_self(server))
+		return -EDEADLK;
+	pthread_mutex_lock(&server->listening);
+	pthread_mutex_lock(&server->lock);
+	closed = server->state == VLY_SERVER_CLOSED;
+	pthread_mutex_unlock(&server->lock);
+	if (!closed)
+		return 0;
+	pthread_mutex_unlock(&server->listening);
+	return -ESHUTDOWN;
+}
+
+void vly_listeners_unlock(struct volley_server *server)
+{
+	pthread_mutex_unlock(&server->listening);
+}
+
+uint32_t vly_listeners_count(const struct volley_server *server)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		n += server->listeners[i] != NULL;
+	return n;
+}
+
+/* With the server's lock too, for those who read statistics. */
+static void set_listener(struct volley_server *server, uint32_t i, struct volley_listener *listener)
+{
+	pthread_mutex_lock(&server->lock);
+	server->listeners[i] = listener;
+	if (i >= server->n_listeners)
+		server->n_listeners = i + 1;
+	if (listener != NULL && listener->coalesces_in)
+		server->coalesces = true;
+	pthread_mutex_unlock(&server->lock);
+}
+
+int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
+		      struct volley_listener **ret_listener)
+{
+	struct volley_listener *listener;
+	uint32_t index = 0;
+	int r;
+
+	while (index < server->n_listeners && server->listeners[index] != NULL)
+		index++;
+	if (index == VLY_IO_N_PORTS)
+		return -ENOSPC;
+	if (server->config.wait == VOLLEY_WAIT_BLOCK && vly_listeners_count(server) > 0 &&
+	    vly_call_test_running(server)) {
+		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			      "listen: the wait strategy `block` has one socket to sleep in: use "
+			      "`event` for several listeners");
+		return -EINVAL;
+	}
+	listener = vly_mem_new(server->config.allocator, 1, sizeof *listener);
+	if (listener == NULL)
+		return -ENOMEM;
+	listener->server = server;
+	listener->index = index;
+	r = vly_config_read_listen(&server->config, config, &listener->config);
+	if (r < 0) {
+		vly_mem_free(listener);
+		return r;
+	}
+	*ret_listener = listener;
+	return 0;
+}
+
+struct volley_listener *volley_server_get_listener(struct volley_server *server,
+						   uint32_t n_listener)
+{
+	struct volley_listener *listener = NULL;
+
+	pthread_mutex_lock(&server->lock);
+	if (n_listener < server->n_listeners)
+		listener = server->listeners[n_listener];
+	pthread_mutex_unlock(&server->lock);
+	return listener;
+}
+
+/* What every worker does ----------------------------------------------------------------------- */
+
+struct attachment {
+	struct volley_listener *listener;
+	const int *fds; /* by worker */
+};
+
+static int detach(struct volley_worker *worker, void *arg)
+{
+	const struct volley_listener *listener = arg;
+	struct vly_port *port = &worker->ports[listener->index];
+
+	port->reads = false;
+	port->ready = false;
+	pthread_mutex_lock(&worker->server->lock);
+	if (port->fd >= 0)
+		vly_stats_read_kernel(port); /* for the last time */
+	port->fd = -1;
+	pthread_mutex_unlock(&worker->server->lock);
+	vly_loop_update(worker, listener->index);
+	vly_io_detach(worker->io, listener->index);
+	return 0;
+}
+
+static int attach(struct volley_worker *worker, void *arg)
+{
+	const struct attachment *attachment = arg;
+	struct volley_listener *listener = attachment->listener;
+	struct vly_port *port = &worker->ports[listener->index];
+	struct vly_io_port config = { .fd = attachment->fds[worker->index],
+				      .family = listener->addr.sa.sa_family,
+				      .want = listener->room };
+	struct vly_socket_meminfo info = { .drops = 0 };
+	int r = config.fd >= 0 ? vly_io_attach(worker->io, listener->index, &config) : 0;
+
+	if (r < 0)
+		return r;
+	if (listener->adopted && config.fd >= 0)
+		vly_socket_get_meminfo(config.fd, &info); /* what others have lost is theirs */
+	pthread_mutex_lock(&worker->server->lock);
+	*port = (struct vly_port){ .listener = listener,
+				   .fd = config.fd,
+				   .reads = config.fd >= 0,
+				   .limits = listener->limits,
+				   .kernel_drops = port->kernel_drops,
+				   .drops_seen = info.drops };
+	pthread_mutex_unlock(&worker->server->lock);
+	if (worker->n_ports <= listener->index)
+		worker->n_ports = listener->index + 1;
+	return vly_loop_update(worker, listener->index);
+}
+
+/* One turn of the way out. -EAGAIN: there is more to serve or to send. */
+static int serve(struct volley_worker *worker, void *arg)
+{
+	const struct volley_listener *listener = arg;
+	struct vly_port *port = &worker->ports[listener->index];
+
+	if (port->fd < 0 || !worker->present)
+		return 0;
+	if (vly_listener_keeps(listener)) {
+		port->reads = false; /* the queue is somebody else's from here on */
+		vly_loop_update(worker, listener->index);
+	}
+	port->ready = port->reads;
+	vly_pipeline_run_port(worker, port, worker->server->config.n_budget);
+	return port->ready || port->n_backlog > 0 ? -EAGAIN : 0;
+}
+
+/* Count what is left, and close. */
+static int finish(struct volley_worker *worker, void *arg)
+{
+	struct volley_listener *listener = arg;
+	struct vly_port *port = &worker->ports[listener->index];
+	int fd = port->fd;
+
+	if (fd < 0)
+		return 0;
+	vly_backlog_drop_port(worker, port, VOLLEY_TX_STOPPED);
+	if (!vly_listener_keeps(listener))
+		vly_pipeline_discard(worker, listener->index);
+	vly_pipeline_publish(worker);
+	detach(worker, listener);
+	vly_socket_close(fd);
+	return 0;
+}
+
+/* Adding --------------------------------------------------------------------------------------- */
+
+int vly_listeners_add(struct volley_server *server, struct volley_listener *listener,
+		      const int *fds)
+{
+	struct attachment attachment = { .listener = listener, .fds = fds };
+	int r;
+
+	set_listener(server, listener->index, listener);
+	r = vly_call_run(server, attach, &attachment);
+	if (r < 0)
+		vly_listeners_remove(server, listener);
+	return r;
+}
+
+void vly_listeners_remove(struct volley_server *server, struct volley_listener *listener)
+{
+	vly_call_run(server, detach, listener);
+	set_listener(server, listener->index, NULL);
+}
 
 /* [::] next to 0.0.0.0 on one port must leave IPv4 to the other. */
 static bool needs_v6only(const struct volley_server *server, const struct volley_addr *addr)
@@ -25,42 +235,14 @@ static bool needs_v6only(const struct volley_server *server, const struct volley
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct volley_listener *other = server->listeners[i];
 
-		if (other->wildcard && other->addr.sa.sa_family == AF_INET &&
+		if (other != NULL && other->wildcard && other->addr.sa.sa_family == AF_INET &&
 		    other->addr.in.sin_port == addr->in6.sin6_port)
 			return true;
 	}
 	return false;
 }
 
-/* Give each worker its socket. On failure nothing was taken. */
-static int attach(struct volley_server *server, struct volley_listener *listener, const int *fds)
-{
-	uint32_t i;
-	int r = 0;
-
-	for (i = 0; i < server->config.n_workers; i++) {
-		struct volley_worker *worker = &server->workers[i];
-		struct vly_io_port port = { .fd = fds[i],
-					    .family = listener->addr.sa.sa_family,
-					    .want = listener->want };
-
-		r = vly_io_attach(worker->io, listener->index, &port);
-		if (r < 0)
-			break;
-		worker->ports[listener->index] = (struct vly_port){ .listener = listener,
-								    .fd = fds[i],
-								    .limits = listener->limits };
-	}
-	if (r >= 0)
-		return 0;
-	while (i-- > 0) {
-		vly_io_detach(server->workers[i].io, listener->index);
-		server->workers[i].ports[listener->index].fd = -1;
-	}
-	return r;
-}
-
-static int add_listener(struct volley_server *server, struct volley_listener *listener,
+static int open_and_add(struct volley_server *server, struct volley_listener *listener,
 			const struct volley_addr *addr)
 {
 	uint32_t n_workers = server->config.n_workers;
@@ -72,16 +254,12 @@ static int add_listener(struct volley_server *server, struct volley_listener *li
 		return -ENOMEM;
 	r = vly_listener_open(listener, addr, v6only, fds, n_workers);
 	if (r >= 0) {
-		pthread_mutex_lock(&server->lock);
-		r = attach(server, listener, fds);
-		if (r >= 0)
-			server->listeners[server->n_listeners++] = listener;
-		pthread_mutex_unlock(&server->lock);
+		r = vly_listeners_add(server, listener, fds);
 		for (uint32_t i = 0; r < 0 && i < n_workers; i++)
 			vly_socket_close(fds[i]);
 	}
 	vly_mem_free(fds);
-	return r < 0 ? r : (int)listener->index;
+	return r;
 }
 
 static int listen_locked(struct volley_server *server, const char *address,
@@ -89,11 +267,8 @@ static int listen_locked(struct volley_server *server, const char *address,
 {
 	struct volley_listener *listener;
 	struct volley_addr addr;
-	int r;
+	int r = volley_addr_parse(address, &addr);
 
-	if (server->state != VLY_SERVER_STOPPED || server->n_listeners == VLY_IO_N_PORTS)
-		return server->state == VLY_SERVER_STOPPED ? -ENOSPC : -EBUSY;
-	r = volley_addr_parse(address, &addr);
 	if (r < 0) {
 		vly_log_write(
 			&server->config, VOLLEY_LOG_ERROR,
@@ -102,39 +277,84 @@ static int listen_locked(struct volley_server *server, const char *address,
 			address);
 		return r;
 	}
-	listener = vly_mem_new(server->config.allocator, 1, sizeof *listener);
-	if (listener == NULL)
-		return -ENOMEM;
-	listener->server = server;
-	listener->index = server->n_listeners;
-	r = vly_config_read_listen(&server->config, config, &listener->config);
+	r = vly_listeners_new(server, config, &listener);
+	if (r < 0)
+		return r;
+	if (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) {
+		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			      "listen: VOLLEY_LISTEN_KEEP_SOCKETS is for adopted sockets; those "
+			      "that are opened here are nobody else's");
+		r = -EINVAL;
+	}
 	if (r >= 0)
-		r = add_listener(server, listener, &addr);
+		r = open_and_add(server, listener, &addr);
 	if (r < 0)
 		vly_mem_free(listener);
-	return r;
+	return r < 0 ? r : (int)listener->index;
 }
 
 int volley_server_listen(struct volley_server *server, const char *address,
 			 const struct volley_listen_config *config)
 {
-	int r;
+	int r = vly_listeners_lock(server);
 
-	if (vly_server_test_inside(server))
-		return -EBUSY;
-	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
-		return -EBUSY;
-	pthread_mutex_lock(&server->control);
+	if (r < 0)
+		return r;
 	r = listen_locked(server, address, config);
-	pthread_mutex_unlock(&server->control);
+	vly_listeners_unlock(server);
 	return r;
+}
+
+/* Closing -------------------------------------------------------------------------------------- */
+
+/* Every socket of a listener. */
+typedef void (*socket_fn)(int fd);
+
+static void for_each_socket(struct volley_server *server, uint32_t k, socket_fn fn)
+{
+	if (server->listeners[k] == NULL || vly_listener_keeps(server->listeners[k]))
+		return;
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		if (server->workers[i].ports[k].fd >= 0)
+			fn(server->workers[i].ports[k].fd);
+}
+
+static void refuse(int fd)
+{
+	vly_socket_set_drop_all(fd, true);
+}
+
+static void accept_again(int fd)
+{
+	vly_socket_set_drop_all(fd, false);
+}
+
+static void leave(int fd)
+{
+	vly_socket_leave(fd);
 }
 
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 {
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		for (uint32_t k = 0; k < server->n_listeners; k++)
-			vly_socket_set_drop_all(server->workers[i].ports[k].fd, drop);
+	for (uint32_t k = 0; k < server->n_listeners; k++)
+		for_each_socket(server, k, drop ? refuse : accept_again);
+}
+
+/*
+ * Serve a listener's sockets to the last datagram, and send the last answer, in turns with the
+ * others. Once a millisecond, for its workers serve it by themselves; this is to hear how far they
+ * are.
+ */
+static int drain(struct volley_server *server, struct volley_listener *listener)
+{
+	uint64_t end_ns = vly_clock_now_ns() + server->config.drain_us * UINT64_C(1000);
+
+	while (vly_call_run(server, serve, listener) < 0) {
+		if (vly_clock_now_ns() >= end_ns)
+			return -ETIME;
+		poll(NULL, 0, 1); /* ends by time; nothing is waited for */
+	}
+	return 0;
 }
 
 /*
@@ -143,27 +363,45 @@ void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
  * A socket that could not leave (its address is gone) loses at most the count of what came between
  * reading and closing.
  */
+static int close_listener(struct volley_server *server, struct volley_listener *listener)
+{
+	int r;
+
+	for_each_socket(server, listener->index, refuse);
+	vly_socket_settle();
+	r = drain(server, listener);
+	for_each_socket(server, listener->index, leave);
+	vly_socket_settle();
+	vly_call_run(server, finish, listener);
+	set_listener(server, listener->index, NULL);
+	vly_mem_free(listener);
+	return r;
+}
+
+int volley_listener_close(struct volley_server *server, uint32_t n_listener)
+{
+	int r = vly_listeners_lock(server);
+
+	if (r < 0)
+		return r;
+	if (n_listener < server->n_listeners && server->listeners[n_listener] != NULL)
+		r = close_listener(server, server->listeners[n_listener]);
+	else
+		r = -ENOENT;
+	vly_listeners_unlock(server);
+	return r;
+}
+
 void vly_listeners_close(struct volley_server *server)
 {
-	struct volley_stats stats = { .size = sizeof stats };
-
 	vly_listeners_set_drop_all(server, true);
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		for (uint32_t k = 0; k < server->n_listeners; k++)
-			vly_socket_leave(server->workers[i].ports[k].fd);
+	for (uint32_t k = 0; k < server->n_listeners; k++)
+		for_each_socket(server, k, leave);
 	vly_socket_settle();
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		for (uint32_t k = 0; k < server->n_listeners; k++)
-			vly_pipeline_discard(&server->workers[i], k);
-	volley_server_get_stats(server, &stats); /* the last reading of the kernel's counters */
+	for (uint32_t k = 0; k < server->n_listeners; k++)
+		if (server->listeners[k] != NULL)
+			vly_call_run(server, finish, server->listeners[k]);
 	pthread_mutex_lock(&server->lock);
-	for (uint32_t i = 0; i < server->config.n_workers; i++) {
-		for (uint32_t k = 0; k < server->n_listeners; k++) {
-			vly_io_detach(server->workers[i].io, k);
-			vly_socket_close(server->workers[i].ports[k].fd);
-			server->workers[i].ports[k].fd = -1;
-		}
-	}
 	server->state = VLY_SERVER_CLOSED;
 	pthread_mutex_unlock(&server->lock);
 }
@@ -172,10 +410,4 @@ void vly_listeners_fini(struct volley_server *server)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		vly_mem_free(server->listeners[i]);
-}
-
-struct volley_listener *volley_server_get_listener(struct volley_server *server,
-						   uint32_t n_listener)
-{
-	return n_listener < server->n_listeners ? server->listeners[n_listener] : NULL;
 }

@@ -23,6 +23,13 @@ const struct vly_loop_ops *vly_loop_get_ops(uint32_t wait)
 	return loops[wait];
 }
 
+int vly_loop_update(struct volley_worker *worker, uint32_t i)
+{
+	const struct vly_loop_ops *ops = vly_loop_get_ops(worker->server->config.wait);
+
+	return worker->loop != NULL && ops->update != NULL ? ops->update(worker, i) : 0;
+}
+
 static void spin_run(struct volley_worker *worker)
 {
 	uint32_t n_budget = worker->server->config.n_budget;

@@ -22,20 +22,35 @@
 #include "engine/pipeline.h"
 #include "engine/worker.h"
 
-/*
- * With answers waiting for room, sleep in ppoll instead, for both directions and no longer than
- * they may wait.
- */
-static void wait_backlog(struct volley_worker *worker)
+/* The worker's only socket: a listener that was closed may have left a free port before it. */
+static struct vly_port *get_port(const struct volley_worker *worker)
 {
-	struct vly_port *port = &worker->ports[0];
+	for (uint32_t i = 0; i < worker->n_ports; i++)
+		if (worker->ports[i].fd >= 0)
+			return &worker->ports[i];
+	return NULL;
+}
+
+/*
+ * Sleep in ppoll instead. With answers waiting for room, for both directions and no longer than
+ * they may wait. Without them, where the receive call cannot sleep: there is no socket, or nothing
+ * is read from it, or whoever made it made it non-blocking.
+ */
+static void wait_elsewhere(struct volley_worker *worker, struct vly_port *port)
+{
 	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
 	struct timespec timeout = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-	/* POLLOUT says nothing about ENOBUFS: see backlog.c. */
-	struct pollfd fd = { .fd = port->fd,
-			     .events = (short)(POLLIN | (port->retry_us > 0 ? 0 : POLLOUT)) };
+	struct pollfd fd = { .fd = port != NULL ? port->fd : -1 };
 
-	port->ready = volley_ppoll(&fd, 1, &timeout, NULL) > 0 && (fd.revents & POLLIN);
+	if (port != NULL && port->reads)
+		fd.events |= POLLIN;
+	/* POLLOUT says nothing about ENOBUFS: see backlog.c. */
+	if (port != NULL && port->n_backlog > 0 && port->retry_us == 0)
+		fd.events |= POLLOUT;
+	if (fd.events == 0)
+		fd.fd = -1; /* or its errors would be reported for ever */
+	if (volley_ppoll(&fd, 1, ns < 0 ? NULL : &timeout, NULL) > 0 && port != NULL)
+		port->ready = port->reads && (fd.revents & ~POLLOUT);
 }
 
 /*
@@ -54,26 +69,32 @@ static void awake(struct volley_worker *worker)
 
 static void block_run(struct volley_worker *worker)
 {
+	bool empty = false; /* the receive call came back with nothing: look before the next */
+
 	while (!vly_worker_test_stop(worker)) {
+		struct vly_port *port;
 		int n = 0;
 
 		vly_worker_take_posts(worker);
+		port = get_port(worker);
 		if (!vly_inbox_sleep(&worker->inbox)) {
 			awake(worker);
 			continue;
 		}
-		if (worker->counts.tx_queued > 0)
-			wait_backlog(worker);
-		else
-			n = vly_pipeline_wait(worker);
+		if (empty || worker->counts.tx_queued > 0 || port == NULL || !port->reads) {
+			wait_elsewhere(worker, port);
+			empty = false;
+		} else {
+			n = vly_pipeline_wait(worker, port);
+			empty = n == 0;
+		}
 		awake(worker);
 		worker->counts.wakes++;
 		if (n > 0)
-			vly_pipeline_serve(worker, (uint32_t)n);
-		if (worker->counts.tx_queued > 0) {
-			vly_pipeline_run_once(worker, 1);
+			vly_pipeline_serve(worker, port, (uint32_t)n);
+		vly_pipeline_run_once(worker, 1);
+		if (worker->counts.tx_queued > 0)
 			vly_backlog_flush(worker, vly_clock_now_ns());
-		}
 	}
 }
 

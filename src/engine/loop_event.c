@@ -71,6 +71,13 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 		return;
 }
 
+static void free_event(struct event **event)
+{
+	if (*event != NULL)
+		event_free(*event);
+	*event = NULL;
+}
+
 static void close_loop(struct volley_worker *worker)
 {
 	struct vly_loop *loop = worker->loop;
@@ -78,10 +85,8 @@ static void close_loop(struct volley_worker *worker)
 	if (loop == NULL)
 		return;
 	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++) {
-		if (loop->readers[i] != NULL)
-			event_free(loop->readers[i]);
-		if (loop->writers[i] != NULL)
-			event_free(loop->writers[i]);
+		free_event(&loop->readers[i]);
+		free_event(&loop->writers[i]);
 	}
 	if (loop->timer != NULL)
 		event_free(loop->timer);
@@ -117,6 +122,30 @@ static struct event *add_reader(struct event_base *base, int fd, event_callback_
 	return event;
 }
 
+/* A reader while the port is read, a writer while it has a socket. */
+static int update(struct volley_worker *worker, uint32_t i)
+{
+	struct vly_loop *loop = worker->loop;
+	struct vly_port *port = &worker->ports[i];
+
+	if (!port->reads) {
+		free_event(&loop->readers[i]);
+		loop->n_polled -= loop->polled[i];
+		loop->polled[i] = false;
+		loop->n_busy[i] = 0;
+	} else if (loop->readers[i] == NULL) {
+		loop->readers[i] = add_reader(loop->base, port->fd, on_readable, port);
+	}
+	if (port->fd < 0)
+		free_event(&loop->writers[i]);
+	else if (loop->writers[i] == NULL)
+		loop->writers[i] = event_new(loop->base, port->fd, EV_WRITE, on_nothing, NULL);
+	return (port->reads && loop->readers[i] == NULL) ||
+			       (port->fd >= 0 && loop->writers[i] == NULL)
+		       ? -ENOMEM
+		       : 0;
+}
+
 static int open_loop(struct volley_worker *worker)
 {
 	struct vly_loop *loop = vly_mem_new(worker->server->config.allocator, 1, sizeof *loop);
@@ -131,14 +160,9 @@ static int open_loop(struct volley_worker *worker)
 	loop->timer = evtimer_new(loop->base, on_nothing, NULL);
 	if (loop->wake == NULL || loop->timer == NULL)
 		goto fail;
-	for (uint32_t i = 0; i < worker->n_ports; i++) {
-		struct vly_port *port = &worker->ports[i];
-
-		loop->readers[i] = add_reader(loop->base, port->fd, on_readable, port);
-		loop->writers[i] = event_new(loop->base, port->fd, EV_WRITE, on_nothing, NULL);
-		if (loop->readers[i] == NULL || loop->writers[i] == NULL)
+	for (uint32_t i = 0; i < worker->n_ports; i++)
+		if (update(worker, i) < 0)
 			goto fail;
-	}
 	return 0;
 fail:
 	close_loop(worker);
@@ -186,6 +210,8 @@ static void adapt(struct volley_worker *worker)
 	for (uint32_t i = 0; i < worker->n_ports; i++) {
 		struct vly_port *port = &worker->ports[i];
 
+		if (!port->reads)
+			continue;
 		if (!loop->polled[i] && is_busy(worker, i)) {
 			event_del(loop->readers[i]);
 			loop->polled[i] = true;
@@ -235,5 +261,6 @@ const struct vly_loop_ops vly_loop_event_ops = {
 	.open = open_loop,
 	.run = run_loop,
 	.close = close_loop,
+	.update = update,
 	.get_event_base = get_base,
 };

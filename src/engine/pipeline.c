@@ -163,7 +163,7 @@ static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t 
  * A receive error on an unconnected UDP socket is somebody's ICMP message or an interrupted wait.
  * It has cost no datagram and is gone once reported, so the next receive is simply tried.
  */
-static uint32_t receive(struct volley_worker *worker, struct vly_port *port, uint32_t budget)
+uint32_t vly_pipeline_run_port(struct volley_worker *worker, struct vly_port *port, uint32_t budget)
 {
 	uint32_t n_batch = worker->server->config.n_batch;
 	uint32_t total = 0;
@@ -194,30 +194,31 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 	for (uint32_t i = 0; i < worker->n_ports; i++) {
 		worker->ports[i].n_taken = 0;
 		if (worker->ports[i].ready)
-			total += receive(worker, &worker->ports[i], budget);
+			total += vly_pipeline_run_port(worker, &worker->ports[i], budget);
 	}
 	return total;
 }
 
-int vly_pipeline_wait(struct volley_worker *worker)
+int vly_pipeline_wait(struct volley_worker *worker, struct vly_port *port)
 {
-	int r = vly_io_recv(worker->io, 0, worker->server->config.n_batch, true);
+	int r = vly_io_recv(worker->io, port->listener->index, worker->server->config.n_batch,
+			    true);
 
 	if (r > 0 || r == -ECANCELED)
 		return r;
-	vly_errors_drain(worker, &worker->ports[0]);
+	vly_errors_drain(worker, port);
 	return 0;
 }
 
-void vly_pipeline_serve(struct volley_worker *worker, uint32_t n)
+void vly_pipeline_serve(struct volley_worker *worker, struct vly_port *port, uint32_t n)
 {
-	serve(worker, &worker->ports[0], n);
+	serve(worker, port, n);
 }
 
 void vly_pipeline_set_ready(struct volley_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->n_ports; i++)
-		worker->ports[i].ready = true;
+		worker->ports[i].ready = worker->ports[i].reads;
 }
 
 /*

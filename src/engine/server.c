@@ -38,6 +38,7 @@ static void destroy(struct volley_server *server)
 		close(server->event_fd);
 	pthread_cond_destroy(&server->changed);
 	pthread_mutex_destroy(&server->lock);
+	pthread_mutex_destroy(&server->listening);
 	pthread_mutex_destroy(&server->control);
 	vly_mem_free(server);
 }
@@ -56,6 +57,7 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	server->config = own;
 	server->event_fd = -1;
 	pthread_mutex_init(&server->control, NULL);
+	pthread_mutex_init(&server->listening, NULL);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->changed, NULL);
 	r = vly_probe_run(&server->probe);
@@ -97,17 +99,17 @@ static int check_start(const struct volley_server *server)
 {
 	if (server->state == VLY_SERVER_RUNNING)
 		return -EALREADY;
-	if (server->n_listeners == 0 || server->state == VLY_SERVER_CLOSED) {
+	if (vly_listeners_count(server) == 0 || server->state == VLY_SERVER_CLOSED) {
 		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
 			      "start: there is no socket: call volley_server_listen() first");
 		return -ENOTCONN;
 	}
-	if (server->config.wait == VOLLEY_WAIT_BLOCK && server->n_listeners > 1) {
+	if (server->config.wait == VOLLEY_WAIT_BLOCK && vly_listeners_count(server) > 1) {
 		vly_log_write(
 			&server->config, VOLLEY_LOG_ERROR,
 			"start: the wait strategy `block` has one socket to sleep in, but there "
 			"are %u listeners: use `event`",
-			server->n_listeners);
+			vly_listeners_count(server));
 		return -EINVAL;
 	}
 	return 0;
@@ -153,7 +155,7 @@ static int start_workers(struct volley_server *server)
 	return r;
 }
 
-int vly_server_start(struct volley_server *server)
+static int start_locked(struct volley_server *server)
 {
 	int r = check_start(server);
 
@@ -168,6 +170,16 @@ int vly_server_start(struct volley_server *server)
 	server->verdict = false;
 	pthread_mutex_unlock(&server->lock);
 	return start_workers(server);
+}
+
+int vly_server_start(struct volley_server *server)
+{
+	int r;
+
+	pthread_mutex_lock(&server->listening);
+	r = start_locked(server);
+	pthread_mutex_unlock(&server->listening);
+	return r;
 }
 
 int volley_server_start(struct volley_server *server)
@@ -221,7 +233,9 @@ void vly_server_command(struct volley_server *server, uint32_t command)
 
 void vly_server_refuse_new(struct volley_server *server)
 {
+	pthread_mutex_lock(&server->listening);
 	vly_listeners_set_drop_all(server, true);
+	pthread_mutex_unlock(&server->listening);
 	/* Without it a datagram or two may still arrive behind the last one that a drain serves;
 	 * they are then counted as discarded at close. */
 	vly_socket_settle();
@@ -302,8 +316,10 @@ int volley_server_close(struct volley_server *server)
 	if (r < 0)
 		return r;
 	stop_locked(server);
+	pthread_mutex_lock(&server->listening);
 	if (server->state != VLY_SERVER_CLOSED)
 		vly_listeners_close(server);
+	pthread_mutex_unlock(&server->listening);
 	pthread_mutex_unlock(&server->control);
 	return 0;
 }

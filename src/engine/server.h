@@ -23,22 +23,27 @@ enum vly_server_state {
 enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
 
 /*
- * Two locks. `control` serialises listen, start, stop, drain, close and is held while they wait
- * for workers; a worker never takes it. `lock` guards what is below it, is held for moments, and
- * may be taken by anyone but a
- * signal handler. Order: control, then lock.
+ * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
+ * while they wait for workers. `listening` is held for a change of the listeners, and for the
+ * moments in which the others need that there is none; so listeners come and go while run serves.
+ * A worker takes neither. `lock` guards what is below it, is held for moments, and may be taken by
+ * anyone but a signal handler.
  */
 struct volley_server {
 	struct volley_config config; /* read-only after new */
 	struct vly_probe probe;      /* the same */
 	pthread_mutex_t control;
-	bool warned_buffer[2]; /* control; by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
-	uint32_t
-		n_listeners; /* control and lock to write, either to read; workers while they run */
+
+	pthread_mutex_t listening;
+	bool warned_buffer[2]; /* listening; by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
+	/* Up to the highest index that was ever in use, NULL where there is none. Listening and
+	 * lock to write, either to read. */
+	uint32_t n_listeners;
 	struct volley_listener *listeners[VLY_IO_N_PORTS];
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* lock: n_reported or the verdict changed */
+	pthread_cond_t changed; /* lock: something below, or whether a worker is present */
+	bool coalesces;         /* some listener does or did */
 	enum vly_server_state state;
 	uint32_t n_reported; /* workers whose on_start has returned */
 	int start_result;    /* the first failure among them */

@@ -85,18 +85,25 @@ enum volley_tx_drop vly_stats_get_tx_drop(int error)
 	}
 }
 
+uint32_t vly_stats_read_kernel(struct vly_port *port)
+{
+	struct vly_socket_meminfo info;
+
+	if (vly_socket_get_meminfo(port->fd, &info) < 0)
+		return 0;
+	port->kernel_drops += info.drops - port->drops_seen; /* wraps at 2^32 */
+	port->drops_seen = info.drops;
+	return info.rmem_bytes;
+}
+
 /* What only the kernel knows, asked now. A closed socket keeps what was read last. */
 static void add_kernel(struct volley_worker *worker, struct volley_stats *stats)
 {
 	for (uint32_t i = 0; i < worker->server->n_listeners; i++) {
 		struct vly_port *port = &worker->ports[i];
-		struct vly_socket_meminfo info;
 
-		if (port->fd >= 0 && vly_socket_get_meminfo(port->fd, &info) >= 0) {
-			port->kernel_drops += info.drops - port->drops_seen; /* wraps at 2^32 */
-			port->drops_seen = info.drops;
-			stats->unread_bytes += info.rmem_bytes;
-		}
+		if (port->fd >= 0)
+			stats->unread_bytes += vly_stats_read_kernel(port);
 		stats->kernel_drops += port->kernel_drops;
 	}
 }
@@ -262,13 +269,12 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	struct volley_stats *stats = vly_mem_new(server->config.allocator, n_workers,
 						 sizeof *stats);
 	struct volley_stats sum = { .size = sizeof sum };
-	bool coalesces = false;
+	bool coalesces;
 
 	if (stats == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&server->lock);
-	for (uint32_t i = 0; i < server->n_listeners; i++)
-		coalesces = coalesces || server->listeners[i]->coalesces_in;
+	coalesces = server->coalesces;
 	for (uint32_t i = 0; i < n_workers; i++) {
 		read_worker(&server->workers[i], &stats[i]);
 		add(&sum, &stats[i]);

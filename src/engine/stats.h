@@ -26,6 +26,14 @@ void vly_stats_publish(struct vly_stats_snapshot *snapshot, const struct volley_
 /* Anyone: read what was last published. */
 void vly_stats_read(struct vly_stats_snapshot *snapshot, struct volley_stats *ret_counts);
 
+struct vly_port;
+
+/*
+ * Read the kernel's counters of a port's socket into it, with the server's lock. Returns the bytes
+ * that unread messages hold.
+ */
+uint32_t vly_stats_read_kernel(struct vly_port *port);
+
 /* The drop reason of a failed send. */
 enum volley_tx_drop vly_stats_get_tx_drop(int error);
 

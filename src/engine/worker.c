@@ -132,10 +132,12 @@ void vly_worker_take_posts(struct volley_worker *worker)
 
 	while (node != NULL) {
 		struct vly_post *post = VLY_CONTAINER_OF(node, struct vly_post, node);
+		bool permanent = post->permanent; /* and then somebody's as soon as it has run */
 
 		node = node->next;
 		post->fn(worker, post->arg);
-		vly_mem_free(post);
+		if (!permanent)
+			vly_mem_free(post);
 	}
 }
 
@@ -181,6 +183,9 @@ static void serve_rest(struct volley_worker *worker)
 	bool empty = false;
 
 	vly_pipeline_set_ready(worker);
+	for (uint32_t i = 0; i < worker->n_ports; i++)
+		if (worker->ports[i].reads && vly_listener_keeps(worker->ports[i].listener))
+			worker->ports[i].ready = false; /* nothing keeps it from growing */
 	while (!empty) {
 		vly_pipeline_run_once(worker, worker->server->config.n_budget);
 		if (worker->counts.tx_queued > 0)
@@ -274,6 +279,14 @@ static int open_thread(struct volley_worker *worker, const struct vly_loop_ops *
 	return loop->open != NULL ? loop->open(worker) : 0;
 }
 
+static void set_present(struct volley_worker *worker, bool present)
+{
+	pthread_mutex_lock(&worker->server->lock);
+	worker->present = present;
+	pthread_cond_broadcast(&worker->server->changed);
+	pthread_mutex_unlock(&worker->server->lock);
+}
+
 static void *worker_main(void *arg)
 {
 	struct volley_worker *worker = arg;
@@ -299,6 +312,7 @@ static void *worker_main(void *arg)
 		loop->close(worker);
 	volley_cancel_detach();
 	worker->state = VLY_WORKER_STOPPED;
+	set_present(worker, false);
 	atomic_store_explicit(&worker->tid, 0, memory_order_relaxed);
 	vly_run_wake(worker->server);
 	return NULL;
@@ -314,6 +328,7 @@ int vly_worker_start(struct volley_worker *worker)
 	worker->n_ports = worker->server->n_listeners;
 	worker->drain_late = false;
 	worker->closed = false;
+	set_present(worker, true);
 	/*
 	 * The thread inherits the mask; attaching unblocks the cancellation signal and nothing
 	 * else.
@@ -322,8 +337,10 @@ int vly_worker_start(struct volley_worker *worker)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&worker->thread, NULL, worker_main, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0)
+	if (r < 0) {
+		set_present(worker, false);
 		return r;
+	}
 	snprintf(name, sizeof name, "volley-%u", worker->index);
 	pthread_setname_np(worker->thread, name);
 	return 0;

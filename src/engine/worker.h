@@ -51,10 +51,11 @@ enum vly_worker_state {
 
 /* One worker's socket of one listener, and the answers that wait for it. */
 struct vly_port {
-	struct volley_listener *listener;
-	int fd;
-	bool ready;       /* the loop found it readable, or did not look */
-	uint32_t n_taken; /* messages received in the last pass */
+	struct volley_listener *listener; /* NULL: this index is free */
+	int fd;                           /* -1: the listener has no socket for this worker */
+	bool reads;                       /* datagrams are taken from it */
+	bool ready;                       /* the loop found it readable, or did not look */
+	uint32_t n_taken;                 /* messages received in the last pass */
 	/* Answers in order of arrival, linked by their nodes. */
 	struct vly_buffer *backlog_first;
 	struct vly_buffer *backlog_last;
@@ -66,9 +67,18 @@ struct vly_port {
 	bool refusal_logged;
 	uint32_t retry_us; /* 0: wait for POLLOUT; else the pause that ends at retry_ns (ENOBUFS) */
 	uint64_t retry_ns;
-	/* SO_MEMINFO's 32-bit drop counter, extended; guarded by the server's lock. */
+	/* SO_MEMINFO's 32-bit drop counter, extended, and of all sockets that ever had this index;
+	 * guarded by the server's lock, as are changes of `fd`. */
 	uint64_t kernel_drops;
 	uint32_t drops_seen;
+};
+
+/* A function for a worker, which frees the post after running it, or else leaves it alone. */
+struct vly_post {
+	struct vly_inbox_node node;
+	volley_worker_fn fn;
+	void *arg;
+	bool permanent;
 };
 
 struct volley_worker {
@@ -98,12 +108,14 @@ struct volley_worker {
 	void *data;      /* the user's */
 	bool drain_late; /* the drain's time was over first */
 	bool closed;     /* server->lock: takes no more posts */
+	bool present;    /* server->lock: has a thread */
 
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
 	_Atomic pid_t tid; /* 0: no thread */
 	struct volley_cancel *_Atomic handle;
 	struct vly_stats_snapshot snapshot;
+	struct vly_post call; /* call.c */
 
 	pthread_t thread; /* control */
 };
@@ -122,12 +134,7 @@ void vly_worker_join(struct volley_worker *worker);
 /* Any thread, signal handlers too: end the worker's wait, so that it reads the server's command. */
 void vly_worker_cancel(struct volley_worker *worker);
 
-/* Any thread but a signal handler: run fn on the worker; `post` is freed there. */
-struct vly_post {
-	struct vly_inbox_node node;
-	volley_worker_fn fn;
-	void *arg;
-};
+/* Any thread but a signal handler: run the post's function on the worker. */
 void vly_worker_post(struct volley_worker *worker, struct vly_post *post);
 
 /* Worker's thread: run what was posted. */

@@ -39,21 +39,49 @@ static const struct option {
 	{ VLY_CMSG_SEGMENT, AF_UNSPEC, IPPROTO_UDP, UDP_GRO },
 };
 
-int vly_cmsg_enable(int fd, int family, uint32_t want)
+static bool suits(const struct option *option, int family)
+{
+	return option->family == AF_UNSPEC || option->family == family;
+}
+
+static int set(int fd, int family, uint32_t bits, int value)
 {
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(options); i++) {
 		const struct option *option = &options[i];
 		int r;
 
-		if ((want & option->bit) == 0)
+		if ((bits & option->bit) == 0 || !suits(option, family))
 			continue;
-		if (option->family != AF_UNSPEC && option->family != family)
-			continue;
-		r = vly_socket_set_int(fd, option->level, option->name, 1);
+		r = vly_socket_set_int(fd, option->level, option->name, value);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+int vly_cmsg_enable(int fd, int family, uint32_t want)
+{
+	return set(fd, family, want, 1);
+}
+
+int vly_cmsg_disable(int fd, int family, uint32_t bits)
+{
+	return set(fd, family, bits, 0);
+}
+
+uint32_t vly_cmsg_get_enabled(int fd, int family)
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(options); i++) {
+		const struct option *option = &options[i];
+		int value = 0;
+
+		if (suits(option, family) &&
+		    vly_socket_get_int(fd, option->level, option->name, &value) >= 0 && value != 0)
+			bits |= option->bit;
+	}
+	return bits;
 }
 
 uint32_t vly_cmsg_room(int family, uint32_t want)

@@ -34,6 +34,10 @@ struct vly_cmsg_info {
 /* Switch on what `want` asks for; AF_INET6 sockets get the IPv4 options too, for mapped peers. */
 int vly_cmsg_enable(int fd, int family, uint32_t want);
 
+/* For sockets that come from elsewhere: switch off, and what is on in any form. */
+int vly_cmsg_disable(int fd, int family, uint32_t bits);
+uint32_t vly_cmsg_get_enabled(int fd, int family);
+
 /* Bytes of control room that `want` needs per datagram, a multiple of 8; 0 for 0. */
 uint32_t vly_cmsg_room(int family, uint32_t want);
 

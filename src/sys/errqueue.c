@@ -21,13 +21,23 @@
 /* The error and the address of who sent it, with some room to spare. */
 enum { CONTROL_BYTES = 256 };
 
-int vly_errqueue_enable(int fd, int family)
+static int set(int fd, int family, int value)
 {
-	int r = vly_socket_set_int(fd, IPPROTO_IP, IP_RECVERR, 1);
+	int r = vly_socket_set_int(fd, IPPROTO_IP, IP_RECVERR, value);
 
 	if (r >= 0 && family == AF_INET6)
-		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, value);
 	return r;
+}
+
+int vly_errqueue_enable(int fd, int family)
+{
+	return set(fd, family, 1);
+}
+
+int vly_errqueue_disable(int fd, int family)
+{
+	return set(fd, family, 0);
 }
 
 static bool is_error(const struct cmsghdr *cmsg)

@@ -20,6 +20,7 @@ struct vly_errqueue_entry {
 
 /* Turn the queue on. AF_INET6 sockets get it for mapped IPv4 peers too. */
 int vly_errqueue_enable(int fd, int family);
+int vly_errqueue_disable(int fd, int family);
 
 /* Take one entry. 1; 0 when there is none; -errno. Never sleeps. */
 int vly_errqueue_pop(int fd, struct vly_errqueue_entry *ret_entry);

@@ -323,9 +323,9 @@ Test(pipeline, wait_gives_what_serve_serves)
 	struct fake_server fake = open_then(echo);
 
 	fake_io_recv_n(fake.io, 0, 3, 8);
-	cr_assert_eq(vly_pipeline_wait(fake.worker), 3);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 3);
 	cr_assert_eq(seen.n_packets, 0);
-	vly_pipeline_serve(fake.worker, 3);
+	vly_pipeline_serve(fake.worker, &fake.worker->ports[0], 3);
 	cr_assert_eq(seen.n_packets, 3);
 	cr_assert_eq(fake_io_n_sent(fake.io), 3);
 	fake_server_close(&fake);
@@ -337,9 +337,9 @@ Test(pipeline, wait_reports_cancellation_and_swallows_errors)
 
 	fake_io_recv_error(fake.io, 0, -ECANCELED);
 	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
-	cr_assert_eq(vly_pipeline_wait(fake.worker), -ECANCELED);
-	cr_assert_eq(vly_pipeline_wait(fake.worker), 0);
-	cr_assert_eq(vly_pipeline_wait(fake.worker), 0);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), -ECANCELED);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 0);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 0);
 	fake_server_close(&fake);
 }
 
