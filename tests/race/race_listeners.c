@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Listeners come and go from two threads, under traffic, against readers of statistics and against
+ * starts, stops and drains: each call comes back with what its header promises, descriptors and
+ * the ledger balance, and a last listener answers.
+ *
+ *	race_listeners [--n CYCLES]
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/check.h"
+#include "lib/ledger.h"
+#include "lib/loopback.h"
+#include "lib/peer.h"
+
+static atomic_bool done;
+static unsigned long n_cycles = 50;
+
+/* Where the flood goes: ports of one machine, the latest of each changing thread. */
+enum { N_CHANGERS = 2 };
+static _Atomic uint16_t ports[N_CHANGERS + 1];
+
+static void *flood(void *arg)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	struct volley_addr to = loopback_addr("127.0.0.1:0");
+
+	(void)arg;
+	for (unsigned int i = 0; !atomic_load(&done); i++) {
+		to.in.sin_port = htons(atomic_load(&ports[i % (N_CHANGERS + 1)]));
+		if (to.in.sin_port != 0)
+			sendto(fd, "flood", 5, MSG_DONTWAIT, &to.sa, to.len);
+		recv(fd, (char[8]){ 0 }, 8, MSG_DONTWAIT);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *read_stats(void *server)
+{
+	static char text[1 << 16];
+
+	while (!atomic_load(&done)) {
+		CHECK(ledger_find_server_fault(server) == NULL);
+		CHECK(volley_server_format_stats(server, text, sizeof text) > 0);
+	}
+	return NULL;
+}
+
+struct changer {
+	struct volley_server *server;
+	int i;
+	pthread_t thread;
+};
+
+static void *change(void *arg)
+{
+	const struct changer *changer = arg;
+
+	for (unsigned long n = 0; n < n_cycles; n++) {
+		int index = volley_server_listen(changer->server, "127.0.0.1:0",
+						 VOLLEY_LISTEN(.on_batch = peer_echo));
+		int r;
+
+		REQUIRE(index > 0);
+		atomic_store(
+			&ports[changer->i],
+			volley_addr_get_port(volley_listener_get_addr(
+				volley_server_get_listener(changer->server, (uint32_t)index))));
+		r = volley_listener_close(changer->server, (uint32_t)index);
+		CHECK(r == 0 || r == -ETIME);
+	}
+	return NULL;
+}
+
+static void *start_and_stop(void *server)
+{
+	for (unsigned long i = 0; !atomic_load(&done); i++) {
+		if (i % 3 == 1)
+			CHECK_EQ(volley_server_request_stop(server), 0);
+		if (i % 2 == 0)
+			CHECK_EQ(volley_server_stop(server), 0);
+		else
+			volley_server_drain(server);
+		CHECK_EQ(volley_server_start(server), 0);
+	}
+	return NULL;
+}
+
+static void run_way(const struct peer_way *way)
+{
+	int n_fds = loopback_n_fds();
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 2, .wait = way->wait, .io = way->io), peer_echo, NULL,
+		&to);
+	struct changer changers[N_CHANGERS];
+	pthread_t threads[3];
+	int index;
+	int fd;
+
+	atomic_store(&done, false);
+	for (int i = 0; i < N_CHANGERS; i++)
+		atomic_store(&ports[i], 0);
+	atomic_store(&ports[N_CHANGERS], volley_addr_get_port(&to));
+	CHECK_EQ(volley_server_start(server), 0);
+	REQUIRE(pthread_create(&threads[0], NULL, flood, NULL) == 0);
+	REQUIRE(pthread_create(&threads[1], NULL, read_stats, server) == 0);
+	REQUIRE(pthread_create(&threads[2], NULL, start_and_stop, server) == 0);
+	for (int i = 0; i < N_CHANGERS; i++) {
+		changers[i] = (struct changer){ .server = server, .i = i };
+		REQUIRE(pthread_create(&changers[i].thread, NULL, change, &changers[i]) == 0);
+	}
+	for (int i = 0; i < N_CHANGERS; i++)
+		pthread_join(changers[i].thread, NULL);
+	atomic_store(&done, true);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	/* A new one: the others' queues may be full of what the flood left. */
+	index = volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+	REQUIRE(index > 0);
+	to = *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)index));
+	fd = loopback_open("127.0.0.1:0", NULL);
+	CHECK(peer_ask(fd, &to, 1));
+	CHECK_EQ(volley_server_close(server), 0);
+	CHECK(ledger_find_server_fault(server) == NULL);
+	CHECK_EQ(volley_server_free(server), 0);
+	close(fd);
+	CHECK_EQ(loopback_n_fds(), n_fds);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--n") == 0)
+		n_cycles = strtoul(argv[2], NULL, 10);
+	/* `block` has room for one listener: see tests/unit/engine/test_listeners.c. */
+	for (size_t i = 0; i < PEER_N_WAYS; i++)
+		if (peer_ways[i].wait != VOLLEY_WAIT_BLOCK)
+			run_way(&peer_ways[i]);
+	return check_done();
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Listeners that come and go: at rest, while workers run, in each wait strategy, and when what it
+ * takes fails. Whatever happens, the ledger balances and no descriptor is left.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "lib/fault.h"
+#include "lib/ledger.h"
+#include "lib/loopback.h"
+#include "lib/peer.h"
+
+static int n_fds_before;
+
+static void count_fds(void)
+{
+	n_fds_before = loopback_n_fds();
+}
+
+static void compare_fds(void)
+{
+	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
+}
+
+TestSuite(listeners, .init = count_fds, .fini = compare_fds, .timeout = 60);
+
+static int listen_once(struct volley_server *server)
+{
+	return volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+}
+
+static struct volley_addr get_addr(struct volley_server *server, int index)
+{
+	return *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)index));
+}
+
+/* From several ports, so that every worker has its share. */
+static void expect_answers(struct volley_server *server, int index)
+{
+	struct volley_addr to = get_addr(server, index);
+
+	for (uint8_t tag = 0; tag < 8; tag++) {
+		int fd = loopback_open("127.0.0.1:0", NULL);
+
+		cr_assert(peer_ask(fd, &to, tag), "listener %d, client %d", index, tag);
+		close(fd);
+	}
+}
+
+static struct volley_stats get_stats(struct volley_server *server)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	cr_assert_null(ledger_find_server_fault(server));
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	return stats;
+}
+
+static void free_server(struct volley_server *server)
+{
+	cr_assert_eq(volley_server_close(server), 0);
+	get_stats(server);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+static char last_log[512];
+
+static void on_log(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)level, (void)arg;
+	strncpy(last_log, text, sizeof last_log - 1);
+}
+
+/* While it runs -------------------------------------------------------------------------------- */
+
+static void come_and_go(struct volley_server *server)
+{
+	for (int round = 0; round < 3; round++) {
+		for (int i = 1; i < 4; i++)
+			cr_assert_eq(listen_once(server), i);
+		for (int i = 0; i < 4; i++)
+			expect_answers(server, i);
+		for (uint32_t i = 1; i < 4; i++) {
+			cr_assert_eq(volley_listener_close(server, i), 0);
+			cr_assert_null(volley_server_get_listener(server, i));
+		}
+		expect_answers(server, 0);
+	}
+}
+
+Test(listeners, come_and_go_while_it_runs)
+{
+	const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_SPIN };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct volley_addr to;
+		struct volley_server *server = peer_server(
+			VOLLEY_CONFIG(.n_workers = 2, .wait = waits[i]), peer_echo, NULL, &to);
+
+		cr_assert_eq(volley_server_start(server), 0);
+		come_and_go(server);
+		cr_assert_eq(volley_server_stop(server), 0);
+		cr_assert_eq(get_stats(server).delivered, 3 * 5 * 8);
+		cr_assert_eq(listen_once(server), 1);
+		cr_assert_eq(volley_server_start(server), 0);
+		expect_answers(server, 1);
+		free_server(server);
+	}
+}
+
+Test(listeners, the_last_one_may_go)
+{
+	for (size_t i = 0; i < PEER_N_WAYS; i++) {
+		struct volley_addr to;
+		struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2,
+									 .wait = peer_ways[i].wait,
+									 .io = peer_ways[i].io),
+							   peer_echo, NULL, &to);
+
+		cr_assert_eq(volley_server_start(server), 0);
+		for (int round = 0; round < 3; round++) {
+			expect_answers(server, 0);
+			cr_assert_eq(volley_listener_close(server, 0), 0);
+			cr_assert_eq(listen_once(server), 0);
+		}
+		expect_answers(server, 0);
+		cr_assert_eq(volley_listener_close(server, 0), 0);
+		cr_assert_eq(volley_server_stop(server), 0);
+		cr_assert_eq(volley_server_start(server), -ENOTCONN, "nothing is left to serve");
+		free_server(server);
+	}
+}
+
+Test(listeners, block_takes_one_only)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_BLOCK,
+						     .log = on_log),
+				       &server),
+		     0);
+	cr_assert_eq(listen_once(server), 0);
+	cr_assert_eq(listen_once(server), 1);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_server_start(server), 0);
+	expect_answers(server, 1);
+	cr_assert_eq(listen_once(server), -EINVAL);
+	cr_assert_not_null(strstr(last_log, "block"));
+	free_server(server);
+}
+
+Test(listeners, none_is_found_where_there_is_none)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(NULL, peer_echo, NULL, &to);
+
+	cr_assert_eq(volley_listener_close(server, 1), -ENOENT);
+	cr_assert_eq(volley_listener_close(server, UINT32_MAX), -ENOENT);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, 0), -ENOENT);
+	cr_assert_eq(volley_server_close(server), 0);
+	cr_assert_eq(volley_listener_close(server, 0), -ESHUTDOWN);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+/* What a listener that goes still holds -------------------------------------------------------- */
+
+enum { N_QUEUED = 100 };
+
+static struct {
+	sem_t inside;
+	sem_t go;
+	int close, listen;
+} held;
+
+/* The first call waits, so that what comes meanwhile queues. */
+static void wait_then_echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			   void *arg)
+{
+	if (packets[0].data[0] == 200) {
+		struct volley_server *server = volley_worker_get_server(worker);
+
+		held.close = volley_listener_close(server, 0);
+		held.listen = volley_server_listen(server, "127.0.0.1:0",
+						   VOLLEY_LISTEN(.on_batch = peer_echo));
+		sem_post(&held.inside);
+		sem_wait(&held.go);
+	} else if (arg != NULL) {
+		poll(NULL, 0, 5); /* a callback that takes its time */
+	}
+	peer_echo(worker, packets, n, arg);
+}
+
+static void *close_first(void *server)
+{
+	return (void *)(intptr_t)volley_listener_close(server, 0);
+}
+
+/* A server whose only worker is held in a callback while n datagrams queue. */
+static struct volley_server *open_held(const struct volley_config *config, void *arg, int fd,
+				       struct volley_addr *ret_to)
+{
+	struct volley_server *server = peer_server(config, wait_then_echo, arg, ret_to);
+
+	sem_init(&held.inside, 0, 0);
+	sem_init(&held.go, 0, 0);
+	cr_assert_eq(volley_server_start(server), 0);
+	loopback_send(fd, ret_to, 200, 8);
+	sem_wait(&held.inside);
+	for (int i = 0; i < N_QUEUED; i++)
+		loopback_send(fd, ret_to, 1, 8);
+	return server;
+}
+
+Test(listeners, what_queues_is_served_to_the_last)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	for (size_t i = 0; i < PEER_N_WAYS; i++) {
+		struct volley_addr to;
+		pthread_t thread;
+		void *r;
+		struct volley_server *server = open_held(
+			VOLLEY_CONFIG(.n_workers = 1, .wait = peer_ways[i].wait,
+				      .io = peer_ways[i].io, .n_batch = 4, .n_budget = 1,
+				      .drain_us = 20000000),
+			NULL, fd, &to);
+
+		cr_assert_eq(held.close, -EDEADLK, "a worker cannot wait for itself");
+		cr_assert_eq(held.listen, -EDEADLK);
+		pthread_create(&thread, NULL, close_first, server);
+		sem_post(&held.go);
+		pthread_join(thread, &r);
+		cr_assert_eq((intptr_t)r, 0);
+		cr_assert_eq(get_stats(server).delivered, 1 + N_QUEUED);
+		cr_assert_eq(get_stats(server).tx_sent, 1 + N_QUEUED);
+		cr_assert_eq(get_stats(server).discarded_at_close, 0);
+		free_server(server);
+	}
+	close(fd);
+}
+
+Test(listeners, what_does_not_fit_the_time_is_counted)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	struct volley_addr to;
+	struct volley_stats stats;
+	pthread_t thread;
+	void *r;
+	struct volley_server *server = open_held(
+		VOLLEY_CONFIG(.n_workers = 1, .n_batch = 1, .n_budget = 1, .drain_us = 1), &held,
+		fd, &to);
+
+	pthread_create(&thread, NULL, close_first, server);
+	while (atomic_load(&server->workers[0].inbox.head) == NULL)
+		sched_yield(); /* until the worker has been told, which it hears afterwards */
+	sem_post(&held.go);
+	pthread_join(thread, &r);
+	cr_assert_eq((intptr_t)r, -ETIME);
+	stats = get_stats(server);
+	cr_assert_gt(stats.discarded_at_close, 0);
+	cr_assert_eq(stats.delivered + stats.discarded_at_close, 1 + N_QUEUED);
+	free_server(server);
+	close(fd);
+}
+
+Test(listeners, at_rest_what_queues_is_counted)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	struct volley_addr to;
+	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2), peer_echo, NULL,
+						   &to);
+
+	for (int i = 0; i < 10; i++)
+		loopback_send(fd, &to, 1, 8);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(get_stats(server).discarded_at_close, 10);
+	free_server(server);
+	close(fd);
+}
+
+Test(listeners, the_kernels_drops_stay_in_the_books)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	struct volley_addr to;
+	uint64_t drops = 0;
+	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 1, .rcvbuf_bytes = 1),
+						   peer_echo, NULL, &to);
+
+	for (int round = 0; round < 3; round++) {
+		struct volley_stats stats;
+
+		for (int i = 0; i < 20000; i++)
+			loopback_send(fd, &to, 1, 1000);
+		stats = get_stats(server);
+		cr_assert_gt(stats.kernel_drops, drops, "the queue has an end");
+		drops = stats.kernel_drops;
+		cr_assert_eq(volley_listener_close(server, 0), 0);
+		stats = get_stats(server);
+		cr_assert_eq(stats.kernel_drops, drops);
+		cr_assert_eq(stats.discarded_at_close + drops, 20000 * (round + 1u));
+		cr_assert_eq(listen_once(server), 0);
+		to = get_addr(server, 0);
+	}
+	free_server(server);
+	close(fd);
+}
+
+/* Failures ------------------------------------------------------------------------------------- */
+
+/* Fails, and nothing has changed; then it works. Returns how often it failed. */
+static unsigned int fail_listen(enum fault_function function, int error)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 3), peer_echo, NULL,
+						   &to);
+	unsigned int n_failed = 0;
+	int n_fds;
+
+	cr_assert_eq(volley_server_start(server), 0);
+	n_fds = loopback_n_fds();
+	for (unsigned int nth = 1;; nth++) {
+		int r;
+
+		fault_arm(function, nth, error);
+		r = listen_once(server);
+		if (fault_disarm() == 0) {
+			cr_assert_eq(r, 1);
+			break;
+		}
+		if (r < 0) {
+			n_failed++;
+			cr_assert_eq(r, -error);
+			cr_assert_null(volley_server_get_listener(server, 1));
+		} else {
+			cr_assert_eq(volley_listener_close(server, 1), 0);
+		}
+		cr_assert_eq(loopback_n_fds(), n_fds);
+		expect_answers(server, 0);
+	}
+	expect_answers(server, 1);
+	free_server(server);
+	return n_failed;
+}
+
+Test(listeners, a_running_server_survives_every_failure)
+{
+	cr_assert_geq(fail_listen(FAULT_ALIGNED_ALLOC, ENOMEM), 5);
+	cr_assert_eq(fail_listen(FAULT_EVENT_NEW, ENOMEM), 6);
+	cr_assert_eq(fail_listen(FAULT_EVENT_ADD, ENOMEM), 3);
+	cr_assert_eq(fail_listen(FAULT_SOCKET, EMFILE), 3);
+	cr_assert_eq(fail_listen(FAULT_BIND, EADDRINUSE), 3);
+}
+
+/* Closing takes nothing that can fail: neither memory nor a kernel that does as it is told. */
+Test(listeners, closing_survives_every_failure)
+{
+	const enum fault_function functions[] = { FAULT_ALIGNED_ALLOC, FAULT_SETSOCKOPT,
+						  FAULT_CONNECT, FAULT_GETSOCKOPT };
+
+	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+		struct volley_addr to;
+		struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2), peer_echo,
+							   NULL, &to);
+
+		cr_assert_eq(volley_server_start(server), 0);
+		fault_arm_from(functions[i], 1, EPERM);
+		cr_assert_eq(volley_listener_close(server, 0), 0);
+		fault_disarm();
+		cr_assert_eq(listen_once(server), 0);
+		expect_answers(server, 0);
+		free_server(server);
+	}
+}
