@@ -64,6 +64,54 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
 				    const struct volley_listen_config *config);
 
 /**
+ * Listen on sockets that are bound already: a service manager's (volley_activation_get_fds()), or
+ * some that were made in a way of your own.
+ *
+ * Socket i of an address is served by worker i; with more sockets than workers, i modulo n_workers
+ * (they then make several listeners, since a listener has one socket for a worker: the wait
+ * strategy `block` refuses that). With fewer, the last workers have none of it, and a warning says
+ * so. Sockets of different addresses make listeners of their own.
+ *
+ * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
+ * the config asks for, grows the buffers, and closes them. O_NONBLOCK stays as it is; nothing
+ * depends on it. What they have queued is served. What they had dropped before is not counted.
+ *
+ * Where somebody else holds the same sockets and will want them afterwards (a service manager
+ * does), set VOLLEY_LISTEN_KEEP_SOCKETS: then stop, drain and close only end the reading, what is
+ * still queued stays for whoever reads next, and is not counted as discarded. Without it the
+ * sockets are taken out of service when the server closes them, for everybody who holds them.
+ *
+ * @param server  a server that is not closed
+ * @param fds     bound UDP sockets, each of them once
+ * @param n_fds   1 or more
+ * @param config  as for volley_server_listen()
+ * @return the first listener's index; -EBADF; -ENOTSOCK; -EPROTOTYPE for what is no UDP socket;
+ *         -EAFNOSUPPORT; -EINVAL for one that is not bound, comes twice or is the server's already,
+ *         and as volley_server_listen(). On failure all descriptors stay the caller's. The log hook
+ *         gets a sentence that names the descriptor.
+ * @threads  any but a worker; run's on_signal hook may
+ * @blocks   not while the server rests; else until the slowest callback returns
+ * @kernel   SO_COOKIE, Linux 4.12
+ */
+VOLLEY_API int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n_fds,
+				   const struct volley_listen_config *config);
+
+/**
+ * The descriptors that a service manager passed to this process (socket activation: LISTEN_FDS,
+ * LISTEN_PID and LISTEN_FDNAMES, as sd_listen_fds(3) documents them). Sets them close-on-exec. The
+ * environment stays as it is, so this may be called again, for other names.
+ *
+ * @param name     those with this name only (FileDescriptorName= of a socket unit); NULL: all
+ * @param ret_fds  room for n_fds descriptors
+ * @param n_fds    more than these are counted, not returned
+ * @return how many there are, 0 when there are none for this process; -EINVAL when a variable is
+ *         malformed or a name is asked for and there are none; -EBADF when a descriptor is not open
+ * @threads  any, while none changes the environment
+ * @blocks   never
+ */
+VOLLEY_API int volley_activation_get_fds(const char *name, int *ret_fds, uint32_t n_fds);
+
+/**
  * Close a listener; the others go on.
  *
  * Its sockets refuse what is new, are served to the last datagram while the server runs, and are

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/membarrier.h>
@@ -74,6 +75,18 @@ int vly_socket_get_name(int fd, struct volley_addr *ret_addr)
 	addr.len = n;
 	*ret_addr = addr;
 	return 0;
+}
+
+int vly_socket_get_cookie(int fd, uint64_t *ret_cookie)
+{
+	socklen_t n = sizeof *ret_cookie;
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &n) < 0 ? -errno : 0;
+}
+
+int vly_socket_set_cloexec(int fd)
+{
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
 int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,

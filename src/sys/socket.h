@@ -26,6 +26,12 @@ int vly_socket_bind(int fd, const struct volley_addr *addr, bool first, bool sha
 
 int vly_socket_get_name(int fd, struct volley_addr *ret_addr);
 
+/* A number that no other socket of this machine has had since it booted (SO_COOKIE, Linux 4.12). */
+int vly_socket_get_cookie(int fd, uint64_t *ret_cookie);
+
+/* Any descriptor: programs that this one starts shall not have it. */
+int vly_socket_set_cloexec(int fd);
+
 /* Integer socket options by level and name. */
 int vly_socket_set_int(int fd, int level, int name, int value);
 int vly_socket_get_int(int fd, int level, int name, int *ret_value);
