@@ -26,6 +26,8 @@ static const struct bench_command commands[] = {
 	  true, true },
 	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload,
 	  true, true },
+	{ "openloop", "knee, latency and overload, with one search for the knee", bench_openloop,
+	  true, true },
 	{ "count", "system calls, instructions, cache misses, allocations per datagram",
 	  bench_count, true },
 	{ "null", "what the library alone costs, without the kernel", bench_null, true },

@@ -3,12 +3,13 @@
 /*
  * Plots, by gnuplot, from the JSON of a result set:
  *
- *  - a set in which nothing was varied: a bar per subject with its interval, of the ratio where
- *    there is one, else of the cost;
+ *  - a set in which nothing was varied: a bar per subject with its interval, of the throughput
+ *    where there is one, else of the ratio, else of the cost;
  *  - latency: the percentiles of each subject at half its knee;
- *  - any other set: a curve per subject over what was varied.
+ *  - any other set: a curve per subject over what was varied, with its intervals.
  *
- * Void rows are not drawn.
+ * volley is drawn in one colour and with solid lines, peers in another and dashed. Void rows are
+ * not drawn.
  */
 
 #include "plot.h"
@@ -19,10 +20,20 @@
 
 #define MAX_SUBJECTS 48
 
-/* Candidates for the y axis, the first that the set has. */
-static const char *const measures[] = { "ratio",          "ns/datagram", "knee datagrams/s",
-					"answered/s",     "p99 us",      "instructions/datagram",
-					"calls/datagram", NULL };
+/* Candidates for the y axis, the first that the set has, and what it is in words. */
+static const struct measure {
+	const char *name;
+	const char *label;
+} measures[] = {
+	{ "replies/cpu-s", "replies per second of server CPU (more is better)" },
+	{ "ratio", "CPU per datagram, relative to the baseline (less is better)" },
+	{ "knee datagrams/s", "datagrams/s with a loss of at most 0.1 %" },
+	{ "instructions/datagram", "user-space instructions per datagram" },
+	{ "answered/s", "datagrams answered per second" },
+	{ "ns/datagram", "ns of CPU per datagram (less is better)" },
+	{ "p99 us", "99th percentile, microseconds" },
+	{ NULL, NULL },
+};
 
 static const char *const percentiles[] = {
 	"p50 us", "p90 us", "p99 us", "p99.9 us", "max us", NULL
@@ -45,13 +56,19 @@ static const struct bench_json *get_value(const struct bench_json *row, const ch
 	return bench_json_get(bench_json_get(row, "values"), name);
 }
 
-static const char *find_measure(const struct bench_json *set)
+static const struct measure *find_measure(const struct bench_json *set)
 {
-	for (size_t i = 0; measures[i]; i++)
+	for (size_t i = 0; measures[i].name; i++)
 		for (const struct bench_json *row = get_rows(set); row; row = row->next)
-			if (!is_void(row) && get_value(row, measures[i]))
-				return measures[i];
+			if (!is_void(row) && get_value(row, measures[i].name))
+				return &measures[i];
 	return NULL;
+}
+
+/* Ours, in the end, and to be seen at once. */
+static bool is_volley(const char *subject)
+{
+	return strncmp(subject, "volley", strlen("volley")) == 0;
 }
 
 static size_t find_subjects(const struct bench_json *set, const char *subjects[MAX_SUBJECTS])
@@ -70,32 +87,37 @@ static size_t find_subjects(const struct bench_json *set, const char *subjects[M
 	return n;
 }
 
-static void plot_bars(const struct bench_json *set, const char *measure, FILE *file)
+static void plot_bars(const struct bench_json *set, const struct measure *measure, FILE *file)
 {
 	fprintf(file,
-		"set style fill solid 0.6\nset boxwidth 0.6\n"
-		"set xtics rotate by -35\nset yrange [0:*]\n"
-		"set ylabel '%s'\nunset key\nset grid y\n"
-		"plot '-' using 0:2:3:4:(0.6):xtic(1) with boxerrorbars lc rgb '#3465a4'%s\n",
-		measure, strcmp(measure, "ratio") == 0 ? ", 1 lc rgb '#cc0000' dt 2" : "");
+		"set style fill solid 0.6\nset boxwidth 0.6\nset rmargin 12\n"
+		"set xtics rotate by -35 scale 0\nset yrange [0:*]\nset format y '%%.10g'\n"
+		"set ylabel \"%s\"\nunset key\nset grid y\n"
+		"plot '-' using 0:2:3:4:(0.6):5:xtic(1) with boxerrorbars lc rgb variable%s\n",
+		measure->label,
+		strcmp(measure->name, "ratio") == 0 ? ", 1 lc rgb '#cc0000' dt 2" : "");
 	for (const struct bench_json *row = get_rows(set); row; row = row->next) {
-		const struct bench_json *value = get_value(row, measure);
+		const struct bench_json *value = get_value(row, measure->name);
+		const char *subject = bench_json_get_string(row, "subject");
 
-		if (!is_void(row) && value)
-			fprintf(file, "\"%s\" %.10g %.10g %.10g\n",
-				bench_json_get_string(row, "subject"),
-				bench_json_get_number(value, "median"),
-				bench_json_get_number(value, "low"),
-				bench_json_get_number(value, "high"));
+		if (is_void(row) || !value)
+			continue;
+		fprintf(file, "\"%s%s%s\" %.10g %.10g %.10g %d\n", subject,
+			bench_json_get_string(row, "variant")[0] != '\0' ? " " : "",
+			bench_json_get_string(row, "variant"),
+			bench_json_get_number(value, "median"), bench_json_get_number(value, "low"),
+			bench_json_get_number(value, "high"),
+			is_volley(subject) ? 0xce5c00 : 0x3465a4);
 	}
 	fputs("e\n", file);
 }
 
-static void plot_series(const char *const *subjects, size_t n, FILE *file)
+static void plot_series(const char *const *subjects, size_t n, const char *style, FILE *file)
 {
 	for (size_t i = 0; i < n; i++)
-		fprintf(file, "%s'-' using 1:2 with linespoints lw 1.5 pt %zu title \"%s\"",
-			i ? ", " : "plot ", i + 4, subjects[i]);
+		fprintf(file, "%s'-' %s lt %zu lw %s dt %d pt %zu ps 0.6 title \"%s\"",
+			i ? ", " : "plot ", style, i + 1, is_volley(subjects[i]) ? "2" : "1.2",
+			is_volley(subjects[i]) ? 1 : 2, i + 4, subjects[i]);
 	fputc('\n', file);
 }
 
@@ -106,7 +128,7 @@ static void plot_latency(const struct bench_json *set, const char *const *subjec
 	      "set xtics ('p50' 0, 'p90' 1, 'p99' 2, 'p99.9' 3, 'max' 4)\nset xrange [-0.2:4.2]\n"
 	      "set key outside right noenhanced\n",
 	      file);
-	plot_series(subjects, n, file);
+	plot_series(subjects, n, "using 1:2 with linespoints", file);
 	for (size_t i = 0; i < n; i++) {
 		for (const struct bench_json *row = get_rows(set); row; row = row->next)
 			for (int p = 0; percentiles[p]; p++)
@@ -119,41 +141,53 @@ static void plot_latency(const struct bench_json *set, const char *const *subjec
 	}
 }
 
-static void plot_curves(const struct bench_json *set, const char *measure,
+/* Powers of 10 or 2 where the x axis spans many of them. */
+static void set_x_axis(const struct bench_json *set, FILE *file)
+{
+	double low = 0, high = 0;
+
+	for (const struct bench_json *row = get_rows(set); row; row = row->next) {
+		double x = bench_json_get_number(row, "x");
+
+		low = low == 0 || x < low ? x : low;
+		high = x > high ? x : high;
+	}
+	if (high >= 8 * low)
+		fprintf(file, "set logscale x %d\n", high > 1000 * low ? 10 : 2);
+	fprintf(file, "set xrange [%.10g:%.10g]\nset xlabel \"%s\"\n", low / 1.3, high * 1.3,
+		bench_json_get_string(set, "x_name"));
+}
+
+static void plot_curves(const struct bench_json *set, const struct measure *measure,
 			const char *const *subjects, size_t n, FILE *file)
 {
+	set_x_axis(set, file);
 	fprintf(file,
-		"set logscale x\nset yrange [0:*]\nset xlabel '%s'\nset ylabel '%s'\nset grid y\n"
+		"set yrange [0:*]\nset format y '%%.10g'\nset ylabel \"%s\"\nset grid y\n"
 		"set key outside right noenhanced\n",
-		bench_json_get_string(set, "x_name"), measure);
-	plot_series(subjects, n, file);
+		measure->label);
+	plot_series(subjects, n, "using 1:2:3:4 with yerrorlines", file);
 	for (size_t i = 0; i < n; i++) {
 		for (const struct bench_json *row = get_rows(set); row; row = row->next) {
-			const struct bench_json *value = get_value(row, measure);
+			const struct bench_json *value = get_value(row, measure->name);
 
 			if (!is_void(row) && value &&
 			    strcmp(bench_json_get_string(row, "subject"), subjects[i]) == 0)
-				fprintf(file, "%.10g %.10g\n", bench_json_get_number(row, "x"),
-					bench_json_get_number(value, "median"));
+				fprintf(file, "%.10g %.10g %.10g %.10g\n",
+					bench_json_get_number(row, "x"),
+					bench_json_get_number(value, "median"),
+					bench_json_get_number(value, "low"),
+					bench_json_get_number(value, "high"));
 		}
 		fputs("e\n", file);
 	}
-}
-
-/* Curves are about the absolute cost: a ratio's baseline would be a flat line. */
-static const char *get_curve_measure(const struct bench_json *set)
-{
-	for (const struct bench_json *row = get_rows(set); row; row = row->next)
-		if (get_value(row, "answered/s"))
-			return "answered/s";
-	return "ns/datagram";
 }
 
 int bench_plot_write(const struct bench_json *set, const char *path)
 {
 	const char *subjects[MAX_SUBJECTS];
 	size_t n = find_subjects(set, subjects);
-	const char *measure = find_measure(set);
+	const struct measure *measure = find_measure(set);
 	const char *kind = bench_json_get_string(set, "kind");
 	FILE *file;
 
@@ -164,14 +198,14 @@ int bench_plot_write(const struct bench_json *set, const char *path)
 	if (!file)
 		return -ENOENT;
 	fprintf(file,
-		"set terminal svg size 760,380 font 'sans-serif,12'\nset output '%s'\n"
-		"set title \"%s\" noenhanced\nset xtics noenhanced\n"
+		"set terminal svg size 860,%d font 'sans-serif,12' background 'white'\n"
+		"set output '%s'\nset title \"%s: %s\" noenhanced\nset xtics noenhanced\n"
 		"set border 3\nset tics nomirror\n",
-		path, kind);
+		n > 8 ? 460 : 380, path, kind, bench_json_get_string(set, "title"));
 	if (strcmp(kind, "latency") == 0)
 		plot_latency(set, subjects, n, file);
 	else if (bench_json_get_string(set, "x_name")[0] != '\0')
-		plot_curves(set, get_curve_measure(set), subjects, n, file);
+		plot_curves(set, measure, subjects, n, file);
 	else
 		plot_bars(set, measure, file);
 	return pclose(file) == 0 ? 0 : -ENOENT;

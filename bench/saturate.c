@@ -144,8 +144,10 @@ static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 	if (runs->n_ratios > 0 && row->void_reason[0] == '\0')
 		bench_row_put_figure(row, "ratio",
 				     bench_statistics_range(runs->ratios, runs->n_ratios));
-	if (ns.median > 0)
-		bench_row_put(row, "replies/cpu-s", 1e9 / ns.median);
+	if (ns.low > 0)
+		bench_row_put_figure(row, "replies/cpu-s",
+				     (struct bench_figure){ 1e9 / ns.median, 1e9 / ns.high,
+							    1e9 / ns.low, ns.n });
 	bench_row_put(row, "busy", FIGURE(s, runs, busy).median);
 	bench_row_put(row, "headroom", s->sink_rate / FIGURE(s, runs, rate).median);
 	bench_row_put(row, "disturbed", FIGURE(s, runs, disturbed).median);

@@ -116,6 +116,8 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 	struct bench_options mine = *options;
 	struct bench_set set = { .kind = axis->kind, .x_name = axis->x_name };
 	struct bench_subjects subjects;
+	struct bench_load load;
+	char text[120];
 	uint32_t n_cpus = options->all_cpus.n;
 	int r = bench_options_get_subjects(options, list, &subjects);
 
@@ -138,7 +140,9 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 			break;
 		r = bench_saturate_measure(&config, &set);
 	}
-	snprintf(set.title, sizeof(set.title), "saturated echo over %s", axis->x_name);
+	bench_options_get_load(options, &load);
+	bench_load_describe(&load, text, sizeof(text));
+	snprintf(set.title, sizeof(set.title), "%s varied: %s", axis->x_name, text);
 	if (axis->apply == apply_workers)
 		bench_set_note(
 			&set,

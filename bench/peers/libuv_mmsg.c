@@ -19,6 +19,7 @@ struct libuv_state {
 	uv_udp_t udp;
 	uint64_t left;
 	char *buffer;
+	uint32_t n_chunks; /* of the recvmmsg() whose datagrams are coming */
 };
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -37,13 +38,16 @@ static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const st
 	struct libuv_state *s = loop->state;
 	uv_buf_t out;
 
-	(void)flags;
+	if ((flags & UV_UDP_MMSG_FREE) && s->n_chunks > 0) {
+		bench_counters_add(loop->counters, s->n_chunks);
+		s->n_chunks = 0;
+	}
 	if (len < 0 || !peer)
 		return;
 	out = uv_buf_init(buffer->base, (unsigned int)len);
 	if (uv_udp_try_send(udp, &out, 1, peer) < 0)
 		loop->counters->n_failed++;
-	bench_counters_add(loop->counters, 1);
+	s->n_chunks++;
 	if (--s->left == 0)
 		uv_stop(&s->uv);
 }
