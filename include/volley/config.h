@@ -115,9 +115,9 @@ struct volley_config {
 	/** Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident
 	 *  where datagrams touched it. */
 	uint32_t max_datagram_bytes;
-	/** Socket receive and send buffer to ask for, before the kernel's doubling. Default: the
-	 *  larger of 4 MiB and what the system gives by itself; a warning is logged when you asked
-	 *  and the kernel gave less. */
+	/** Socket receive and send buffer to ask for, before the kernel's doubling, be it more or
+	 *  less than what the system gives by itself. Default: the larger of 4 MiB and that; a
+	 *  warning is logged when you asked and the kernel gave less. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
 	/** Room for copied replies per worker and flush, 65,536 or more. Default 1 MiB. */

@@ -121,8 +121,8 @@ static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buff
 {
 	bool receive = which == VLY_SOCKET_RCVBUF;
 	uint32_t got;
-	int r = vly_socket_set_buffer(fd, which, n_bytes != 0 ? n_bytes : DEFAULT_BUFFER_BYTES,
-				      &got);
+	int r = n_bytes != 0 ? vly_socket_set_buffer(fd, which, n_bytes, &got)
+			     : vly_socket_grow_buffer(fd, which, DEFAULT_BUFFER_BYTES, &got);
 
 	if (r < 0)
 		return r;

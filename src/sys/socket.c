@@ -99,19 +99,29 @@ int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes
 	int have = 0;
 	int r;
 
-	r = vly_socket_get_int(fd, SOL_SOCKET, name, &have);
+	/* By force needs CAP_NET_ADMIN; without it the kernel clamps in silence. */
+	r = vly_socket_set_int(fd, SOL_SOCKET, force, want);
+	if (r < 0)
+		r = vly_socket_set_int(fd, SOL_SOCKET, name, want);
+	if (r >= 0)
+		r = vly_socket_get_int(fd, SOL_SOCKET, name, &have);
 	if (r < 0)
 		return r;
-	if (have / 2 < want) {
-		/* By force needs CAP_NET_ADMIN; without it the kernel clamps in silence. */
-		r = vly_socket_set_int(fd, SOL_SOCKET, force, want);
-		if (r < 0)
-			r = vly_socket_set_int(fd, SOL_SOCKET, name, want);
-		if (r >= 0)
-			r = vly_socket_get_int(fd, SOL_SOCKET, name, &have);
-		if (r < 0)
-			return r;
-	}
+	*ret_n_bytes = (uint32_t)have / 2;
+	return 0;
+}
+
+int vly_socket_grow_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
+			   uint32_t *ret_n_bytes)
+{
+	int have = 0;
+	int r = vly_socket_get_int(fd, SOL_SOCKET,
+				   which == VLY_SOCKET_RCVBUF ? SO_RCVBUF : SO_SNDBUF, &have);
+
+	if (r < 0)
+		return r;
+	if ((uint32_t)have / 2 < n_bytes)
+		return vly_socket_set_buffer(fd, which, n_bytes, ret_n_bytes);
 	*ret_n_bytes = (uint32_t)have / 2;
 	return 0;
 }

@@ -40,11 +40,13 @@ enum vly_socket_buffer { VLY_SOCKET_RCVBUF, VLY_SOCKET_SNDBUF };
 
 /*
  * Ask for a buffer of n_bytes before the kernel's doubling, by force where we may, and read back
- * what the kernel gave (halved again, so that it compares with n_bytes). A buffer that is larger
- * already is left alone.
+ * what the kernel gave (halved again, so that it compares with n_bytes). `grow` leaves a buffer
+ * alone that is as large already.
  */
 int vly_socket_set_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
 			  uint32_t *ret_n_bytes);
+int vly_socket_grow_buffer(int fd, enum vly_socket_buffer which, uint32_t n_bytes,
+			   uint32_t *ret_n_bytes);
 
 /*
  * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), the

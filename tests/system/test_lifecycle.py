@@ -49,6 +49,8 @@ def cycles(mode, wait, io, n):
                 reports.append(report)
             process.stdin.close()
             assert process.wait(harness.PATIENCE) == 0
+        if mode != "idle":
+            assert any(report["server"]["kernel_drops"] for report in reports), "it was no flood"
         stops = [report["stop_us"] for report in reports]
         print(f"  stops: median {percentile(stops, 0.5) / 1e3:.2f} ms, "
               f"99 % {percentile(stops, 0.99) / 1e3:.2f} ms, longest {max(stops) / 1e3:.2f} ms")

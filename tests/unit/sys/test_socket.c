@@ -211,13 +211,20 @@ Test(socket, buffers_are_as_large_as_asked_or_said_to_be_smaller)
 		int kernel = 0;
 		uint32_t got = 0;
 
-		cr_assert_eq(vly_socket_set_buffer(fd, which[i], 150000, &got), 0);
+		cr_assert_eq(vly_socket_grow_buffer(fd, which[i], 150000, &got), 0);
 		cr_assert_geq(got, 150000);
 		cr_assert_eq(vly_socket_get_int(fd, SOL_SOCKET, names[i], &kernel), 0);
 		cr_assert_eq(got, (uint32_t)kernel / 2);
 
-		cr_assert_eq(vly_socket_set_buffer(fd, which[i], 1, &got), 0);
+		cr_assert_eq(vly_socket_grow_buffer(fd, which[i], 1, &got), 0);
 		cr_assert_eq(got, (uint32_t)kernel / 2, "a larger one is left alone");
+		cr_assert_eq(vly_socket_grow_buffer(fd, which[i], 200000, &got), 0);
+		cr_assert_geq(got, 200000);
+
+		cr_assert_eq(vly_socket_set_buffer(fd, which[i], 10000, &got), 0);
+		cr_assert_eq(got, 10000, "less than the system gives by itself");
+		cr_assert_eq(vly_socket_get_int(fd, SOL_SOCKET, names[i], &kernel), 0);
+		cr_assert_eq(kernel, 20000);
 		vly_socket_close(fd);
 	}
 }
@@ -244,10 +251,10 @@ Test(socket, set_buffer_fails_with_errno)
 	uint32_t got = 7;
 
 	fault_arm(FAULT_GETSOCKOPT, 1, EIO);
-	cr_assert_eq(vly_socket_set_buffer(fd, VLY_SOCKET_RCVBUF, 1 << 20, &got), -EIO);
+	cr_assert_eq(vly_socket_grow_buffer(fd, VLY_SOCKET_RCVBUF, 1 << 20, &got), -EIO);
 	fault_arm_from(FAULT_SETSOCKOPT, 1, ENOBUFS);
-	cr_assert_eq(vly_socket_set_buffer(fd, VLY_SOCKET_RCVBUF, 1 << 20, &got), -ENOBUFS);
-	fault_arm(FAULT_GETSOCKOPT, 2, EIO);
+	cr_assert_eq(vly_socket_grow_buffer(fd, VLY_SOCKET_RCVBUF, 1 << 20, &got), -ENOBUFS);
+	fault_arm(FAULT_GETSOCKOPT, 1, EIO);
 	cr_assert_eq(vly_socket_set_buffer(fd, VLY_SOCKET_RCVBUF, 1 << 20, &got), -EIO);
 	cr_assert_eq(got, 7, "unwritten on failure");
 	vly_socket_close(fd);
