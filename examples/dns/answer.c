@@ -41,6 +41,7 @@ struct message {
 	uint16_t n_authority;
 	uint16_t n_additional;
 	uint16_t rcode;
+	uint16_t n_anchor; /* of the first answer copied; 0 for none */
 	bool is_authoritative;
 	bool is_truncated;
 };
@@ -100,6 +101,8 @@ static bool append(struct message *m, const struct dns_blob *blob, const struct 
 	size_t n = blob->n_bytes;
 	uint16_t n_additional = blob->n_additional;
 
+	if (place->is_question)
+		m->n_anchor = blob->n_anchor;
 	if (n > m->limit - start) {
 		n = blob->n_bytes_must;
 		n_additional = blob->n_additional_must;
@@ -553,14 +556,21 @@ size_t dns_answer_slip(const struct dns_query *query, uint8_t *out)
 	return m.question_end;
 }
 
-/* Answers of one kind share an account: by name when there is data, else by zone (RRL). */
-static uint32_t get_kind(const struct message *m, const struct dns_request *request)
+/*
+ * Answers of one kind share an account (RRL). What they share is the anchor: the name itself, the
+ * cut of a referral, the zone of a negative answer, the parent of a wildcard. So who makes names up
+ * is limited too.
+ */
+static uint32_t get_kind(const struct message *m, const struct dns_query *query)
 {
-	const struct dns_zone *zone = request->zone;
+	uint32_t kind = 0x9e3779b9u * (m->rcode + 1u);
+	uint32_t label = 0;
 
-	if (m->n_answer > 0)
-		return request->query->name.hashes[0] + request->query->type;
-	return (zone == NULL ? 0 : zone->apex_hash) + 0x9e3779b9u * (m->rcode + 1u);
+	if (m->n_anchor == 0)
+		return kind;
+	while (dns_name_suffix_bytes(&query->name, label) > m->n_anchor)
+		label++;
+	return kind + query->name.hashes[label] + (m->n_answer > 0 ? query->type : 0);
 }
 
 size_t dns_answer(struct dns_responder *responder, const struct dns_request *request, uint8_t *out,
@@ -585,7 +595,7 @@ size_t dns_answer(struct dns_responder *responder, const struct dns_request *req
 	fill(responder, &m, request);
 	ret_answer->rcode = m.rcode;
 	ret_answer->is_truncated = m.is_truncated;
-	ret_answer->kind = get_kind(&m, request);
+	ret_answer->kind = get_kind(&m, query);
 	if (query->edns_bytes != 0)
 		put_opt(responder, &m, request, ret_answer);
 	if (n_tsig > 0) {

@@ -187,12 +187,29 @@ static int on_start(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
-static int listen_tcp(struct dns_program *program, struct volley_server *server)
+static const struct volley_addr *get_addr(struct volley_server *server, unsigned int i)
+{
+	return volley_listener_get_addr(volley_server_get_listener(server, i));
+}
+
+/* Whether another listener has IPv4 on the port of this one, which is [::] then. */
+static bool shares_port(const struct dns_program *program, const struct volley_addr *addr)
 {
 	for (unsigned int i = 0; i < program->options.n_listen; i++) {
-		const struct volley_addr *addr = volley_listener_get_addr(
-			volley_server_get_listener(server, i));
-		int r = dns_tcp_listen(program->tcp, addr);
+		const struct volley_addr *other = get_addr(program->server, i);
+
+		if (addr->sa.sa_family == AF_INET6 && other->sa.sa_family == AF_INET &&
+		    addr->in6.sin6_port == other->in.sin_port)
+			return true;
+	}
+	return false;
+}
+
+static int listen_tcp(struct dns_program *program)
+{
+	for (unsigned int i = 0; i < program->options.n_listen; i++) {
+		const struct volley_addr *addr = get_addr(program->server, i);
+		int r = dns_tcp_listen(program->tcp, addr, shares_port(program, addr));
 
 		if (r < 0) {
 			fprintf(stderr, "volley-dns: error: TCP on %s: %s\n",
@@ -213,7 +230,7 @@ static int on_ready(struct options *options, struct volley_server *server)
 		return 0;
 	r = dns_tcp_new(&program->tcp_config, &program->responder, &program->tcp);
 	if (r >= 0)
-		r = listen_tcp(program, server);
+		r = listen_tcp(program);
 	if (r >= 0) {
 		dns_catalog_ref(program->catalog, 1);
 		dns_tcp_set_catalog(program->tcp, program->catalog);
@@ -245,6 +262,7 @@ static void init(struct dns_program *program)
 	memset(program, 0, sizeof *program);
 	options_init(options, "volley-dns");
 	options->config.on_start = on_start;
+	options->listen_flags = VOLLEY_LISTEN_GROUP_BY_SIZE; /* a client knows answers by ID */
 	options->own_signals = VOLLEY_SIGNAL(SIGHUP);
 	options->on_own_signal = on_hangup;
 	options->on_ready = on_ready;

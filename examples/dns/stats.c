@@ -43,16 +43,18 @@ static uint64_t total(const struct dns_program *program, size_t which)
 
 int dns_stats_format(struct options *options, char *text, size_t n_text)
 {
-	const struct dns_program *program = (const struct dns_program *)options;
+	struct dns_program *program = (struct dns_program *)options;
 	const struct dns_counts *tcp = program->tcp == NULL ? NULL
 							    : dns_tcp_get_counts(program->tcp);
 	FILE *file = fmemopen(text, n_text, "w");
 
 	if (file == NULL)
 		return 0;
+	pthread_mutex_lock(&program->lock);
 	fprintf(file, "\"dns\": {\"zones\": %u, \"reloads\": %llu, \"zones_refused\": %llu",
 		program->n_zones, (unsigned long long)program->n_reloads,
 		(unsigned long long)program->n_refused);
+	pthread_mutex_unlock(&program->lock);
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		fprintf(file, ", \"%s\": %llu", names[i], (unsigned long long)total(program, i));
 	fprintf(file, ", \"rcodes\": {");

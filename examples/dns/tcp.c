@@ -348,17 +348,45 @@ int dns_tcp_new(const struct dns_tcp_config *config, const struct dns_responder 
 	return 0;
 }
 
-int dns_tcp_listen(struct dns_tcp *tcp, const struct volley_addr *addr)
+/* libevent 2.1 would make the socket for us, but cannot set IPV6_V6ONLY. */
+static int make_socket(const struct volley_addr *addr, bool is_v6only)
 {
-	unsigned int flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
+	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+	int v6only = is_v6only;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+	    (addr->sa.sa_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0) ||
+	    bind(fd, &addr->sa, addr->len) < 0) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+int dns_tcp_listen(struct dns_tcp *tcp, const struct volley_addr *addr, bool is_v6only)
+{
+	unsigned int flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
 	struct evconnlistener *listener;
+	int fd;
 
 	if (tcp->n_listeners == MAX_LISTENERS)
 		return -ENOSPC;
-	listener = evconnlistener_new_bind(tcp->base, on_accept, tcp, flags, BACKLOG, &addr->sa,
-					   (int)addr->len);
-	if (listener == NULL)
-		return errno != 0 ? -errno : -ENOMEM;
+	fd = make_socket(addr, is_v6only);
+	if (fd < 0)
+		return fd;
+	listener = evconnlistener_new(tcp->base, on_accept, tcp, flags, BACKLOG, fd);
+	if (listener == NULL) {
+		int error = errno != 0 ? errno : ENOMEM;
+
+		close(fd);
+		return -error;
+	}
 	tcp->listeners[tcp->n_listeners++] = listener;
 	return 0;
 }

@@ -20,8 +20,8 @@ struct dns_tcp;
 /* `responder` is copied, but for its catalog. 0, or a negative errno. */
 int dns_tcp_new(const struct dns_tcp_config *config, const struct dns_responder *responder,
 		struct dns_tcp **ret_tcp);
-/* Listen on one more address; before the start. */
-int dns_tcp_listen(struct dns_tcp *tcp, const struct volley_addr *addr);
+/* Listen on one more address; before the start. `is_v6only`: [::] takes no IPv4. */
+int dns_tcp_listen(struct dns_tcp *tcp, const struct volley_addr *addr, bool is_v6only);
 /* After the first catalog was set. */
 int dns_tcp_start(struct dns_tcp *tcp);
 

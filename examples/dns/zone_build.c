@@ -19,8 +19,8 @@
 #include "zone_data.h"
 #include "zone_encode.h"
 
-/* Memory is taken in pieces of this; a record is at most 64 KiB. */
-enum { CHUNK_BYTES = 1 << 20 };
+/* Memory is taken in pieces that double from the first to the second; a record is below 64 KiB. */
+enum { FIRST_CHUNK_BYTES = 1 << 16, CHUNK_BYTES = 1 << 20 };
 
 /* An answer has to fit a TCP message with its question, a CNAME chain and EDNS. */
 enum { MAX_RRSET_BYTES = 60000, RECORD_BYTES = 12 };
@@ -28,7 +28,8 @@ enum { MAX_RRSET_BYTES = 60000, RECORD_BYTES = 12 };
 struct dns_build_chunk {
 	struct dns_build_chunk *next;
 	size_t n_used;
-	_Alignas(16) uint8_t bytes[CHUNK_BYTES];
+	size_t n_bytes;
+	uint8_t bytes[];
 };
 
 static void *take(struct dns_build *build, size_t n)
@@ -36,11 +37,16 @@ static void *take(struct dns_build *build, size_t n)
 	struct dns_build_chunk *chunk = build->chunks;
 
 	n = (n + 7) & ~(size_t)7;
-	if (chunk == NULL || n > CHUNK_BYTES - chunk->n_used) {
-		chunk = malloc(sizeof *chunk);
+	if (chunk == NULL || n > chunk->n_bytes - chunk->n_used) {
+		size_t n_bytes = chunk == NULL ? FIRST_CHUNK_BYTES : 2 * chunk->n_bytes;
+
+		if (n_bytes > CHUNK_BYTES)
+			n_bytes = CHUNK_BYTES;
+		chunk = malloc(sizeof *chunk + n_bytes);
 		if (chunk == NULL)
 			return NULL;
 		chunk->next = build->chunks;
+		chunk->n_bytes = n_bytes;
 		chunk->n_used = 0;
 		build->chunks = chunk;
 	}
@@ -223,6 +229,31 @@ static int add_record(struct dns_build *build, struct dns_build_node *node,
 	return 0;
 }
 
+static bool may_stand_beside_cname(uint16_t type)
+{
+	return type == DNS_CNAME || type == DNS_RRSIG || type == DNS_NSEC || type == DNS_SIG ||
+	       type == DNS_NXT || type == DNS_KEY;
+}
+
+/* What the records of one name must be together. */
+static int check_node(struct dns_build *build, const struct dns_build_node *node)
+{
+	const struct dns_build_rrset *cname = dns_build_get(node, DNS_CNAME);
+	const struct dns_build_rrset *dname = dns_build_get(node, DNS_DNAME);
+	const struct dns_build_rrset *soa = dns_build_get(node, DNS_SOA);
+
+	if (soa != NULL && soa->n_records > 1)
+		return refuse(build, node->name, "more than one SOA record");
+	if (cname != NULL && cname->n_records > 1)
+		return refuse(build, node->name, "more than one CNAME");
+	if (dname != NULL && dname->n_records > 1)
+		return refuse(build, node->name, "more than one DNAME");
+	for (const struct dns_build_rrset *r = node->rrsets; cname != NULL && r; r = r->next)
+		if (!may_stand_beside_cname(r->type))
+			return refuse(build, node->name, "CNAME and other data");
+	return 0;
+}
+
 int dns_build_add(struct dns_build *build, const uint8_t *owner, uint16_t type, uint32_t ttl,
 		  const uint8_t *data, size_t n_data)
 {
@@ -230,6 +261,7 @@ int dns_build_add(struct dns_build *build, const uint8_t *owner, uint16_t type, 
 	struct dns_build_node *node;
 	struct dns_name name;
 	uint32_t n_below;
+	int r;
 
 	if (dns_name_take(&name, owner, DNS_NAME_MAX, &build->key) == 0)
 		return -EINVAL;
@@ -249,48 +281,21 @@ int dns_build_add(struct dns_build *build, const uint8_t *owner, uint16_t type, 
 		return -ENOMEM;
 	if (ttl < rrset->ttl)
 		rrset->ttl = ttl; /* RFC 2181, 5.2: one TTL for all */
-	return add_record(build, node, rrset, data, n_data);
+	r = add_record(build, node, rrset, data, n_data);
+	return r < 0 ? r : check_node(build, node);
 }
 
 /* The whole ------------------------------------------------------------------------------------ */
-
-static bool may_stand_beside_cname(uint16_t type)
-{
-	return type == DNS_CNAME || type == DNS_RRSIG || type == DNS_NSEC || type == DNS_SIG ||
-	       type == DNS_NXT || type == DNS_KEY;
-}
-
-static int check_node(struct dns_build *build, const struct dns_build_node *node)
-{
-	const struct dns_build_rrset *cname = dns_build_get(node, DNS_CNAME);
-	const struct dns_build_rrset *dname = dns_build_get(node, DNS_DNAME);
-
-	if (cname != NULL && cname->n_records > 1)
-		return refuse(build, node->name, "more than one CNAME");
-	if (dname != NULL && dname->n_records > 1)
-		return refuse(build, node->name, "more than one DNAME");
-	for (const struct dns_build_rrset *r = node->rrsets; cname != NULL && r; r = r->next)
-		if (!may_stand_beside_cname(r->type))
-			return refuse(build, node->name, "CNAME and other data");
-	return 0;
-}
 
 static int check(struct dns_build *build)
 {
 	const struct dns_build_node *apex = dns_build_find(build, &build->apex, 0);
 	const struct dns_build_rrset *soa = apex == NULL ? NULL : dns_build_get(apex, DNS_SOA);
 
-	if (soa == NULL || soa->n_records != 1)
-		return refuse(build, build->apex.bytes, "%s",
-			      soa == NULL ? "no SOA record" : "more than one SOA record");
+	if (soa == NULL)
+		return refuse(build, build->apex.bytes, "no SOA record");
 	if (dns_build_get(apex, DNS_NS) == NULL)
 		return refuse(build, build->apex.bytes, "no NS record");
-	for (size_t i = 0; i < build->n_nodes; i++) {
-		int r = check_node(build, build->nodes[i]);
-
-		if (r < 0)
-			return r;
-	}
 	return 0;
 }
 

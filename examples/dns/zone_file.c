@@ -7,7 +7,7 @@
  * parenthesis and a line end inside quotes for granted, refuses a class before the TTL, and names
  * the last line of an entry.
  *
- *     file -> entry -> $ORIGIN, $TTL, $INCLUDE
+ *     file -> entry -> $ORIGIN, $TTL, $INCLUDE, $GENERATE (zone_generate.c)
  *                   -> owner [TTL] [class] -> ldns (type and data) -> dns_build_add()
  *
  * An included file must lie in the folder of the zone file or below it: a zone from elsewhere
@@ -23,16 +23,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire.h"
 #include "zone_file.h"
+#include "zone_generate.h"
 
 enum {
 	MAX_ENTRY = 1 << 18, /* every byte of 65,535 as \DDD */
 	MAX_DEPTH = 8,       /* files in files */
+	MAX_FILES = 1000,    /* in all: one that includes itself twice would be 2^8 of them */
+	/* Records that the $GENERATE lines of a zone make in all: a short file shall not fill the
+	 * memory. 16 times the addresses of a /16. A text in memory gets by with few. */
+	MAX_GENERATED = 1 << 20,
+	MAX_GENERATED_TEXT = 1 << 12,
 	TOKEN_BYTES = 4 * DNS_NAME_MAX + 2,
 };
 
@@ -54,6 +59,9 @@ struct load {
 	bool has_ttl;
 	bool is_ttl_set; /* by $TTL: records do not change it */
 	unsigned int depth;
+	unsigned int n_files;
+	uint64_t n_generated;
+	uint64_t max_generated;
 	const char *folder; /* ends where an included file must begin; NULL: none allowed */
 	char *why;
 	char *entry; /* MAX_ENTRY + 1, the entry put together */
@@ -410,7 +418,7 @@ static int take_include(struct load *load, const struct source *source, unsigned
 
 	if (name == NULL)
 		return refuse(load, source, line, "$INCLUDE takes a file");
-	if (load->folder == NULL || load->depth == MAX_DEPTH)
+	if (load->folder == NULL || load->depth == MAX_DEPTH || load->n_files++ == MAX_FILES)
 		return refuse(load, source, line,
 			      load->folder == NULL ? "$INCLUDE is not possible here"
 						   : "too many files in files");
@@ -423,13 +431,50 @@ static int take_include(struct load *load, const struct source *source, unsigned
 	return r;
 }
 
+static int generate(struct load *load, const struct source *source, unsigned int line,
+		    const struct dns_generate *range, const char *template)
+{
+	uint32_t number = range->first;
+	int r = 0;
+
+	for (uint64_t n = dns_generate_count(range); r >= 0 && n > 0; n--) {
+		if (!dns_generate_expand(template, number, load->entry, MAX_ENTRY))
+			return refuse(load, source, line, "$GENERATE: a malformed template");
+		r = take_record(load, source, line);
+		number += range->step;
+	}
+	return r;
+}
+
+static int take_generate(struct load *load, const struct source *source, unsigned int line,
+			 const char *range_text, const char *template)
+{
+	struct dns_generate range;
+	char *copy;
+	int r;
+
+	template += strspn(template, " ");
+	if (range_text == NULL || !dns_generate_read(&range, range_text) || *template == '\0')
+		return refuse(load, source, line, "$GENERATE takes FIRST-LAST[/STEP] and a record");
+	load->n_generated += dns_generate_count(&range);
+	if (load->n_generated > load->max_generated)
+		return refuse(load, source, line, "$GENERATE makes too many records");
+	copy = strdup(template); /* it stands where the records will be made */
+	r = copy == NULL ? -ENOMEM : generate(load, source, line, &range, copy);
+	free(copy);
+	return r;
+}
+
 static int take_directive(struct load *load, const struct source *source, unsigned int line)
 {
 	char *next = load->entry;
 	const char *what = next_word(next, &next);
 	const char *first = next_word(next, &next);
-	const char *second = first == NULL ? NULL : next_word(next, &next);
+	const char *second;
 
+	if (strcasecmp(what, "$GENERATE") == 0)
+		return take_generate(load, source, line, first, next);
+	second = first == NULL ? NULL : next_word(next, &next);
 	if (strcasecmp(what, "$ORIGIN") == 0)
 		return take_origin(load, source, line, first);
 	if (strcasecmp(what, "$TTL") == 0)
@@ -437,7 +482,7 @@ static int take_directive(struct load *load, const struct source *source, unsign
 	if (strcasecmp(what, "$INCLUDE") == 0)
 		return take_include(load, source, line, first, second);
 	return refuse(load, source, line,
-		      "unknown directive; $ORIGIN, $TTL and $INCLUDE are known");
+		      "unknown directive; $ORIGIN, $TTL, $INCLUDE and $GENERATE are known");
 }
 
 /* Files ---------------------------------------------------------------------------------------- */
@@ -468,29 +513,50 @@ static int fail(const struct load *load, const char *path, int error)
 	return error;
 }
 
-static int load_file(struct load *load, const char *path)
+/* All of a regular file; malloc'ed. It is not mapped: one that shrinks meanwhile would kill us. */
+static int read_file(const char *path, char **ret_text, size_t *ret_n)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us up */
 	struct stat about;
-	char *text;
-	int r;
+	char *text = NULL;
+	ssize_t r = 1;
+	size_t n = 0;
 
 	if (fd < 0)
-		return fail(load, path, -errno);
-	r = fstat(fd, &about) < 0 ? -errno : 0;
-	if (r >= 0 && !S_ISREG(about.st_mode))
+		return -errno;
+	if (fstat(fd, &about) < 0)
+		r = -errno;
+	else if (!S_ISREG(about.st_mode))
 		r = -EINVAL;
-	if (r < 0 || about.st_size == 0) {
-		close(fd);
-		return r < 0 ? fail(load, path, r) : 0;
+	else if ((text = malloc((size_t)about.st_size + 1)) == NULL)
+		r = -ENOMEM;
+	while (r > 0 && n < (size_t)about.st_size) {
+		r = read(fd, text + n, (size_t)about.st_size - n);
+		if (r < 0)
+			r = -errno;
+		else
+			n += (size_t)r;
 	}
-	text = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	r = text == MAP_FAILED ? -errno : 0;
 	close(fd);
+	if (r < 0) {
+		free(text);
+		return (int)r;
+	}
+	*ret_text = text;
+	*ret_n = n;
+	return 0;
+}
+
+static int load_file(struct load *load, const char *path)
+{
+	char *text = NULL;
+	size_t n = 0;
+	int r = read_file(path, &text, &n);
+
 	if (r < 0)
 		return fail(load, path, r);
-	r = load_text(load, text, (size_t)about.st_size, path);
-	munmap(text, (size_t)about.st_size);
+	r = load_text(load, text, n, path);
+	free(text);
 	return r;
 }
 
@@ -499,6 +565,7 @@ static int load_init(struct load *load, const uint8_t *apex, const struct dns_ha
 {
 	memset(load, 0, sizeof *load);
 	load->why = why;
+	load->max_generated = MAX_GENERATED_TEXT;
 	load->entry = malloc(MAX_ENTRY + 1);
 	load->rest = malloc(MAX_ENTRY + TOKEN_BYTES);
 	load->origin = ldns_rdf_new_frm_data(LDNS_RDF_TYPE_DNAME,
@@ -541,6 +608,7 @@ int dns_zone_file_load(const char *path, const uint8_t *apex, const struct dns_h
 	strrchr(folder, '/')[1] = '\0';
 	r = load_init(&load, apex, key, why);
 	load.folder = folder;
+	load.max_generated = MAX_GENERATED;
 	if (r >= 0)
 		r = load_file(&load, path);
 	r = finish(&load, path, r, ret_zone);
