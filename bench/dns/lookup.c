@@ -130,6 +130,7 @@ int main(int argc, char **argv)
 	struct run *run = calloc(1, sizeof *run);
 	char why[DNS_WHY_BYTES];
 	uint8_t apex[DNS_NAME_MAX];
+	struct dns_catalog *catalog;
 	struct dns_zone *zone;
 	double begin, begin_cpu, loaded, loaded_cpu;
 	size_t n_text;
@@ -155,7 +156,10 @@ int main(int argc, char **argv)
 	}
 	loaded = now(CLOCK_MONOTONIC) - begin;
 	loaded_cpu = now(CLOCK_THREAD_CPUTIME_ID) - begin_cpu;
-	run->responder.catalog = dns_catalog_new(&zone, 1);
+	catalog = dns_catalog_new(&zone, 1);
+	if (catalog == NULL)
+		return 1;
+	dns_answer_set_catalog(&run->responder, catalog);
 	printf("{\"names\": %zu, \"load_s\": %.3f, \"load_cpu_s\": %.3f, "
 	       "\"text_bytes\": %zu, \"zone_bytes\": %zu, "
 	       "\"resident_bytes\": %ld, ",

@@ -531,6 +531,12 @@ static void fill(struct dns_responder *responder, struct message *m,
 		answer_question(responder, m, request);
 }
 
+void dns_answer_set_catalog(struct dns_responder *responder, const struct dns_catalog *catalog)
+{
+	responder->catalog = catalog;
+	responder->key.max_labels = catalog->max_labels;
+}
+
 const struct dns_zone *dns_answer_find_zone(const struct dns_responder *responder,
 					    const struct dns_query *query)
 {
@@ -564,12 +570,14 @@ size_t dns_answer_slip(const struct dns_query *query, uint8_t *out)
 static uint32_t get_kind(const struct message *m, const struct dns_query *query)
 {
 	uint32_t kind = 0x9e3779b9u * (m->rcode + 1u);
-	uint32_t label = 0;
+	uint32_t label = query->name.n_labels;
 
 	if (m->n_anchor == 0)
 		return kind;
-	while (dns_name_suffix_bytes(&query->name, label) > m->n_anchor)
-		label++;
+	if (m->n_anchor == query->name.n_bytes)
+		label = 0;
+	while (dns_name_suffix_bytes(&query->name, label) < m->n_anchor)
+		label--;
 	return kind + query->name.hashes[label] + (m->n_answer > 0 ? query->type : 0);
 }
 

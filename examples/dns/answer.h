@@ -38,6 +38,9 @@ struct dns_answer {
 	uint32_t kind; /* the same for alike answers, for rate limiting */
 };
 
+/* Answer from this catalog, which stays the caller's. */
+void dns_answer_set_catalog(struct dns_responder *responder, const struct dns_catalog *catalog);
+
 /* The zone that dns_answer() will look into, or NULL. Call it first. */
 const struct dns_zone *dns_answer_find_zone(const struct dns_responder *responder,
 					    const struct dns_query *query);

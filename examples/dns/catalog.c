@@ -21,8 +21,10 @@ static void insert(struct dns_catalog *catalog, struct dns_zone *zone)
 		i = (i + 1) & catalog->n_slots_mask;
 	catalog->slots[i] = zone;
 	catalog->has_depth[zone->apex_labels] = true;
-	if (zone->apex_labels > catalog->max_labels)
-		catalog->max_labels = zone->apex_labels;
+	if (zone->apex_labels > catalog->max_apex_labels)
+		catalog->max_apex_labels = zone->apex_labels;
+	if (zone->max_labels > catalog->max_labels)
+		catalog->max_labels = zone->max_labels;
 }
 
 struct dns_catalog *dns_catalog_new(struct dns_zone *const *zones, uint32_t n_zones)
@@ -72,8 +74,8 @@ struct dns_zone *dns_catalog_find(const struct dns_catalog *catalog, const struc
 {
 	uint32_t label = from;
 
-	if (name->n_labels > catalog->max_labels + label)
-		label = name->n_labels - catalog->max_labels;
+	if (name->n_labels > catalog->max_apex_labels + label)
+		label = name->n_labels - catalog->max_apex_labels;
 	for (; label <= name->n_labels; label++) {
 		struct dns_zone *zone = NULL;
 

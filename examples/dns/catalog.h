@@ -12,7 +12,8 @@ struct dns_catalog {
 	struct dns_zone **zones; /* as configured; each has a user in us */
 	struct dns_zone **slots; /* by the apex's hash */
 	uint32_t n_slots_mask;
-	uint32_t max_labels;
+	uint32_t max_labels;                /* of any name in a zone */
+	uint32_t max_apex_labels;           /* of any apex */
 	bool has_depth[DNS_LABELS_MAX + 1]; /* whether an apex has that many labels */
 };
 

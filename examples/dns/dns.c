@@ -175,7 +175,7 @@ static int on_start(struct volley_worker *worker, void *arg)
 	program->workers[index] = w;
 	w->responder = program->responder;
 	w->catalog = program->catalog;
-	w->responder.catalog = w->catalog;
+	dns_answer_set_catalog(&w->responder, w->catalog);
 	dns_catalog_ref(w->catalog, 1);
 	if (program->rrl_rate > 0) {
 		w->rrl = dns_rrl_new(program->rrl_rate, program->rrl_slip,

@@ -3,7 +3,8 @@
 /*
  * Names. A query's name is walked twice: from the left for its label lengths, from the right for
  * the hashes, of which each extends that of the shorter name. So one pass gives the hash of every
- * ancestor, and the zone and the closest encloser are found without hashing again.
+ * ancestor, and the zone and the closest encloser are found without hashing again. A name that is
+ * deeper than all there are is not hashed to its end: who sends such names shall not cost more.
  *
  * The hash is a keyed folded multiplication over words of 8 bytes. It need not withstand flooding:
  * tables are filled from zone files alone, so a query can do no worse than probe the longest run
@@ -64,6 +65,7 @@ size_t dns_name_take(struct dns_name *name, const uint8_t *wire, size_t n,
 {
 	uint64_t hash = key->k[0];
 	uint32_t n_labels = 0;
+	uint32_t n_hashed;
 	size_t at = 0;
 
 	if (n > DNS_NAME_MAX)
@@ -85,8 +87,11 @@ size_t dns_name_take(struct dns_name *name, const uint8_t *wire, size_t n,
 
 		memcpy(name->bytes + i, &word, sizeof word);
 	}
+	n_hashed = key->max_labels == 0 || n_labels < key->max_labels ? n_labels : key->max_labels;
+	name->hashes[0] = 0; /* where it is not reached, it is only asked for in advance */
 	name->hashes[n_labels] = (uint32_t)hash;
-	while (n_labels-- > 0) {
+	while (n_hashed-- > 0) {
+		n_labels--;
 		hash = hash_label(hash, name->bytes + name->offsets[n_labels], key);
 		name->hashes[n_labels] = (uint32_t)(hash >> 32);
 	}

@@ -13,16 +13,20 @@ enum {
 	DNS_LABELS_MAX = 127,
 };
 
-/* The keys of the name hash; the same for all tables of a process. */
+/*
+ * The key of the name hash, the same for all tables of a process. Of a longer name than any that is
+ * to be found only the last `max_labels` labels are hashed; 0: all.
+ */
 struct dns_hash_key {
 	uint64_t k[2];
+	uint32_t max_labels;
 };
 
 struct dns_name {
 	uint8_t n_bytes;                     /* with the root label, 1 to 255 */
 	uint8_t n_labels;                    /* without the root label, 0 to 127 */
 	uint8_t offsets[DNS_LABELS_MAX + 1]; /* of label i from the left; of the root at n_labels */
-	uint32_t hashes[DNS_LABELS_MAX + 1]; /* of the name that begins with label i */
+	uint32_t hashes[DNS_LABELS_MAX + 1]; /* of the name that begins with label i, if hashed */
 	uint8_t bytes[DNS_NAME_MAX + 1 + 16]; /* in lower case; read in words of 8 beyond its end */
 };
 

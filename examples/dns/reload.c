@@ -72,7 +72,7 @@ static void take_catalog(struct volley_worker *worker, void *arg)
 	struct dns_catalog *old = w->catalog;
 
 	w->catalog = arg;
-	w->responder.catalog = arg;
+	dns_answer_set_catalog(&w->responder, w->catalog);
 	dns_catalog_unref(old);
 }
 

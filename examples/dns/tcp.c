@@ -266,7 +266,7 @@ static void take_catalog(struct dns_tcp *tcp)
 		return;
 	dns_catalog_unref(tcp->catalog);
 	tcp->catalog = next;
-	tcp->responder.catalog = next;
+	dns_answer_set_catalog(&tcp->responder, next);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)

@@ -112,6 +112,7 @@ struct dns_zone *dns_zone_new_broken(const uint8_t *apex, const struct dns_hash_
 	atomic_init(&zone->n_users, 1);
 	zone->is_broken = true;
 	zone->apex_labels = name.n_labels;
+	zone->max_labels = name.n_labels;
 	zone->apex_hash = name.hashes[0];
 	zone->n_apex = name.n_bytes;
 	memcpy(zone->apex, name.bytes, name.n_bytes);

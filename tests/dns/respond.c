@@ -52,7 +52,7 @@ static void load(struct respond *r, const char *path)
 	}
 	r->catalog = dns_catalog_new(zones, 2 + N_MORE);
 	require(r->catalog != NULL, "no memory");
-	r->responder.catalog = r->catalog;
+	dns_answer_set_catalog(&r->responder, r->catalog);
 }
 
 void respond_init(struct respond *r, const char *path)

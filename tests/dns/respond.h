@@ -15,7 +15,7 @@ struct respond {
 	struct dns_answer answer;
 };
 
-/* Serve `path` as example.org and a few zones more, always with the same keys. Aborts on failure. */
+/* Serve `path` as example.org, and a few zones more; the keys never change. Aborts on failure. */
 void respond_init(struct respond *respond, const char *path);
 void respond_fini(struct respond *respond);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Any text into the zone path of volley-dns. What loads answers a few queries for each of its names in
- * messages that ldns can read; what does not has a reason.
+ * Any text into the zone path of volley-dns. What loads answers a few queries for each of its names
+ * in messages that ldns can read; what does not has a reason.
  */
 
 #include <stdbool.h> /* before ldns.h, which else makes bool a signed char */
@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	catalog = dns_catalog_new(&zone, 1);
 	FUZZ_CHECK(catalog != NULL);
-	responder.catalog = catalog;
+	dns_answer_set_catalog(&responder, catalog);
 	ask_all(&responder, zone);
 	dns_catalog_unref(catalog);
 	return 0;
