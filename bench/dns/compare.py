@@ -3,7 +3,8 @@
 """
 Server CPU per answer of volley-dns, NSD and Knot on the same zone of 20,000 names, and of a bare
 echo loop for the same queries: one worker each, on the same core, alternating in one run. Before
-that, all must give the same answers. Usage: compare.py BUILD_FOLDER [--seconds S] [--rounds N] [--large]
+that, all must give the same answers.
+Usage: compare.py BUILD_FOLDER [--seconds S] [--rounds N] [--large] [--only-dnsperf]
 
 Saturated by dns-blast from the other core, the CPU time of the server's tasks (schedstat) over a
 window within the flood is divided by the answers in that window, which the kernel counts at the

@@ -553,7 +553,7 @@ static int load_file(struct load *load, const char *path)
 	size_t n = 0;
 	int r = read_file(path, &text, &n);
 
-	if (r < 0)
+	if (text == NULL)
 		return fail(load, path, r);
 	r = load_text(load, text, n, path);
 	free(text);

@@ -97,7 +97,7 @@ static const char *expand_dollar(const char *at, uint32_t number, char *text)
 	if (at[1] == '{')
 		return expand_braces(at + 1, number, text);
 	if (at[1] == '$') {
-		strcpy(text, "$");
+		memcpy(text, "$", 2);
 		return at + 2;
 	}
 	return format(0, 'd', number, text) ? at + 1 : NULL;
