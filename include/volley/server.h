@@ -73,7 +73,7 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * so. Sockets of different addresses make listeners of their own.
  *
  * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
- * the config asks for, grows the buffers, and closes them. O_NONBLOCK stays as it is; nothing
+ * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing
  * depends on it. What they have queued is served. What they had dropped before is not counted.
  *
  * Where somebody else holds the same sockets and will want them afterwards (a service manager

@@ -136,7 +136,8 @@ VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint
 
 /**
  * The counters as one JSON object: every name as a total at the top level, and the same per
- * worker under "workers". The shape is part of the API: names are only added.
+ * worker under "workers" and for what a hot restart carried over under "carried". The shape is
+ * part of the API: names are only added.
  *
  * @param server   any state
  * @param text     room for it, or NULL

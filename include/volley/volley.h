@@ -11,6 +11,7 @@
 #include <volley/cancel.h>
 #include <volley/config.h>
 #include <volley/error.h>
+#include <volley/handover.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
 #include <volley/server.h>

@@ -85,7 +85,7 @@ static int check_cookie(struct volley_server *server, const struct vly_candidate
 	return 0;
 }
 
-static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
+bool vly_adopt_test_same(const struct volley_addr *a, const struct volley_addr *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family ||
 	    volley_addr_get_port(a) != volley_addr_get_port(b))
@@ -107,6 +107,7 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	if (r < 0)
 		return r;
 	r = vly_listener_adopt(listener, addr, fds, n);
+	listener->borrowed = !alone;
 	for (uint32_t i = 0; alone && r >= 0 && i < n; i++)
 		r = vly_listener_configure(listener, fds[i]);
 	if (r >= 0)
@@ -141,7 +142,7 @@ static uint32_t gather(const struct vly_candidate *candidates, uint32_t n,
 	for (uint32_t i = 0; i < n_workers; i++)
 		fds[i] = -1;
 	for (; *at < n && n_fds < n_workers; (*at)++)
-		if (!candidates[*at].taken && is_same(&candidates[*at].addr, addr))
+		if (!candidates[*at].taken && vly_adopt_test_same(&candidates[*at].addr, addr))
 			fds[n_fds++] = candidates[*at].fd;
 	return n_fds;
 }
@@ -189,7 +190,7 @@ int vly_adopt_address(struct volley_server *server, struct vly_candidate *candid
 	}
 	warn_if_few(server, addr, total);
 	for (uint32_t i = 0; i < n; i++) {
-		if (candidates[i].taken || !is_same(&candidates[i].addr, addr))
+		if (candidates[i].taken || !vly_adopt_test_same(&candidates[i].addr, addr))
 			continue;
 		candidates[i].taken = true;
 		vly_socket_set_cloexec(candidates[i].fd);

@@ -21,6 +21,9 @@ struct vly_candidate {
 /* Whether this is a bound UDP socket. 0; or -errno, after a sentence to the log. */
 int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *ret_candidate);
 
+/* Whether two sockets are bound to the same. */
+bool vly_adopt_test_same(const struct volley_addr *a, const struct volley_addr *b);
+
 /*
  * Make listeners of all candidates with this address, as many as it takes for each worker to have
  * at most one socket of each, and mark them taken. `alone`: nobody else reads them, so what the

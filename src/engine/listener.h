@@ -20,8 +20,9 @@ struct volley_listener {
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
 	bool wildcard;
-	bool adopted;                      /* somebody else opened its sockets */
-	bool coalesces_in;                 /* UDP_GRO is on */
+	bool adopted;      /* somebody else opened its sockets */
+	bool borrowed;     /* and did not let go of them yet, when the workers got them */
+	bool coalesces_in; /* UDP_GRO is on */
 	struct vly_coalesce_limits limits; /* what UDP_SEGMENT starts with */
 };
 

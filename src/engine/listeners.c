@@ -22,6 +22,7 @@
 #include "engine/backlog.h"
 #include "engine/call.h"
 #include "engine/config.h"
+#include "engine/import.h"
 #include "engine/listener.h"
 #include "engine/listeners.h"
 #include "engine/log.h"
@@ -35,18 +36,40 @@
 
 int vly_listeners_lock(struct volley_server *server)
 {
-	bool closed;
+	int r = 0;
 
 	if (vly_worker_test_self(server))
 		return -EDEADLK;
 	pthread_mutex_lock(&server->listening);
 	pthread_mutex_lock(&server->lock);
-	closed = server->state == VLY_SERVER_CLOSED;
+	if (server->state == VLY_SERVER_CLOSED)
+		r = -ESHUTDOWN;
+	else if (server->exporting)
+		r = -EBUSY;
 	pthread_mutex_unlock(&server->lock);
-	if (!closed)
-		return 0;
-	pthread_mutex_unlock(&server->listening);
-	return -ESHUTDOWN;
+	if (r < 0)
+		pthread_mutex_unlock(&server->listening);
+	return r;
+}
+
+void vly_listeners_lock_to_end(struct volley_server *server)
+{
+	for (;;) {
+		bool alone;
+
+		pthread_mutex_lock(&server->listening);
+		pthread_mutex_lock(&server->lock);
+		alone = !server->exporting;
+		server->export_abort = !alone;
+		pthread_mutex_unlock(&server->lock);
+		if (alone)
+			return;
+		pthread_mutex_unlock(&server->listening);
+		pthread_mutex_lock(&server->lock);
+		while (server->exporting)
+			pthread_cond_wait(&server->changed, &server->lock);
+		pthread_mutex_unlock(&server->lock);
+	}
 }
 
 void vly_listeners_unlock(struct volley_server *server)
@@ -137,6 +160,7 @@ static int detach(struct volley_worker *worker, void *arg)
 	if (port->fd >= 0)
 		vly_stats_read_kernel(port); /* for the last time */
 	port->fd = -1;
+	port->listener = NULL;
 	pthread_mutex_unlock(&worker->server->lock);
 	vly_loop_update(worker, listener->index);
 	vly_io_detach(worker->io, listener->index);
@@ -164,7 +188,9 @@ static int attach(struct volley_worker *worker, void *arg)
 				   .reads = config.fd >= 0,
 				   .limits = listener->limits,
 				   .kernel_drops = port->kernel_drops,
-				   .drops_seen = info.drops };
+				   .keeps = vly_listener_keeps(listener) || listener->borrowed,
+				   .drops_seen = info.drops,
+				   .drops_first = info.drops };
 	pthread_mutex_unlock(&worker->server->lock);
 	if (worker->n_ports <= listener->index)
 		worker->n_ports = listener->index + 1;
@@ -179,7 +205,7 @@ static int serve(struct volley_worker *worker, void *arg)
 
 	if (port->fd < 0 || !worker->present)
 		return 0;
-	if (vly_listener_keeps(listener)) {
+	if (port->keeps) {
 		port->reads = false; /* the queue is somebody else's from here on */
 		vly_loop_update(worker, listener->index);
 	}
@@ -198,7 +224,7 @@ static int finish(struct volley_worker *worker, void *arg)
 	if (fd < 0)
 		return 0;
 	vly_backlog_drop_port(worker, port, VOLLEY_TX_STOPPED);
-	if (!vly_listener_keeps(listener))
+	if (!port->keeps)
 		vly_pipeline_discard(worker, listener->index);
 	vly_pipeline_publish(worker);
 	detach(worker, listener);
@@ -225,6 +251,14 @@ void vly_listeners_remove(struct volley_server *server, struct volley_listener *
 {
 	vly_call_run(server, detach, listener);
 	set_listener(server, listener->index, NULL);
+}
+
+void vly_listeners_forget(struct volley_server *server, uint32_t i)
+{
+	struct volley_listener *listener = server->listeners[i];
+
+	set_listener(server, i, NULL);
+	vly_mem_free(listener);
 }
 
 /* [::] next to 0.0.0.0 on one port must leave IPv4 to the other. */
@@ -277,6 +311,9 @@ static int listen_locked(struct volley_server *server, const char *address,
 			address);
 		return r;
 	}
+	r = vly_import_listen(server, &addr, config);
+	if (r != -ENOENT)
+		return r;
 	r = vly_listeners_new(server, config, &listener);
 	if (r < 0)
 		return r;
@@ -312,10 +349,8 @@ typedef void (*socket_fn)(int fd);
 
 static void for_each_socket(struct volley_server *server, uint32_t k, socket_fn fn)
 {
-	if (server->listeners[k] == NULL || vly_listener_keeps(server->listeners[k]))
-		return;
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		if (server->workers[i].ports[k].fd >= 0)
+		if (server->workers[i].ports[k].fd >= 0 && !server->workers[i].ports[k].keeps)
 			fn(server->workers[i].ports[k].fd);
 }
 
@@ -373,8 +408,7 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	for_each_socket(server, listener->index, leave);
 	vly_socket_settle();
 	vly_call_run(server, finish, listener);
-	set_listener(server, listener->index, NULL);
-	vly_mem_free(listener);
+	vly_listeners_forget(server, listener->index);
 	return r;
 }
 
@@ -394,6 +428,7 @@ int volley_listener_close(struct volley_server *server, uint32_t n_listener)
 
 void vly_listeners_close(struct volley_server *server)
 {
+	vly_import_fini(server);
 	vly_listeners_set_drop_all(server, true);
 	for (uint32_t k = 0; k < server->n_listeners; k++)
 		for_each_socket(server, k, leave);

@@ -10,9 +10,11 @@
 
 /*
  * Take `listening` for a change, and say whether there can be one. 0, and then the caller gives
- * the lock back; -EDEADLK for a worker; -ESHUTDOWN of a closed server.
+ * the lock back; -EDEADLK for a worker; -ESHUTDOWN of a closed server; -EBUSY in a hand-over.
  */
 int vly_listeners_lock(struct volley_server *server);
+/* The same for an end of the server, which ends a hand-over as well, and always succeeds. */
+void vly_listeners_lock_to_end(struct volley_server *server);
 void vly_listeners_unlock(struct volley_server *server);
 
 /*
@@ -31,6 +33,9 @@ int vly_listeners_add(struct volley_server *server, struct volley_listener *list
 
 /* Take a listener out of the set again. Its sockets stay open and the caller's. */
 void vly_listeners_remove(struct volley_server *server, struct volley_listener *listener);
+
+/* Forget the listener of an index; no worker knows it any more. */
+void vly_listeners_forget(struct volley_server *server, uint32_t i);
 
 /* How many listeners there are. */
 uint32_t vly_listeners_count(const struct volley_server *server);

@@ -122,28 +122,38 @@ static struct event *add_reader(struct event_base *base, int fd, event_callback_
 	return event;
 }
 
-/* A reader while the port is read, a writer while it has a socket. */
+/* A reader and a writer while the port has a socket; the reader is in the loop while it is read. */
 static int update(struct volley_worker *worker, uint32_t i)
 {
 	struct vly_loop *loop = worker->loop;
 	struct vly_port *port = &worker->ports[i];
+	bool known = loop->readers[i] != NULL;
 
-	if (!port->reads) {
+	loop->n_polled -= loop->polled[i];
+	loop->polled[i] = false;
+	loop->n_busy[i] = 0;
+	if (port->fd < 0) {
 		free_event(&loop->readers[i]);
-		loop->n_polled -= loop->polled[i];
-		loop->polled[i] = false;
-		loop->n_busy[i] = 0;
-	} else if (loop->readers[i] == NULL) {
-		loop->readers[i] = add_reader(loop->base, port->fd, on_readable, port);
-	}
-	if (port->fd < 0)
 		free_event(&loop->writers[i]);
-	else if (loop->writers[i] == NULL)
+		return 0;
+	}
+	if (!known)
+		loop->readers[i] = event_new(loop->base, port->fd, EV_READ | EV_PERSIST,
+					     on_readable, port);
+	if (loop->writers[i] == NULL)
 		loop->writers[i] = event_new(loop->base, port->fd, EV_WRITE, on_nothing, NULL);
-	return (port->reads && loop->readers[i] == NULL) ||
-			       (port->fd >= 0 && loop->writers[i] == NULL)
-		       ? -ENOMEM
-		       : 0;
+	if (loop->readers[i] == NULL || loop->writers[i] == NULL)
+		return -ENOMEM;
+	if (!port->reads) {
+		event_del(loop->readers[i]);
+	} else if (event_add(loop->readers[i], NULL) < 0) {
+		if (!known)
+			return -ENOMEM;
+		loop->polled[i] = true; /* until it can be added, after a pass */
+		loop->n_polled++;
+		port->ready = true;
+	}
+	return 0;
 }
 
 static int open_loop(struct volley_worker *worker)

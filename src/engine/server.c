@@ -233,9 +233,9 @@ void vly_server_command(struct volley_server *server, uint32_t command)
 
 void vly_server_refuse_new(struct volley_server *server)
 {
-	pthread_mutex_lock(&server->listening);
+	vly_listeners_lock_to_end(server);
 	vly_listeners_set_drop_all(server, true);
-	pthread_mutex_unlock(&server->listening);
+	vly_listeners_unlock(server);
 	/* Without it a datagram or two may still arrive behind the last one that a drain serves;
 	 * they are then counted as discarded at close. */
 	vly_socket_settle();
@@ -316,10 +316,10 @@ int volley_server_close(struct volley_server *server)
 	if (r < 0)
 		return r;
 	stop_locked(server);
-	pthread_mutex_lock(&server->listening);
+	vly_listeners_lock_to_end(server);
 	if (server->state != VLY_SERVER_CLOSED)
 		vly_listeners_close(server);
-	pthread_mutex_unlock(&server->listening);
+	vly_listeners_unlock(server);
 	pthread_mutex_unlock(&server->control);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <volley/server.h>
+#include <volley/stats.h>
 
 #include "io/io.h"
 #include "sys/probe.h"
@@ -40,10 +41,14 @@ struct volley_server {
 	 * lock to write, either to read. */
 	uint32_t n_listeners;
 	struct volley_listener *listeners[VLY_IO_N_PORTS];
+	struct vly_import *import; /* listening; sockets of the process before, or NULL */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* lock: something below, or whether a worker is present */
 	bool coalesces;         /* some listener does or did */
+	bool exporting;         /* a hand-over is under way; listeners do not change */
+	bool export_abort;      /* and shall end */
+	struct volley_stats carried;
 	enum vly_server_state state;
 	uint32_t n_reported; /* workers whose on_start has returned */
 	int start_result;    /* the first failure among them */

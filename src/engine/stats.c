@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <volley/handover.h>
+
 #include "base/mem.h"
 #include "base/opts.h"
 #include "engine/server.h"
@@ -142,18 +144,37 @@ int volley_server_get_worker_stats(struct volley_server *server, uint32_t n_work
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &stats, sizeof stats);
 }
 
-int volley_server_get_stats(struct volley_server *server, struct volley_stats *ret_stats)
+void vly_stats_sum(struct volley_server *server, struct volley_stats *ret_sum)
 {
-	struct volley_stats sum = { .size = sizeof sum };
 	struct volley_stats stats;
 
-	pthread_mutex_lock(&server->lock);
+	*ret_sum = server->carried;
+	ret_sum->size = sizeof *ret_sum;
 	for (uint32_t i = 0; i < server->config.n_workers; i++) {
 		read_worker(&server->workers[i], &stats);
-		add(&sum, &stats);
+		add(ret_sum, &stats);
 	}
+}
+
+int volley_server_get_stats(struct volley_server *server, struct volley_stats *ret_stats)
+{
+	struct volley_stats sum;
+
+	pthread_mutex_lock(&server->lock);
+	vly_stats_sum(server, &sum);
 	pthread_mutex_unlock(&server->lock);
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &sum, sizeof sum);
+}
+
+int volley_server_get_carried_stats(struct volley_server *server, struct volley_stats *ret_stats)
+{
+	struct volley_stats carried;
+
+	pthread_mutex_lock(&server->lock);
+	carried = server->carried;
+	pthread_mutex_unlock(&server->lock);
+	carried.size = sizeof carried;
+	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &carried, sizeof carried);
 }
 
 /* The JSON ------------------------------------------------------------------------------------- */
@@ -268,13 +289,16 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	uint32_t n_workers = server->config.n_workers;
 	struct volley_stats *stats = vly_mem_new(server->config.allocator, n_workers,
 						 sizeof *stats);
-	struct volley_stats sum = { .size = sizeof sum };
+	struct volley_stats sum;
+	struct volley_stats carried;
 	bool coalesces;
 
 	if (stats == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&server->lock);
 	coalesces = server->coalesces;
+	sum = server->carried;
+	carried = server->carried;
 	for (uint32_t i = 0; i < n_workers; i++) {
 		read_worker(&server->workers[i], &stats[i]);
 		add(&sum, &stats[i]);
@@ -282,7 +306,9 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	pthread_mutex_unlock(&server->lock);
 	put(&out, "{");
 	put_stats(&out, &sum, coalesces);
-	put(&out, ", \"io\": \"%s\", \"workers\": [", volley_server_get_io(server));
+	put(&out, ", \"io\": \"%s\", \"carried\": {", volley_server_get_io(server));
+	put_stats(&out, &carried, coalesces);
+	put(&out, "}, \"workers\": [");
 	for (uint32_t i = 0; i < n_workers; i++) {
 		put(&out, "%s{", i > 0 ? ", " : "");
 		put_stats(&out, &stats[i], coalesces);

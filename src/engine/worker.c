@@ -184,7 +184,7 @@ static void serve_rest(struct volley_worker *worker)
 
 	vly_pipeline_set_ready(worker);
 	for (uint32_t i = 0; i < worker->n_ports; i++)
-		if (worker->ports[i].reads && vly_listener_keeps(worker->ports[i].listener))
+		if (worker->ports[i].keeps)
 			worker->ports[i].ready = false; /* nothing keeps it from growing */
 	while (!empty) {
 		vly_pipeline_run_once(worker, worker->server->config.n_budget);

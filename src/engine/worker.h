@@ -54,6 +54,7 @@ struct vly_port {
 	struct volley_listener *listener; /* NULL: this index is free */
 	int fd;                           /* -1: the listener has no socket for this worker */
 	bool reads;                       /* datagrams are taken from it */
+	bool keeps;                       /* it is somebody else's too: see vly_listener_keeps() */
 	bool ready;                       /* the loop found it readable, or did not look */
 	uint32_t n_taken;                 /* messages received in the last pass */
 	/* Answers in order of arrival, linked by their nodes. */
@@ -71,6 +72,7 @@ struct vly_port {
 	 * guarded by the server's lock, as are changes of `fd`. */
 	uint64_t kernel_drops;
 	uint32_t drops_seen;
+	uint32_t drops_first; /* what it had when it became this port's */
 };
 
 /* A function for a worker, which frees the post after running it, or else leaves it alone. */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOLLEY_HANDOVER_H
+#define VOLLEY_HANDOVER_H
+
+/**
+ * @file handover.h
+ * Hot restart: a new process takes the sockets over from an old one, and no datagram is lost.
+ *
+ * Both speak over a connected AF_UNIX socket of type SOCK_SEQPACKET that the program has made; the
+ * old process is the one that gives:
+ *
+ *     old, serving                               new
+ *     volley_server_export_fds()  -- sockets -->  volley_server_import_fds()
+ *                                                 volley_server_listen() ... finds them by address
+ *                                                 volley_server_start(): both read now
+ *           stops reading         <-- ready ---   volley_server_import_commit()
+ *           answers what it has
+ *           is served out         -- counters ->
+ *           closes its copies     <-- taken ---
+ *           returns 0             --- gone --->   returns 0
+ *
+ * The kernel's queues belong to the sockets, not to a process, and at every moment at least one
+ * process reads them. Whatever fails on the way, the old process goes on serving, unless it is the
+ * one that died; docs/restart.md goes through every step.
+ */
+
+#include <stdint.h>
+
+#include <volley/server.h>
+#include <volley/stats.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * The old process's part, all of it. The server serves on until the new one is ready, and if that
+ * never comes to be, for ever.
+ *
+ * After success the listeners that the new process took are closed here; those that it did not want
+ * are still served. What remains is to end: volley_server_request_stop().
+ *
+ * While this runs, listeners do not change (-EBUSY), and a drain or close ends it first.
+ *
+ * @param server      any state but closed
+ * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
+ * @param timeout_us  how long the new process may take for each of its steps, from the sockets to
+ *                    "ready" and from the counters to "taken"
+ * @return 0; or, and then nothing has changed: -ETIMEDOUT; -EPIPE when the new process went away;
+ *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
+ *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
+ *         root; -EBUSY while another call of this is under way; -EDEADLK from a worker; -ESHUTDOWN
+ *         when closed; -ENOMEM
+ * @threads  any but a worker
+ * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
+ * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12)
+ */
+VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us);
+
+/**
+ * The new process's first part: receive what the old one has.
+ *
+ * From here on volley_server_listen() takes the old one's sockets for an address where there are
+ * some, port 0 those of any port of the address, and binds new ones elsewhere. There are as many as
+ * the old process has; volley_server_adopt() says who serves which. Until
+ * volley_server_import_commit() has returned 0 they are treated as VOLLEY_LISTEN_KEEP_SOCKETS says,
+ * and keep the options they have.
+ *
+ * @param server      a server that has not imported yet
+ * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
+ * @param timeout_us  how long the old process may take to answer
+ * @return how many sockets there are; -ETIMEDOUT; -EPIPE; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY
+ *         when it has imported; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
+ * @threads  any but a worker
+ * @blocks   up to timeout_us
+ * @kernel   as volley_server_export_fds()
+ */
+VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us);
+
+/**
+ * The new process's second part, once it serves: tell the old one to stop reading, and carry its
+ * counters over.
+ *
+ * After a failure the old process serves on, and this one should end. When the old process died
+ * meanwhile this is a success, without its counters, and the log says so. Sockets that no listener
+ * took are closed here.
+ *
+ * @param server      a running server that has imported
+ * @param fd          the same socket
+ * @param timeout_us  how long the old process may take; more than its drain_us
+ * @return 0; -ETIMEDOUT; -ECANCELED when the old process took its sockets back; -EPROTO;
+ *         -ENOTCONN when nothing was imported; -EDEADLK; -ESHUTDOWN; -ENOMEM
+ * @threads  any but a worker
+ * @blocks   up to timeout_us and the slowest callback
+ */
+VOLLEY_API int volley_server_import_commit(struct volley_server *server, int fd,
+					   uint32_t timeout_us);
+
+/**
+ * What was carried over from the processes before this one. It is part of the server's totals and
+ * of no worker's counters: total = sum over the workers + carried.
+ *
+ * @param server     any state
+ * @param ret_stats  `size` set by the caller
+ * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours
+ * @threads  any
+ * @blocks   as volley_server_get_stats()
+ */
+VOLLEY_API int volley_server_get_carried_stats(struct volley_server *server,
+					       struct volley_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
