@@ -16,6 +16,9 @@
 const char options_help[] =
 	"  --listen ADDR:PORT    serve this address: 127.0.0.1:53, [::1]:53, [::]:53 (IPv6\n"
 	"                        and IPv4); port 0 picks one; may be repeated\n"
+	"  --listen fd:N         serve descriptor N, a bound UDP socket that was inherited\n"
+	"  --listen systemd      serve the sockets of the service manager (LISTEN_FDS), or\n"
+	"  --listen systemd:NAME those with this name\n"
 	"  --workers N           worker threads, 1 to 1024 (default: one per CPU)\n"
 	"  --handlers N          handler threads per worker (not in this version)\n"
 	"  --io NAME             I/O backend: auto, mmsg (batched system calls), msg\n"
@@ -67,19 +70,44 @@ int options_number(const struct options *options, const char *name, const char *
 	return EXIT_OK;
 }
 
+/* "fd:N": a descriptor. */
+static bool is_fd(const char *value, int *ret_fd)
+{
+	char *end;
+	long fd;
+
+	if (strncmp(value, "fd:", 3) != 0 || value[3] < '0' || value[3] > '9')
+		return false;
+	fd = strtol(value + 3, &end, 10);
+	*ret_fd = (int)fd;
+	return *end == '\0' && fd <= 65535;
+}
+
+/* "systemd", "systemd:NAME"; the name is NULL without one. */
+static bool is_systemd(const char *value, const char **ret_name)
+{
+	if (strncmp(value, "systemd", 7) != 0 || (value[7] != '\0' && value[7] != ':'))
+		return false;
+	*ret_name = value[7] == ':' ? value + 8 : NULL;
+	return true;
+}
+
 static int take_listen(struct options *options, const char *value)
 {
 	struct volley_addr addr;
+	const char *name;
+	int fd;
 
 	if (options->n_listen == OPTIONS_MAX_LISTEN) {
 		fprintf(stderr, "%s: more than %d times --listen\n", options->program,
 			OPTIONS_MAX_LISTEN);
 		return EXIT_USAGE;
 	}
-	if (volley_addr_parse(value, &addr) < 0) {
+	if (!is_fd(value, &fd) && !is_systemd(value, &name) &&
+	    volley_addr_parse(value, &addr) < 0) {
 		fprintf(stderr,
 			"%s: --listen takes an address and a port, as in 127.0.0.1:7777 or "
-			"[::1]:7777, not \"%s\"\n",
+			"[::1]:7777, or fd:N, or systemd, not \"%s\"\n",
 			options->program, value);
 		return EXIT_USAGE;
 	}
@@ -206,6 +234,37 @@ static void on_signal(struct volley_server *server, int signo, void *arg)
 		write_stats(options, server);
 }
 
+/* The service manager keeps a copy of them and wants them back. */
+static int listen_systemd(const struct options *options, struct volley_server *server,
+			  const char *name, const struct volley_listen_config *config)
+{
+	struct volley_listen_config listener = *config;
+	int fds[OPTIONS_MAX_LISTEN * 16];
+	int n = volley_activation_get_fds(name, fds, sizeof fds / sizeof fds[0]);
+
+	if (n <= 0 || n > (int)(sizeof fds / sizeof fds[0])) {
+		fprintf(stderr, "%s: the service manager gave no%s sockets%s%s (LISTEN_FDS)\n",
+			options->program, n == 0 ? "" : " usable", name != NULL ? " called " : "",
+			name != NULL ? name : "");
+		return n < 0 ? n : -ENOENT;
+	}
+	listener.flags |= VOLLEY_LISTEN_KEEP_SOCKETS;
+	return volley_server_adopt(server, fds, (uint32_t)n, &listener);
+}
+
+static int listen_one(const struct options *options, struct volley_server *server,
+		      const char *value, const struct volley_listen_config *config)
+{
+	const char *name;
+	int fd;
+
+	if (is_fd(value, &fd))
+		return volley_server_adopt(server, &fd, 1, config);
+	if (is_systemd(value, &name))
+		return listen_systemd(options, server, name, config);
+	return volley_server_listen(server, value, config);
+}
+
 static int listen_all(const struct options *options, struct volley_server *server,
 		      const struct volley_listen_config *config)
 {
@@ -213,7 +272,7 @@ static int listen_all(const struct options *options, struct volley_server *serve
 
 	listener.flags |= options->listen_flags;
 	for (unsigned int i = 0; i < options->n_listen; i++) {
-		int r = volley_server_listen(server, options->listen[i], &listener);
+		int r = listen_one(options, server, options->listen[i], &listener);
 
 		if (r < 0)
 			return r;
@@ -225,9 +284,11 @@ static void say_ready(const struct options *options, struct volley_server *serve
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES];
 
-	for (unsigned int i = 0; i < options->n_listen; i++) {
+	for (unsigned int i = 0; i < OPTIONS_MAX_LISTEN; i++) {
 		struct volley_listener *listener = volley_server_get_listener(server, i);
 
+		if (listener == NULL)
+			break;
 		volley_addr_format(volley_listener_get_addr(listener), text, sizeof text);
 		fprintf(stderr, "%s: ready on %s (%u workers, %s)\n", options->program, text,
 			volley_server_get_n_workers(server), volley_server_get_io(server));
@@ -259,6 +320,8 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1) | options->own_signals;
 	options->config.on_signal = on_signal;
 	r = volley_server_new(&options->config, &server);
+	if (r >= 0 && options->on_new != NULL)
+		r = options->on_new(options, server);
 	if (r >= 0)
 		r = listen_all(options, server, listener);
 	if (r >= 0)

@@ -24,11 +24,13 @@ struct options {
 	/*
 	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on
 	 * the thread that called options_serve(); so do the hooks around the time in which it
-	 * serves: on_ready (a negative errno ends it) and on_served. format_own_stats writes like
-	 * snprintf() what the statistics get beside the ledger: `"name": value`, or several.
+	 * serves: on_new before it listens and on_ready before it says so (a negative errno ends
+	 * it), and on_served. format_own_stats writes like snprintf() what the statistics get
+	 * beside the ledger: `"name": value`, or several.
 	 */
 	uint64_t own_signals;
 	void (*on_own_signal)(struct options *options, int signo);
+	int (*on_new)(struct options *options, struct volley_server *server);
 	int (*on_ready)(struct options *options, struct volley_server *server);
 	void (*on_served)(struct options *options);
 	int (*format_own_stats)(struct options *options, char *text, size_t n_text);

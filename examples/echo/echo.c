@@ -10,10 +10,18 @@
 #include <stdio.h>
 
 #include "../common/options.h"
+#include "../common/replace.h"
 
 enum { LOW_PORTS = 1024 };
 
-enum { OPTION_ALLOW_LOW_PORTS = OPTION_OWN };
+enum { OPTION_ALLOW_LOW_PORTS = OPTION_OWN, OPTION_REPLACE };
+
+struct program {
+	struct options options; /* first: the hooks get it */
+	struct replace replace;
+	const char *path; /* of --replace, or NULL */
+	bool allow_low_ports;
+};
 
 static const char usage[] =
 	"Usage: volley-echo --listen ADDR:PORT [options]\n"
@@ -21,7 +29,9 @@ static const char usage[] =
 	"Send every UDP datagram back to its sender.\n"
 	"\n"
 	"  --allow-low-ports     answer source ports below 1024 too (danger of echo loops\n"
-	"                        between servers)\n";
+	"                        between servers)\n"
+	"  --replace PATH        take the sockets over from the process that answers at this\n"
+	"                        path, without losing a datagram, and then answer there\n";
 
 static const char usage_end[] =
 	"\n"
@@ -40,36 +50,71 @@ static void echo(struct volley_worker *worker, struct volley_packet *packets, si
 	}
 }
 
+static int on_new(struct options *options, struct volley_server *server)
+{
+	struct program *program = (struct program *)options;
+
+	return replace_begin(&program->replace, "volley-echo", program->path, server);
+}
+
+static int on_ready(struct options *options, struct volley_server *server)
+{
+	(void)server;
+	return replace_commit(&((struct program *)options)->replace);
+}
+
+static void on_served(struct options *options)
+{
+	replace_end(&((struct program *)options)->replace);
+}
+
+static int serve(struct program *program)
+{
+	struct volley_listen_config listener;
+	int code;
+
+	volley_listen_config_init(&listener, sizeof listener);
+	listener.on_batch = echo;
+	listener.arg = &program->allow_low_ports;
+	if (program->path != NULL) {
+		program->options.on_new = on_new;
+		program->options.on_ready = on_ready;
+		program->options.on_served = on_served;
+	}
+	code = options_serve(&program->options, &listener);
+	replace_end(&program->replace); /* where it did not come to serving */
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		OPTIONS_COMMON,
 		{ "allow-low-ports", no_argument, NULL, OPTION_ALLOW_LOW_PORTS },
+		{ "replace", required_argument, NULL, OPTION_REPLACE },
 		{ NULL, 0, NULL, 0 },
 	};
-	bool allow_low_ports = false;
-	struct volley_listen_config listener;
-	struct options options;
+	struct program program = { .path = NULL };
+	struct options *options = &program.options;
 	int option;
 
-	options_init(&options, "volley-echo");
+	options_init(options, "volley-echo");
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		if (option == 'h') {
 			printf("%s%s%s", usage, options_help, usage_end);
 			return EXIT_OK;
 		}
 		if (option == OPTION_ALLOW_LOW_PORTS)
-			allow_low_ports = true;
-		else if (options_take(&options, option, optarg) != EXIT_OK)
+			program.allow_low_ports = true;
+		else if (option == OPTION_REPLACE)
+			program.path = optarg;
+		else if (options_take(options, option, optarg) != EXIT_OK)
 			return EXIT_USAGE;
 	}
-	if (optind < argc || options.n_listen == 0) {
+	if (optind < argc || options->n_listen == 0) {
 		fprintf(stderr, "volley-echo: %s; see volley-echo --help\n",
 			optind < argc ? "options only, no arguments" : "--listen is missing");
 		return EXIT_USAGE;
 	}
-	volley_listen_config_init(&listener, sizeof listener);
-	listener.on_batch = echo;
-	listener.arg = &allow_low_ports;
-	return options_serve(&options, &listener);
+	return serve(&program);
 }
