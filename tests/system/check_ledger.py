@@ -51,9 +51,11 @@ def inner_equations(where, c):
            c["tx_requested"], c["tx_sent"] + total(c, "tx_dropped") + c["tx_queued"])
 
 
-def sum_equations(c, workers):
+def sum_equations(c, workers, carried):
+    """What the processes before this one have handed over is in the total and in no worker."""
     for name in c:
-        yield (f"total {name} = sum over workers", c[name], sum(w[name] for w in workers))
+        yield (f"total {name} = sum over workers + carried", c[name],
+               sum(w[name] for w in workers) + carried[name])
 
 
 def outer_equations(c, w):
@@ -87,14 +89,16 @@ def judge(server, witness):
     """The equations that do not hold, as text."""
     counters = flat(server)
     workers = [flat(worker) for worker in server.get("workers", [])]
-    missing = [name for books in (counters, *workers) for name, n in books.items()
+    carried = flat(server.get("carried", {}))
+    missing = [name for books in (counters, carried, *workers) for name, n in books.items()
                if not isinstance(n, int)]
     if missing:
         return [f"{name} is missing or no number" for name in missing]
     equations = list(inner_equations("total", counters))
     for i, worker in enumerate(workers):
         equations += inner_equations(f"worker {i}", worker)
-    equations += sum_equations(counters, workers)
+    equations += inner_equations("carried", carried)
+    equations += sum_equations(counters, workers, carried)
     equations += outer_equations(counters, witness)
     return [f"{what}: {left} is not {right}" for what, left, right in equations if left != right]
 

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Hand-overs between two servers of one process: what is carried, what is refused, and what happens
+ * when a step fails. tests/system/test_restart.py has the two processes.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <volley/volley.h>
+
+#include "lib/fault.h"
+#include "lib/ledger.h"
+#include "lib/loopback.h"
+#include "lib/peer.h"
+
+enum { TIMEOUT_US = 20000000, SHORT_US = 20000 };
+
+static int n_fds_before;
+static int fds[2]; /* the conversation: the old server's end, the new one's */
+
+static void before(void)
+{
+	n_fds_before = loopback_n_fds();
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void after(void)
+{
+	close(fds[0]);
+	close(fds[1]);
+	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
+}
+
+TestSuite(handover, .init = before, .fini = after, .timeout = 60);
+
+static struct volley_server *new_server(uint32_t n_workers)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = n_workers, .rcvbuf_bytes = 1),
+				       &server),
+		     0);
+	return server;
+}
+
+static int listen_at(struct volley_server *server, const struct volley_addr *addr)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "127.0.0.1:0";
+
+	if (addr != NULL)
+		volley_addr_format(addr, text, sizeof text);
+	return volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo));
+}
+
+static struct volley_addr get_addr(struct volley_server *server, uint32_t i)
+{
+	return *volley_listener_get_addr(volley_server_get_listener(server, i));
+}
+
+static struct volley_stats get_stats(struct volley_server *server)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_null(ledger_find_fault(&stats));
+	return stats;
+}
+
+struct giver {
+	pthread_t thread;
+	struct volley_server *server;
+	uint32_t timeout_us;
+	int r;
+};
+
+static void *give(void *arg)
+{
+	struct giver *giver = arg;
+
+	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
+	return NULL;
+}
+
+static void begin(struct giver *giver, struct volley_server *server, uint32_t timeout_us)
+{
+	*giver = (struct giver){ .server = server, .timeout_us = timeout_us };
+	pthread_create(&giver->thread, NULL, give, giver);
+}
+
+static int finish(struct giver *giver)
+{
+	pthread_join(giver->thread, NULL);
+	return giver->r;
+}
+
+static void flood(const struct volley_addr *to, int n)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	for (int i = 0; i < n; i++)
+		loopback_send(fd, to, 1, 1000);
+	close(fd);
+}
+
+static void expect_answer(const struct volley_addr *to)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	cr_assert(peer_ask(fd, to, 5));
+	close(fd);
+}
+
+/* Both at rest, so that every datagram queues or is dropped, and nobody serves any. */
+Test(handover, drops_and_queues_are_in_the_books_once)
+{
+	struct volley_server *old = new_server(1);
+	struct volley_server *new = new_server(1);
+	struct volley_stats carried = { .size = sizeof carried };
+	struct volley_addr to;
+	struct giver giver;
+	uint64_t drops;
+
+	cr_assert_eq(listen_at(old, NULL), 0);
+	to = get_addr(old, 0);
+	flood(&to, 5000);
+	begin(&giver, old, TIMEOUT_US);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 1);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EBUSY);
+	cr_assert_eq(listen_at(old, NULL), -EBUSY, "listeners stay as they are meanwhile");
+	cr_assert_eq(volley_listener_close(old, 0), -EBUSY);
+	cr_assert_eq(listen_at(new, NULL), 0);
+	flood(&to, 1000); /* seen by both, and counted by both until one of them lets go */
+	drops = get_stats(old).kernel_drops;
+	cr_assert_geq(drops, 1000);
+	cr_assert_eq(get_stats(new).kernel_drops, 1000);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), 0);
+	cr_assert_eq(finish(&giver), 0);
+	cr_assert_eq(get_stats(new).kernel_drops, drops);
+	cr_assert_eq(volley_server_get_carried_stats(new, &carried), 0);
+	cr_assert_eq(carried.kernel_drops, drops);
+	cr_assert_null(volley_server_get_listener(old, 0));
+	cr_assert_eq(volley_server_free(old), 0);
+	flood(&to, 500);
+	cr_assert_eq(get_stats(new).kernel_drops, drops + 500);
+	cr_assert_eq(volley_server_close(new), 0);
+	cr_assert_eq(get_stats(new).kernel_drops + get_stats(new).discarded_at_close, 6500);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), -ESHUTDOWN);
+	cr_assert_eq(volley_server_free(new), 0);
+}
+
+static struct volley_server *open_running(uint32_t n_workers, struct volley_addr *ret_to)
+{
+	struct volley_server *server = new_server(n_workers);
+
+	cr_assert_eq(listen_at(server, NULL), 0);
+	cr_assert_eq(volley_server_start(server), 0);
+	*ret_to = get_addr(server, 0);
+	return server;
+}
+
+/* A new one that never answers, or answers too late. */
+Test(handover, each_side_gives_up_in_time)
+{
+	struct volley_addr to;
+	struct volley_server *old = open_running(2, &to);
+	struct volley_server *new = new_server(2);
+
+	cr_assert_eq(volley_server_export_fds(old, fds[0], SHORT_US), -ETIMEDOUT);
+	expect_answer(&to);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), 2, "what it had offered");
+	cr_assert_eq(listen_at(new, &to), 0);
+	cr_assert_eq(volley_server_start(new), 0);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_free(new), 0, "the sockets stay as they are");
+	for (int i = 0; i < 8; i++)
+		expect_answer(&to);
+	cr_assert_eq(volley_server_free(old), 0);
+	new = new_server(1);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ENOTCONN);
+	cr_assert_eq(volley_server_free(new), 0);
+}
+
+/* A drain or a close of the old one ends the hand-over, and then happens. */
+Test(handover, an_end_goes_first)
+{
+	int (*const ends[])(struct volley_server *) = { volley_server_drain, volley_server_close };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct volley_addr to;
+		struct volley_server *old = open_running(2, &to);
+		struct volley_server *new = new_server(2);
+		struct giver giver;
+
+		begin(&giver, old, TIMEOUT_US);
+		cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 2);
+		cr_assert_eq(ends[i](old), 0);
+		cr_assert_eq(finish(&giver), -ECANCELED);
+		cr_assert_eq(volley_server_free(new), 0);
+		cr_assert_eq(volley_server_free(old), 0);
+	}
+}
+
+Test(handover, what_is_no_conversation_is_refused)
+{
+	struct volley_addr to;
+	struct volley_server *server = open_running(1, &to);
+	int udp = loopback_open("127.0.0.1:0", NULL);
+	int stream[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
+	cr_assert_eq(volley_server_export_fds(server, -1, SHORT_US), -EBADF);
+	cr_assert_eq(volley_server_export_fds(server, udp, SHORT_US), -EPROTOTYPE);
+	cr_assert_eq(volley_server_export_fds(server, stream[0], SHORT_US), -EPROTOTYPE);
+	cr_assert_eq(volley_server_import_fds(server, stream[0], SHORT_US), -EPROTOTYPE);
+	close(fds[1]);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -EPIPE);
+	cr_assert_eq(volley_server_import_fds(server, fds[0], SHORT_US), -EPIPE);
+	fds[1] = dup(fds[0]);
+	expect_answer(&to);
+	cr_assert_eq(volley_server_close(server), 0);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ESHUTDOWN);
+	cr_assert_eq(volley_server_free(server), 0);
+	close(stream[0]);
+	close(stream[1]);
+	close(udp);
+}
+
+/* Each allocation and each setting of an option fails once, on either side. */
+static void survive(enum fault_function function)
+{
+	for (unsigned int nth = 1;; nth++) {
+		struct volley_addr to;
+		struct volley_server *old = open_running(1, &to);
+		struct volley_server *new = new_server(1);
+		struct giver giver;
+		int n_fired;
+		int r;
+
+		fault_arm(function, nth, ENOMEM);
+		begin(&giver, old, TIMEOUT_US);
+		r = volley_server_import_fds(new, fds[1], 200000);
+		if (r >= 0)
+			r = listen_at(new, &to);
+		if (r >= 0)
+			r = volley_server_start(new);
+		if (r >= 0)
+			r = volley_server_import_commit(new, fds[1], TIMEOUT_US);
+		n_fired = (int)fault_disarm();
+		if (r < 0) { /* the program ends, and its end of the conversation with it */
+			cr_assert_eq(volley_server_free(new), 0);
+			close(fds[1]);
+			cr_assert_lt(finish(&giver), 0);
+			close(fds[0]);
+			cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+			expect_answer(&to);
+		} else {
+			cr_assert_eq(finish(&giver), 0);
+			expect_answer(&to);
+			cr_assert_eq(volley_server_free(new), 0);
+		}
+		cr_assert_eq(volley_server_free(old), 0);
+		if (n_fired == 0)
+			return;
+	}
+}
+
+Test(handover, every_failure_leaves_one_that_serves)
+{
+	survive(FAULT_ALIGNED_ALLOC);
+	survive(FAULT_SETSOCKOPT);
+	survive(FAULT_GETSOCKOPT);
+	survive(FAULT_EVENT_NEW);
+}
