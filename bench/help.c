@@ -23,7 +23,7 @@ static const char *const option_lines[] = {
 	"--rounds N          runs of each subject; the median is reported",
 	"--preload K         datagrams per preloaded run (2048)",
 	"--workers N         server threads (1)",
-	"--listeners N       sockets of each worker, 1 to 256, bursts go to each in turn (1)",
+	"--listeners N       sockets of each worker, 1 to 64, bursts go to each in turn (1)",
 	"--batch N           datagrams per receive call (64)",
 	"--server-cpus A,B   where workers run (the last CPU)",
 	"--generator-cpu N   where the generator runs (the first CPU)",

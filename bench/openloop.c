@@ -21,15 +21,22 @@
 /* The rate is known to 1/2^7 of the starting bracket after so many halvings, finer than noise. */
 #define N_STEPS 7
 
+/* A run that fails or is void is tried so often in all: it may have been disturbed. */
+#define N_TRIES 3
+
+#define N_QUESTIONS 3
+#define N_WHY       160
+
+struct openloop;
+
 /* What is asked at multiples of a knee. */
 struct question {
 	const char *kind;
 	double multiples[8]; /* up to a 0 */
-	void (*put)(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
-		    struct bench_row *row);
+	bool (*is_void)(const struct openloop *o, const struct bench_trial *trial, double rate,
+			char why[N_WHY]);
+	void (*put)(const struct bench_trial *trial, double knee, struct bench_row *row);
 };
-
-#define N_QUESTIONS 3
 
 struct openloop {
 	const struct bench_options *options;
@@ -85,7 +92,7 @@ static int find_knee(struct openloop *o, const struct bench_subject *subject, do
 		double middle = low > 0 ? (low + high) / 2 : 0.8 * high;
 
 		r = run_at(o, subject, middle, seconds, &trial);
-		if (r >= 0 && !keeps_up(&trial, middle)) /* once more: it may have been disturbed */
+		for (int n = 1; n < N_TRIES && r >= 0 && !keeps_up(&trial, middle); n++)
 			r = run_at(o, subject, middle, seconds, &trial);
 		if (r < 0)
 			break;
@@ -111,28 +118,30 @@ static void put_latency(struct bench_row *row, const struct bench_trial *trial)
 	bench_row_put(row, "slip us", trial->slip_p99 / 1e3);
 }
 
-static void put_fraction(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
-			 struct bench_row *row)
+static bool is_void_fraction(const struct openloop *o, const struct bench_trial *trial, double rate,
+			     char why[N_WHY])
 {
-	char why[160];
+	return bench_validity_is_void_at(trial, rate, o->options->smoke, why, N_WHY);
+}
 
+static bool is_void_multiple(const struct openloop *o, const struct bench_trial *trial, double rate,
+			     char why[N_WHY])
+{
+	(void)o;
+	(void)rate;
+	return bench_validity_is_wrong(trial, why, N_WHY);
+}
+
+static void put_fraction(const struct bench_trial *trial, double knee, struct bench_row *row)
+{
 	(void)knee;
-	if (bench_validity_is_void_at(trial, rate, is_smoke, why, sizeof(why)))
-		bench_row_void(row, "%s", why);
 	bench_row_put(row, "datagrams/s", trial->rate);
 	put_latency(row, trial);
 	bench_row_put(row, "loss", get_loss(trial));
 }
 
-static void put_multiple(const struct bench_trial *trial, double rate, double knee, bool is_smoke,
-			 struct bench_row *row)
+static void put_multiple(const struct bench_trial *trial, double knee, struct bench_row *row)
 {
-	char why[160];
-
-	(void)rate;
-	(void)is_smoke;
-	if (bench_validity_is_wrong(trial, why, sizeof(why)))
-		bench_row_void(row, "%s", why);
 	bench_row_put(row, "sent/s", trial->sent_rate);
 	bench_row_put(row, "answered/s", trial->rate);
 	bench_row_put(row, "of the knee", trial->rate / knee);
@@ -155,8 +164,12 @@ static void put_knee(const struct openloop *o, double knee, bool is_limited, str
 }
 
 static const struct question knee_question = { .kind = "knee" };
-static const struct question latency_question = { "latency", { 0.1, 0.5, 0.7, 0.9 }, put_fraction };
-static const struct question overload_question = { "overload", { 1, 1.5, 2, 4 }, put_multiple };
+static const struct question latency_question = {
+	"latency", { 0.1, 0.5, 0.7, 0.9 }, is_void_fraction, put_fraction
+};
+static const struct question overload_question = {
+	"overload", { 1, 1.5, 2, 4 }, is_void_multiple, put_multiple
+};
 
 static int ask(struct openloop *o, const struct bench_subject *subject, double knee,
 	       const struct question *question, struct bench_set *set)
@@ -165,8 +178,12 @@ static int ask(struct openloop *o, const struct bench_subject *subject, double k
 		struct bench_row *row = bench_set_add(set, subject->name);
 		struct bench_trial trial;
 		double rate = question->multiples[i] * knee;
+		char why[N_WHY];
 		int r = run_at(o, subject, rate, o->seconds, &trial);
 
+		for (int n = 1; n < N_TRIES && r >= 0 && question->is_void(o, &trial, rate, why);
+		     n++)
+			r = run_at(o, subject, rate, o->seconds, &trial);
 		snprintf(row->variant, sizeof(row->variant), "%.0f %%",
 			 question->multiples[i] * 100);
 		row->x = question->multiples[i] * 100;
@@ -174,8 +191,10 @@ static int ask(struct openloop *o, const struct bench_subject *subject, double k
 			return r;
 		if (r < 0)
 			bench_row_void(row, "%s", o->why);
-		else
-			question->put(&trial, rate, knee, o->options->smoke, row);
+		else if (question->is_void(o, &trial, rate, why))
+			bench_row_void(row, "%s", why);
+		if (r >= 0)
+			question->put(&trial, knee, row);
 	}
 	return 0;
 }

@@ -73,11 +73,17 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 	return 0;
 }
 
+/* A subject with fewer good runs has no figure. */
+static uint32_t get_n_need(const struct saturate *s)
+{
+	return s->n_rounds < 3 ? s->n_rounds : 3;
+}
+
 static void put_ratios(struct saturate *s)
 {
 	const struct runs *base = &s->runs[s->baseline];
 
-	if (s->baseline == s->subjects.n || base->reason)
+	if (s->baseline == s->subjects.n || base->reason || base->n_good < get_n_need(s))
 		return;
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		struct runs *runs = &s->runs[i];
@@ -126,14 +132,13 @@ static void put_details(struct saturate *s, struct runs *runs, struct bench_row 
 static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 {
 	struct runs *runs = &s->runs[i];
-	uint32_t n_need = s->n_rounds < 3 ? s->n_rounds : 3;
 	struct bench_figure ns, lost, sent;
 
 	if (runs->reason) {
 		bench_row_void(row, "%s", runs->reason);
 		return;
 	}
-	if (runs->n_good < n_need)
+	if (runs->n_good < get_n_need(s))
 		bench_row_void(row, "%s (%zu of %u runs good)", runs->last_void, runs->n_good,
 			       s->n_rounds);
 	if (runs->n_good == 0)
@@ -231,6 +236,10 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 		row->x = config->x;
 		put_row(s, i, row);
 	}
+	if (r >= 0 && s->baseline < s->subjects.n && s->runs[s->baseline].n_good < get_n_need(s))
+		bench_set_note(set, "No ratios%s%s: the baseline, %s, is void.",
+			       config->variant[0] != '\0' ? " for " : "", config->variant,
+			       config->options->baseline);
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		free(s->runs[i].trials);
 		free(s->runs[i].is_good);

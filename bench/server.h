@@ -14,7 +14,7 @@
 #include "subject.h"
 
 #define BENCH_SERVER_MAX_WORKERS   64
-#define BENCH_SERVER_MAX_LISTENERS 256
+#define BENCH_SERVER_MAX_LISTENERS 64
 
 struct bench_server_config {
 	const struct bench_subject *subject;

@@ -62,7 +62,8 @@ def a_void_run_has_no_ratio_and_says_why():
         code, out, err = run("saturate", "--subjects", "recvfrom,recvmmsg", "--burst", "1",
                              "--window", "1", "--seconds", "0.1", "--rounds", "3", "--out", folder)
         assert code == 0, err
-        assert "ratio" not in out, out
+        assert " ratio " not in out, out
+        assert "No ratios: the baseline, recvmmsg, is void." in out, out
         for name in ("recvfrom", "recvmmsg"):
             assert re.search(rf"^{name} +void: .*\([01] of 3 runs good\)$", out, re.M), out
         with open(os.path.join(folder, "saturate.json"), encoding="utf-8") as file:
