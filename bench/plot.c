@@ -163,7 +163,7 @@ static void plot_curves(const struct bench_json *set, const struct measure *meas
 {
 	set_x_axis(set, file);
 	fprintf(file,
-		"set yrange [0:*]\nset format y '%%.10g'\nset ylabel \"%s\"\nset grid y\n"
+		"set yrange [0:*]\nset format xy '%%.10g'\nset ylabel \"%s\"\nset grid y\n"
 		"set key outside right noenhanced\n",
 		measure->label);
 	plot_series(subjects, n, "using 1:2:3:4 with yerrorlines", file);
