@@ -187,33 +187,38 @@ static int on_start(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
+/* NULL behind the last. A service manager can give several listeners for one --listen. */
 static const struct volley_addr *get_addr(struct volley_server *server, unsigned int i)
 {
-	return volley_listener_get_addr(volley_server_get_listener(server, i));
+	struct volley_listener *listener = volley_server_get_listener(server, i);
+
+	return listener == NULL ? NULL : volley_listener_get_addr(listener);
 }
 
 /* Whether another listener has IPv4 on the port of this one, which is [::] then. */
-static bool shares_port(const struct dns_program *program, const struct volley_addr *addr)
+static bool shares_port(struct volley_server *server, const struct volley_addr *addr)
 {
-	for (unsigned int i = 0; i < program->options.n_listen; i++) {
-		const struct volley_addr *other = get_addr(program->server, i);
+	const struct volley_addr *other;
 
+	for (unsigned int i = 0; (other = get_addr(server, i)) != NULL; i++)
 		if (addr->sa.sa_family == AF_INET6 && other->sa.sa_family == AF_INET &&
 		    addr->in6.sin6_port == other->in.sin_port)
 			return true;
-	}
 	return false;
 }
 
+/* Where UDP is served, TCP is too, on sockets of our own. */
 static int listen_tcp(struct dns_program *program)
 {
-	for (unsigned int i = 0; i < program->options.n_listen; i++) {
-		const struct volley_addr *addr = get_addr(program->server, i);
-		int r = dns_tcp_listen(program->tcp, addr, shares_port(program, addr));
+	const struct volley_addr *addr;
+
+	for (unsigned int i = 0; (addr = get_addr(program->server, i)) != NULL; i++) {
+		char text[VOLLEY_ADDR_TEXT_BYTES];
+		int r = dns_tcp_listen(program->tcp, addr, shares_port(program->server, addr));
 
 		if (r < 0) {
-			fprintf(stderr, "volley-dns: error: TCP on %s: %s\n",
-				program->options.listen[i], strerror(-r));
+			volley_addr_format(addr, text, sizeof text);
+			fprintf(stderr, "volley-dns: error: TCP on %s: %s\n", text, strerror(-r));
 			return r;
 		}
 	}
