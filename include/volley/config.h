@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+struct event_base;
 struct volley_addr;
 struct volley_listener;
 struct volley_packet;
@@ -51,7 +52,10 @@ typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_pac
 typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volley_addr *peer,
 				int error, void *arg);
 
-/** Worker hooks, on the worker's thread. `arg` is the config's `arg`. */
+/**
+ * Worker hooks, on the worker's thread; with a loop of your own, on the thread that starts, serves
+ * or stops. `arg` is the config's `arg`.
+ */
 typedef int (*volley_worker_start_fn)(struct volley_worker *worker, void *arg);
 typedef void (*volley_worker_fn)(struct volley_worker *worker, void *arg);
 
@@ -95,6 +99,7 @@ enum volley_wait {
 	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your timers */
 	VOLLEY_WAIT_BLOCK, /* in recvmmsg: a system call less per volley, but one listener only */
 	VOLLEY_WAIT_SPIN,  /* not at all: the worker uses its CPU fully */
+	VOLLEY_WAIT_FD,    /* no thread: a loop of yours, by volley_server_get_fd(), _process() */
 };
 
 /** Server flags. */
@@ -104,7 +109,8 @@ enum volley_wait {
 struct volley_config {
 	/** sizeof(struct volley_config), as your compiler sees it; VOLLEY_CONFIG() fills it. */
 	size_t size;
-	/** Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. */
+	/** Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. With
+	 *  a loop of your own there is one worker and no thread. */
 	uint32_t n_workers;
 	/** Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
 	 *  half costs 3 % (docs/benchmarks.md). */
@@ -153,6 +159,13 @@ struct volley_config {
 	/** Called on the worker's thread for each volley, before its packets are delivered.
 	 *  on_batch_end follows, also when none of them could be. */
 	volley_worker_fn on_batch_begin;
+	/** Serve on this libevent base of yours instead of a thread of ours, with the wait strategy
+	 *  `event`: volley_server_start() adds its events there and returns, your loop serves, and
+	 *  stop, drain, close and free take them out again. All of these, and what adds and closes
+	 *  listeners meanwhile, only on the thread that runs the base (or while nobody does). The
+	 *  base must outlive the server or its last stop; freeing it first is an error that
+	 *  libevent does not notice. Several servers may share one base. See docs/loops.md. */
+	struct event_base *event_base;
 };
 
 /** The bit of a signal in `run_signals`; signals 1 to 63. */

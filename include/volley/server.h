@@ -132,6 +132,10 @@ VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t n_li
 /**
  * Start the workers and wait until each has run its on_start hook.
  *
+ * Where the loop is yours (VOLLEY_WAIT_FD, config.event_base) there is no thread: on_start runs in
+ * this call, and then it is up to your loop. `From a worker` means there, and everywhere below,
+ * from inside volley_server_process(), from callbacks and hooks, whatever the thread.
+ *
  * @param server  a server that is not running
  * @return 0; -EALREADY when running; -ENOTCONN without a listener; -EINVAL when the wait strategy
  *         does not suit the listeners; an on_start hook's error; -EAGAIN or -ENOMEM for lack of
@@ -150,7 +154,8 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  * draining. The only function of volley that touches signals other than the cancellation signal.
  *
  * @param server  any server
- * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it
+ * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it;
+ *         -EINVAL when the loop is yours (VOLLEY_WAIT_FD, config.event_base)
  * @threads  any but a worker
  * @blocks   for as long as the server serves
  * @kernel   signalfd(2), Linux 2.6.22
@@ -191,7 +196,9 @@ VOLLEY_API int volley_server_drain(struct volley_server *server);
 
 /**
  * Ask a running server to stop, and return at once. volley_server_run() drains and returns;
- * otherwise the workers stop and volley_server_stop() or _free() joins them.
+ * otherwise the workers stop and volley_server_stop() or _free() joins them. Where the loop is
+ * yours, it is woken and the server stops there, on_stop included; call volley_server_stop() before
+ * starting again.
  *
  * @param server  any state; without workers it does nothing
  * @return 0
@@ -325,13 +332,57 @@ VOLLEY_API void volley_worker_set_data(struct volley_worker *worker, void *data)
  * later on the worker's thread) and free them in on_stop.
  *
  * The base has no locks (EVENT_BASE_FLAG_NOLOCK): only the worker's own thread may touch it. Use
- * volley_server_post() from elsewhere.
+ * volley_server_post() from elsewhere. If it is yours (config.event_base), it is as you made it.
  *
  * @return the base; NULL unless the wait strategy is VOLLEY_WAIT_EVENT
  * @threads  the worker's
  * @blocks   never
  */
 VOLLEY_API struct event_base *volley_worker_get_event_base(const struct volley_worker *worker);
+
+/**
+ * The descriptor to watch, with the wait strategy VOLLEY_WAIT_FD: readable (POLLIN) for as long as
+ * volley_server_process() has something to do; level-triggered. For epoll, poll, libuv, GLib or any
+ * other loop; do not read from it and do not close it.
+ *
+ * It stays the same from new to free, and is never readable while the server does not run.
+ *
+ * @param server  any state
+ * @return the descriptor; -EINVAL with another wait strategy
+ * @threads  any
+ * @blocks   never
+ * @kernel   epoll(7): an epoll descriptor, which can be watched like any other
+ */
+VOLLEY_API int volley_server_get_fd(struct volley_server *server);
+
+/**
+ * How long the loop may sleep at most, with VOLLEY_WAIT_FD: until volley_server_process() has to be
+ * called even if the descriptor is not readable (answers wait for a full device, or not much
+ * longer). Ask before each sleep. Round up: with milliseconds, sleep (ns + 999999) / 1000000.
+ *
+ * @param server  any state
+ * @return nanoseconds from now, 0: at once; -1: for ever, also while the server does not run or
+ *         with another wait strategy
+ * @threads  any
+ * @blocks   while another thread is in volley_server_process()
+ */
+VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
+
+/**
+ * Do what there is to do, with VOLLEY_WAIT_FD: serve what the sockets hold (config.n_budget receive
+ * calls each), run what was posted, send what waits. Then return to the loop; if there is more, the
+ * descriptor is still readable. May be called at any time.
+ *
+ * After volley_server_request_stop() this is the call that stops: it sends what was answered, runs
+ * on_stop, and says -ESHUTDOWN, as do all later ones until the server is started again.
+ *
+ * @param server  a running server
+ * @return how many messages were received, 0 or more; -ESHUTDOWN when not running; -EINVAL with
+ *         another wait strategy; -EDEADLK from one of its own callbacks
+ * @threads  any, one after the other; callbacks and hooks run on the caller's
+ * @blocks   not by itself (your callbacks may); up to 20 ms when it stops with answers that wait
+ */
+VOLLEY_API int volley_server_process(struct volley_server *server);
 
 #ifdef __cplusplus
 }

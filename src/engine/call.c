@@ -8,10 +8,14 @@
  * or are about to lose it (they take no more posts then), the caller waits until the last one has
  * left and runs it itself. Which of the two is decided for all workers at once, under the server's
  * lock. Starting is out of the question meanwhile, for that takes `listening` too.
+ *
+ * Where the loop is the caller's there are no threads, and the caller takes the worker's turn.
  */
 
 #include "engine/call.h"
+#include "engine/loop.h"
 #include "engine/server.h"
+#include "engine/turn.h"
 #include "engine/worker.h"
 
 struct call {
@@ -63,11 +67,25 @@ static bool post_all(struct volley_server *server, struct call *call)
 	return true;
 }
 
+static int run_in_turn(struct volley_worker *worker, vly_call_fn fn, void *arg)
+{
+	int r;
+
+	vly_turn_take(worker);
+	r = fn(worker, arg);
+	if (worker->state == VLY_WORKER_RUNNING)
+		vly_loop_arm(worker);
+	vly_turn_give(worker);
+	return r;
+}
+
 int vly_call_run(struct volley_server *server, vly_call_fn fn, void *arg)
 {
 	struct call call = { .fn = fn, .arg = arg };
 	bool posted;
 
+	if (vly_loop_is_callers(&server->config))
+		return run_in_turn(&server->workers[0], fn, arg);
 	pthread_mutex_lock(&server->lock);
 	posted = post_all(server, &call);
 	while (posted ? call.n_left > 0 : test_any(server, false))

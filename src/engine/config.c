@@ -43,7 +43,7 @@ static const struct range ranges[] = {
 	RANGE(n_backlog, 1024, 1, 1 << 16),
 	RANGE(backlog_us, 50000, 1, 60000000),
 	RANGE(drain_us, 1000000, 1, 600000000),
-	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_SPIN),
+	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_FD),
 };
 
 static uint32_t count_cpus(void)
@@ -72,11 +72,36 @@ static int read_ranges(struct volley_config *config)
 	return 0;
 }
 
+/* A loop of the caller's is one thread's, so there is one worker, and none of ours to pin. */
+static int read_own_loop(struct volley_config *config)
+{
+	const char *problem = NULL;
+
+	if (config->event_base != NULL && config->wait != VOLLEY_WAIT_EVENT)
+		problem = "event_base needs the wait strategy `event`";
+	else if (config->event_base == NULL && config->wait != VOLLEY_WAIT_FD)
+		return 0;
+	else if (config->n_workers > 1)
+		problem =
+			"n_workers must be 1 where the loop is yours: use a server for each loop, "
+			"with VOLLEY_LISTEN_SHARE_PORT";
+	else if (config->flags & VOLLEY_SERVER_PIN)
+		problem = "flags ask for pinning, but where the loop is yours so is its thread";
+	if (problem != NULL) {
+		vly_log_write(config, VOLLEY_LOG_ERROR, "config: %s", problem);
+		return -EINVAL;
+	}
+	config->n_workers = 1;
+	return 0;
+}
+
 int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)
 {
 	struct volley_config c;
 	int r = vly_opts_read(&c, sizeof c, MIN_CONFIG_SIZE, config);
 
+	if (r >= 0)
+		r = read_own_loop(&c);
 	if (r < 0)
 		return r;
 	if (c.n_workers == 0)

@@ -2,7 +2,8 @@
 
 /*
  * Wait strategy "event": the worker sleeps in a libevent loop of its own, where users can have
- * timers and descriptors too. The only file that knows libevent.
+ * timers and descriptors too; or has no thread and is served on the user's loop (at the end). The
+ * only file that knows libevent.
  *
  * The base is made without locks (EVENT_BASE_FLAG_NOLOCK), so libevent's threading stays off for
  * the whole process; the one thing other threads do to this loop is to write the worker's
@@ -30,6 +31,7 @@
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
+#include "engine/turn.h"
 #include "engine/worker.h"
 
 struct vly_loop {
@@ -179,11 +181,8 @@ fail:
 	return -ENOMEM;
 }
 
-/* Answers wait for room: wake when there is some, or when they must not wait longer. */
-static void arm_backlog(struct volley_worker *worker)
+static void arm_timer(struct vly_loop *loop, int64_t ns)
 {
-	struct vly_loop *loop = worker->loop;
-	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
 	/* Rounded up: waking a microsecond early would find nothing to do and come back. */
 	struct timeval timeout = { .tv_sec = ns / 1000000000,
 				   .tv_usec = (ns % 1000000000 + 999) / 1000 };
@@ -191,6 +190,14 @@ static void arm_backlog(struct volley_worker *worker)
 	if (timeout.tv_usec >= 1000000)
 		timeout = (struct timeval){ .tv_sec = timeout.tv_sec + 1 };
 	event_add(loop->timer, &timeout);
+}
+
+/* Answers wait for room: wake when there is some, or when they must not wait longer. */
+static void arm_backlog(struct volley_worker *worker)
+{
+	struct vly_loop *loop = worker->loop;
+
+	arm_timer(loop, vly_backlog_get_timeout(worker, vly_clock_now_ns()));
 	for (uint32_t i = 0; i < worker->n_ports; i++)
 		if (worker->ports[i].n_backlog > 0 && worker->ports[i].retry_us == 0)
 			event_add(loop->writers[i], NULL);
@@ -272,5 +279,72 @@ const struct vly_loop_ops vly_loop_event_ops = {
 	.run = run_loop,
 	.close = close_loop,
 	.update = update,
+	.get_event_base = get_base,
+};
+
+/* On the user's loop --------------------------------------------------------------------------- */
+
+/*
+ * Two events on the user's base: the descriptor of loop_fd.c, which stands for all sockets and the
+ * eventfd, and a timer for what is to be done by the clock. Both mean the same: take a turn. A turn
+ * may be the last, and then these very events are gone when it returns.
+ */
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	vly_turn_process(arg);
+}
+
+static void close_base(struct volley_worker *worker)
+{
+	struct vly_loop *loop = worker->loop;
+
+	if (loop == NULL)
+		return;
+	if (loop->timer != NULL)
+		event_free(loop->timer);
+	if (loop->wake != NULL)
+		event_free(loop->wake);
+	vly_mem_free(loop);
+	worker->loop = NULL;
+	vly_loop_fd_close(worker);
+}
+
+static int open_base(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->server->config;
+	struct vly_loop *loop = vly_mem_new(config->allocator, 1, sizeof *loop);
+	int r = loop != NULL ? vly_loop_fd_open(worker) : -ENOMEM;
+
+	if (r < 0) {
+		vly_mem_free(loop);
+		return r;
+	}
+	worker->loop = loop;
+	loop->base = config->event_base;
+	loop->wake = add_reader(loop->base, worker->poll_fd, on_turn, worker);
+	loop->timer = evtimer_new(loop->base, on_turn, worker);
+	if (loop->wake != NULL && loop->timer != NULL)
+		return 0;
+	close_base(worker);
+	return -ENOMEM;
+}
+
+static void arm_base(struct volley_worker *worker)
+{
+	int64_t ns;
+
+	vly_loop_fd_arm(worker);
+	ns = vly_loop_fd_get_timeout(worker);
+	if (ns >= 0)
+		arm_timer(worker->loop, ns);
+}
+
+const struct vly_loop_ops vly_loop_base_ops = {
+	.open = open_base,
+	.close = close_base,
+	.update = vly_loop_fd_update,
+	.arm = arm_base,
 	.get_event_base = get_base,
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine/log.h"
+#include "engine/loop.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 
@@ -128,6 +129,12 @@ int volley_server_run(struct volley_server *server)
 	int signal_fd;
 	int r;
 
+	if (vly_loop_is_callers(&server->config)) {
+		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			      "run: this server is served by a loop of your own: call "
+			      "volley_server_start() and run that");
+		return -EINVAL;
+	}
 	if (vly_server_test_inside(server) ||
 	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
 						     memory_order_seq_cst, memory_order_seq_cst))

@@ -67,8 +67,11 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	server->workers = vly_mem_new(own.allocator, own.n_workers, sizeof *server->workers);
 	if (server->workers == NULL)
 		goto fail;
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
+	for (uint32_t i = 0; i < server->config.n_workers; i++) {
 		server->workers[i].event_fd = -1;
+		server->workers[i].poll_fd = -1;
+		pthread_mutex_init(&server->workers[i].turn, NULL);
+	}
 	server->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (server->event_fd < 0) {
 		r = -errno;

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
+#include "engine/turn.h"
 #include "engine/worker.h"
 
 /*
@@ -55,6 +57,11 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 	worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->event_fd < 0)
 		return -errno;
+	if (vly_loop_is_callers(config)) {
+		worker->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+		if (worker->poll_fd < 0)
+			return -errno;
+	}
 	vly_inbox_init(&worker->inbox);
 	r = vly_slots_init(&worker->slots, allocator, config->n_batch, config->max_datagram_bytes);
 	if (r < 0)
@@ -88,15 +95,30 @@ void vly_worker_fini(struct volley_worker *worker)
 	vly_mem_free(worker->views);
 	vly_mem_free(worker->ports);
 	vly_slots_fini(&worker->slots);
+	if (worker->poll_fd >= 0)
+		close(worker->poll_fd);
 	if (worker->event_fd >= 0)
 		close(worker->event_fd);
+	pthread_mutex_destroy(&worker->turn);
 }
 
 /* Commands and posts --------------------------------------------------------------------------- */
 
-static enum vly_command get_command(const struct volley_worker *worker)
+enum vly_command vly_worker_get_command(const struct volley_worker *worker)
 {
 	return atomic_load_explicit(&worker->server->command, memory_order_seq_cst);
+}
+
+void vly_worker_wake(struct volley_worker *worker)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	/* EAGAIN: the counter is full, so the loop will wake anyway. */
+	if (write(worker->event_fd, &one, sizeof one) < 0) {
+		assert(errno == EAGAIN);
+		errno = saved;
+	}
 }
 
 void vly_worker_cancel(struct volley_worker *worker)
@@ -105,25 +127,25 @@ void vly_worker_cancel(struct volley_worker *worker)
 
 	if (handle != NULL)
 		volley_cancel_request(handle); /* -ESRCH: the thread has left already */
+	else if (worker->poll_fd >= 0)
+		vly_worker_wake(worker);
 }
 
 bool vly_worker_test_stop(struct volley_worker *worker)
 {
 	if (volley_cancel_pending())
 		volley_cancel_clear();
-	return get_command(worker) != VLY_COMMAND_RUN;
+	return vly_worker_get_command(worker) != VLY_COMMAND_RUN;
 }
 
 void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
 {
-	const uint64_t one = 1;
-
 	if (!vly_inbox_push(&worker->inbox, &post->node))
 		return;
 	if (worker->server->config.wait == VOLLEY_WAIT_BLOCK)
 		volley_cancel_request(atomic_load_explicit(&worker->handle, memory_order_seq_cst));
-	else if (write(worker->event_fd, &one, sizeof one) < 0)
-		assert(errno == EAGAIN); /* the counter is full, so the loop will wake anyway */
+	else
+		vly_worker_wake(worker);
 }
 
 void vly_worker_take_posts(struct volley_worker *worker)
@@ -193,8 +215,8 @@ static void serve_rest(struct volley_worker *worker)
 		empty = true;
 		for (uint32_t i = 0; i < worker->n_ports; i++)
 			empty = empty && !worker->ports[i].ready;
-		if (!empty &&
-		    (get_command(worker) == VLY_COMMAND_STOP || vly_clock_now_ns() >= end_ns)) {
+		if (!empty && (vly_worker_get_command(worker) == VLY_COMMAND_STOP ||
+			       vly_clock_now_ns() >= end_ns)) {
 			worker->drain_late = true;
 			return;
 		}
@@ -204,7 +226,7 @@ static void serve_rest(struct volley_worker *worker)
 /* How long the last answers may wait: less when a drain becomes a stop meanwhile. */
 static uint64_t get_flush_ns(const struct volley_worker *worker)
 {
-	bool drain = get_command(worker) == VLY_COMMAND_DRAIN;
+	bool drain = vly_worker_get_command(worker) == VLY_COMMAND_DRAIN;
 
 	return (drain ? worker->server->config.backlog_us : STOP_FLUSH_US) * UINT64_C(1000);
 }
@@ -225,11 +247,11 @@ static void flush_rest(struct volley_worker *worker)
 	vly_pipeline_publish(worker);
 }
 
-static void finish(struct volley_worker *worker)
+void vly_worker_finish(struct volley_worker *worker)
 {
 	struct volley_server *server = worker->server;
 
-	if (get_command(worker) == VLY_COMMAND_DRAIN)
+	if (vly_worker_get_command(worker) == VLY_COMMAND_DRAIN)
 		serve_rest(worker);
 	worker->state = VLY_WORKER_INTAKE_OFF;
 	pthread_mutex_lock(&server->lock);
@@ -239,6 +261,19 @@ static void finish(struct volley_worker *worker)
 	worker->state = VLY_WORKER_HANDLERS_DONE;
 	flush_rest(worker);
 	worker->state = VLY_WORKER_FLUSHED;
+}
+
+/* Without a thread. A failure is seen at once, as when there is no thread to be had. */
+static int start_here(struct volley_worker *worker)
+{
+	int r = vly_turn_start(worker);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&worker->server->lock);
+	worker->server->n_reported++;
+	pthread_mutex_unlock(&worker->server->lock);
+	return 0;
 }
 
 /* Tell the server how the start went, and wait until it has heard from every worker. */
@@ -259,7 +294,33 @@ static bool report(struct volley_worker *worker, int result)
 	return go;
 }
 
-static int open_thread(struct volley_worker *worker, const struct vly_loop_ops *loop)
+int vly_worker_begin(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->server->config;
+	const struct vly_loop_ops *loop = vly_loop_get_ops(config);
+	int r = loop->open != NULL ? loop->open(worker) : 0;
+
+	if (r < 0 || config->on_start == NULL)
+		return r;
+	r = config->on_start(worker, config->arg);
+	if (r < 0 && loop->close != NULL)
+		loop->close(worker);
+	return r;
+}
+
+void vly_worker_end(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->server->config;
+	const struct vly_loop_ops *loop = vly_loop_get_ops(config);
+
+	if (config->on_stop != NULL)
+		config->on_stop(worker, config->arg);
+	if (loop->close != NULL)
+		loop->close(worker);
+	worker->state = VLY_WORKER_STOPPED;
+}
+
+static int attach(struct volley_worker *worker)
 {
 	struct volley_cancel *handle;
 	int r;
@@ -276,10 +337,10 @@ static int open_thread(struct volley_worker *worker, const struct vly_loop_ops *
 	volley_cancel_set_waker(worker->event_fd);
 	/* seq_cst: publishes the attached thread to volley_server_request_stop() */
 	atomic_store_explicit(&worker->handle, handle, memory_order_seq_cst);
-	return loop->open != NULL ? loop->open(worker) : 0;
+	return 0;
 }
 
-static void set_present(struct volley_worker *worker, bool present)
+void vly_worker_set_present(struct volley_worker *worker, bool present)
 {
 	pthread_mutex_lock(&worker->server->lock);
 	worker->present = present;
@@ -290,29 +351,22 @@ static void set_present(struct volley_worker *worker, bool present)
 static void *worker_main(void *arg)
 {
 	struct volley_worker *worker = arg;
-	const struct volley_config *config = &worker->server->config;
-	const struct vly_loop_ops *loop = vly_loop_get_ops(config->wait);
-	bool hooked = false;
 	int r;
 
 	atomic_store_explicit(&worker->tid, gettid(), memory_order_relaxed); /* for ourselves */
 	pin(worker);
-	r = open_thread(worker, loop);
-	if (r >= 0 && config->on_start != NULL)
-		r = config->on_start(worker, config->arg);
-	hooked = r >= 0;
+	r = attach(worker);
+	if (r >= 0)
+		r = vly_worker_begin(worker);
 	if (report(worker, r)) {
 		worker->state = VLY_WORKER_RUNNING;
-		loop->run(worker);
-		finish(worker);
+		vly_loop_get_ops(&worker->server->config)->run(worker);
+		vly_worker_finish(worker);
 	}
-	if (hooked && config->on_stop != NULL)
-		config->on_stop(worker, config->arg);
-	if (loop->close != NULL)
-		loop->close(worker);
+	if (r >= 0)
+		vly_worker_end(worker);
 	volley_cancel_detach();
-	worker->state = VLY_WORKER_STOPPED;
-	set_present(worker, false);
+	vly_worker_set_present(worker, false);
 	atomic_store_explicit(&worker->tid, 0, memory_order_relaxed);
 	vly_run_wake(worker->server);
 	return NULL;
@@ -328,7 +382,9 @@ int vly_worker_start(struct volley_worker *worker)
 	worker->n_ports = worker->server->n_listeners;
 	worker->drain_late = false;
 	worker->closed = false;
-	set_present(worker, true);
+	if (worker->poll_fd >= 0)
+		return start_here(worker);
+	vly_worker_set_present(worker, true);
 	/*
 	 * The thread inherits the mask; attaching unblocks the cancellation signal and nothing
 	 * else.
@@ -338,7 +394,7 @@ int vly_worker_start(struct volley_worker *worker)
 	r = -pthread_create(&worker->thread, NULL, worker_main, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0) {
-		set_present(worker, false);
+		vly_worker_set_present(worker, false);
 		return r;
 	}
 	snprintf(name, sizeof name, "volley-%u", worker->index);
@@ -348,7 +404,10 @@ int vly_worker_start(struct volley_worker *worker)
 
 void vly_worker_join(struct volley_worker *worker)
 {
-	pthread_join(worker->thread, NULL);
+	if (worker->poll_fd >= 0)
+		vly_turn_stop(worker);
+	else
+		pthread_join(worker->thread, NULL);
 }
 
 uint32_t volley_worker_get_index(const struct volley_worker *worker)
@@ -373,7 +432,7 @@ void volley_worker_set_data(struct volley_worker *worker, void *data)
 
 struct event_base *volley_worker_get_event_base(const struct volley_worker *worker)
 {
-	const struct vly_loop_ops *loop = vly_loop_get_ops(worker->server->config.wait);
+	const struct vly_loop_ops *loop = vly_loop_get_ops(&worker->server->config);
 
 	return loop->get_event_base != NULL ? loop->get_event_base(worker) : NULL;
 }

@@ -56,7 +56,9 @@ struct vly_port {
 	bool reads;                       /* datagrams are taken from it */
 	bool keeps;                       /* it is somebody else's too: see vly_listener_keeps() */
 	bool ready;                       /* the loop found it readable, or did not look */
-	uint32_t n_taken;                 /* messages received in the last pass */
+	uint32_t watched; /* loop_fd.c: the events that epoll has of watched_fd; 0: not there */
+	int watched_fd;
+	uint32_t n_taken; /* messages received in the last pass */
 	/* Answers in order of arrival, linked by their nodes. */
 	struct vly_buffer *backlog_first;
 	struct vly_buffer *backlog_last;
@@ -88,6 +90,7 @@ struct volley_worker {
 	struct volley_server *server;
 	uint32_t index;
 	int event_fd; /* the waker: cancellation requests and inbox pushes write it */
+	int poll_fd;  /* loop_fd.c's, where the loop is the caller's; else -1 */
 
 	/* The data path's, which only the worker's thread touches while it runs. */
 	struct vly_io *io;
@@ -110,11 +113,13 @@ struct volley_worker {
 	void *data;      /* the user's */
 	bool drain_late; /* the drain's time was over first */
 	bool closed;     /* server->lock: takes no more posts */
-	bool present;    /* server->lock: has a thread */
+	bool present;    /* server->lock: has a thread, or is served by the caller's loop */
+	bool watches;    /* loop_fd.c is open */
 
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
-	_Atomic pid_t tid; /* 0: no thread */
+	pthread_mutex_t turn; /* turn.c: held by whoever is the worker when it has no thread */
+	_Atomic pid_t tid;    /* 0: nobody is the worker */
 	struct volley_cancel *_Atomic handle;
 	struct vly_stats_snapshot snapshot;
 	struct vly_post call; /* call.c */
@@ -129,12 +134,18 @@ struct volley_worker {
 int vly_worker_init(struct volley_worker *worker, struct volley_server *server, uint32_t index);
 void vly_worker_fini(struct volley_worker *worker);
 
-/* Control thread: create the thread, which reports to the server; join it. */
+/*
+ * Control thread: create the thread, which reports to the server; join it. Where there is none, do
+ * here and now what it would do first and last.
+ */
 int vly_worker_start(struct volley_worker *worker);
 void vly_worker_join(struct volley_worker *worker);
 
 /* Any thread, signal handlers too: end the worker's wait, so that it reads the server's command. */
 void vly_worker_cancel(struct volley_worker *worker);
+
+/* Any thread, signal handlers too: have the worker look at its inbox and its command. */
+void vly_worker_wake(struct volley_worker *worker);
 
 /* Any thread but a signal handler: run the post's function on the worker. */
 void vly_worker_post(struct volley_worker *worker, struct vly_post *post);
@@ -147,6 +158,21 @@ void vly_worker_take_posts(struct volley_worker *worker);
  * loop.
  */
 bool vly_worker_test_stop(struct volley_worker *worker);
+
+/*
+ * Worker's thread, or whoever plays it (turn.c). What comes before serving: the loop, and the
+ * user's hook. 0, or -errno and nothing is left of it. Then the way out: through the states up to
+ * FLUSHED, and to STOPPED.
+ */
+int vly_worker_begin(struct volley_worker *worker);
+void vly_worker_finish(struct volley_worker *worker);
+void vly_worker_end(struct volley_worker *worker);
+
+/* Let the server know that the worker begins to exist, or has left. */
+void vly_worker_set_present(struct volley_worker *worker, bool present);
+
+/* What the server wants now. */
+enum vly_command vly_worker_get_command(const struct volley_worker *worker);
 
 /* Whether the calling thread is one of the server's workers. */
 bool vly_worker_test_self(const struct volley_server *server);

@@ -100,7 +100,7 @@ Test(config, every_range_has_its_ends)
 		FIELD(n_budget, 1, 1024),           FIELD(max_datagram_bytes, 1, 65535),
 		FIELD(arena_bytes, 65536, 1 << 30), FIELD(n_backlog, 1, 65536),
 		FIELD(backlog_us, 1, 60000000),     FIELD(drain_us, 1, 600000000),
-		FIELD(wait, 0, VOLLEY_WAIT_SPIN),
+		FIELD(wait, 0, VOLLEY_WAIT_FD),
 	};
 
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -322,4 +322,29 @@ Test(config, half_an_allocator_is_refused)
 
 	config.allocator = &allocator;
 	expect_refused(&config, "allocator");
+}
+
+Test(config, a_loop_of_ones_own_has_one_worker)
+{
+	struct event_base *base = (struct event_base *)(void *)&n_logs; /* only ever compared */
+	struct volley_config config = with_log();
+	struct volley_config c;
+
+	config.wait = VOLLEY_WAIT_FD;
+	cr_assert_eq(vly_config_read(&config, &c), 0);
+	cr_assert_eq(c.n_workers, 1);
+	config.n_workers = 2;
+	expect_refused(&config, "n_workers");
+	config.n_workers = 1;
+	cr_assert_eq(vly_config_read(&config, &c), 0);
+	config.flags = VOLLEY_SERVER_PIN;
+	expect_refused(&config, "pinning");
+	config.flags = 0;
+	config.event_base = base;
+	expect_refused(&config, "event_base");
+	config.wait = VOLLEY_WAIT_EVENT;
+	cr_assert_eq(vly_config_read(&config, &c), 0);
+	cr_assert_eq(c.event_base, base);
+	config.n_workers = 2;
+	expect_refused(&config, "n_workers");
 }

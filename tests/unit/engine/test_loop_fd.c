@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The wait strategy "fd": a server without a thread, driven by a descriptor, a deadline and
+ * process. The descriptor is readable exactly while there is something to do, and every other call
+ * has its documented result before, meanwhile and after.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/server.h"
+#include "engine/turn.h"
+#include "lib/fake_io.h"
+#include "lib/fault.h"
+#include "lib/ledger.h"
+#include "lib/loopback.h"
+#include "lib/peer.h"
+
+TestSuite(loop_fd, .timeout = 60);
+
+static struct {
+	struct volley_server *server;
+	struct volley_addr to;
+	int client;
+	int result; /* what on_start says */
+	int n_starts, n_stops, n_posts;
+	int n_calls;
+} t;
+
+static int on_start(struct volley_worker *worker, void *arg)
+{
+	(void)worker, (void)arg;
+	t.n_starts++;
+	return t.result;
+}
+
+static void on_stop(struct volley_worker *worker, void *arg)
+{
+	(void)worker, (void)arg;
+	t.n_stops++;
+}
+
+static void open_server(const struct volley_config *more, volley_batch_fn fn)
+{
+	struct volley_config config = *more;
+
+	config.wait = VOLLEY_WAIT_FD;
+	config.on_start = on_start;
+	config.on_stop = on_stop;
+	t.server = peer_server(&config, fn, NULL, &t.to);
+	t.client = loopback_open("127.0.0.1:0", NULL);
+}
+
+static void close_server(void)
+{
+	cr_assert_null(ledger_find_server_fault(t.server));
+	cr_assert_eq(volley_server_free(t.server), 0);
+	cr_assert_eq(t.n_starts, t.n_stops);
+	close(t.client);
+}
+
+/* Whether the descriptor is readable within this time. */
+static bool wakes(int timeout_ms)
+{
+	struct pollfd fd = { .fd = volley_server_get_fd(t.server), .events = POLLIN };
+
+	return poll(&fd, 1, timeout_ms) > 0;
+}
+
+static void expect_idle(void)
+{
+	cr_assert(!wakes(0), "there is nothing to do");
+	cr_assert_eq(volley_server_get_timeout_ns(t.server), -1);
+}
+
+static void expect_echo(uint8_t tag)
+{
+	uint8_t buf[64];
+
+	cr_assert_eq(loopback_recv(t.client, buf, sizeof buf, NULL), 16);
+	cr_assert_eq(buf[0], tag);
+}
+
+Test(loop_fd, a_datagram_makes_it_readable_and_process_answers)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 0), peer_echo);
+	cr_assert_eq(volley_server_get_n_workers(t.server), 1);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	expect_idle();
+	for (uint8_t i = 0; i < 20; i++) {
+		loopback_send(t.client, &t.to, i, 16);
+		cr_assert(wakes(1000));
+		cr_assert_eq(volley_server_process(t.server), 1);
+		expect_echo(i);
+		expect_idle();
+	}
+	cr_assert_eq(volley_server_process(t.server), 0, "without need it does no harm");
+	close_server();
+}
+
+Test(loop_fd, it_stays_readable_until_everything_is_served)
+{
+	open_server(VOLLEY_CONFIG(.n_batch = 2, .n_budget = 1), peer_echo);
+	for (uint8_t i = 0; i < 7; i++)
+		loopback_send(t.client, &t.to, i, 16);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (int left = 7; left > 0; left -= 2) {
+		cr_assert(wakes(0), "%d are left", left);
+		cr_assert_eq(volley_server_process(t.server), left < 2 ? left : 2);
+	}
+	expect_idle();
+	for (uint8_t i = 0; i < 7; i++)
+		expect_echo(i);
+	close_server();
+}
+
+Test(loop_fd, an_idle_server_never_wakes)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert(wakes(1000));
+	volley_server_process(t.server);
+	cr_assert(!wakes(300));
+	close_server();
+}
+
+Test(loop_fd, every_listener_is_served)
+{
+	struct volley_addr second;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(
+		volley_server_listen(t.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
+		1);
+	second = *volley_listener_get_addr(volley_server_get_listener(t.server, 1));
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &second, 9, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	expect_echo(9);
+	loopback_send(t.client, &t.to, 8, 16);
+	loopback_send(t.client, &second, 8, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 2);
+	expect_echo(8);
+	expect_echo(8);
+	expect_idle();
+	close_server();
+}
+
+Test(loop_fd, listeners_come_and_go_while_it_runs)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (uint8_t i = 0; i < 3; i++) {
+		struct volley_addr second;
+
+		cr_assert_eq(volley_server_listen(t.server, "127.0.0.1:0",
+						  VOLLEY_LISTEN(.on_batch = peer_echo)),
+			     1);
+		second = *volley_listener_get_addr(volley_server_get_listener(t.server, 1));
+		expect_idle();
+		loopback_send(t.client, &second, i, 16);
+		cr_assert(wakes(1000));
+		cr_assert_eq(volley_server_process(t.server), 1);
+		expect_echo(i);
+		loopback_send(t.client, &second, 100 + i, 16);
+		cr_assert_eq(volley_listener_close(t.server, 1), 0);
+		expect_echo(100 + i);
+		expect_idle();
+		loopback_send(t.client, &t.to, 200 + i, 16);
+		cr_assert(wakes(1000));
+		cr_assert_eq(volley_server_process(t.server), 1);
+		expect_echo(200 + i);
+	}
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	cr_assert_eq(volley_listener_close(t.server, 0), 0);
+	cr_assert_eq(volley_server_start(t.server), -ENOTCONN);
+	close_server();
+}
+
+/* Somebody else holds the socket too, so closing it here does not take it out of epoll. */
+Test(loop_fd, an_adopted_listener_that_goes_wakes_it_no_more)
+{
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	int own = dup(fd);
+	int r;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	r = volley_server_adopt(
+		t.server, &own, 1,
+		VOLLEY_LISTEN(.on_batch = peer_echo, .flags = VOLLEY_LISTEN_KEEP_SOCKETS));
+	cr_assert_eq(r, 1);
+	loopback_send(t.client, &addr, 3, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	expect_echo(3);
+	cr_assert_eq(volley_listener_close(t.server, 1), 0);
+	loopback_send(t.client, &addr, 4, 16);
+	cr_assert(!wakes(50), "it is somebody else's now");
+	cr_assert_eq(loopback_recv(fd, (uint8_t[16]){ 0 }, 16, NULL), 16);
+	close(fd);
+	close_server();
+}
+
+/* Posts ---------------------------------------------------------------------------------------- */
+
+static void posted(struct volley_worker *worker, void *arg)
+{
+	cr_assert_eq(volley_worker_get_server(worker), t.server);
+	cr_assert_null(volley_worker_get_event_base(worker));
+	cr_assert_eq(arg, &t);
+	t.n_posts++;
+}
+
+static void *post(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
+	return NULL;
+}
+
+Test(loop_fd, a_post_from_another_thread_wakes_it)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_post(t.server, posted, &t), -ESHUTDOWN);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (int i = 0; i < 10; i++) {
+		pthread_t thread;
+
+		expect_idle();
+		pthread_create(&thread, NULL, post, NULL);
+		cr_assert(wakes(1000));
+		pthread_join(thread, NULL);
+		cr_assert_eq(t.n_posts, i);
+		cr_assert_eq(volley_server_process(t.server), 0);
+		cr_assert_eq(t.n_posts, i + 1);
+	}
+	expect_idle();
+	close_server();
+}
+
+static void post_and_echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			  void *arg)
+{
+	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
+	peer_echo(worker, packets, n, arg);
+}
+
+Test(loop_fd, a_post_from_its_own_callback_wakes_it_again)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), post_and_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	cr_assert_eq(t.n_posts, 0);
+	cr_assert(wakes(0));
+	cr_assert_eq(volley_server_process(t.server), 0);
+	cr_assert_eq(t.n_posts, 1);
+	expect_idle();
+	close_server();
+}
+
+Test(loop_fd, what_was_posted_runs_although_it_stops)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	cr_assert_eq(t.n_posts, 1);
+	close_server();
+}
+
+/* Stopping ------------------------------------------------------------------------------------- */
+
+Test(loop_fd, a_request_to_stop_is_obeyed_by_process)
+{
+	int fd;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	fd = volley_server_get_fd(t.server);
+	cr_assert_eq(volley_server_request_stop(t.server), 0, "also when nothing runs");
+	for (int i = 1; i <= 3; i++) {
+		cr_assert_eq(volley_server_start(t.server), 0);
+		loopback_send(t.client, &t.to, 1, 16);
+		cr_assert(wakes(1000));
+		while (volley_server_process(t.server) == 0)
+			continue; /* a wake that was meant for the life before */
+		expect_echo(1);
+		cr_assert_eq(volley_server_request_stop(t.server), 0);
+		cr_assert(wakes(0));
+		cr_assert_eq(t.n_stops, i - 1);
+		cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
+		cr_assert_eq(t.n_stops, i);
+		expect_idle();
+		cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
+		cr_assert_eq(volley_server_post(t.server, posted, &t), -ESHUTDOWN);
+		cr_assert_eq(volley_server_start(t.server), -EALREADY, "nobody has joined it");
+		cr_assert_eq(volley_server_stop(t.server), 0);
+		cr_assert_eq(t.n_stops, i);
+		cr_assert_eq(volley_server_get_fd(t.server), fd, "the same all its life");
+	}
+	close_server();
+}
+
+Test(loop_fd, stop_keeps_what_is_queued_and_drain_serves_it)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	expect_idle();
+	cr_assert_eq(volley_server_start(t.server), 0);
+	cr_assert(wakes(0));
+	loopback_send(t.client, &t.to, 2, 16);
+	cr_assert_eq(volley_server_drain(t.server), 0);
+	expect_echo(1);
+	expect_echo(2);
+	expect_idle();
+	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
+	cr_assert_eq(stats.delivered, 2);
+	close_server();
+}
+
+static void call_everything(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	t.n_calls++;
+	cr_assert_eq(volley_server_process(t.server), -EDEADLK);
+	cr_assert_eq(volley_server_get_timeout_ns(t.server), -1);
+	cr_assert_geq(volley_server_get_fd(t.server), 0);
+	cr_assert_lt(
+		volley_server_listen(t.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
+		0);
+	cr_assert_eq(volley_server_start(t.server), -EALREADY);
+	cr_assert_eq(volley_server_run(t.server), -EINVAL);
+	cr_assert_eq(volley_server_stop(t.server), -EDEADLK);
+	cr_assert_eq(volley_server_drain(t.server), -EDEADLK);
+	cr_assert_eq(volley_server_close(t.server), -EDEADLK);
+	cr_assert_eq(volley_server_free(t.server), -EDEADLK);
+	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
+	peer_echo(worker, packets, n, arg);
+}
+
+Test(loop_fd, callbacks_may_call_everything)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), call_everything);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	cr_assert_eq(t.n_calls, 1);
+	expect_echo(1);
+	close_server();
+}
+
+Test(loop_fd, every_call_has_a_result_in_every_state)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+	struct volley_server *threaded;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN, "not started");
+	expect_idle();
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	cr_assert_eq(volley_server_drain(t.server), 0);
+	cr_assert_eq(volley_server_run(t.server), -EINVAL);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	cr_assert_eq(volley_server_start(t.server), -EALREADY);
+	cr_assert_eq(volley_server_run(t.server), -EINVAL);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert_eq(volley_server_close(t.server), 0);
+	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
+	cr_assert_eq(stats.discarded_at_close, 1);
+	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN, "closed");
+	expect_idle();
+	cr_assert_eq(volley_server_start(t.server), -ENOTCONN);
+	close_server();
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &threaded), 0);
+	cr_assert_eq(volley_server_process(threaded), -EINVAL);
+	cr_assert_eq(volley_server_get_fd(threaded), -EINVAL);
+	cr_assert_eq(volley_server_get_timeout_ns(threaded), -1);
+	volley_server_free(threaded);
+}
+
+/* Failing -------------------------------------------------------------------------------------- */
+
+Test(loop_fd, a_failing_hook_fails_the_start)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	t.result = -EXDEV;
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert_eq(volley_server_start(t.server), -EXDEV);
+	expect_idle();
+	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
+	cr_assert_eq(t.n_stops, 0);
+	t.n_starts = 0;
+	t.result = 0;
+	cr_assert_eq(volley_server_start(t.server), 0);
+	cr_assert(wakes(0));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	expect_echo(1);
+	close_server();
+}
+
+Test(loop_fd, start_survives_a_failing_epoll)
+{
+	int n_failed = 0;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	for (unsigned int nth = 1;; nth++) {
+		int r;
+
+		fault_arm(FAULT_EPOLL_CTL, nth, ENOSPC);
+		r = volley_server_start(t.server);
+		if (fault_disarm() == 0)
+			break;
+		cr_assert_eq(r, -ENOSPC);
+		expect_idle();
+		n_failed++;
+	}
+	cr_assert_eq(n_failed, 2, "the eventfd, the socket");
+	close_server();
+	cr_assert_eq(t.n_starts, 1);
+}
+
+Test(loop_fd, new_survives_a_missing_epoll)
+{
+	struct volley_server *server = NULL;
+	int n_fds = loopback_n_fds();
+
+	fault_arm(FAULT_EPOLL_CREATE1, 1, EMFILE);
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD), &server), -EMFILE);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_null(server);
+	cr_assert_eq(loopback_n_fds(), n_fds);
+}
+
+Test(loop_fd, process_serves_although_epoll_fails)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int saved;
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	saved = dup(volley_server_get_fd(t.server));
+	cr_assert_geq(dup2(null, volley_server_get_fd(t.server)), 0);
+	loopback_send(t.client, &t.to, 4, 16);
+	cr_assert_eq(volley_server_process(t.server), 1);
+	expect_echo(4);
+	cr_assert_geq(dup2(saved, volley_server_get_fd(t.server)), 0);
+	close(saved);
+	close(null);
+	close_server();
+}
+
+/* Back-pressure -------------------------------------------------------------------------------- */
+
+static void open_fake(struct fake_server *fake)
+{
+	fake_server_open(fake, VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD, .backlog_us = 200000),
+			 "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+	t.server = fake->server;
+	cr_assert_eq(volley_server_start(t.server), 0);
+	expect_idle();
+	fake_io_recv_n(fake->io, 0, 3, 8);
+	fake->worker->ports[0].ready = true;
+}
+
+static void close_fake(struct fake_server *fake)
+{
+	cr_assert_eq(volley_server_stop(fake->server), 0);
+	fake_server_close(fake);
+}
+
+Test(loop_fd, a_full_device_is_asked_again_by_the_clock)
+{
+	struct fake_server fake;
+	int64_t ns;
+	uint64_t end_ns;
+
+	open_fake(&fake);
+	fake_io_send_result(fake.io, -ENOBUFS);
+	cr_assert_eq(volley_server_process(t.server), 3);
+	cr_assert_eq(fake_server_stats(&fake).tx_queued, 3);
+	cr_assert(!wakes(0), "writable says nothing about the device");
+	ns = volley_server_get_timeout_ns(t.server);
+	cr_assert(ns >= 0 && ns <= 500000, "%lld ns", (long long)ns);
+	end_ns = vly_clock_now_ns() + (uint64_t)ns;
+	while (vly_clock_now_ns() < end_ns)
+		poll(NULL, 0, 1);
+	cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
+	cr_assert_eq(volley_server_process(t.server), 0);
+	cr_assert_eq(fake_io_n_sent(fake.io), 3);
+	expect_idle();
+	close_fake(&fake);
+}
+
+Test(loop_fd, a_full_socket_makes_it_readable_when_there_is_room)
+{
+	struct fake_server fake;
+	int64_t ns;
+
+	open_fake(&fake);
+	fake_io_send_result(fake.io, -EAGAIN);
+	fake_io_send_result(fake.io, -EAGAIN); /* it is asked once more before the wait */
+	cr_assert_eq(volley_server_process(t.server), 3);
+	/* The real socket behind the fake backend has room at once. */
+	cr_assert(wakes(0));
+	ns = volley_server_get_timeout_ns(t.server);
+	cr_assert(ns > 100000000 && ns <= 200000000, "%lld ns until they are too old",
+		  (long long)ns);
+	cr_assert_eq(volley_server_process(t.server), 0);
+	cr_assert_eq(fake_io_n_sent(fake.io), 3);
+	expect_idle();
+	close_fake(&fake);
+}
+
+Test(loop_fd, answers_that_wait_at_the_stop_are_counted)
+{
+	struct fake_server fake;
+
+	open_fake(&fake);
+	fake_io_send_always(fake.io, -ENOBUFS);
+	cr_assert_eq(volley_server_process(t.server), 3);
+	cr_assert_eq(volley_server_request_stop(t.server), 0);
+	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
+	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_STOPPED], 3);
+	expect_idle();
+	close_fake(&fake);
+}
