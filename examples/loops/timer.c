@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A timer on a worker's loop: volley brings the threads, and each worker has an event_base on which
+ * your own events can be. This one says how many datagrams were answered, ten times a second.
+ *
+ *	timer [ADDRESS]
+ */
+
+#include <stdio.h>
+
+#include <event2/event.h>
+
+#include "common.h"
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	volley_server_get_stats(volley_worker_get_server(arg), &stats);
+	fprintf(stderr, "timer: %llu\n", (unsigned long long)stats.tx_sent);
+	(void)fd, (void)what;
+}
+
+/* Both on the worker's thread, the only one that may touch its base. */
+static int on_start(struct volley_worker *worker, void *arg)
+{
+	static const struct timeval period = { .tv_usec = 100000 };
+	struct event_base *base = volley_worker_get_event_base(worker);
+	struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, worker);
+
+	volley_worker_set_data(worker, timer);
+	event_add(timer, &period);
+	(void)arg;
+	return 0;
+}
+
+static void on_stop(struct volley_worker *worker, void *arg)
+{
+	event_free(volley_worker_get_data(worker));
+	(void)arg;
+}
+
+int main(int argc, char **argv)
+{
+	struct volley_server *server = common_open(
+		argc, argv,
+		VOLLEY_CONFIG(.n_workers = 1, .on_start = on_start, .on_stop = on_stop));
+	int r;
+
+	if (server == NULL)
+		return 1;
+	common_announce(server, "timer");
+	r = volley_server_run(server); /* until SIGTERM or SIGINT, then drains */
+	return common_close(server) || r < 0;
+}
