@@ -10,6 +10,7 @@
 #include <volley/cancel.h>
 #include <volley/config.h>
 #include <volley/error.h>
+#include <volley/handover.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
 #include <volley/server.h>
@@ -140,6 +141,21 @@ void expect_books(volley_server *server)
 	REQUIRE(text.find("\"delivered\": 8") != std::string::npos);
 }
 
+/* Nothing was handed over to this one. */
+void expect_no_past(volley_server *server)
+{
+	volley_stats carried{};
+	int sockets[2];
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) == 0);
+	REQUIRE(volley_server_import_commit(server, sockets[0], 1000) == -ENOTCONN);
+	carried.size = sizeof carried;
+	REQUIRE(volley_server_get_carried_stats(server, &carried) == 0);
+	REQUIRE(carried.delivered == 0);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 /* A thread that sleeps in a cancellation point wakes with -ECANCELED. */
 void cancel()
 {
@@ -184,6 +200,7 @@ int main()
 	REQUIRE(std::string(text) == "[::1]:53");
 	REQUIRE(volley_server_start(server) == 0);
 	ask(*volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	expect_no_past(server);
 	REQUIRE(volley_server_post(
 			server,
 			[](volley_worker *, void *arg) { ++static_cast<State *>(arg)->n_posts; },
