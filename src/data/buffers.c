@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The pool of packet buffers: one free list per class, last in first out, so that a pool that is
- * hardly used keeps few pages resident. Headers and payload are apart: headers are walked when a
- * backlog is sent, payload is only gathered by the kernel. Indices run through the classes in
- * order, smallest first.
+ * The pool of packet buffers: one free list per class, last in first out, and behind it the
+ * buffers that nobody has taken yet, so that a pool that is hardly used keeps few pages resident.
+ * Headers and payload are apart: headers are walked when a backlog is sent, payload is only
+ * gathered by the kernel. Indices run through the classes in order, smallest first.
  *
- * Invariant: a buffer is on its class's free list or its taker has it; n_used counts the latter.
- * What a taker does with `node` meanwhile is the taker's.
+ * Invariant: a buffer is fresh, or on its class's free list, or its taker has it; n_used counts
+ * the latter. What a taker does with the fields meanwhile is the taker's; `generation` and the
+ * payload stay as they are while a buffer is free.
  */
 
 #include <assert.h>
@@ -23,8 +24,16 @@
  */
 const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES] = { 256, 2048, 65536 };
 
+struct class
+{
+	struct vly_inbox_node *free;
+	uint32_t n_fresh; /* never taken: the last of the class */
+	uint32_t end;     /* index behind the class */
+	uint64_t end_bytes;
+};
+
 struct vly_buffers {
-	struct vly_inbox_node *free[VLY_BUFFERS_N_CLASSES];
+	struct class classes[VLY_BUFFERS_N_CLASSES];
 	struct vly_buffer *all;
 	uint8_t *payload;
 	uint64_t n_payload_bytes;
@@ -41,23 +50,20 @@ static uint64_t stride(int class_index)
 	return (uint64_t)vly_buffers_class_bytes[class_index] + VLY_CACHE_LINE;
 }
 
-/* Number the buffers, give each its payload, and free them all, the lowest on top. */
-static void fill(struct vly_buffers *buffers, const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES])
+/* The lowest buffer of a class that was never taken. */
+static struct vly_buffer *take_fresh(struct vly_buffers *buffers, int class_index)
 {
-	uint8_t *data = buffers->payload + buffers->n_payload_bytes;
-	uint32_t index = buffers->n_buffers;
+	struct class *class = &buffers->classes[class_index];
+	uint32_t index = class->end - class->n_fresh;
+	struct vly_buffer *buffer = &buffers->all[index];
 
-	for (int c = VLY_BUFFERS_N_CLASSES - 1; c >= 0; c--)
-		for (uint32_t i = 0; i < n_per_class[c]; i++) {
-			struct vly_buffer *buffer = &buffers->all[--index];
-
-			data -= stride(c);
-			buffer->data = data;
-			buffer->index = index;
-			buffer->class_index = (uint8_t)c;
-			buffer->node.next = buffers->free[c];
-			buffers->free[c] = &buffer->node;
-		}
+	*buffer = (struct vly_buffer){
+		.data = buffers->payload + class->end_bytes - class->n_fresh * stride(class_index),
+		.index = index,
+		.class_index = (uint8_t)class_index,
+	};
+	class->n_fresh--;
+	return buffer;
 }
 
 struct vly_buffers *vly_buffers_new(const struct volley_allocator *allocator,
@@ -73,17 +79,19 @@ struct vly_buffers *vly_buffers_new(const struct volley_allocator *allocator,
 	for (int c = 0; c < VLY_BUFFERS_N_CLASSES; c++) {
 		n_buffers += n_per_class[c];
 		buffers->n_payload_bytes += n_per_class[c] * stride(c);
+		buffers->classes[c] = (struct class){ .n_fresh = n_per_class[c],
+						      .end = (uint32_t)n_buffers,
+						      .end_bytes = buffers->n_payload_bytes };
 	}
 	if (n_buffers == 0)
 		return buffers;
 	if (n_buffers > UINT32_MAX)
 		goto fail;
 	buffers->n_buffers = (uint32_t)n_buffers;
-	buffers->all = vly_mem_new(allocator, n_buffers, sizeof *buffers->all);
+	buffers->all = vly_mem_map(allocator, n_buffers * sizeof *buffers->all);
 	buffers->payload = vly_mem_map(allocator, buffers->n_payload_bytes);
 	if (buffers->all == NULL || buffers->payload == NULL)
 		goto fail;
-	fill(buffers, n_per_class);
 	return buffers;
 fail:
 	vly_buffers_free(buffers);
@@ -95,21 +103,26 @@ void vly_buffers_free(struct vly_buffers *buffers)
 	if (buffers == NULL)
 		return;
 	vly_mem_unmap(buffers->allocator, buffers->payload, buffers->n_payload_bytes);
-	vly_mem_free(buffers->all);
+	vly_mem_unmap(buffers->allocator, buffers->all, buffers->n_buffers * sizeof *buffers->all);
 	vly_mem_free(buffers);
 }
 
 struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes)
 {
 	for (int c = 0; c < VLY_BUFFERS_N_CLASSES; c++) {
-		struct vly_inbox_node *node = buffers->free[c];
+		struct class *class = &buffers->classes[c];
+		struct vly_buffer *buffer;
 
-		if (n_bytes > vly_buffers_class_bytes[c] || node == NULL)
+		if (n_bytes > vly_buffers_class_bytes[c] ||
+		    (class->free == NULL && class->n_fresh == 0))
 			continue;
-		buffers->free[c] = node->next;
-		node->next = NULL;
 		buffers->n_used++;
-		return VLY_CONTAINER_OF(node, struct vly_buffer, node);
+		if (class->free == NULL)
+			return take_fresh(buffers, c);
+		buffer = VLY_CONTAINER_OF(class->free, struct vly_buffer, node);
+		class->free = buffer->node.next;
+		buffer->node.next = NULL;
+		return buffer;
 	}
 	return NULL;
 }
@@ -119,8 +132,8 @@ void vly_buffers_put(struct vly_buffers *buffers, struct vly_buffer *buffer)
 	assert(buffers->n_used > 0);
 	assert(buffer == &buffers->all[buffer->index]);
 
-	buffer->node.next = buffers->free[buffer->class_index];
-	buffers->free[buffer->class_index] = &buffer->node;
+	buffer->node.next = buffers->classes[buffer->class_index].free;
+	buffers->classes[buffer->class_index].free = &buffer->node;
 	buffers->n_used--;
 }
 
@@ -129,6 +142,16 @@ struct vly_buffer *vly_buffers_at(struct vly_buffers *buffers, uint32_t index)
 	assert(index < buffers->n_buffers);
 
 	return &buffers->all[index];
+}
+
+struct vly_buffer *vly_buffers_find(struct vly_buffers *buffers, uint32_t index)
+{
+	for (int c = 0; c < VLY_BUFFERS_N_CLASSES; c++)
+		if (index < buffers->classes[c].end)
+			return index < buffers->classes[c].end - buffers->classes[c].n_fresh
+				       ? &buffers->all[index]
+				       : NULL;
+	return NULL;
 }
 
 uint32_t vly_buffers_n_used(const struct vly_buffers *buffers)

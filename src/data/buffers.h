@@ -4,10 +4,10 @@
 
 /*
  * Packet buffers: the bounded pool for datagrams that outlive their volley (answers waiting for a
- * full socket; later ring entries and held packets). Three size classes; none left is NULL, and
- * the caller counts a drop under its name. A worker's pool belongs to that worker's thread:
- * whoever hands a buffer to another thread gets it back through a ring or the inbox. Buffers have
- * indices, which is what rings carry.
+ * full socket, ring entries, held packets, sends of other threads). Three size classes; none left
+ * is NULL, and the caller counts a drop under its name. A pool belongs to one thread, or to
+ * whoever holds its lock: a buffer that was handed to another thread comes back through a ring or
+ * the inbox. Buffers have indices, which is what rings carry.
  */
 
 #include <stdint.h>
@@ -15,6 +15,7 @@
 #include <volley/addr.h>
 
 #include "data/inbox.h"
+#include "sys/cmsg.h"
 
 struct volley_allocator;
 
@@ -23,18 +24,34 @@ struct volley_allocator;
 /* 256, 2,048 and 65,536 bytes of payload: a DNS answer, an MTU, anything. */
 extern const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES];
 
+/* Whoever took a buffer writes it; `data`, `index` and `class_index` are set once. */
 struct vly_buffer {
-	VLY_ALIGNED struct vly_inbox_node node; /* free list, backlog or inbox; one at a time */
-	struct volley_addr peer;
-	struct volley_addr local;
+	VLY_ALIGNED struct vly_inbox_node node; /* free list, queue or inbox; one at a time */
+	struct vly_buffer *previous;            /* where the queue needs both ways */
 	uint64_t deadline_ns;
 	uint8_t *data;
 	uint32_t len;
 	uint32_t index;
-	uint32_t ifindex;
 	uint16_t listener;
 	uint8_t class_index;
+	/* The taker's own numbers; 0 when taken for the first time, and kept while free. */
+	uint8_t pool;
+	uint8_t state;
+	uint16_t owner;
+	uint32_t generation;
+	/* What to send: in `data`, or NULL for nothing. */
+	const uint8_t *answer;
+	uint32_t answer_len;
+	uint16_t n_failed[3]; /* answers that failed at once, by the taker's own numbers */
+	uint32_t flags;       /* VOLLEY_PACKET_* */
+	struct volley_addr peer;
+	struct vly_cmsg_info info; /* info.local, info.ifindex: where an answer leaves from */
 };
+
+static inline uint32_t vly_buffer_capacity(const struct vly_buffer *buffer)
+{
+	return vly_buffers_class_bytes[buffer->class_index];
+}
 
 struct vly_buffers; /* opaque */
 
@@ -47,7 +64,9 @@ void vly_buffers_free(struct vly_buffers *buffers);
 struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes);
 void vly_buffers_put(struct vly_buffers *buffers, struct vly_buffer *buffer);
 
+/* A buffer by its index, which must be good; or by any number: NULL for one never taken. */
 struct vly_buffer *vly_buffers_at(struct vly_buffers *buffers, uint32_t index);
+struct vly_buffer *vly_buffers_find(struct vly_buffers *buffers, uint32_t index);
 uint32_t vly_buffers_n_used(const struct vly_buffers *buffers);
 
 #endif

@@ -15,11 +15,13 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
 struct vly_inbox_node {
 	struct vly_inbox_node *next;
+	uint32_t kind; /* what the consumer finds around the node; the consumer's own numbers */
 };
 
 struct vly_inbox {

@@ -63,10 +63,10 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_port *port, const
 	memcpy(buffer->data, tx->data, tx->len);
 	buffer->len = tx->len;
 	buffer->peer = *tx->peer;
-	buffer->local.len = 0;
+	buffer->info.local.len = 0;
 	if (tx->local != NULL) {
-		buffer->local = *tx->local;
-		buffer->ifindex = tx->ifindex;
+		buffer->info.local = *tx->local;
+		buffer->info.ifindex = tx->ifindex;
 	}
 	buffer->deadline_ns = now_ns + config->backlog_us * UINT64_C(1000);
 	buffer->node.next = NULL;
@@ -103,8 +103,8 @@ static uint32_t fill(const struct vly_port *port, struct vly_tx *tx, uint16_t *h
 			.data = buffer->data,
 			.len = buffer->len,
 			.peer = &buffer->peer,
-			.local = buffer->local.len > 0 ? &buffer->local : NULL,
-			.ifindex = buffer->ifindex,
+			.local = buffer->info.local.len > 0 ? &buffer->info.local : NULL,
+			.ifindex = buffer->info.ifindex,
 			.n_segments = 1,
 		};
 		heads[n] = (uint16_t)n;

@@ -137,3 +137,22 @@ Test(buffers, free_of_null_is_fine)
 {
 	vly_buffers_free(NULL);
 }
+
+Test(buffers, find_takes_any_number_and_knows_what_was_never_taken)
+{
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 2, 1, 1 });
+	struct vly_buffer *small = vly_buffers_get(buffers, 1);
+	struct vly_buffer *large = vly_buffers_get(buffers, 65536);
+
+	cr_assert_eq(vly_buffers_find(buffers, 0), small);
+	cr_assert_null(vly_buffers_find(buffers, 1));
+	cr_assert_null(vly_buffers_find(buffers, 2));
+	cr_assert_eq(vly_buffers_find(buffers, 3), large);
+	cr_assert_null(vly_buffers_find(buffers, 4));
+	cr_assert_null(vly_buffers_find(buffers, UINT32_MAX));
+	small->generation = 7;
+	vly_buffers_put(buffers, small);
+	cr_assert_eq(vly_buffers_find(buffers, 0), small, "a free one can be looked at");
+	cr_assert_eq(vly_buffers_get(buffers, 1)->generation, 7, "kept while free");
+	vly_buffers_free(buffers);
+}
