@@ -25,10 +25,13 @@ struct volley_server;
 struct volley_worker;
 
 /**
- * The packet callback: one volley of datagrams of one listener, on the worker's thread.
+ * The packet callback: one volley of datagrams of one listener, on the worker's thread, or on a
+ * handler's with `n_handlers`.
  *
  * Packets and what they point to are valid until the callback returns. Whatever is not replied to
- * is simply delivered. The callback may block, but nothing else of this worker happens meanwhile.
+ * is simply delivered. The callback may block, but nothing else of this worker (or handler) happens
+ * meanwhile. volley's cancellation points (volley/cancel.h) in it end with -ECANCELED when the
+ * server stops.
  *
  * @param worker   the worker that calls
  * @param packets  array of views
@@ -166,6 +169,23 @@ struct volley_config {
 	 *  base must outlive the server or its last stop; freeing it first is an error that
 	 *  libevent does not notice. Several servers may share one base. See docs/loops.md. */
 	struct event_base *event_base;
+	/** Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
+	 *  there, while the worker goes on receiving. Default 0: callbacks run on the worker.
+	 *  A client's datagrams all go to one handler and stay in order. Not with
+	 *  VOLLEY_WAIT_BLOCK. */
+	uint32_t n_handlers;
+	/** Packets that one handler may have at a time, waiting or in its callback: a power of two
+	 *  from 8 to 32,768; what comes beyond is dropped as `ring_full`. Default 1,024. */
+	uint32_t n_ring;
+	/** How long a packet may wait for its handler before it is dropped as `expired`, in
+	 *  microseconds. Default 0: for ever. */
+	uint32_t max_age_us;
+	/** Packets that a worker may hold (volley_packet_hold()) at a time, 1 to 1,048,576. Default
+	 *  1,024; memory is only resident where packets were held. */
+	uint32_t n_held;
+	/** How long a packet may be held before its token is void, 1 to 3,600,000,000 us. Default
+	 *  10,000,000. */
+	uint32_t hold_us;
 };
 
 /** The bit of a signal in `run_signals`; signals 1 to 63. */

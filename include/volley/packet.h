@@ -4,8 +4,8 @@
 
 /**
  * @file packet.h
- * A received datagram, and how to answer it. Everything here is for the worker's thread inside the
- * packet callback.
+ * A received datagram, and how to answer it. Everything here is for the thread that runs the packet
+ * callback (a worker's, or a handler's with config.n_handlers), inside the callback.
  */
 
 #include <stddef.h>
@@ -64,7 +64,7 @@ struct volley_packet {
  * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
  *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both
  *         of which would loop or fail
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  */
 VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len);
@@ -77,17 +77,26 @@ VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *dat
  * @param ret_capacity  bytes given, at least `need`; may be NULL
  * @return the room, valid until the callback returns, and from the first answer out of it on as far
  *         as that answer reaches: the rest is given back; NULL when the arena is used up
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  */
 VOLLEY_API void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need,
 					    size_t *ret_capacity);
 
 /**
+ * The handler whose thread the callback runs on, for data that each handler has of its own.
+ *
+ * @return 0 to n_handlers - 1, or -ENODATA on a worker's thread
+ * @threads  inside the callback
+ * @blocks   never
+ */
+VOLLEY_API int volley_packet_get_handler(const struct volley_packet *packet);
+
+/**
  * The TTL or hop limit the datagram arrived with.
  *
  * @return 0 to 255, or -ENODATA without VOLLEY_LISTEN_WANT_TTL
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  * @kernel   IP_RECVTTL, IPV6_RECVHOPLIMIT
  */
@@ -97,7 +106,7 @@ VOLLEY_API int volley_packet_get_ttl(const struct volley_packet *packet);
  * The TOS byte or traffic class the datagram arrived with, ECN bits included.
  *
  * @return 0 to 255, or -ENODATA without VOLLEY_LISTEN_WANT_TOS
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  * @kernel   IP_RECVTOS, IPV6_RECVTCLASS
  */
@@ -107,7 +116,7 @@ VOLLEY_API int volley_packet_get_tos(const struct volley_packet *packet);
  * The index of the interface the datagram arrived on.
  *
  * @return 1 or more, or -ENODATA without VOLLEY_LISTEN_WANT_INTERFACE
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  * @kernel   IP_PKTINFO, IPV6_RECVPKTINFO
  */
@@ -117,7 +126,7 @@ VOLLEY_API int volley_packet_get_interface(const struct volley_packet *packet);
  * When the kernel received the datagram.
  *
  * @return nanoseconds of CLOCK_REALTIME, or -ENODATA without VOLLEY_LISTEN_WANT_TIMESTAMP
- * @threads  the worker's, inside the callback
+ * @threads  the callback's, inside it
  * @blocks   never
  * @kernel   SO_TIMESTAMPNS
  */

@@ -107,6 +107,10 @@ struct volley_stats {
 	/** Bytes that the workers' slots, arenas and buffers may take; what datagrams never
 	 *  touched is not resident. */
 	uint64_t memory_bytes;
+	/** Packets that volley_packet_hold() refused to hold. */
+	uint64_t held_refused;
+	/** Of those in tx_requested: sends and answers that other threads handed to a worker. */
+	uint64_t tx_foreign;
 };
 
 /**

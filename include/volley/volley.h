@@ -14,6 +14,7 @@
 #include <volley/handover.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
+#include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
 #include <volley/version.h>

@@ -43,6 +43,11 @@ static const struct range ranges[] = {
 	RANGE(n_backlog, 1024, 1, 1 << 16),
 	RANGE(backlog_us, 50000, 1, 60000000),
 	RANGE(drain_us, 1000000, 1, 600000000),
+	RANGE(n_handlers, 0, 0, 256),
+	RANGE(n_ring, 1024, 8, 1 << 15),
+	RANGE(max_age_us, 0, 0, UINT32_MAX),
+	RANGE(n_held, 1024, 1, 1 << 20),
+	RANGE(hold_us, 10000000, 1, 3600000000),
 	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_FD),
 };
 
@@ -112,6 +117,11 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 	if (c.flags & ~(uint32_t)VOLLEY_SERVER_PIN) {
 		vly_log_write(&c, VOLLEY_LOG_ERROR,
 			      "config: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if ((c.n_ring & (c.n_ring - 1)) != 0) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: n_ring is %u, but must be a power of two", c.n_ring);
 		return -EINVAL;
 	}
 	if (c.io == NULL)

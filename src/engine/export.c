@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "engine/call.h"
 #include "engine/handover.h"
+#include "engine/held.h"
 #include "engine/listeners.h"
 #include "engine/log.h"
 #include "engine/loop.h"
@@ -70,9 +71,26 @@ static int resume_ports(struct volley_worker *worker, void *arg)
 
 static int test_answered(struct volley_worker *worker, void *arg)
 {
+	uint64_t n = worker->counts.rx_queued + worker->counts.tx_queued +
+		     atomic_load_explicit(&worker->remote.n_held, memory_order_relaxed);
+
 	(void)arg;
-	return worker->present && worker->counts.rx_queued + worker->counts.tx_queued > 0 ? -EAGAIN
-											  : 0;
+	return worker->present && n > 0 ? -EAGAIN : 0;
+}
+
+/* What handlers have not begun comes back without a callback. -EAGAIN: not yet all of it. */
+static int give_up(struct volley_worker *worker, void *arg)
+{
+	int r = 0;
+
+	for (uint32_t k = 0; k < worker->n_ports; k++) {
+		if (!is_taken(arg, k))
+			continue;
+		atomic_store_explicit(&worker->ports[k].given_up, true, memory_order_relaxed);
+		if (worker->ports[k].n_handled > 0)
+			r = -EAGAIN;
+	}
+	return r;
 }
 
 /* The kernel's counters are the new process's from here on: they are not read any more. */
@@ -84,6 +102,7 @@ static int give_away(struct volley_worker *worker, void *arg)
 
 		if (!is_taken(arg, k) || port->listener == NULL)
 			continue;
+		vly_held_abandon_port(worker, k);
 		pthread_mutex_lock(&worker->server->lock);
 		port->fd = -1;
 		port->listener = NULL;
@@ -211,6 +230,8 @@ static void close_taken(struct export *export)
 {
 	struct volley_server *server = export->server;
 
+	while (call(server, give_up, export) < 0)
+		poll(NULL, 0, 1); /* for callbacks that handlers have begun */
 	call(server, give_away, export);
 	for (uint32_t k = 0; k < server->n_listeners; k++)
 		if (is_taken(export, k))

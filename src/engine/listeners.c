@@ -22,6 +22,7 @@
 #include "engine/backlog.h"
 #include "engine/call.h"
 #include "engine/config.h"
+#include "engine/held.h"
 #include "engine/import.h"
 #include "engine/listener.h"
 #include "engine/listeners.h"
@@ -211,7 +212,20 @@ static int serve(struct volley_worker *worker, void *arg)
 	}
 	port->ready = port->reads;
 	vly_pipeline_run_port(worker, port, worker->server->config.n_budget);
-	return port->ready || port->n_backlog > 0 ? -EAGAIN : 0;
+	return port->ready || port->n_backlog > 0 || port->n_handled > 0 ||
+			       vly_held_test_port(worker, listener->index)
+		       ? -EAGAIN
+		       : 0;
+}
+
+/* Time is over: what handlers have not begun comes back without a callback. -EAGAIN: not yet. */
+static int give_up(struct volley_worker *worker, void *arg)
+{
+	const struct volley_listener *listener = arg;
+	struct vly_port *port = &worker->ports[listener->index];
+
+	atomic_store_explicit(&port->given_up, true, memory_order_relaxed);
+	return port->n_handled > 0 ? -EAGAIN : 0;
 }
 
 /* Count what is left, and close. */
@@ -223,6 +237,7 @@ static int finish(struct volley_worker *worker, void *arg)
 
 	if (fd < 0)
 		return 0;
+	vly_held_abandon_port(worker, listener->index);
 	vly_backlog_drop_port(worker, port, VOLLEY_TX_STOPPED);
 	if (!port->keeps)
 		vly_pipeline_discard(worker, listener->index);
@@ -384,12 +399,18 @@ static int drain(struct volley_server *server, struct volley_listener *listener)
 {
 	uint64_t end_ns = vly_clock_now_ns() + server->config.drain_us * UINT64_C(1000);
 
+	int r = 0;
+
 	while (vly_call_run(server, serve, listener) < 0) {
-		if (vly_clock_now_ns() >= end_ns)
-			return -ETIME;
+		if (vly_clock_now_ns() >= end_ns) {
+			r = -ETIME;
+			break;
+		}
 		poll(NULL, 0, 1); /* ends by time; nothing is waited for */
 	}
-	return 0;
+	while (r < 0 && vly_call_run(server, give_up, listener) < 0)
+		poll(NULL, 0, 1); /* for callbacks that handlers have begun */
+	return r;
 }
 
 /*

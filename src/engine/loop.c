@@ -7,7 +7,6 @@
 #include "engine/loop.h"
 #include "base/clock.h"
 #include "base/compiler.h"
-#include "engine/backlog.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/worker.h"
@@ -47,11 +46,11 @@ static void spin_run(struct volley_worker *worker)
 	uint32_t n_budget = worker->server->config.n_budget;
 
 	while (!vly_worker_test_stop(worker)) {
-		vly_worker_take_posts(worker);
+		vly_worker_take_inbox(worker);
 		vly_pipeline_set_ready(worker);
 		vly_pipeline_run_once(worker, n_budget);
-		if (VLY_UNLIKELY(worker->counts.tx_queued > 0))
-			vly_backlog_flush(worker, vly_clock_now_ns());
+		if (VLY_UNLIKELY(vly_worker_has_timers(worker)))
+			vly_worker_run_timers(worker, vly_clock_now_ns());
 	}
 }
 

@@ -45,7 +45,7 @@ void vly_loop_fd_close(struct volley_worker *worker);
 int vly_loop_fd_process(struct volley_worker *worker);
 void vly_loop_fd_arm(struct volley_worker *worker);
 /* Nanoseconds until the next process, readable or not; -1: none. */
-int64_t vly_loop_fd_get_timeout(const struct volley_worker *worker);
+int64_t vly_loop_fd_get_timeout(struct volley_worker *worker);
 
 /* Tell the worker's loop, if it has one, that port i changed. 0 or -ENOMEM. */
 int vly_loop_update(struct volley_worker *worker, uint32_t i);

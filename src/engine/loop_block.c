@@ -17,7 +17,6 @@
 #include <volley/mmsg.h>
 
 #include "base/clock.h"
-#include "engine/backlog.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/worker.h"
@@ -32,13 +31,13 @@ static struct vly_port *get_port(const struct volley_worker *worker)
 }
 
 /*
- * Sleep in ppoll instead. With answers waiting for room, for both directions and no longer than
- * they may wait. Without them, where the receive call cannot sleep: there is no socket, or nothing
+ * Sleep in ppoll instead. With answers waiting for room, or packets held, for both directions and
+ * no longer than they may wait. Without them, where the receive call cannot sleep: there is no socket, or nothing
  * is read from it, or whoever made it made it non-blocking.
  */
 static void wait_elsewhere(struct volley_worker *worker, struct vly_port *port)
 {
-	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
+	int64_t ns = vly_worker_get_timeout(worker, vly_clock_now_ns());
 	struct timespec timeout = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	struct pollfd fd = { .fd = port != NULL ? port->fd : -1 };
 
@@ -75,13 +74,13 @@ static void block_run(struct volley_worker *worker)
 		struct vly_port *port;
 		int n = 0;
 
-		vly_worker_take_posts(worker);
+		vly_worker_take_inbox(worker);
 		port = get_port(worker);
 		if (!vly_inbox_sleep(&worker->inbox)) {
 			awake(worker);
 			continue;
 		}
-		if (empty || worker->counts.tx_queued > 0 || port == NULL || !port->reads) {
+		if (empty || vly_worker_has_timers(worker) || port == NULL || !port->reads) {
 			wait_elsewhere(worker, port);
 			empty = false;
 		} else {
@@ -93,8 +92,8 @@ static void block_run(struct volley_worker *worker)
 		if (n > 0)
 			vly_pipeline_serve(worker, port, (uint32_t)n);
 		vly_pipeline_run_once(worker, 1);
-		if (worker->counts.tx_queued > 0)
-			vly_backlog_flush(worker, vly_clock_now_ns());
+		if (vly_worker_has_timers(worker))
+			vly_worker_run_timers(worker, vly_clock_now_ns());
 	}
 }
 

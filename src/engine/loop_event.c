@@ -27,7 +27,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "engine/backlog.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
@@ -37,7 +36,7 @@
 struct vly_loop {
 	struct event_base *base;
 	struct event *wake;
-	struct event *timer; /* the backlog's */
+	struct event *timer; /* the backlog's and the held packets' */
 	struct event *readers[VLY_IO_N_PORTS];
 	struct event *writers[VLY_IO_N_PORTS];
 	bool polled[VLY_IO_N_PORTS]; /* the reader is out of the loop while the socket is busy */
@@ -192,12 +191,14 @@ static void arm_timer(struct vly_loop *loop, int64_t ns)
 	event_add(loop->timer, &timeout);
 }
 
-/* Answers wait for room: wake when there is some, or when they must not wait longer. */
-static void arm_backlog(struct volley_worker *worker)
+/* Wake when the clock says so, or when there is room for answers that wait for it. */
+static void arm_timers(struct volley_worker *worker)
 {
 	struct vly_loop *loop = worker->loop;
+	int64_t ns = vly_worker_get_timeout(worker, vly_clock_now_ns());
 
-	arm_timer(loop, vly_backlog_get_timeout(worker, vly_clock_now_ns()));
+	if (ns >= 0) /* else what was held has been answered meanwhile */
+		arm_timer(loop, ns);
 	for (uint32_t i = 0; i < worker->n_ports; i++)
 		if (worker->ports[i].n_backlog > 0 && worker->ports[i].retry_us == 0)
 			event_add(loop->writers[i], NULL);
@@ -252,9 +253,9 @@ static void run_loop(struct volley_worker *worker)
 	while (!vly_worker_test_stop(worker)) {
 		int flags = EVLOOP_ONCE;
 
-		vly_worker_take_posts(worker);
-		if (worker->counts.tx_queued > 0)
-			arm_backlog(worker);
+		vly_worker_take_inbox(worker);
+		if (vly_worker_has_timers(worker))
+			arm_timers(worker);
 		if (!vly_inbox_sleep(&worker->inbox) || worker->loop->n_polled > 0)
 			flags |= EVLOOP_NONBLOCK;
 		/* A failing epoll is no reason to stop serving: look at every socket instead. */
@@ -264,8 +265,8 @@ static void run_loop(struct volley_worker *worker)
 		worker->counts.wakes++;
 		vly_pipeline_run_once(worker, n_budget);
 		adapt(worker);
-		if (worker->counts.tx_queued > 0)
-			vly_backlog_flush(worker, vly_clock_now_ns());
+		if (vly_worker_has_timers(worker))
+			vly_worker_run_timers(worker, vly_clock_now_ns());
 	}
 }
 

@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "engine/backlog.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
@@ -118,11 +117,11 @@ int vly_loop_fd_process(struct volley_worker *worker)
 	vly_inbox_awake(&worker->inbox);
 	if (vly_worker_get_command(worker) != VLY_COMMAND_RUN)
 		return -ESHUTDOWN;
-	vly_worker_take_posts(worker);
+	vly_worker_take_inbox(worker);
 	worker->counts.wakes++;
 	n = vly_pipeline_run_once(worker, worker->server->config.n_budget);
-	if (worker->counts.tx_queued > 0)
-		vly_backlog_flush(worker, vly_clock_now_ns());
+	if (vly_worker_has_timers(worker))
+		vly_worker_run_timers(worker, vly_clock_now_ns());
 	return (int)n;
 }
 
@@ -135,11 +134,11 @@ void vly_loop_fd_arm(struct volley_worker *worker)
 		vly_worker_wake(worker);
 }
 
-int64_t vly_loop_fd_get_timeout(const struct volley_worker *worker)
+int64_t vly_loop_fd_get_timeout(struct volley_worker *worker)
 {
-	if (worker->counts.tx_queued == 0)
+	if (!vly_worker_has_timers(worker))
 		return -1;
-	return vly_backlog_get_timeout(worker, vly_clock_now_ns());
+	return vly_worker_get_timeout(worker, vly_clock_now_ns());
 }
 
 const struct vly_loop_ops vly_loop_fd_ops = {

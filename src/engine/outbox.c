@@ -19,8 +19,10 @@
 #include "base/compiler.h"
 #include "engine/backlog.h"
 #include "engine/errors.h"
+#include "engine/handler.h"
 #include "engine/log.h"
 #include "engine/outbox.h"
+#include "engine/remote.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 
@@ -158,6 +160,48 @@ static void send_port(struct volley_worker *worker, struct vly_port *port, const
 		queue(worker, port, heads, n, r);
 }
 
+struct vly_tx *vly_outbox_new(struct volley_worker *worker)
+{
+	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
+		vly_outbox_flush(worker);
+	return &worker->tx[worker->n_tx++];
+}
+
+void vly_outbox_add(struct volley_worker *worker, struct vly_buffer *buffer)
+{
+	struct vly_tx *tx = vly_outbox_new(worker);
+
+	tx->data = buffer->answer;
+	tx->len = buffer->answer_len;
+	tx->peer = &buffer->peer;
+	tx->local = buffer->info.local.len > 0 ? &buffer->info.local : NULL;
+	tx->ifindex = buffer->info.ifindex;
+	tx->listener = buffer->listener;
+	buffer->node.next = worker->sending;
+	worker->sending = &buffer->node;
+}
+
+/* What was sent, or copied to the backlog, is free again. */
+static void give_back(struct volley_worker *worker)
+{
+	struct vly_inbox_node *remote = NULL;
+
+	while (worker->sending != NULL) {
+		struct vly_inbox_node *node = worker->sending;
+		struct vly_buffer *buffer = VLY_CONTAINER_OF(node, struct vly_buffer, node);
+
+		worker->sending = node->next;
+		if (buffer->pool != VLY_POOL_REMOTE) {
+			vly_handlers_put(worker, buffer);
+			continue;
+		}
+		node->next = remote; /* one lock for all of them */
+		remote = node;
+	}
+	if (remote != NULL)
+		vly_remote_put(worker, remote);
+}
+
 /* Hand every answer to the kernel, listener by listener, grouped by destination. */
 void vly_outbox_flush(struct volley_worker *worker)
 {
@@ -180,4 +224,6 @@ void vly_outbox_flush(struct volley_worker *worker)
 		first = end;
 	}
 	worker->n_tx = 0;
+	if (VLY_UNLIKELY(worker->sending != NULL))
+		give_back(worker);
 }

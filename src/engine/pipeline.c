@@ -20,6 +20,7 @@
 
 #include "base/compiler.h"
 #include "engine/errors.h"
+#include "engine/handler.h"
 #include "engine/outbox.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
@@ -76,12 +77,16 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 		view->local = get_local(worker, listener, i);
 }
 
-/* The only upward call of the library. */
+/* The only upward call of a worker; a handler's is in handler.c. */
 static void call_back(struct volley_worker *worker, struct vly_port *port, uint32_t n)
 {
 	const struct volley_listen_config *config = &port->listener->config;
 
 	worker->counts.rx_datagrams += n;
+	if (VLY_UNLIKELY(worker->n_handlers > 0)) {
+		vly_handlers_give(worker, worker->views, n);
+		return;
+	}
 	worker->counts.delivered += n;
 	if (config->on_batch != NULL)
 		config->on_batch(worker, worker->views, n, config->arg);
@@ -95,6 +100,14 @@ void vly_pipeline_publish(struct volley_worker *worker)
 	worker->counts.rx_syscalls = vly_io_get_rx_syscalls(worker->io);
 	worker->counts.tx_syscalls = vly_io_get_tx_syscalls(worker->io);
 	vly_stats_publish(&worker->snapshot, &worker->counts);
+}
+
+void vly_pipeline_flush(struct volley_worker *worker)
+{
+	if (worker->n_tx > 0)
+		vly_outbox_flush(worker);
+	worker->arena_used = 0;
+	vly_pipeline_publish(worker);
 }
 
 /* One view for each segment of a coalesced message, behind n_views others; returns how many now. */
@@ -196,6 +209,8 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 		if (worker->ports[i].ready)
 			total += vly_pipeline_run_port(worker, &worker->ports[i], budget);
 	}
+	if (VLY_UNLIKELY(worker->n_tx > 0)) /* of the user's timers: no volley took them along */
+		vly_pipeline_flush(worker);
 	return total;
 }
 

@@ -34,6 +34,11 @@ void vly_pipeline_set_ready(struct volley_worker *worker);
 /* Let others see the counters as they are now; done once a volley by itself. */
 void vly_pipeline_publish(struct volley_worker *worker);
 
+/*
+ * Send what was requested outside a volley (by posts, timers, other threads), if anything was.
+ */
+void vly_pipeline_flush(struct volley_worker *worker);
+
 /* Count and throw away what a socket still holds. The kernel refuses new datagrams already. */
 void vly_pipeline_discard(struct volley_worker *worker, uint32_t listener);
 

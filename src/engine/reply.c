@@ -18,28 +18,17 @@
 #include <volley/packet.h>
 
 #include "base/compiler.h"
+#include "engine/handler.h"
 #include "engine/outbox.h"
+#include "engine/packet.h"
+#include "engine/reply.h"
 #include "engine/server.h"
 #include "engine/worker.h"
-
-static_assert(sizeof(struct volley_packet) == 64, "the view is one cache line, frozen");
-
-/* volley_packet.internal: the slot's index, and whether the packet was answered already. */
-#define ANSWERED       0x80000000u
-#define SLOT(internal) ((internal) & ~ANSWERED)
-
-/* Payload over IPv6; IPv4 takes 20 bytes less and the kernel says so. RFC 768, RFC 8200. */
-enum { MAX_PAYLOAD = 65527 };
 
 /* Rooms in the arena start at multiples of this, as malloc's do. */
 enum { ARENA_ALIGN = 16 };
 
-static const struct vly_cmsg_info *get_info(const struct volley_packet *packet)
-{
-	return &packet->worker->slots.infos[SLOT(packet->internal)];
-}
-
-static uint8_t *arena_get(struct volley_worker *worker, uint32_t n_bytes)
+void *vly_reply_get_room(struct volley_worker *worker, uint32_t n_bytes)
 {
 	uint32_t room = (n_bytes + ARENA_ALIGN - 1) & ~(uint32_t)(ARENA_ALIGN - 1);
 	uint32_t size = worker->server->config.arena_bytes;
@@ -78,7 +67,7 @@ static const uint8_t *place(struct volley_worker *worker, struct volley_packet *
 {
 	uintptr_t in_packet = (uintptr_t)data - (uintptr_t)packet->data;
 	uintptr_t in_arena = (uintptr_t)data - (uintptr_t)worker->arena;
-	bool first = !(packet->internal & ANSWERED);
+	bool first = !(packet->internal & VLY_PACKET_ANSWERED);
 	uint8_t *copy;
 
 	if (VLY_UNLIKELY(len == 0))
@@ -89,30 +78,11 @@ static const uint8_t *place(struct volley_worker *worker, struct volley_packet *
 		arena_close(worker, data, len);
 		return data;
 	}
-	copy = arena_get(worker, len);
+	copy = vly_reply_get_room(worker, len);
 	if (copy != NULL) /* may overlap: a second answer that is longer than the room's rest */
 		memmove(copy, data, len);
 	return copy;
 }
-
-/* Port 0 cannot be sent to, and an answer to ourselves would come back for ever. */
-static bool is_refused(const struct volley_packet *packet)
-{
-	const struct volley_addr *peer = packet->peer;
-	const struct volley_addr *local = packet->local;
-
-	/* The port is at the same place in both families. */
-	if (VLY_LIKELY(peer->in.sin_port != local->in.sin_port))
-		return peer->in.sin_port == 0;
-	if (peer->sa.sa_family != local->sa.sa_family)
-		return false;
-	if (peer->sa.sa_family == AF_INET)
-		return peer->in.sin_addr.s_addr == local->in.sin_addr.s_addr;
-	return memcmp(&peer->in6.sin6_addr, &local->in6.sin6_addr, 16) == 0;
-}
-
-static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
-	      "is_refused() reads the port without asking for the family");
 
 static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
 {
@@ -133,7 +103,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->local = NULL;
 	if (VLY_UNLIKELY(packet->local != &listener->addr)) {
 		tx->local = packet->local;
-		tx->ifindex = get_info(packet)->ifindex;
+		tx->ifindex = vly_packet_get_info(packet)->ifindex;
 	}
 	return 0;
 }
@@ -145,9 +115,9 @@ static __attribute__((noinline)) int reply_other(struct volley_packet *packet, c
 	struct volley_worker *worker = packet->worker;
 	const uint8_t *bytes;
 
-	if (len > MAX_PAYLOAD)
+	if (len > VLY_MAX_PAYLOAD)
 		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (is_refused(packet))
+	if (vly_packet_is_refused(packet->peer, packet->local))
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	/* Before the bytes have their place, for a flush may empty the arena. */
 	if (worker->n_tx == VLY_N_TX)
@@ -155,7 +125,7 @@ static __attribute__((noinline)) int reply_other(struct volley_packet *packet, c
 	bytes = place(worker, packet, data, (uint32_t)len);
 	if (bytes == NULL)
 		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	packet->internal |= ANSWERED;
+	packet->internal |= VLY_PACKET_ANSWERED;
 	return add(worker, packet, bytes, (uint32_t)len);
 }
 
@@ -166,12 +136,15 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
 	in_port_t port = packet->peer->in.sin_port;
 
+	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_HANDLED))
+		return vly_handler_reply(packet, data, len);
 	worker->counts.tx_requested++;
-	if (VLY_UNLIKELY((packet->internal & ANSWERED) || at >= packet->capacity || len == 0 ||
-			 len > packet->capacity - at || len > MAX_PAYLOAD || port == 0 ||
-			 port == packet->local->in.sin_port || worker->n_tx == VLY_N_TX))
+	if (VLY_UNLIKELY((packet->internal & VLY_PACKET_ANSWERED) || at >= packet->capacity ||
+			 len == 0 || len > packet->capacity - at || len > VLY_MAX_PAYLOAD ||
+			 port == 0 || port == packet->local->in.sin_port ||
+			 worker->n_tx == VLY_N_TX))
 		return reply_other(packet, data, len);
-	packet->internal |= ANSWERED;
+	packet->internal |= VLY_PACKET_ANSWERED;
 	return add(worker, packet, data, (uint32_t)len);
 }
 
@@ -180,9 +153,11 @@ void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size
 	struct volley_worker *worker = packet->worker;
 	uint8_t *room;
 
-	if (need == 0 || need > MAX_PAYLOAD)
+	if (need == 0 || need > VLY_MAX_PAYLOAD)
 		return NULL;
-	room = arena_get(worker, (uint32_t)need);
+	if (packet->internal & VLY_PACKET_HANDLED)
+		return vly_handler_get_room(packet, need, ret_capacity);
+	room = vly_reply_get_room(worker, (uint32_t)need);
 	if (room == NULL)
 		return NULL;
 	worker->n_arena_open++;
@@ -195,33 +170,41 @@ void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size
 
 static bool has(const struct volley_packet *packet, uint32_t flag, uint32_t bit)
 {
-	return (packet->listener->config.flags & flag) && (get_info(packet)->found & bit);
+	return (packet->listener->config.flags & flag) &&
+	       (vly_packet_get_info(packet)->found & bit);
+}
+
+int volley_packet_get_handler(const struct volley_packet *packet)
+{
+	if (!(packet->internal & VLY_PACKET_HANDLED))
+		return -ENODATA;
+	return (int)VLY_PACKET_INDEX(packet->internal);
 }
 
 int volley_packet_get_ttl(const struct volley_packet *packet)
 {
 	if (!has(packet, VOLLEY_LISTEN_WANT_TTL, VLY_CMSG_TTL))
 		return -ENODATA;
-	return get_info(packet)->ttl;
+	return vly_packet_get_info(packet)->ttl;
 }
 
 int volley_packet_get_tos(const struct volley_packet *packet)
 {
 	if (!has(packet, VOLLEY_LISTEN_WANT_TOS, VLY_CMSG_TOS))
 		return -ENODATA;
-	return get_info(packet)->tos;
+	return vly_packet_get_info(packet)->tos;
 }
 
 int volley_packet_get_interface(const struct volley_packet *packet)
 {
 	if (!has(packet, VOLLEY_LISTEN_WANT_INTERFACE, VLY_CMSG_LOCAL))
 		return -ENODATA;
-	return (int)get_info(packet)->ifindex;
+	return (int)vly_packet_get_info(packet)->ifindex;
 }
 
 int64_t volley_packet_get_timestamp(const struct volley_packet *packet)
 {
 	if (!has(packet, VOLLEY_LISTEN_WANT_TIMESTAMP, VLY_CMSG_TIMESTAMP))
 		return -ENODATA;
-	return get_info(packet)->timestamp_ns;
+	return vly_packet_get_info(packet)->timestamp_ns;
 }

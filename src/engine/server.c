@@ -107,6 +107,13 @@ static int check_start(const struct volley_server *server)
 			      "start: there is no socket: call volley_server_listen() first");
 		return -ENOTCONN;
 	}
+	if (server->config.wait == VOLLEY_WAIT_BLOCK && server->config.n_handlers > 0) {
+		vly_log_write(
+			&server->config, VOLLEY_LOG_ERROR,
+			"start: the wait strategy `block` sleeps in its socket and cannot wait "
+			"for handlers too: use `event`");
+		return -EINVAL;
+	}
 	if (server->config.wait == VOLLEY_WAIT_BLOCK && vly_listeners_count(server) > 1) {
 		vly_log_write(
 			&server->config, VOLLEY_LOG_ERROR,

@@ -110,22 +110,23 @@ static void add_kernel(struct volley_worker *worker, struct volley_stats *stats)
 	}
 }
 
+void vly_stats_add(struct volley_stats *sum, const struct volley_stats *counts)
+{
+	uint64_t *to = get_counts(sum);
+	const uint64_t *from = &counts->rx_datagrams;
+
+	for (size_t i = 0; i < VLY_STATS_N; i++)
+		to[i] += from[i];
+}
+
 /* With the server's lock. */
 static void read_worker(struct volley_worker *worker, struct volley_stats *ret_stats)
 {
 	vly_stats_read(&worker->snapshot, ret_stats);
+	vly_remote_add_stats(&worker->remote, ret_stats);
 	ret_stats->size = sizeof *ret_stats;
 	ret_stats->memory_bytes = worker->memory_bytes;
 	add_kernel(worker, ret_stats);
-}
-
-static void add(struct volley_stats *sum, struct volley_stats *stats)
-{
-	uint64_t *to = get_counts(sum);
-	const uint64_t *from = get_counts(stats);
-
-	for (size_t i = 0; i < VLY_STATS_N; i++)
-		to[i] += from[i];
 }
 
 /* The smallest struct of the first release. */
@@ -152,7 +153,7 @@ void vly_stats_sum(struct volley_server *server, struct volley_stats *ret_sum)
 	ret_sum->size = sizeof *ret_sum;
 	for (uint32_t i = 0; i < server->config.n_workers; i++) {
 		read_worker(&server->workers[i], &stats);
-		add(ret_sum, &stats);
+		vly_stats_add(ret_sum, &stats);
 	}
 }
 
@@ -255,11 +256,13 @@ static void put_stats(struct text *text, const struct volley_stats *stats, bool 
 	PUT(text, stats, held_expired);
 	PUT(text, stats, held_abandoned);
 	PUT(text, stats, held_now);
+	PUT(text, stats, held_refused);
 	PUT(text, stats, tx_requested);
 	PUT(text, stats, tx_sent);
 	put_drops(text, "tx_dropped", tx_drop_names, stats->tx_dropped, VOLLEY_TX_N_DROPS);
 	PUT(text, stats, tx_queued);
 	PUT(text, stats, tx_reported);
+	PUT(text, stats, tx_foreign);
 	PUT(text, stats, rx_messages);
 	PUT(text, stats, tx_messages);
 	PUT(text, stats, discarded_at_close);
@@ -301,7 +304,7 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	carried = server->carried;
 	for (uint32_t i = 0; i < n_workers; i++) {
 		read_worker(&server->workers[i], &stats[i]);
-		add(&sum, &stats[i]);
+		vly_stats_add(&sum, &stats[i]);
 	}
 	pthread_mutex_unlock(&server->lock);
 	put(&out, "{");

@@ -37,6 +37,9 @@ uint32_t vly_stats_read_kernel(struct vly_port *port);
 /* With the server's lock: the totals. */
 void vly_stats_sum(struct volley_server *server, struct volley_stats *ret_sum);
 
+/* Add counters to others, name by name. */
+void vly_stats_add(struct volley_stats *sum, const struct volley_stats *counts);
+
 /* The drop reason of a failed send. */
 enum volley_tx_drop vly_stats_get_tx_drop(int error);
 

@@ -25,8 +25,11 @@
 #include <volley/error.h>
 
 #include "base/clock.h"
+#include "base/compiler.h"
 #include "base/mem.h"
 #include "engine/backlog.h"
+#include "engine/handler.h"
+#include "engine/held.h"
 #include "engine/log.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
@@ -80,12 +83,19 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 		worker->memory_bytes += (uint64_t)n_buffers[i] * vly_buffers_class_bytes[i];
 	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
 		worker->ports[i].fd = -1;
+	r = vly_remote_init(worker);
+	if (r >= 0)
+		r = vly_handlers_init(worker);
+	if (r < 0)
+		return r;
 	return vly_io_open(config->io, &worker->slots, &worker->io);
 }
 
 void vly_worker_fini(struct volley_worker *worker)
 {
 	vly_io_close(worker->io);
+	vly_handlers_fini(worker);
+	vly_remote_fini(worker);
 	vly_buffers_free(worker->buffers);
 	if (worker->arena != NULL)
 		vly_mem_unmap(worker->server->config.allocator, worker->arena,
@@ -138,9 +148,9 @@ bool vly_worker_test_stop(struct volley_worker *worker)
 	return vly_worker_get_command(worker) != VLY_COMMAND_RUN;
 }
 
-void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
+void vly_worker_push(struct volley_worker *worker, struct vly_inbox_node *node)
 {
-	if (!vly_inbox_push(&worker->inbox, &post->node))
+	if (!vly_inbox_push(&worker->inbox, node))
 		return;
 	if (worker->server->config.wait == VOLLEY_WAIT_BLOCK)
 		volley_cancel_request(atomic_load_explicit(&worker->handle, memory_order_seq_cst));
@@ -148,19 +158,63 @@ void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
 		vly_worker_wake(worker);
 }
 
-void vly_worker_take_posts(struct volley_worker *worker)
+void vly_worker_post(struct volley_worker *worker, struct vly_post *post)
+{
+	post->node.kind = VLY_MAIL_POST;
+	vly_worker_push(worker, &post->node);
+}
+
+static void run_post(struct volley_worker *worker, struct vly_post *post)
+{
+	bool permanent = post->permanent; /* and then somebody's as soon as it has run */
+
+	post->fn(worker, post->arg);
+	if (!permanent)
+		vly_mem_free(post);
+}
+
+void vly_worker_take_inbox(struct volley_worker *worker)
 {
 	struct vly_inbox_node *node = vly_inbox_take(&worker->inbox);
 
+	if (VLY_LIKELY(node == NULL))
+		return;
 	while (node != NULL) {
-		struct vly_post *post = VLY_CONTAINER_OF(node, struct vly_post, node);
-		bool permanent = post->permanent; /* and then somebody's as soon as it has run */
+		struct vly_inbox_node *next = node->next;
 
-		node = node->next;
-		post->fn(worker, post->arg);
-		if (!permanent)
-			vly_mem_free(post);
+		if (node->kind == VLY_MAIL_HANDLER)
+			vly_handlers_take(worker, node);
+		else if (node->kind == VLY_MAIL_SEND)
+			vly_remote_take(worker, VLY_CONTAINER_OF(node, struct vly_buffer, node));
+		else
+			run_post(worker, VLY_CONTAINER_OF(node, struct vly_post, node));
+		node = next;
 	}
+	vly_pipeline_flush(worker);
+}
+
+bool vly_worker_has_timers(const struct volley_worker *worker)
+{
+	return worker->counts.tx_queued > 0 ||
+	       atomic_load_explicit(&worker->remote.n_held, memory_order_relaxed) > 0;
+}
+
+int64_t vly_worker_get_timeout(struct volley_worker *worker, uint64_t now_ns)
+{
+	int64_t backlog_ns = vly_backlog_get_timeout(worker, now_ns);
+	uint64_t deadline_ns = vly_held_get_deadline(worker);
+	int64_t held_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+
+	if (deadline_ns == 0)
+		return backlog_ns;
+	return backlog_ns < 0 || held_ns < backlog_ns ? held_ns : backlog_ns;
+}
+
+void vly_worker_run_timers(struct volley_worker *worker, uint64_t now_ns)
+{
+	if (worker->counts.tx_queued > 0)
+		vly_backlog_flush(worker, now_ns);
+	vly_held_expire(worker, now_ns);
 }
 
 bool vly_worker_test_self(const struct volley_server *server)
@@ -168,7 +222,8 @@ bool vly_worker_test_self(const struct volley_server *server)
 	pid_t self = gettid();
 
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		if (atomic_load_explicit(&server->workers[i].tid, memory_order_relaxed) == self)
+		if (atomic_load_explicit(&server->workers[i].tid, memory_order_relaxed) == self ||
+		    vly_handlers_test_tid(&server->workers[i], self))
 			return true;
 	return false;
 }
@@ -198,10 +253,15 @@ static void pin(const struct volley_worker *worker)
 			      worker->index, volley_error_name(errno));
 }
 
-/* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
-static void serve_rest(struct volley_worker *worker)
+bool vly_worker_is_draining(const struct volley_worker *worker)
 {
-	uint64_t end_ns = vly_clock_now_ns() + worker->server->config.drain_us * UINT64_C(1000);
+	return worker->drain_end_ns != 0 && vly_worker_get_command(worker) != VLY_COMMAND_STOP &&
+	       vly_clock_now_ns() < worker->drain_end_ns;
+}
+
+/* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
+static bool serve_rest(struct volley_worker *worker)
+{
 	bool empty = false;
 
 	vly_pipeline_set_ready(worker);
@@ -210,17 +270,42 @@ static void serve_rest(struct volley_worker *worker)
 			worker->ports[i].ready = false; /* nothing keeps it from growing */
 	while (!empty) {
 		vly_pipeline_run_once(worker, worker->server->config.n_budget);
-		if (worker->counts.tx_queued > 0)
-			vly_backlog_flush(worker, vly_clock_now_ns());
+		vly_worker_take_inbox(worker);
+		if (vly_worker_has_timers(worker))
+			vly_worker_run_timers(worker, vly_clock_now_ns());
 		empty = true;
 		for (uint32_t i = 0; i < worker->n_ports; i++)
 			empty = empty && !worker->ports[i].ready;
-		if (!empty && (vly_worker_get_command(worker) == VLY_COMMAND_STOP ||
-			       vly_clock_now_ns() >= end_ns)) {
-			worker->drain_late = true;
-			return;
-		}
+		if (!empty && !vly_worker_is_draining(worker))
+			return false;
 	}
+	return true;
+}
+
+/* Wait for handlers to serve what they have, and for held packets to be answered. */
+static bool await_rest(struct volley_worker *worker)
+{
+	vly_handlers_drain(worker);
+	for (;;) {
+		bool left = vly_handlers_test_left(worker);
+
+		vly_worker_take_inbox(worker);
+		vly_worker_run_timers(worker, vly_clock_now_ns());
+		if (left && atomic_load_explicit(&worker->remote.n_held, memory_order_relaxed) == 0)
+			return true;
+		if (!vly_worker_is_draining(worker))
+			return false;
+		poll(NULL, 0, 1); /* ends by time; the inbox is looked at then */
+	}
+}
+
+static void drain(struct volley_worker *worker)
+{
+	worker->drain_end_ns = vly_clock_now_ns() +
+			       worker->server->config.drain_us * UINT64_C(1000);
+	if (!serve_rest(worker) || !await_rest(worker))
+		worker->drain_late = true;
+	worker->drain_end_ns = 0;
 }
 
 /* How long the last answers may wait: less when a drain becomes a stop meanwhile. */
@@ -252,12 +337,14 @@ void vly_worker_finish(struct volley_worker *worker)
 	struct volley_server *server = worker->server;
 
 	if (vly_worker_get_command(worker) == VLY_COMMAND_DRAIN)
-		serve_rest(worker);
+		drain(worker);
 	worker->state = VLY_WORKER_INTAKE_OFF;
+	vly_handlers_stop(worker);
+	vly_remote_close(worker);
 	pthread_mutex_lock(&server->lock);
 	worker->closed = true; /* from here on volley_server_post() refuses */
 	pthread_mutex_unlock(&server->lock);
-	vly_worker_take_posts(worker);
+	vly_worker_take_inbox(worker);
 	worker->state = VLY_WORKER_HANDLERS_DONE;
 	flush_rest(worker);
 	worker->state = VLY_WORKER_FLUSHED;
@@ -298,13 +385,21 @@ int vly_worker_begin(struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->server->config;
 	const struct vly_loop_ops *loop = vly_loop_get_ops(config);
-	int r = loop->open != NULL ? loop->open(worker) : 0;
+	int r = vly_handlers_start(worker);
 
-	if (r < 0 || config->on_start == NULL)
-		return r;
-	r = config->on_start(worker, config->arg);
-	if (r < 0 && loop->close != NULL)
-		loop->close(worker);
+	if (r >= 0 && worker->poll_fd < 0)
+		pin(worker); /* after the handlers, which would inherit it */
+	if (r >= 0 && loop->open != NULL)
+		r = loop->open(worker);
+	if (r >= 0 && config->on_start != NULL) {
+		r = config->on_start(worker, config->arg);
+		if (r < 0 && loop->close != NULL)
+			loop->close(worker);
+	}
+	if (r >= 0)
+		vly_remote_open(worker);
+	else
+		vly_handlers_stop(worker);
 	return r;
 }
 
@@ -313,6 +408,9 @@ void vly_worker_end(struct volley_worker *worker)
 	const struct volley_config *config = &worker->server->config;
 	const struct vly_loop_ops *loop = vly_loop_get_ops(config);
 
+	/* Already done, unless another worker's start failed and this one never served. */
+	vly_handlers_stop(worker);
+	vly_remote_close(worker);
 	if (config->on_stop != NULL)
 		config->on_stop(worker, config->arg);
 	if (loop->close != NULL)
@@ -354,7 +452,6 @@ static void *worker_main(void *arg)
 	int r;
 
 	atomic_store_explicit(&worker->tid, gettid(), memory_order_relaxed); /* for ourselves */
-	pin(worker);
 	r = attach(worker);
 	if (r >= 0)
 		r = vly_worker_begin(worker);

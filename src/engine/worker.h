@@ -15,7 +15,9 @@
 #include "data/buffers.h"
 #include "data/inbox.h"
 #include "data/slots.h"
+#include "engine/handler.h"
 #include "engine/listener.h"
+#include "engine/remote.h"
 #include "engine/stats.h"
 #include "io/io.h"
 
@@ -34,6 +36,20 @@ enum { VLY_N_TX = 1024 };
 
 /* What the server wants of its workers; it only grows while they run. */
 enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
+
+/* vly_inbox_node.kind: what is around a node of a worker's inbox. */
+enum vly_mail {
+	VLY_MAIL_POST = 0, /* struct vly_post */
+	VLY_MAIL_SEND,     /* struct vly_buffer, of remote.c */
+	VLY_MAIL_HANDLER,  /* struct vly_handler, whose tx ring has something */
+};
+
+/* vly_buffer.pool: whom a buffer goes back to when it was sent. */
+enum vly_pool {
+	VLY_POOL_REMOTE = 0, /* worker->remote.buffers */
+	VLY_POOL_PACKETS,    /* worker->packets */
+	VLY_POOL_HANDLER,    /* `own` of the handler called `owner` */
+};
 
 /*
  * Where a worker is in its life. It goes forward only, from the loop's end to the thread's, and
@@ -58,7 +74,9 @@ struct vly_port {
 	bool ready;                       /* the loop found it readable, or did not look */
 	uint32_t watched; /* loop_fd.c: the events that epoll has of watched_fd; 0: not there */
 	int watched_fd;
-	uint32_t n_taken; /* messages received in the last pass */
+	uint32_t n_taken;      /* messages received in the last pass */
+	uint32_t n_handled;    /* packets that handlers have */
+	_Atomic bool given_up; /* handlers shall give them back without a callback */
 	/* Answers in order of arrival, linked by their nodes. */
 	struct vly_buffer *backlog_first;
 	struct vly_buffer *backlog_last;
@@ -106,18 +124,24 @@ struct volley_worker {
 	uint32_t arena_used;
 	uint32_t arena_last;   /* where the latest room begins, which a shorter answer gives back */
 	uint32_t n_arena_open; /* rooms handed out in this callback, which stay valid in it */
-	struct vly_buffers *buffers;
+	struct vly_buffers *buffers;    /* for the backlog */
+	struct vly_inbox_node *sending; /* buffers that go back with the next flush */
+	struct vly_buffers *packets;    /* for packets that handlers have */
+	struct vly_handler *handlers;   /* n_handlers */
+	uint32_t n_handlers;
 	struct volley_stats counts;
 	enum vly_worker_state state;
 	struct vly_loop *loop;
-	void *data;      /* the user's */
-	bool drain_late; /* the drain's time was over first */
-	bool closed;     /* server->lock: takes no more posts */
-	bool present;    /* server->lock: has a thread, or is served by the caller's loop */
-	bool watches;    /* loop_fd.c is open */
+	void *data;            /* the user's */
+	bool drain_late;       /* the drain's time was over first */
+	uint64_t drain_end_ns; /* 0 unless draining */
+	bool closed;           /* server->lock: takes no more posts */
+	bool present; /* server->lock: has a thread, or is served by the caller's loop */
+	bool watches; /* loop_fd.c is open */
 
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
+	struct vly_remote remote;
 	pthread_mutex_t turn; /* turn.c: held by whoever is the worker when it has no thread */
 	_Atomic pid_t tid;    /* 0: nobody is the worker */
 	struct volley_cancel *_Atomic handle;
@@ -150,8 +174,22 @@ void vly_worker_wake(struct volley_worker *worker);
 /* Any thread but a signal handler: run the post's function on the worker. */
 void vly_worker_post(struct volley_worker *worker, struct vly_post *post);
 
-/* Worker's thread: run what was posted. */
-void vly_worker_take_posts(struct volley_worker *worker);
+/* Any thread but a signal handler, while the worker runs: into the inbox, and wake it if asleep. */
+void vly_worker_push(struct volley_worker *worker, struct vly_inbox_node *node);
+
+/* Worker's thread: take what other threads sent: run posts, send sends and answers. */
+void vly_worker_take_inbox(struct volley_worker *worker);
+
+/*
+ * Worker's thread: what happens by the clock (the backlog, held packets). Whether anything does;
+ * the nanoseconds until then, or -1 for never; do it.
+ */
+bool vly_worker_has_timers(const struct volley_worker *worker);
+int64_t vly_worker_get_timeout(struct volley_worker *worker, uint64_t now_ns);
+void vly_worker_run_timers(struct volley_worker *worker, uint64_t now_ns);
+
+/* Worker's thread: whether it is draining and has time left. */
+bool vly_worker_is_draining(const struct volley_worker *worker);
 
 /*
  * Worker's thread, between waits: acknowledge a pending cancellation; true: the command ended the
@@ -160,9 +198,9 @@ void vly_worker_take_posts(struct volley_worker *worker);
 bool vly_worker_test_stop(struct volley_worker *worker);
 
 /*
- * Worker's thread, or whoever plays it (turn.c). What comes before serving: the loop, and the
- * user's hook. 0, or -errno and nothing is left of it. Then the way out: through the states up to
- * FLUSHED, and to STOPPED.
+ * Worker's thread, or whoever plays it (turn.c). What comes before serving: handlers, the loop, and
+ * the user's hook. 0, or -errno and nothing is left of it. Then the way out: through the states up
+ * to FLUSHED, and to STOPPED.
  */
 int vly_worker_begin(struct volley_worker *worker);
 void vly_worker_finish(struct volley_worker *worker);
@@ -174,7 +212,7 @@ void vly_worker_set_present(struct volley_worker *worker, bool present);
 /* What the server wants now. */
 enum vly_command vly_worker_get_command(const struct volley_worker *worker);
 
-/* Whether the calling thread is one of the server's workers. */
+/* Whether the calling thread is one of the server's workers or handlers. */
 bool vly_worker_test_self(const struct volley_server *server);
 
 #endif

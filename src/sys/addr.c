@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <volley/addr.h>
+#include "sys/addr.h"
 
 /* Decimal digits only: no sign, no space, no leading junk, at most `max`. */
 static int parse_number(const char *text, uint32_t max, uint32_t *ret_number)
@@ -141,4 +141,41 @@ uint16_t volley_addr_get_port(const struct volley_addr *addr)
 	if (addr->len == sizeof addr->in6 && addr->sa.sa_family == AF_INET6)
 		return ntohs(addr->in6.sin6_port);
 	return 0;
+}
+
+int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr)
+{
+	if (addr->sa.sa_family == family && (family == AF_INET || family == AF_INET6)) {
+		*ret_addr = *addr;
+		return 0;
+	}
+	if (addr->sa.sa_family != AF_INET || family != AF_INET6)
+		return -EINVAL;
+	*ret_addr = (struct volley_addr){ .len = sizeof ret_addr->in6 };
+	ret_addr->in6.sin6_family = AF_INET6;
+	ret_addr->in6.sin6_port = addr->in.sin_port;
+	ret_addr->in6.sin6_addr.s6_addr[10] = 0xff;
+	ret_addr->in6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&ret_addr->in6.sin6_addr.s6_addr[12], &addr->in.sin_addr, 4);
+	return 0;
+}
+
+uint32_t vly_addr_hash(const struct volley_addr *addr)
+{
+	uint64_t key = addr->in.sin_port;
+	uint64_t high;
+	uint64_t low;
+
+	if (addr->sa.sa_family == AF_INET) {
+		key |= (uint64_t)addr->in.sin_addr.s_addr << 16;
+	} else {
+		memcpy(&high, &addr->in6.sin6_addr.s6_addr[0], sizeof high);
+		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
+		key ^= (high * 31 + low) << 16 ^ low >> 48;
+	}
+	/* Two rounds of Fibonacci hashing: clients that differ in one bit land far apart. */
+	key *= UINT64_C(0x9e3779b97f4a7c15);
+	key ^= key >> 32;
+	key *= UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)(key >> 32);
 }

@@ -78,7 +78,20 @@ Test(config, defaults_are_those_of_the_header)
 	cr_assert_eq(c.drain_us, 1000000);
 	cr_assert_eq(c.wait, VOLLEY_WAIT_EVENT);
 	cr_assert_eq(c.flags, 0);
+	cr_assert_eq(c.n_handlers, 0);
+	cr_assert_eq(c.n_ring, 1024);
+	cr_assert_eq(c.max_age_us, 0);
+	cr_assert_eq(c.n_held, 1024);
+	cr_assert_eq(c.hold_us, 10000000);
 	cr_assert_null(c.io);
+}
+
+Test(config, a_ring_is_a_power_of_two)
+{
+	struct volley_config config = with_log();
+
+	config.n_ring = 1000;
+	expect_refused(&config, "n_ring");
 }
 
 struct field {
@@ -96,11 +109,19 @@ struct field {
 Test(config, every_range_has_its_ends)
 {
 	static const struct field fields[] = {
-		FIELD(n_workers, 1, 1024),          FIELD(n_batch, 1, 1024),
-		FIELD(n_budget, 1, 1024),           FIELD(max_datagram_bytes, 1, 65535),
-		FIELD(arena_bytes, 65536, 1 << 30), FIELD(n_backlog, 1, 65536),
-		FIELD(backlog_us, 1, 60000000),     FIELD(drain_us, 1, 600000000),
+		FIELD(n_workers, 1, 1024),
+		FIELD(n_batch, 1, 1024),
+		FIELD(n_budget, 1, 1024),
+		FIELD(max_datagram_bytes, 1, 65535),
+		FIELD(arena_bytes, 65536, 1 << 30),
+		FIELD(n_backlog, 1, 65536),
+		FIELD(backlog_us, 1, 60000000),
+		FIELD(drain_us, 1, 600000000),
 		FIELD(wait, 0, VOLLEY_WAIT_FD),
+		FIELD(n_handlers, 0, 256),
+		FIELD(n_ring, 8, 32768),
+		FIELD(n_held, 1, 1048576),
+		FIELD(hold_us, 1, 3600000000),
 	};
 
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
