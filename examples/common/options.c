@@ -20,7 +20,8 @@ const char options_help[] =
 	"  --listen systemd      serve the sockets of the service manager (LISTEN_FDS), or\n"
 	"  --listen systemd:NAME those with this name\n"
 	"  --workers N           worker threads, 1 to 1024 (default: one per CPU)\n"
-	"  --handlers N          handler threads per worker (not in this version)\n"
+	"  --handlers N          handler threads per worker, 0 to 256 (default: 0, the worker\n"
+	"                        runs the callback itself)\n"
 	"  --io NAME             I/O backend: auto, mmsg (batched system calls), msg\n"
 	"                        (portable)\n"
 	"  --batch N             datagrams per receive call, 1 to 1024 (default: 64)\n"
@@ -181,8 +182,7 @@ int options_take(struct options *options, int option, const char *value)
 		options->listen_flags |= VOLLEY_LISTEN_NO_COALESCE;
 		return EXIT_OK;
 	case OPTION_HANDLERS:
-		fprintf(stderr, "%s: --handlers is not in this version\n", options->program);
-		return EXIT_USAGE;
+		return options_number(options, "handlers", value, 0, 256, &config->n_handlers);
 	default:
 		return EXIT_USAGE; /* getopt_long() has said why */
 	}

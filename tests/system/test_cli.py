@@ -269,7 +269,7 @@ CASES = [
     ("unknown option", usage_error(listen("--frobnicate"), "frobnicate")),
     ("argument", usage_error(listen("argument"))),
     ("option without its value", usage_error(("--listen",), "listen")),
-    ("feature not there yet", usage_error(listen("--handlers", "2"), "handlers")),
+    ("too many handlers", usage_error(listen("--handlers", "257"), "handlers")),
     ("address not ours", runtime_error(("--listen", "192.0.2.1:7"), "192.0.2.1")),
     ("block with two listeners", runtime_error(listen("--listen", "[::1]:0", "--wait", "block"),
                                                "block")),

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * forward ADDR:PORT UPSTREAM:PORT: pass requests on to another server and its answers back to the
+ * clients, for protocols whose messages start with a 16-bit ID that answers repeat, as DNS does.
+ * Each request is held until its answer comes or two seconds are over. SIGTERM or SIGINT ends it
+ * and prints the ledger: held_expired are requests that got no answer, held_abandoned those that
+ * waited for one at the end (a drain refuses what is new at every socket, answers too).
+ */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <volley/volley.h>
+
+enum { CLIENTS = 0, UPSTREAM = 1 }; /* listeners */
+enum { HOLD_US = 2000000, DRAIN_US = 100000, MAX_BYTES = 4096, ID_BYTES = 2, N_TRIES = 8 };
+
+/* By the ID that the upstream sees. One worker, so only one thread is here. */
+struct pending {
+	struct volley_held held;
+	uint8_t id[ID_BYTES]; /* the client's */
+};
+
+struct forwarder {
+	struct volley_addr upstream;
+	struct pending pending[1 << 16];
+};
+
+/* IDs are drawn, so that nobody can guess one and forge an answer. */
+static struct pending *draw_id(struct forwarder *forwarder, struct volley_server *server)
+{
+	for (int i = 0; i < N_TRIES; i++) {
+		struct pending *pending = &forwarder->pending[arc4random_uniform(1 << 16)];
+
+		if (volley_held_get_payload(server, pending->held, NULL, 0) < 0)
+			return pending; /* its token is stale: nobody waits under this ID */
+	}
+	return NULL;
+}
+
+static void on_request(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	struct volley_server *server = volley_worker_get_server(worker);
+	struct forwarder *forwarder = arg;
+	struct pending *pending = draw_id(forwarder, server);
+	uint8_t request[MAX_BYTES];
+	size_t id;
+
+	if (pending == NULL || packet->len < ID_BYTES || packet->len > sizeof request ||
+	    volley_packet_hold(packet, &pending->held) < 0)
+		return; /* the client asks again */
+	id = (size_t)(pending - forwarder->pending);
+	memcpy(pending->id, packet->data, ID_BYTES);
+	memcpy(request, packet->data, packet->len);
+	request[0] = (uint8_t)(id >> 8);
+	request[1] = (uint8_t)id;
+	if (volley_worker_send(worker, UPSTREAM, &forwarder->upstream, NULL, request, packet->len) <
+	    0)
+		volley_held_release(server, pending->held);
+}
+
+static void on_answer(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	struct forwarder *forwarder = arg;
+	struct pending *pending;
+
+	if (packet->len < ID_BYTES || packet->peer->len != forwarder->upstream.len ||
+	    memcmp(&packet->peer->sa, &forwarder->upstream.sa, packet->peer->len) != 0)
+		return; /* not from the upstream */
+	pending = &forwarder->pending[packet->data[0] << 8 | packet->data[1]];
+	memcpy(packet->data, pending->id, ID_BYTES);
+	/* -ESTALE: it came too late, or twice. */
+	volley_held_reply(volley_worker_get_server(worker), pending->held, packet->data,
+			  packet->len);
+}
+
+static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)level, (void)arg;
+	fprintf(stderr, "forward: %s\n", text);
+}
+
+static int serve(struct volley_server *server, const char *address, struct forwarder *forwarder)
+{
+	static char text[1 << 16];
+	bool ipv6 = forwarder->upstream.sa.sa_family == AF_INET6;
+	int r;
+
+	r = volley_server_listen(server, address,
+				 VOLLEY_LISTEN(.on_packet = on_request, .arg = forwarder));
+	if (r >= 0)
+		r = volley_server_listen(server, ipv6 ? "[::]:0" : "0.0.0.0:0",
+					 VOLLEY_LISTEN(.on_packet = on_answer, .arg = forwarder));
+	if (r >= 0)
+		r = volley_server_start(server);
+	if (r < 0)
+		return r;
+	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, CLIENTS)),
+			   text, sizeof text);
+	fprintf(stderr, "forward: ready on %s\n", text);
+	r = volley_server_run(server);
+	if (volley_server_format_stats(server, text, sizeof text) > 0)
+		fputs(text, stdout);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static struct forwarder forwarder;
+	struct volley_server *server = NULL;
+	int r;
+
+	if (argc != 3 || volley_addr_parse(argv[2], &forwarder.upstream) < 0) {
+		fprintf(stderr, "usage: forward ADDR:PORT UPSTREAM:PORT\n");
+		return 2;
+	}
+	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_held = 1 << 15, .hold_us = HOLD_US,
+					    .drain_us = DRAIN_US, .log = log_to_stderr),
+			      &server);
+	if (r >= 0)
+		r = serve(server, argv[1], &forwarder);
+	volley_server_free(server);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
