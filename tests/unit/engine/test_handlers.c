@@ -404,6 +404,12 @@ static void wait_each(struct volley_worker *worker, struct volley_packet *packet
 	wait_at_gate(worker, packet, 1, arg);
 }
 
+static void *call_close(void *server)
+{
+	atomic_store(&gate.r, volley_listener_close(server, 0));
+	return NULL;
+}
+
 static void *call_stop(void *server)
 {
 	return (void *)(intptr_t)volley_server_stop(server);
@@ -497,6 +503,58 @@ Test(handlers, a_drain_that_is_late_stops_a_blocked_callback)
 	sem_wait(&gate.entered);
 	cr_assert_eq(volley_server_drain(server), -ETIME);
 	cr_assert_eq(atomic_load(&gate.r), -ECANCELED);
+	finish(server);
+}
+
+Test(handlers, a_listener_that_goes_waits_for_its_packets_and_ends_their_holding)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	open_gate();
+	server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .drain_us = 30000), hold_one,
+		       &to);
+	loopback_send(fd, &to, 0, 8);
+	sem_wait(&gate.entered);
+	cr_assert_eq(volley_listener_close(server, 0), -ETIME, "somebody held a packet too long");
+	cr_assert_eq(volley_held_reply(server, gate.held, "x", 1), -ESTALE);
+	cr_assert_eq(get_stats(server).held_abandoned, 1);
+	/* A listener that gets the same index has nothing to do with it. */
+	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
+		     0);
+	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	loopback_send(fd, &to, 7, 8);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(get_stats(server).delivered, 2);
+	finish(server);
+}
+
+Test(handlers, a_listener_that_goes_does_not_wait_for_callbacks_that_have_not_begun)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+	pthread_t thread;
+
+	open_gate();
+	server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .drain_us = 1000),
+		       wait_at_gate, &to);
+	loopback_send(fd, &to, 0, 8);
+	sem_wait(&gate.entered);
+	for (uint8_t i = 1; i < 6; i++)
+		loopback_send(fd, &to, i, 8);
+	await_rx(server, 6);
+	cr_assert_eq(pthread_create(&thread, NULL, call_close, server), 0);
+	while (!atomic_load(&server->workers[0].ports[0].given_up))
+		sched_yield();
+	sem_post(&gate.go);
+	pthread_join(thread, NULL);
+	cr_assert_eq(atomic_load(&gate.r), -ETIME);
+	cr_assert_eq(get_stats(server).delivered, 1);
+	cr_assert_eq(get_stats(server).rx_dropped[VOLLEY_RX_STOPPED], 5);
 	finish(server);
 }
 
