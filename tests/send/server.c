@@ -5,7 +5,7 @@
  * speaks as volley-echo does, so that tests/system/harness.py can drive it:
  *
  *	send_server --listen ADDR:PORT [--no-coalesce] [--report-errors] [--sndbuf BYTES]
- *		    --stats FILE
+ *		    [--never-fragment] --stats FILE
  */
 
 #include <getopt.h>
@@ -39,6 +39,7 @@ int main(int argc, char **argv)
 	static const struct option longs[] = { { "listen", required_argument, NULL, 'l' },
 					       { "no-coalesce", no_argument, NULL, 'n' },
 					       { "report-errors", no_argument, NULL, 'r' },
+					       { "never-fragment", no_argument, NULL, 'f' },
 					       { "sndbuf", required_argument, NULL, 'b' },
 					       { "stats", required_argument, NULL, 's' },
 					       { NULL, 0, NULL, 0 } };
@@ -60,6 +61,9 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			listen.flags |= VOLLEY_LISTEN_REPORT_ERRORS;
+			break;
+		case 'f':
+			listen.mtu_discover = VOLLEY_MTU_DO;
 			break;
 		case 'b':
 			listen.sndbuf_bytes = (uint32_t)strtoul(optarg, NULL, 10);

@@ -192,6 +192,28 @@ def above_the_mtu():
         assert stats["tx_segmented"] >= 7, stats["tx_segmented"]
 
 
+def too_long(path):
+    """Where nothing may be fragmented, longer answers than the path takes are EMSGSIZE."""
+    route = f"local {SICK} dev lo src 127.0.0.1 mtu lock 1400 table local"
+
+    def case():
+        with Scene("--never-fragment", *path, undo=(f"ip route del {route}",)) as scene:
+            for i in range(8):
+                for sock in (scene.sick, scene.well):
+                    # 1,400 bytes of packet are 1,372 of payload: the last ones just fit.
+                    sock.sendto(i.to_bytes(4, "big").ljust(1373 if i < 6 else 1372),
+                                ("127.0.0.1", scene.port))
+            sh(f"ip route add {route}")
+            scene.wake()
+            assert scene.answers(scene.well, 8) == list(range(8))
+            assert scene.answers(scene.sick, 2) == [6, 7]
+            stats, drops = scene.stop()
+            assert drops == {"EMSGSIZE": 6}, drops
+            assert (stats["tx_healed"] >= 1) == (not path), stats["tx_healed"]
+            assert (stats["tx_segmented"] >= 1) == (not path), stats["tx_segmented"]
+    return case
+
+
 def port_zero(path):
     """Nobody can answer port 0; the library refuses before the kernel does."""
     def case():
@@ -301,6 +323,7 @@ def cases():
         name = "plain" if path else "segmented"
         yield f"EPERM, {name}", one_sick("EPERM", path, (eperm_rule,), NFT_UNDO)
         yield f"EPERM for every third, {name}", numgen(path)
+        yield f"EMSGSIZE, {name}", too_long(path)
         yield f"port 0, {name}", port_zero(path)
         yield f"ECONNREFUSED, {name}", dead_peer(path)
         yield (f"EAGAIN, {name}", full_queue(path, "EAGAIN", ("--sndbuf", "100000"),
