@@ -136,8 +136,8 @@ struct volley_worker {
 	bool drain_late;       /* the drain's time was over first */
 	uint64_t drain_end_ns; /* 0 unless draining */
 	bool closed;           /* server->lock: takes no more posts */
-	bool present; /* server->lock: has a thread, or is served by the caller's loop */
-	bool watches; /* loop_fd.c is open */
+	bool present;          /* server->lock: has a thread, or is served by the caller's loop */
+	bool watches;          /* loop_fd.c is open */
 
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
