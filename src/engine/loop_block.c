@@ -31,9 +31,9 @@ static struct vly_port *get_port(const struct volley_worker *worker)
 }
 
 /*
- * Sleep in ppoll instead. With answers waiting for room, or packets held, for both directions and no
- * longer than they may wait. Without them, where the receive call cannot sleep: there is no socket,
- * or nothing is read from it, or whoever made it made it non-blocking.
+ * Sleep in ppoll instead. With answers waiting for room, or packets held, for both directions and
+ * no longer than they may wait. Without them, where the receive call cannot sleep: there is no
+ * socket, or nothing is read from it, or whoever made it made it non-blocking.
  */
 static void wait_elsewhere(struct volley_worker *worker, struct vly_port *port)
 {

@@ -13,6 +13,7 @@
 #include <volley/handover.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
+#include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
 #include <volley/version.h>
@@ -86,7 +87,13 @@ volley_server *open_server(State &state, const volley_allocator &allocator)
 	listen.on_batch = [](volley_worker *worker, volley_packet *packets, size_t n, void *arg) {
 		REQUIRE(volley_worker_get_index(worker) == 0);
 		for (size_t i = 0; i < n; i++) {
+			volley_server *server = volley_worker_get_server(worker);
+			volley_held held{};
+
 			REQUIRE(volley_addr_get_port(packets[i].peer) > 0);
+			REQUIRE(volley_packet_hold(&packets[i], &held) == 0);
+			REQUIRE(volley_held_release(server, held) == 0);
+			REQUIRE(volley_held_release(server, held) == -ESTALE);
 			volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 			++static_cast<State *>(arg)->n_packets;
 		}
