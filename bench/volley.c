@@ -44,6 +44,9 @@ static const struct bench_volley_mode modes[] = {
 	  .about = "one call per datagram, no coalescing",
 	  .is_scalar = true,
 	  .is_plain = true },
+	{ .name = "volley-handlers",
+	  .about = "callbacks on one thread beside the worker",
+	  .n_handlers = 1 },
 	{ .name = "volley-msg", .about = "portable backend: recvmsg and sendmsg", .io = "msg" },
 };
 
@@ -162,6 +165,7 @@ static int set_up(struct bench_volley *v, const struct bench_volley_config *conf
 					.n_batch = config->n_batch,
 					.wait = mode->wait,
 					.io = mode->io,
+					.n_handlers = mode->n_handlers,
 					.on_batch_end = config->is_gated ? park : tally_volley,
 					.log = print_log,
 					.arg = v };
