@@ -107,6 +107,9 @@ Test(held, a_token_is_good_once)
 	cr_assert_eq(volley_held_reply(fake.server, far, "x", 1), -ESTALE);
 	cr_assert_eq(volley_held_release(fake.server, tokens[2]), 0);
 	cr_assert_eq(volley_held_release(fake.server, tokens[3]), 0);
+	far = tokens[2];
+	far.id += UINT64_C(1) << 32; /* the next one, which nobody has been given yet */
+	cr_assert_eq(volley_held_release(fake.server, far), -ESTALE);
 	vly_worker_take_inbox(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_server_stats(&fake).held_released, 3);
