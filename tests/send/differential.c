@@ -284,7 +284,8 @@ static int read_slow(struct subject *subject, int n_lost)
 	do {
 		n = run.got.n;
 		receivers_read(&run.got, n + 1);
-	} while (run.got.n > n && count_missing(subject) > n_lost);
+		/* -1: a message of which only some datagrams are here yet, among others. */
+	} while (run.got.n > n && count_missing(subject) != n_lost);
 	return count_missing(subject);
 }
 
