@@ -158,6 +158,12 @@ static size_t find_columns(const struct bench_set *set, bool details, size_t n,
 	return n;
 }
 
+/* Of a void row the reason stands in place of its figures, or behind them. */
+static bool has_cells(const struct bench_row *row)
+{
+	return row->void_reason[0] == '\0' || row->shows_void;
+}
+
 static void get_cell(const struct bench_row *row, const char *name, char *text, size_t n_text)
 {
 	snprintf(text, n_text, "-");
@@ -171,7 +177,7 @@ static void print_row(const struct bench_row *row, const char *const *columns, c
 {
 	char cell[CELL];
 
-	if (row->void_reason[0] != '\0') {
+	if (!has_cells(row)) {
 		fprintf(file, "  %s\n", row->void_reason);
 		return;
 	}
@@ -179,6 +185,8 @@ static void print_row(const struct bench_row *row, const char *const *columns, c
 		get_cell(row, columns[c], cell, sizeof(cell));
 		fprintf(file, "  %*s", widths[c], cell);
 	}
+	if (row->void_reason[0] != '\0')
+		fprintf(file, "  %s", row->void_reason);
 	fputc('\n', file);
 }
 
@@ -199,7 +207,7 @@ static void print_table(const struct bench_set *set, bool details, FILE *file)
 
 		n_subject = (int)fmax(n_subject, (double)strlen(row->subject));
 		n_variant = (int)fmax(n_variant, (double)strlen(row->variant));
-		for (size_t c = 0; c < n && row->void_reason[0] == '\0'; c++) {
+		for (size_t c = 0; c < n && has_cells(row); c++) {
 			get_cell(row, columns[c], cell, sizeof(cell));
 			widths[c] = (int)fmax(widths[c], (double)strlen(cell));
 		}
@@ -213,7 +221,7 @@ static void print_table(const struct bench_set *set, bool details, FILE *file)
 	for (size_t r = 0; r < set->n_rows; r++) {
 		const struct bench_row *row = &set->rows[r];
 
-		if (details && row->void_reason[0] != '\0')
+		if (details && !has_cells(row))
 			continue;
 		fprintf(file, "%-*s", n_subject, row->subject);
 		if (n_variant)

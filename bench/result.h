@@ -24,6 +24,7 @@ struct bench_row {
 	char variant[48];      /* the parameter that was varied, as text */
 	double x;              /* and as a number */
 	char void_reason[160]; /* not empty: the figures must not be used, and no ratio is shown */
+	bool shows_void;       /* the table has them all the same, with the reason behind */
 	size_t n_values;
 	struct bench_value values[BENCH_ROW_MAX_VALUES];
 };

@@ -14,6 +14,7 @@ struct bench_saturate_config {
 	uint32_t n_rounds;
 	const char *variant; /* what this measurement is called in the set */
 	double x;
+	bool shows_void; /* show what void runs gave too, but no ratio of it */
 };
 
 /* Measure all subjects under one load and add a row for each. 0 or -errno. */

@@ -120,6 +120,28 @@ Test(result, every_form_says_where_and_how)
 	}
 }
 
+Test(result, a_void_row_can_show_its_figures_beside_the_reason)
+{
+	struct bench_set set = { .kind = "kind" };
+	struct bench_row *row = bench_set_add(&set, "busy");
+	size_t n_bytes;
+	char *text;
+	FILE *file;
+
+	bench_row_put(row, "value", 4711);
+	bench_row_void(row, "void: %s", "why");
+	for (int shows = 0; shows < 2; shows++) {
+		set.rows[0].shows_void = shows;
+		file = open_memstream(&text, &n_bytes);
+		bench_set_print(&set, "command", file);
+		fclose(file);
+		cr_assert_not_null(strstr(text, "void: why"), "%s", text);
+		cr_assert_eq(strstr(text, "4,711") != NULL, shows, "%s", text);
+		free(text);
+	}
+	bench_set_fini(&set);
+}
+
 Test(result, many_rows)
 {
 	struct bench_set set = { .kind = "kind" };
