@@ -294,6 +294,65 @@ Test(handlers, a_volley_for_the_callback_is_of_one_listener)
 	finish(server);
 }
 
+/* Of a server without a worker's thread: its descriptor is readable for all that handlers do. */
+static void turn(struct volley_server *server)
+{
+	struct pollfd fd = { .fd = volley_server_get_fd(server), .events = POLLIN };
+
+	cr_assert_eq(poll(&fd, 1, 10000), 1, "nothing woke the loop");
+	cr_assert_geq(volley_server_process(server), 0);
+}
+
+Test(handlers, in_a_loop_of_the_callers)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(VOLLEY_CONFIG(.n_handlers = 2, .wait = VOLLEY_WAIT_FD),
+					     peer_echo, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	for (uint8_t i = 0; i < 50; i++) {
+		loopback_send(fd, &to, i, 8);
+		while (get_stats(server).tx_sent < i + 1u)
+			turn(server);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
+		cr_assert_eq(buf[0], i);
+	}
+	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -EINVAL, "to itself");
+	finish(server);
+}
+
+Test(handlers, held_packets_in_a_loop_of_the_callers)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	open_gate();
+	server = serve(VOLLEY_CONFIG(.hold_us = 5000, .wait = VOLLEY_WAIT_FD), hold_one, &to);
+	cr_assert_eq(volley_server_get_timeout_ns(server), -1);
+	loopback_send(fd, &to, 1, 8);
+	turn(server);
+	cr_assert_eq(volley_held_reply(server, gate.held, "yes", 3), 0);
+	turn(server); /* another thread's doing would have woken us too */
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 3);
+	loopback_send(fd, &to, 2, 8);
+	turn(server);
+	cr_assert_gt(volley_server_get_timeout_ns(server), 0);
+	while (get_stats(server).held_expired == 0) {
+		struct pollfd wait = { .fd = volley_server_get_fd(server), .events = POLLIN };
+		int64_t ns = volley_server_get_timeout_ns(server);
+
+		cr_assert_geq(ns, 0, "nobody says when the time is over");
+		poll(&wait, 1, (int)(ns / 1000000 + 1));
+		cr_assert_geq(volley_server_process(server), 0);
+	}
+	cr_assert_eq(volley_held_release(server, gate.held), -ESTALE);
+	cr_assert_eq(volley_server_stop(server), 0);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
 /* Too slow ------------------------------------------------------------------------------------- */
 
 Test(handlers, a_full_ring_drops_the_newest_by_name)
