@@ -314,8 +314,8 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 	if (config->max_age_us > 0)
 		deadline_ns = vly_clock_now_ns() + config->max_age_us * UINT64_C(1000);
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t hash = vly_addr_hash(views[i].peer);
-		struct vly_handler *handler = &worker->handlers[hash * worker->n_handlers >> 32];
+		struct vly_handler *handler =
+			&worker->handlers[vly_addr_pick(views[i].peer, worker->n_handlers)];
 		struct vly_buffer *buffer = get_buffer(worker, handler, views[i].len);
 
 		if (buffer == NULL)

@@ -102,7 +102,7 @@ static struct volley_worker *choose(struct volley_server *server, uint32_t n_lis
 				    const struct volley_addr *peer)
 {
 	uint32_t n = server->config.n_workers;
-	uint32_t first = (uint32_t)((uint64_t)vly_addr_hash(peer) * n >> 32);
+	uint32_t first = vly_addr_pick(peer, n);
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct volley_worker *worker = &server->workers[(first + i) % n];

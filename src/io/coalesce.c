@@ -27,6 +27,7 @@
 #include "base/compiler.h"
 #include "base/mem.h"
 #include "io/coalesce.h"
+#include "sys/addr.h"
 
 /*
  * UDP payload of an IPv4 packet; IPv6 would take 20 bytes more, which is not worth a second
@@ -98,33 +99,12 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 	       memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
 }
 
-/*
- * Clients of one host differ in the port, hosts of one net in the last bytes, which are the high
- * ones of the key. Fibonacci hashing: every bit of the key reaches the uppermost bits of the
- * product, and no others, so those are the ones to use.
- */
-static uint32_t hash(const struct volley_addr *addr, uint32_t n_bits)
-{
-	uint64_t key = addr->in.sin_port;
-	uint64_t high;
-	uint64_t low;
-
-	if (addr->sa.sa_family == AF_INET) {
-		key |= (uint64_t)addr->in.sin_addr.s_addr << 16;
-	} else {
-		memcpy(&high, &addr->in6.sin6_addr.s6_addr[0], sizeof high);
-		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
-		key ^= (high * 31 + low) << 16 | low >> 48;
-	}
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - n_bits));
-}
-
 /* The table's place for an entry's destination: where its latest message is, or a free one. */
 static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
 		      const struct vly_tx *entry, uint32_t n_bits)
 {
 	uint32_t mask = (1u << n_bits) - 1;
-	uint32_t i = hash(entry->peer, n_bits);
+	uint32_t i = (uint32_t)(vly_addr_hash(entry->peer) >> (64 - n_bits));
 
 	for (;; i = (i + 1) & mask) {
 		uint16_t *place = &coalesce->table[i];

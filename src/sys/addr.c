@@ -159,23 +159,3 @@ int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_a
 	memcpy(&ret_addr->in6.sin6_addr.s6_addr[12], &addr->in.sin_addr, 4);
 	return 0;
 }
-
-uint32_t vly_addr_hash(const struct volley_addr *addr)
-{
-	uint64_t key = addr->in.sin_port;
-	uint64_t high;
-	uint64_t low;
-
-	if (addr->sa.sa_family == AF_INET) {
-		key |= (uint64_t)addr->in.sin_addr.s_addr << 16;
-	} else {
-		memcpy(&high, &addr->in6.sin6_addr.s6_addr[0], sizeof high);
-		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
-		key ^= (high * 31 + low) << 16 ^ low >> 48;
-	}
-	/* Two rounds of Fibonacci hashing: clients that differ in one bit land far apart. */
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	key ^= key >> 32;
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(key >> 32);
-}

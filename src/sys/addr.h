@@ -2,12 +2,38 @@
 #ifndef VLY_SYS_ADDR_H
 #define VLY_SYS_ADDR_H
 
+#include <string.h>
+
 #include <volley/addr.h>
 
 /* An address as a socket of `family` wants it: IPv4 is mapped for IPv6. -EINVAL otherwise. */
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr);
 
-/* Spread addresses with their ports evenly over 32 bits; the high bits are the better ones. */
-uint32_t vly_addr_hash(const struct volley_addr *addr);
+/*
+ * Clients of one host differ in the port, hosts of one net in the last bytes, which are the high
+ * ones of the key. Fibonacci hashing: every bit of the key reaches the uppermost bits of the
+ * product, and no others, so those are the ones to use.
+ */
+static inline uint64_t vly_addr_hash(const struct volley_addr *addr)
+{
+	uint64_t key = addr->in.sin_port;
+	uint64_t high;
+	uint64_t low;
+
+	if (addr->sa.sa_family == AF_INET) {
+		key |= (uint64_t)addr->in.sin_addr.s_addr << 16;
+	} else {
+		memcpy(&high, &addr->in6.sin6_addr.s6_addr[0], sizeof high);
+		memcpy(&low, &addr->in6.sin6_addr.s6_addr[8], sizeof low);
+		key ^= (high * 31 + low) << 16 | low >> 48;
+	}
+	return key * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* One of n for an address: the same each time, and clients are spread evenly. */
+static inline uint32_t vly_addr_pick(const struct volley_addr *addr, uint32_t n)
+{
+	return (uint32_t)((vly_addr_hash(addr) >> 32) * n >> 32);
+}
 
 #endif

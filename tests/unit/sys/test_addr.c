@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <volley/addr.h>
-
 #include "base/compiler.h"
+#include "sys/addr.h"
 
 Test(addr, size_is_32_bytes)
 {
@@ -162,4 +161,43 @@ Test(addr, no_address_has_no_text_and_no_port)
 	cr_assert_eq(volley_addr_format(&odd, text, sizeof text), -EAFNOSUPPORT, "wrong length");
 	cr_assert_eq(volley_addr_get_port(&none), 0);
 	cr_assert_eq(volley_addr_get_port(&odd), 0);
+}
+
+Test(addr, a_socket_of_either_family_gets_what_it_can_send_to)
+{
+	struct volley_addr v4, v6, out = { .len = 77 };
+	char text[VOLLEY_ADDR_TEXT_BYTES];
+
+	cr_assert_eq(volley_addr_parse("192.0.2.7:53", &v4), 0);
+	cr_assert_eq(volley_addr_parse("[2001:db8::1]:53", &v6), 0);
+	cr_assert_eq(vly_addr_convert(&v6, AF_INET, &out), -EINVAL);
+	cr_assert_eq(out.len, 77, "untouched on failure");
+	cr_assert_eq(vly_addr_convert(&v4, AF_UNIX, &out), -EINVAL);
+	cr_assert_eq(vly_addr_convert(&v4, AF_INET, &out), 0);
+	cr_assert_arr_eq(&out.in, &v4.in, sizeof v4.in);
+	cr_assert_eq(vly_addr_convert(&v4, AF_INET6, &out), 0);
+	cr_assert_eq(out.len, sizeof out.in6);
+	volley_addr_format(&out, text, sizeof text);
+	cr_assert_str_eq(text, "[::ffff:192.0.2.7]:53");
+	cr_assert_eq(vly_addr_convert(&v6, AF_INET6, &out), 0);
+	cr_assert_arr_eq(&out.in6, &v6.in6, sizeof v6.in6);
+}
+
+/* Clients that differ in the port only, or in the host only, as those of a test or of a net do. */
+Test(addr, clients_are_spread_evenly)
+{
+	for (int by_host = 0; by_host < 2; by_host++) {
+		uint32_t n[8] = { 0 };
+
+		for (uint32_t i = 0; i < 800; i++) {
+			struct volley_addr addr = { .in.sin_family = AF_INET,
+						    .len = sizeof addr.in };
+
+			addr.in.sin_addr.s_addr = htonl(0xc0000200 + (by_host ? i : 0));
+			addr.in.sin_port = htons((uint16_t)(20000 + (by_host ? 0 : i)));
+			n[vly_addr_pick(&addr, 8)]++;
+		}
+		for (int k = 0; k < 8; k++)
+			cr_assert(n[k] > 70 && n[k] < 140, "%u of 800 are number %d's", n[k], k);
+	}
 }
