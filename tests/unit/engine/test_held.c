@@ -24,8 +24,8 @@
 
 #define ADDRESS "127.0.0.1:0"
 
-static struct volley_held tokens[16];
-static int results[16];
+static struct volley_held tokens[32];
+static int results[32];
 static uint32_t n_tokens;
 
 static void hold(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
