@@ -155,6 +155,11 @@ static int take_option(struct dns_program *program, int option, char *value)
 	case OPTION_TCP_IDLE:
 		return options_number(options, "tcp-idle", value, 1, 3600,
 				      &program->tcp_config.idle_seconds);
+	case OPTION_HANDLERS:
+		/* Zones are swapped between a worker's volleys; handlers would go on. */
+		fprintf(stderr, "volley-dns: --handlers is not for this server: an answer takes "
+				"less than handing the query over would\n");
+		return EXIT_USAGE;
 	default:
 		return options_take(&program->options, option, value);
 	}

@@ -82,6 +82,7 @@ def usage():
                        (["--zone", "a..b=f"], "domain name"),
                        (["--zone", "a=f", "--zone", "A.=f"], "twice"),
                        (["--rrl", "0"], "--rrl"), (["--cookie-secret", "12"], "32"),
+                       (["--handlers", "2"], "--handlers"),
                        (["--zone", f"a={h.SAMPLE}"], "--listen")):
         done = subprocess.run([h.DNS, *args], capture_output=True, text=True, check=False,
                               timeout=60)
