@@ -256,17 +256,23 @@ static void take_spare(struct vly_handler *handler)
 			vly_buffers_put(handler->own, vly_buffers_at(handler->own, indices[i]));
 }
 
+static void take_wake(const struct vly_handler *handler)
+{
+	uint64_t count;
+
+	if (read(handler->event_fd, &count, sizeof count) < 0)
+		return; /* nothing was there: then the ring is looked at for nothing */
+}
+
 static void sleep_until_woken(struct vly_handler *handler)
 {
 	struct pollfd fd = { .fd = handler->event_fd, .events = POLLIN };
-	uint64_t count;
 
 	/* acq_rel: either the worker's exchange sees this, or we see what it did before */
 	atomic_exchange_explicit(&handler->asleep, true, memory_order_acq_rel);
 	if (vly_ring_count(&handler->rx) == 0 && get_command(handler) == VLY_HANDLER_SERVE &&
-	    volley_ppoll(&fd, 1, NULL, NULL) > 0 &&
-	    read(handler->event_fd, &count, sizeof count) < 0)
-		fd.revents = 0; /* somebody else's doing; the ring is looked at next */
+	    volley_ppoll(&fd, 1, NULL, NULL) > 0)
+		take_wake(handler);
 	atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel);
 }
 
