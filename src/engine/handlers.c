@@ -281,6 +281,7 @@ static bool wait_for_room(struct volley_worker *worker)
 		push(&worker->handlers[i]);
 		take(worker, &worker->handlers[i]);
 	}
+	vly_outbox_flush(worker); /* answers keep their packets' buffers until they are sent */
 	poll(NULL, 0, 1); /* ends by time; handlers go on meanwhile */
 	return true;
 }
@@ -376,13 +377,12 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 	vly_outbox_add(worker, buffer);
 }
 
+/* What is in the ring, announced or not. */
 static void take(struct volley_worker *worker, struct vly_handler *handler)
 {
 	uint32_t entries[64];
 	uint32_t n;
 
-	/* acq_rel: what comes after this look into the ring is announced anew */
-	atomic_exchange_explicit(&handler->mailed, false, memory_order_acq_rel);
 	while ((n = vly_ring_pop(&handler->tx, entries, 64)) > 0)
 		for (uint32_t i = 0; i < n; i++)
 			take_entry(worker, handler, entries[i]);
@@ -390,7 +390,14 @@ static void take(struct volley_worker *worker, struct vly_handler *handler)
 
 void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail)
 {
-	take(worker, VLY_CONTAINER_OF(mail, struct vly_handler, mail));
+	struct vly_handler *handler = VLY_CONTAINER_OF(mail, struct vly_handler, mail);
+
+	/*
+	 * Only here, where the node is out of the inbox: it must not be pushed while it is in it.
+	 * acq_rel: what comes after this look into the ring is announced anew.
+	 */
+	atomic_exchange_explicit(&handler->mailed, false, memory_order_acq_rel);
+	take(worker, handler);
 }
 
 void vly_handlers_put(struct volley_worker *worker, struct vly_buffer *buffer)

@@ -253,10 +253,17 @@ static void pin(const struct volley_worker *worker)
 			      worker->index, volley_error_name(errno));
 }
 
-bool vly_worker_is_draining(const struct volley_worker *worker)
+bool vly_worker_is_draining(struct volley_worker *worker)
 {
-	return worker->drain_end_ns != 0 && vly_worker_get_command(worker) != VLY_COMMAND_STOP &&
-	       vly_clock_now_ns() < worker->drain_end_ns;
+	uint64_t now_ns;
+
+	if (vly_worker_get_command(worker) != VLY_COMMAND_DRAIN)
+		return false;
+	now_ns = vly_clock_now_ns();
+	/* Also in the pass during which the command came: it may be the one that finds the rest. */
+	if (worker->drain_end_ns == 0)
+		worker->drain_end_ns = now_ns + worker->server->config.drain_us * UINT64_C(1000);
+	return now_ns < worker->drain_end_ns;
 }
 
 /* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
@@ -301,11 +308,9 @@ static bool await_rest(struct volley_worker *worker)
 
 static void drain(struct volley_worker *worker)
 {
-	worker->drain_end_ns = vly_clock_now_ns() +
-			       worker->server->config.drain_us * UINT64_C(1000);
+	vly_worker_is_draining(worker); /* from here at the latest its time runs */
 	if (!serve_rest(worker) || !await_rest(worker))
 		worker->drain_late = true;
-	worker->drain_end_ns = 0;
 }
 
 /* How long the last answers may wait: less when a drain becomes a stop meanwhile. */
@@ -478,6 +483,7 @@ int vly_worker_start(struct volley_worker *worker)
 
 	worker->n_ports = worker->server->n_listeners;
 	worker->drain_late = false;
+	worker->drain_end_ns = 0;
 	worker->closed = false;
 	if (worker->poll_fd >= 0)
 		return start_here(worker);

@@ -134,7 +134,7 @@ struct volley_worker {
 	struct vly_loop *loop;
 	void *data;            /* the user's */
 	bool drain_late;       /* the drain's time was over first */
-	uint64_t drain_end_ns; /* 0 unless draining */
+	uint64_t drain_end_ns; /* 0: no drain has begun */
 	bool closed;           /* server->lock: takes no more posts */
 	bool present;          /* server->lock: has a thread, or is served by the caller's loop */
 	bool watches;          /* loop_fd.c is open */
@@ -189,7 +189,7 @@ int64_t vly_worker_get_timeout(struct volley_worker *worker, uint64_t now_ns);
 void vly_worker_run_timers(struct volley_worker *worker, uint64_t now_ns);
 
 /* Worker's thread: whether it is draining and has time left. */
-bool vly_worker_is_draining(const struct volley_worker *worker);
+bool vly_worker_is_draining(struct volley_worker *worker);
 
 /*
  * Worker's thread, between waits: acknowledge a pending cancellation; true: the command ended the
