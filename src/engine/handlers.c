@@ -282,7 +282,7 @@ static bool wait_for_room(struct volley_worker *worker)
 		take(worker, &worker->handlers[i]);
 	}
 	vly_outbox_flush(worker); /* answers keep their packets' buffers until they are sent */
-	poll(NULL, 0, 1); /* ends by time; handlers go on meanwhile */
+	poll(NULL, 0, 1);         /* ends by time; handlers go on meanwhile */
 	return true;
 }
 
