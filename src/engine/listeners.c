@@ -228,6 +228,17 @@ static int give_up(struct volley_worker *worker, void *arg)
 	return port->n_handled > 0 ? -EAGAIN : 0;
 }
 
+/* The worker's own doing, as is whatever else its loop does with the socket. */
+static int leave_lookup(struct volley_worker *worker, void *arg)
+{
+	const struct volley_listener *listener = arg;
+	struct vly_port *port = &worker->ports[listener->index];
+
+	if (port->fd >= 0 && !port->keeps)
+		vly_socket_leave(port->fd);
+	return 0;
+}
+
 /* Count what is left, and close. */
 static int finish(struct volley_worker *worker, void *arg)
 {
@@ -426,7 +437,7 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	for_each_socket(server, listener->index, refuse);
 	vly_socket_settle();
 	r = drain(server, listener);
-	for_each_socket(server, listener->index, leave);
+	vly_call_run(server, leave_lookup, listener);
 	vly_socket_settle();
 	vly_call_run(server, finish, listener);
 	vly_listeners_forget(server, listener->index);
