@@ -42,7 +42,7 @@ struct vly_buffer {
 	/* What to send: in `data`, or NULL for nothing. */
 	const uint8_t *answer;
 	uint32_t answer_len;
-	uint16_t n_failed[3]; /* answers that failed at once, by the taker's own numbers */
+	uint32_t n_failed[3]; /* answers that failed at once, by the taker's own numbers */
 	uint32_t flags;       /* VOLLEY_PACKET_* */
 	struct volley_addr peer;
 	struct vly_cmsg_info info; /* info.local, info.ifindex: where an answer leaves from */

@@ -168,6 +168,9 @@ static void run_post(struct volley_worker *worker, struct vly_post *post)
 {
 	bool permanent = post->permanent; /* and then somebody's as soon as it has run */
 
+	/* What was taken before it leaves before it: it may close the listener that sends. */
+	if (worker->n_tx > 0)
+		vly_pipeline_flush(worker);
 	post->fn(worker, post->arg);
 	if (!permanent)
 		vly_mem_free(post);

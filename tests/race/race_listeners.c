@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Listeners come and go from two threads, under traffic, against readers of statistics and against
- * starts, stops and drains: each call comes back with what its header promises, descriptors and
- * the ledger balance, and a last listener answers.
+ * Listeners come and go from two threads, under traffic, against a thread that sends through
+ * whatever listener there is, against readers of statistics, and against starts, stops and drains:
+ * each call comes back with what its header promises, descriptors and the ledger balance, and a
+ * last listener answers.
  *
  *	race_listeners [--n CYCLES]
  */
@@ -40,6 +41,22 @@ static void *flood(void *arg)
 		if (to.in.sin_port != 0)
 			sendto(fd, "flood", 5, MSG_DONTWAIT, &to.sa, to.len);
 		recv(fd, (char[8]){ 0 }, 8, MSG_DONTWAIT);
+	}
+	close(fd);
+	return NULL;
+}
+
+/* Through listeners that may go at any moment, to a port that nobody reads. */
+static void *send_through(void *server)
+{
+	struct volley_addr to;
+	int fd = loopback_open("127.0.0.1:0", &to);
+
+	for (uint32_t i = 0; !atomic_load(&done); i++) {
+		int r = volley_server_send(server, i % (N_CHANGERS + 1), &to, NULL, "news", 4);
+
+		if (r != 0 && r != -EINVAL && r != -ESHUTDOWN && r != -ENOBUFS)
+			CHECK_EQ(r, 0);
 	}
 	close(fd);
 	return NULL;
@@ -104,7 +121,7 @@ static void run_way(const struct peer_way *way)
 		VOLLEY_CONFIG(.n_workers = 2, .wait = way->wait, .io = way->io), peer_echo, NULL,
 		&to);
 	struct changer changers[N_CHANGERS];
-	pthread_t threads[3];
+	pthread_t threads[4];
 	int index;
 	int fd;
 
@@ -116,6 +133,7 @@ static void run_way(const struct peer_way *way)
 	REQUIRE(pthread_create(&threads[0], NULL, flood, NULL) == 0);
 	REQUIRE(pthread_create(&threads[1], NULL, read_stats, server) == 0);
 	REQUIRE(pthread_create(&threads[2], NULL, start_and_stop, server) == 0);
+	REQUIRE(pthread_create(&threads[3], NULL, send_through, server) == 0);
 	for (int i = 0; i < N_CHANGERS; i++) {
 		changers[i] = (struct changer){ .server = server, .i = i };
 		REQUIRE(pthread_create(&changers[i].thread, NULL, change, &changers[i]) == 0);
@@ -123,7 +141,7 @@ static void run_way(const struct peer_way *way)
 	for (int i = 0; i < N_CHANGERS; i++)
 		pthread_join(changers[i].thread, NULL);
 	atomic_store(&done, true);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	/* A new one: the others' queues may be full of what the flood left. */
 	index = volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
