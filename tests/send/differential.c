@@ -16,6 +16,7 @@
  */
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +349,20 @@ static void run_slow(const struct slow_case *slow, uint64_t n, uint64_t seed)
 	namespace_run("tc qdisc del dev lo root");
 }
 
+/*
+ * The kernel keeps the order of what one CPU sends. lo puts a datagram into the backlog of the CPU
+ * that took it from the qdisc, so a sender that the scheduler moves between two sends may see the
+ * second one arrive first, and the qdisc's timer may run on the CPU that was left.
+ */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)sched_getcpu(), &cpus);
+	REQUIRE(sched_setaffinity(0, sizeof cpus, &cpus) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t n = N_SCRIPTS;
@@ -368,6 +383,7 @@ int main(int argc, char **argv)
 		SKIP("needs a network namespace, nft and route types");
 		return check_done();
 	}
+	stay_on_this_cpu();
 	printf("seeds from %" PRIu64 "\n", seed);
 	receivers_open(&run.world);
 	run_fast(n, seed, 0);
