@@ -249,6 +249,18 @@ static inline void put_data(struct iovec *iov, const struct vly_tx *entry)
 	iov->iov_len = entry->len;
 }
 
+/*
+ * Data behind that of the last iovec: true when it could be made longer instead. The datagrams of
+ * a super-packet that are answered in place in their order leave as the one piece they came in.
+ */
+static inline bool extend_data(struct iovec *last, const struct vly_tx *entry)
+{
+	if ((const uint8_t *)last->iov_base + last->iov_len != entry->data)
+		return false;
+	last->iov_len += entry->len;
+	return true;
+}
+
 /* Fill message i from the chain that starts at `head`; returns the next free iovec. */
 static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly_tx *tx,
 				 const struct vly_tx *head, struct iovec *iov)
@@ -259,14 +271,15 @@ static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly
 	msg->msg_name = (void *)(uintptr_t)head->peer;
 	msg->msg_namelen = head->peer->len;
 	msg->msg_iov = iov;
-	msg->msg_iovlen = head->n_segments;
 	msg->msg_control = NULL;
 	msg->msg_controllen = 0;
 	put_data(iov++, entry);
 	for (uint32_t k = head->n_segments; k > 1; k--) {
 		entry = &tx[entry->next];
-		put_data(iov++, entry);
+		if (!extend_data(iov - 1, entry))
+			put_data(iov++, entry);
 	}
+	msg->msg_iovlen = (size_t)(iov - msg->msg_iov);
 	if (VLY_UNLIKELY(head->local != NULL || head->n_segments > 1))
 		put_control(self, i, head);
 	return iov;

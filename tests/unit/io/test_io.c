@@ -445,6 +445,40 @@ Test(io, a_chain_of_entries_is_one_message_of_many_datagrams)
 	}
 }
 
+/* Pieces that lie one behind another become one, but never across messages, nor out of order. */
+Test(io, a_chain_may_lie_in_memory_in_any_way)
+{
+	static const char text[] = "aaaabbbbccccddeeee";
+	struct vly_probe probe;
+
+	cr_assert_eq(vly_probe_run(&probe), 0);
+	if (!(probe.bits & VLY_PROBE_GSO))
+		cr_skip_test("this kernel has no UDP_SEGMENT");
+	for (int i = 0; i < N_NAMES; i++) {
+		struct bench b = { 0 };
+		struct vly_tx tx[7];
+		/* Onwards, a gap; a message that begins where that one ended, back; onwards. */
+		static const uint8_t at[] = { 0, 4, 12, 14, 8, 4, 8 };
+		static const char *const expected[] = { "aaaa", "bbbb", "dd",  "eeee",
+							"cccc", "bbbb", "cccc" };
+		const uint16_t heads[] = { 0, 3, 5 };
+
+		open_bench(&b, names[i], 4, "127.0.0.1:0", 0);
+		for (uint16_t k = 0; k < 7; k++) {
+			tx[k] = make_tx(&b, expected[k]);
+			tx[k].data = (const uint8_t *)text + at[k];
+			tx[k].next = (uint16_t)(k + 1);
+		}
+		tx[0].n_segments = 3;
+		tx[3].n_segments = 2;
+		tx[5].n_segments = 2;
+		cr_assert_eq(vly_io_send(b.io, 0, tx, heads, 3), 3);
+		for (int k = 0; k < 7; k++)
+			expect_client_gets(&b, expected[k], NULL);
+		close_bench(&b);
+	}
+}
+
 /* What a peer sent as one message comes as one, with its segment size. */
 Test(io, coalesced_messages_come_with_their_segment_size)
 {
