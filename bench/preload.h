@@ -18,6 +18,7 @@ struct bench_preload {
 	struct bench_gen *gen;
 	uint16_t port;
 	uint64_t n_refused;
+	bool is_gro; /* the clients keep their replies: read and check them */
 };
 
 /* 0 or -errno. The calling thread's CPUs are where all of it runs. */
