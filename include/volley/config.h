@@ -219,13 +219,13 @@ struct volley_config {
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).
  */
 enum volley_mtu_discover {
-	/** As the system has it: usually fragments what is longer than the path MTU it learned from
-	 *  ICMP. */
-	VOLLEY_MTU_KERNEL = 0,
-	/** Ignore ICMP, let routers fragment: what DNS servers want, because an attacker can forge
-	 *  those messages (RFC 9715). Costs 8 % of the CPU on small IPv4 answers, since each packet
-	 *  then needs an identification from the kernel. */
-	VOLLEY_MTU_OMIT,
+	/** Ignore what ICMP says of the path, and let routers fragment: an attacker can forge those
+	 *  messages to have every answer cut up, and a server cannot send again (RFC 9715, Linux
+	 *  3.15). Costs nothing beside VOLLEY_MTU_KERNEL. */
+	VOLLEY_MTU_OMIT = 0,
+	/** As the system has it (ip_no_pmtu_disc): usually believes ICMP, and fragments what is
+	 *  longer than the path MTU that it told. */
+	VOLLEY_MTU_KERNEL,
 	/** Never fragment; longer answers are dropped as EMSGSIZE. */
 	VOLLEY_MTU_DO,
 	/** Never fragment, and ignore ICMP: for those who probe the path themselves (RFC 8899). */
@@ -247,7 +247,7 @@ struct volley_listen_config {
 	/** As in the server's config, for this listener. Default: the server's. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
-	/** enum volley_mtu_discover. Default VOLLEY_MTU_KERNEL. */
+	/** enum volley_mtu_discover. Default VOLLEY_MTU_OMIT. */
 	uint32_t mtu_discover;
 	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
 	volley_error_fn on_error;

@@ -40,6 +40,7 @@ int main(int argc, char **argv)
 					       { "no-coalesce", no_argument, NULL, 'n' },
 					       { "report-errors", no_argument, NULL, 'r' },
 					       { "never-fragment", no_argument, NULL, 'f' },
+					       { "believe-icmp", no_argument, NULL, 'i' },
 					       { "sndbuf", required_argument, NULL, 'b' },
 					       { "stats", required_argument, NULL, 's' },
 					       { NULL, 0, NULL, 0 } };
@@ -64,6 +65,9 @@ int main(int argc, char **argv)
 			break;
 		case 'f':
 			listen.mtu_discover = VOLLEY_MTU_DO;
+			break;
+		case 'i':
+			listen.mtu_discover = VOLLEY_MTU_KERNEL;
 			break;
 		case 'b':
 			listen.sndbuf_bytes = (uint32_t)strtoul(optarg, NULL, 10);

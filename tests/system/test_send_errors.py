@@ -169,41 +169,43 @@ def refused_whole():
         assert not drops and stats["tx_healed"] == 2 and stats["tx_segmented"] == 0, stats
 
 
-def above_the_mtu():
+ROUTE = f"local {SICK} dev lo src 127.0.0.1 mtu lock 1400 table local"
+
+
+def above_the_mtu(narrow, widen, *args, n_healed):
     """Answers longer than one client's path: they pass in fragments, and the others' stay whole."""
-    route = f"local {SICK} dev lo src 127.0.0.1 mtu lock 1400 table local"
-    with Scene(undo=(f"ip route del {route}",)) as scene:
-        for i in range(8):
-            scene.sick.sendto(i.to_bytes(4, "big").ljust(2000), ("127.0.0.1", scene.port))
-            scene.well.sendto(i.to_bytes(4, "big").ljust(1200), ("127.0.0.1", scene.port))
-        sh(f"ip route add {route}")
-        scene.wake()
-        for sock in (scene.sick, scene.well):
-            assert scene.answers(sock, 8) == list(range(8))
-        for _ in range(3):  # and again, with what was learned
-            scene.server.signal(signal.SIGSTOP)
-            scene.ask(size=1200)
+    def case():
+        with Scene(*args, undo=(widen,)) as scene:
+            for i in range(8):
+                scene.sick.sendto(i.to_bytes(4, "big").ljust(2000), ("127.0.0.1", scene.port))
+                scene.well.sendto(i.to_bytes(4, "big").ljust(1200), ("127.0.0.1", scene.port))
+            sh(narrow)
             scene.wake()
             for sock in (scene.sick, scene.well):
-                scene.answers(sock, 8)
-        stats, drops = scene.stop()
-        assert not drops, drops
-        assert stats["tx_healed"] == 1, "learned once"
-        assert stats["tx_segmented"] >= 7, stats["tx_segmented"]
+                assert scene.answers(sock, 8) == list(range(8))
+            for _ in range(3):  # and again, with what was learned
+                scene.server.signal(signal.SIGSTOP)
+                scene.ask(size=1200)
+                scene.wake()
+                for sock in (scene.sick, scene.well):
+                    scene.answers(sock, 8)
+            stats, drops = scene.stop()
+            assert not drops, drops
+            assert stats["tx_healed"] == n_healed, stats["tx_healed"]
+            assert stats["tx_segmented"] >= 7, stats["tx_segmented"]
+    return case
 
 
 def too_long(path):
     """Where nothing may be fragmented, longer answers than the path takes are EMSGSIZE."""
-    route = f"local {SICK} dev lo src 127.0.0.1 mtu lock 1400 table local"
-
     def case():
-        with Scene("--never-fragment", *path, undo=(f"ip route del {route}",)) as scene:
+        with Scene("--never-fragment", *path, undo=(f"ip route del {ROUTE}",)) as scene:
             for i in range(8):
                 for sock in (scene.sick, scene.well):
                     # 1,400 bytes of packet are 1,372 of payload: the last ones just fit.
                     sock.sendto(i.to_bytes(4, "big").ljust(1373 if i < 6 else 1372),
                                 ("127.0.0.1", scene.port))
-            sh(f"ip route add {route}")
+            sh(f"ip route add {ROUTE}")
             scene.wake()
             assert scene.answers(scene.well, 8) == list(range(8))
             assert scene.answers(scene.sick, 2) == [6, 7]
@@ -332,7 +334,14 @@ def cases():
                                                "tbf rate 100kbit burst 70k limit 100k"))
     yield from route_cases()
     yield "segmented messages are refused, single ones are not", refused_whole
-    yield "answers above the MTU", above_the_mtu
+    # What the path takes is not believed, unless asked for; what the device takes is known.
+    yield ("answers above the path's MTU, which is not believed",
+           above_the_mtu(f"ip route add {ROUTE}", f"ip route del {ROUTE}", n_healed=0))
+    yield ("answers above the path's MTU",
+           above_the_mtu(f"ip route add {ROUTE}", f"ip route del {ROUTE}", "--believe-icmp",
+                         n_healed=1))
+    yield ("answers above the device's MTU",
+           above_the_mtu("ip link set lo mtu 1400", "ip link set lo mtu 65536", n_healed=1))
 
 
 if __name__ == "__main__":
