@@ -148,6 +148,32 @@ class Server:
             os.unlink(self.stats_path)
 
 
+class Example:
+    """A running small example on a port of its own: says so on stderr, its ledger on stdout."""
+
+    def __init__(self, path, *args):
+        self.process = subprocess.Popen([path, "127.0.0.1:0", *args], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        found = re.fullmatch(r"\w+: ready on 127\.0\.0\.1:(\d+)\n", line)
+        assert found, f"{path} says: {line}"
+        self.address = ("127.0.0.1", int(found.group(1)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def stop(self, signo=signal.SIGTERM):
+        self.process.send_signal(signo)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, f"exit code {self.process.returncode}: {err}"
+        return json.loads(out)
+
+
 def run(*args, prefix=(), timeout=PATIENCE):
     """Run volley-echo where it is expected to end by itself: (exit code, stdout, stderr)."""
     done = subprocess.run([*prefix, ECHO, *args], capture_output=True, text=True, timeout=timeout,

@@ -4,9 +4,7 @@
 The examples whose callbacks wait, and volley-echo with handlers, on real traffic: nothing is lost,
 each answer reaches the one who asked, the books balance, and eight handlers wait at the same time.
 """
-import json
 import os
-import re
 import resource
 import select
 import signal
@@ -23,30 +21,9 @@ SLOW = os.environ["VOLLEY_SLOW"]
 FORWARD = os.environ["VOLLEY_FORWARD"]
 
 
-class Program:
-    """One of the small examples: ready line on stderr, ledger on stdout at its end."""
-
-    def __init__(self, path, *args):
-        self.process = subprocess.Popen([path, "127.0.0.1:0", *args], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        found = re.match(r"^\w+: ready on 127\.0\.0\.1:(\d+)$", line)
-        assert found, line
-        self.address = ("127.0.0.1", int(found.group(1)))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=harness.PATIENCE)
-        assert self.process.returncode == 0, err
-        books = json.loads(out)
+class Program(harness.Example):
+    def stop(self, signo=signal.SIGTERM):
+        books = super().stop(signo)
         balance(books)
         return books
 

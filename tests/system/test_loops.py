@@ -5,12 +5,10 @@ The examples of examples/loops: a server in a loop of epoll's, of libuv's, of li
 timer on a worker's own. Real datagrams, an idle loop that sleeps, and a clean end with balanced
 books. Programs come from LOOP_EXAMPLES (name=path ...); one that was not built is skipped.
 """
-import json
 import os
 import re
 import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -22,28 +20,12 @@ PROGRAMS = dict(pair.split("=", 1) for pair in os.environ["LOOP_EXAMPLES"].split
 N_BURSTS, N_BURST = 50, 40
 
 
-class Program:
-    """A running example on a port of its own."""
-
+class Program(harness.Example):
     def __init__(self, name):
         if name not in PROGRAMS:
             raise harness.Skip(f"{name} was not built: its library is missing")
-        self.name = name
-        self.process = subprocess.Popen([PROGRAMS[name], "127.0.0.1:0"], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
         self.before = harness.snmp()
-        line = self.process.stderr.readline()
-        found = re.fullmatch(rf"{name}: ready on 127\.0\.0\.1:(\d+)\n", line)
-        assert found, f"{name} says: {line}"
-        self.address = ("127.0.0.1", int(found.group(1)))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        super().__init__(PROGRAMS[name])
 
     def cpu_ticks(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
@@ -54,12 +36,6 @@ class Program:
         """How often it has slept and woken."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
-
-    def stop(self, signo=signal.SIGTERM):
-        self.process.send_signal(signo)
-        out, err = self.process.communicate(timeout=harness.PATIENCE)
-        assert self.process.returncode == 0, f"exit code {self.process.returncode}: {err}"
-        return json.loads(out)
 
     def expect_books(self, stats, n):
         """n datagrams were answered: by its own word, and by the client's and the kernel's."""
