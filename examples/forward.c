@@ -83,6 +83,19 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 	fprintf(stderr, "forward: %s\n", text);
 }
 
+/* As the worker starts: from here on SIGTERM is taken by volley_server_run(). */
+static int say_ready(struct volley_worker *worker, void *arg)
+{
+	struct volley_server *server = volley_worker_get_server(worker);
+	char text[VOLLEY_ADDR_TEXT_BYTES];
+
+	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, CLIENTS)),
+			   text, sizeof text);
+	fprintf(stderr, "forward: ready on %s\n", text);
+	(void)arg;
+	return 0;
+}
+
 static int serve(struct volley_server *server, const char *address, struct forwarder *forwarder)
 {
 	static char text[1 << 16];
@@ -95,13 +108,9 @@ static int serve(struct volley_server *server, const char *address, struct forwa
 		r = volley_server_listen(server, ipv6 ? "[::]:0" : "0.0.0.0:0",
 					 VOLLEY_LISTEN(.on_packet = on_answer, .arg = forwarder));
 	if (r >= 0)
-		r = volley_server_start(server);
+		r = volley_server_run(server);
 	if (r < 0)
 		return r;
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, CLIENTS)),
-			   text, sizeof text);
-	fprintf(stderr, "forward: ready on %s\n", text);
-	r = volley_server_run(server);
 	if (volley_server_format_stats(server, text, sizeof text) > 0)
 		fputs(text, stdout);
 	return r;
@@ -118,7 +127,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_held = 1 << 15, .hold_us = HOLD_US,
-					    .drain_us = DRAIN_US, .log = log_to_stderr),
+					    .drain_us = DRAIN_US, .on_start = say_ready,
+					    .log = log_to_stderr),
 			      &server);
 	if (r >= 0)
 		r = serve(server, argv[1], &forwarder);

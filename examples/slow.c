@@ -32,6 +32,19 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 	fprintf(stderr, "slow: %s\n", text);
 }
 
+/* As the worker starts: from here on SIGTERM is taken by volley_server_run(). */
+static int say_ready(struct volley_worker *worker, void *arg)
+{
+	struct volley_server *server = volley_worker_get_server(worker);
+	char text[VOLLEY_ADDR_TEXT_BYTES];
+
+	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, 0)), text,
+			   sizeof text);
+	fprintf(stderr, "slow: ready on %s\n", text);
+	(void)arg;
+	return 0;
+}
+
 static void print_ledger(struct volley_server *server)
 {
 	static char text[1 << 16];
@@ -43,24 +56,18 @@ static void print_ledger(struct volley_server *server)
 static int serve(const char *address, uint32_t n_handlers)
 {
 	struct volley_server *server = NULL;
-	char text[VOLLEY_ADDR_TEXT_BYTES];
 	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = n_handlers,
-						.drain_us = 5000000, .log = log_to_stderr),
+						.drain_us = 5000000, .on_start = say_ready,
+						.log = log_to_stderr),
 				  &server);
 
 	if (r >= 0)
 		r = volley_server_listen(server, address,
 					 VOLLEY_LISTEN(.on_packet = answer_slowly));
 	if (r >= 0)
-		r = volley_server_start(server);
-	if (r >= 0) {
-		const struct volley_listener *listener = volley_server_get_listener(server, 0);
-
-		volley_addr_format(volley_listener_get_addr(listener), text, sizeof text);
-		fprintf(stderr, "slow: ready on %s\n", text);
 		r = volley_server_run(server);
+	if (r >= 0)
 		print_ledger(server);
-	}
 	volley_server_free(server);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

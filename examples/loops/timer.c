@@ -31,6 +31,8 @@ static int on_start(struct volley_worker *worker, void *arg)
 
 	volley_worker_set_data(worker, timer);
 	event_add(timer, &period);
+	/* From here on SIGTERM is taken by volley_server_run(). */
+	common_announce(volley_worker_get_server(worker), "timer");
 	(void)arg;
 	return 0;
 }
@@ -50,7 +52,6 @@ int main(int argc, char **argv)
 
 	if (server == NULL)
 		return 1;
-	common_announce(server, "timer");
 	r = volley_server_run(server); /* until SIGTERM or SIGINT, then drains */
 	return common_close(server) || r < 0;
 }

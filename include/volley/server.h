@@ -152,6 +152,8 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
  * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
  * draining. The only function of volley that touches signals other than the cancellation signal.
+ * A program that tells others that it is ready does so in an on_start hook, or blocks both signals
+ * itself before: one that comes before they are blocked ends the process.
  *
  * @param server  any server
  * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it;

@@ -144,6 +144,14 @@ def forward_gives_up_in_time():
     assert books["held_expired"] == 1 and books["held_replied"] == 0, books
 
 
+def both_end_at_once():
+    """They said that they are ready, so a signal is for them."""
+    for args in ((SLOW,), (FORWARD, "127.0.0.1:9")):
+        for _ in range(50):
+            with Program(*args) as program:
+                program.stop()
+
+
 def echo_with_handlers():
     for wait in "event", "spin":
         with Server("--handlers", "3", "--workers", "2", "--wait", wait) as server:
@@ -165,4 +173,4 @@ if __name__ == "__main__":
     harness.enter_namespace()
     sys.exit(harness.main([(case.__name__.replace("_", " "), case) for case in (
         slow_4096_ports, slow_64_ports, slow_stops_in_the_middle, forward_finds_the_way_back,
-        forward_gives_up_in_time, echo_with_handlers, block_refuses_handlers)]))
+        forward_gives_up_in_time, both_end_at_once, echo_with_handlers, block_refuses_handlers)]))

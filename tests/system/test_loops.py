@@ -84,6 +84,13 @@ def drains(name):
         program.expect_books(stats, 50)
 
 
+def ends_at_once(name):
+    """It said that it is ready, so a signal is for it."""
+    for _ in range(20):
+        with Program(name) as program:
+            program.expect_books(program.stop(), 0)
+
+
 def ticks():
     with Program("timer") as program, harness.client(program.address) as sock:
         harness.ask(sock, b"one")
@@ -98,8 +105,9 @@ def ticks():
 
 OWN = ("own_epoll", "own_libuv", "own_libevent")
 CASES = [(f"{name} {case.__name__}", lambda case=case, name=name: case(name))
-         for name in OWN for case in (serves, sleeps, drains)]
-CASES += [("timer serves", lambda: serves("timer")), ("timer ticks", ticks)]
+         for name in OWN for case in (serves, sleeps, drains, ends_at_once)]
+CASES += [("timer serves", lambda: serves("timer")), ("timer ticks", ticks),
+          ("timer ends_at_once", lambda: ends_at_once("timer"))]
 
 if __name__ == "__main__":
     harness.enter_namespace()
