@@ -145,7 +145,7 @@ struct subject *subject_open(struct script_world *world, uint32_t listen_flags)
 	subject->worker = &subject->server->workers[0];
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
 		/* The narrow path is believed, or its segments come apart on the way. */
-		uint32_t mtu = i % 2 ? VOLLEY_MTU_OMIT : VOLLEY_MTU_KERNEL;
+		uint32_t mtu = i == 0 ? VOLLEY_MTU_KERNEL : VOLLEY_MTU_OMIT;
 		struct volley_listener *listener;
 
 		if (volley_server_listen(subject->server, addresses[i],

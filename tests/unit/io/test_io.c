@@ -66,6 +66,14 @@ static bool is_batched(const struct bench *b)
 	return strcmp(b->name, "mmsg") == 0;
 }
 
+static bool has(uint32_t bit)
+{
+	struct vly_probe probe;
+
+	cr_assert_eq(vly_probe_run(&probe), 0);
+	return (probe.bits & bit) != 0;
+}
+
 /* Answers to the client, alike but for the payload. */
 static struct vly_tx make_tx(const struct bench *b, const char *text)
 {
@@ -416,10 +424,7 @@ Test(io, answers_leave_from_the_address_they_are_told)
 
 Test(io, a_chain_of_entries_is_one_message_of_many_datagrams)
 {
-	struct vly_probe probe;
-
-	cr_assert_eq(vly_probe_run(&probe), 0);
-	if (!(probe.bits & VLY_PROBE_GSO))
+	if (!has(VLY_PROBE_GSO))
 		cr_skip_test("this kernel has no UDP_SEGMENT");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
@@ -449,10 +454,7 @@ Test(io, a_chain_of_entries_is_one_message_of_many_datagrams)
 Test(io, a_chain_may_lie_in_memory_in_any_way)
 {
 	static const char text[] = "aaaabbbbccccddeeee";
-	struct vly_probe probe;
-
-	cr_assert_eq(vly_probe_run(&probe), 0);
-	if (!(probe.bits & VLY_PROBE_GSO))
+	if (!has(VLY_PROBE_GSO))
 		cr_skip_test("this kernel has no UDP_SEGMENT");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
@@ -482,10 +484,7 @@ Test(io, a_chain_may_lie_in_memory_in_any_way)
 /* What a peer sent as one message comes as one, with its segment size. */
 Test(io, coalesced_messages_come_with_their_segment_size)
 {
-	struct vly_probe probe;
-
-	cr_assert_eq(vly_probe_run(&probe), 0);
-	if (!(probe.bits & VLY_PROBE_GSO) || !(probe.bits & VLY_PROBE_GRO))
+	if (!has(VLY_PROBE_GSO) || !has(VLY_PROBE_GRO))
 		cr_skip_test("this kernel has no UDP_GRO");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
