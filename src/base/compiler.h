@@ -11,12 +11,32 @@
 #define VLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define VLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* Two lines, because the adjacent-line prefetcher of x86 pulls them in pairs. */
+/* The line of x86-64 and of the aarch64 CPUs we know. */
 #define VLY_CACHE_LINE 64
 #define VLY_ALIGNED    _Alignas(VLY_CACHE_LINE)
 
 #define VLY_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define VLY_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/*
+ * What clang's -Wthread-safety checks: a type that is a lock, and functions that take it, give it
+ * back, or need it. VLY_NOT_ANALYSED is for the two functions of sys/lock.c that are the lock.
+ */
+#ifdef __clang__
+#define VLY_CAPABILITY    __attribute__((capability("lock")))
+#define VLY_ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
+#define VLY_RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
+#define VLY_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
+#define VLY_TRIES(...)    __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define VLY_NOT_ANALYSED  __attribute__((no_thread_safety_analysis))
+#else
+#define VLY_CAPABILITY
+#define VLY_ACQUIRES(...)
+#define VLY_RELEASES(...)
+#define VLY_REQUIRES(...)
+#define VLY_TRIES(...)
+#define VLY_NOT_ANALYSED
+#endif
 
 #endif

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <volley/server.h>
 
+#include "sys/process.h"
 #include "sys/socket.h"
 
 /* By convention (SD_LISTEN_FDS_START). */
@@ -26,13 +26,17 @@ enum { MAX_FDS = 1024 };
 /* Decimal digits and nothing else, up to max. */
 static bool read_number(const char *text, unsigned long max, unsigned long *ret_number)
 {
-	char *end;
-	unsigned long number;
+	unsigned long number = 0;
 
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number > max)
+	if (*text == '\0')
 		return false;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		number = number * 10 + (unsigned long)(*text - '0');
+		if (number > max)
+			return false;
+	}
 	*ret_number = number;
 	return true;
 }
@@ -77,7 +81,7 @@ int volley_activation_get_fds(const char *name, int *ret_fds, uint32_t n_fds)
 		return 0;
 	if (!read_number(pid_text, 1ul << 31, &pid) || !read_number(n_text, MAX_FDS, &n))
 		return -EINVAL;
-	if (pid != (unsigned long)getpid())
+	if (pid != (unsigned long)vly_process_get_id())
 		return 0; /* inherited from a parent for whom they were */
 	for (unsigned long i = 0; i < n; i++) {
 		int fd = FIRST_FD + (int)i;

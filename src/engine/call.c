@@ -32,12 +32,12 @@ static void run_one(struct volley_worker *worker, void *arg)
 	struct call *call = arg;
 	int r = call->fn(worker, call->arg);
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	if (r < 0)
 		call->result = r;
 	if (--call->n_left == 0)
-		pthread_cond_broadcast(&server->changed);
-	pthread_mutex_unlock(&server->lock);
+		vly_cond_wake(&server->changed);
+	vly_lock_give(&server->lock);
 }
 
 /* With the lock. */
@@ -86,11 +86,11 @@ int vly_call_run(struct volley_server *server, vly_call_fn fn, void *arg)
 
 	if (vly_loop_is_callers(&server->config))
 		return run_in_turn(&server->workers[0], fn, arg);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	posted = post_all(server, &call);
 	while (posted ? call.n_left > 0 : test_any(server, false))
-		pthread_cond_wait(&server->changed, &server->lock);
-	pthread_mutex_unlock(&server->lock);
+		vly_cond_wait(&server->changed, &server->lock);
+	vly_lock_give(&server->lock);
 	for (uint32_t i = 0; !posted && i < server->config.n_workers; i++) {
 		int r = fn(&server->workers[i], arg);
 
@@ -104,8 +104,8 @@ bool vly_call_test_running(struct volley_server *server)
 {
 	bool running;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	running = test_any(server, false);
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return running;
 }

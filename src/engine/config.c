@@ -6,7 +6,6 @@
  */
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "base/compiler.h"
@@ -14,6 +13,7 @@
 #include "engine/config.h"
 #include "engine/log.h"
 #include "io/io.h"
+#include "sys/thread.h"
 
 /* The size of the structs in the first release: what an older caller may pass at least. */
 enum { MIN_CONFIG_SIZE = sizeof(size_t), MIN_LISTEN_SIZE = sizeof(size_t) };
@@ -50,15 +50,6 @@ static const struct range ranges[] = {
 	RANGE(hold_us, 10000000, 1, 3600000000),
 	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_FD),
 };
-
-static uint32_t count_cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof set, &set) < 0)
-		return 1;
-	return (uint32_t)CPU_COUNT(&set);
-}
 
 static int read_ranges(struct volley_config *config)
 {
@@ -109,8 +100,11 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 		r = read_own_loop(&c);
 	if (r < 0)
 		return r;
-	if (c.n_workers == 0)
-		c.n_workers = VLY_LIKELY(count_cpus() < MAX_WORKERS) ? count_cpus() : MAX_WORKERS;
+	if (c.n_workers == 0) {
+		c.n_workers = vly_thread_count_cpus();
+		if (c.n_workers > MAX_WORKERS)
+			c.n_workers = MAX_WORKERS;
+	}
 	r = read_ranges(&c);
 	if (r < 0)
 		return r;

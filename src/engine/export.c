@@ -10,12 +10,10 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 
 #include <volley/error.h>
 #include <volley/handover.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/call.h"
 #include "engine/handover.h"
@@ -25,6 +23,7 @@
 #include "engine/loop.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
 
 struct export
@@ -103,10 +102,10 @@ static int give_away(struct volley_worker *worker, void *arg)
 		if (!is_taken(arg, k) || port->listener == NULL)
 			continue;
 		vly_held_abandon_port(worker, k);
-		pthread_mutex_lock(&worker->server->lock);
+		vly_lock_take(&worker->server->lock);
 		port->fd = -1;
 		port->listener = NULL;
-		pthread_mutex_unlock(&worker->server->lock);
+		vly_lock_give(&worker->server->lock);
 		vly_loop_update(worker, k);
 		vly_io_detach(worker->io, k);
 		if (fd >= 0)
@@ -120,9 +119,9 @@ static int call(struct volley_server *server, vly_call_fn fn, struct export *exp
 {
 	int r;
 
-	pthread_mutex_lock(&server->listening);
+	vly_lock_take(&server->listening);
 	r = vly_call_run(server, fn, export);
-	pthread_mutex_unlock(&server->listening);
+	vly_lock_give(&server->listening);
 	return r;
 }
 
@@ -190,7 +189,7 @@ static void quiesce(struct export *export)
 
 	call(server, pause_ports, export);
 	while (call(server, test_answered, export) < 0 && vly_clock_now_ns() < end_ns)
-		poll(NULL, 0, 1); /* ends by time; nothing is waited for */
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
 }
 
 /*
@@ -216,11 +215,11 @@ static int send_counters(struct export *export)
 
 	counters->n_rx_drops = VOLLEY_RX_N_DROPS;
 	counters->n_tx_drops = VOLLEY_TX_N_DROPS;
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	vly_stats_sum(server, &counters->stats);
 	for (uint32_t i = 0; i < export->n; i++)
 		counters->drops[i] = export->ports[i]->drops_seen;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	settle_gauges(&counters->stats);
 	return vly_handover_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
 				 sizeof *counters);
@@ -231,7 +230,7 @@ static void close_taken(struct export *export)
 	struct volley_server *server = export->server;
 
 	while (call(server, give_up, export) < 0)
-		poll(NULL, 0, 1); /* for callbacks that handlers have begun */
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that handlers have begun */
 	call(server, give_away, export);
 	for (uint32_t k = 0; k < server->n_listeners; k++)
 		if (is_taken(export, k))
@@ -263,11 +262,11 @@ static int converse(struct export *export, uint32_t timeout_us)
 
 static void set_exporting(struct volley_server *server, bool exporting)
 {
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->exporting = exporting;
 	server->export_abort = false;
-	pthread_cond_broadcast(&server->changed);
-	pthread_mutex_unlock(&server->lock);
+	vly_cond_wake(&server->changed);
+	vly_lock_give(&server->lock);
 }
 
 /* Others take `listening` meanwhile, but find that listeners must stay as they are. */

@@ -20,17 +20,16 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <volley/mmsg.h>
 
-#include "base/clock.h"
 #include "engine/handler.h"
 #include "engine/packet.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
+#include "sys/wake.h"
 
 /* A batch shall take this long: much longer than a wake, much shorter than a client's patience. */
 enum { BATCH_NS = 100000 };
@@ -256,14 +255,6 @@ static void take_spare(struct vly_handler *handler)
 			vly_buffers_put(handler->own, vly_buffers_at(handler->own, indices[i]));
 }
 
-static void take_wake(const struct vly_handler *handler)
-{
-	uint64_t count;
-
-	if (read(handler->event_fd, &count, sizeof count) < 0)
-		return; /* nothing was there: then the ring is looked at for nothing */
-}
-
 static void sleep_until_woken(struct vly_handler *handler)
 {
 	struct pollfd fd = { .fd = handler->event_fd, .events = POLLIN };
@@ -272,7 +263,7 @@ static void sleep_until_woken(struct vly_handler *handler)
 	atomic_exchange_explicit(&handler->asleep, true, memory_order_acq_rel);
 	if (vly_ring_count(&handler->rx) == 0 && get_command(handler) == VLY_HANDLER_SERVE &&
 	    volley_ppoll(&fd, 1, NULL, NULL) > 0)
-		take_wake(handler);
+		vly_wake_take(handler->event_fd);
 	atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel);
 }
 
@@ -301,14 +292,15 @@ void *vly_handler_main(void *arg)
 	struct volley_server *server = handler->worker->server;
 	int r;
 
-	atomic_store_explicit(&handler->tid, gettid(), memory_order_relaxed); /* for ourselves */
+	atomic_store_explicit(&handler->tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
 	handler->n_batch = 1;
 	r = volley_cancel_attach(&handler->handle);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	handler->start_result = r;
 	handler->reported = true;
-	pthread_cond_broadcast(&server->changed);
-	pthread_mutex_unlock(&server->lock);
+	vly_cond_wake(&server->changed);
+	vly_lock_give(&server->lock);
 	if (r >= 0)
 		run(handler);
 	volley_cancel_detach();

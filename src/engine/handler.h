@@ -7,7 +7,6 @@
  * socket. handlers.c is the worker's side, handler.c the thread's.
  */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,6 +17,7 @@
 
 #include "data/buffers.h"
 #include "data/ring.h"
+#include "sys/thread.h"
 
 /* What the worker wants of its handlers; it only grows while they run. */
 enum vly_handler_command {
@@ -61,7 +61,7 @@ struct vly_handler {
 	VLY_ALIGNED uint32_t n_out;            /* packets that have not come back */
 	uint32_t n_pending;                    /* packets of this volley */
 	uint32_t pending[VLY_HANDLER_N_VIEWS]; /* their indices */
-	pthread_t thread;
+	struct vly_thread thread;
 	bool started;
 	/* server->lock: how the thread's start went. */
 	bool reported;

@@ -16,17 +16,11 @@
  */
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <volley/error.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/handler.h"
 #include "engine/log.h"
@@ -35,6 +29,8 @@
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "sys/addr.h"
+#include "sys/clock.h"
+#include "sys/wake.h"
 
 /* A datagram beyond a jumbo frame is rare; a handler can have this many at a time. */
 enum { N_LARGE = 8 };
@@ -58,9 +54,9 @@ static int init_handler(struct volley_worker *worker, struct vly_handler *handle
 	uint32_t n_out = VLY_HANDLER_N_VIEWS + 2 * n_ring + N_LARGE;
 	int r;
 
-	handler->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	handler->event_fd = vly_wake_open();
 	if (handler->event_fd < 0)
-		return -errno;
+		return handler->event_fd;
 	r = vly_ring_init(&handler->rx, allocator, n_ring, 0);
 	if (r >= 0)
 		r = vly_ring_init(&handler->tx, allocator, 4 * n_ring, 0);
@@ -117,8 +113,7 @@ void vly_handlers_fini(struct volley_worker *worker)
 		vly_ring_fini(&handler->spare);
 		vly_ring_fini(&handler->tx);
 		vly_ring_fini(&handler->rx);
-		if (handler->event_fd >= 0)
-			close(handler->event_fd);
+		vly_wake_close(handler->event_fd);
 	}
 	vly_mem_free(worker->handlers);
 	vly_buffers_free(worker->packets);
@@ -130,30 +125,23 @@ static int start_handler(struct vly_handler *handler)
 {
 	struct volley_server *server = handler->worker->server;
 	char name[16];
-	sigset_t all;
-	sigset_t old;
 	int r;
 
 	handler->reported = false;
 	handler->handle = NULL;
 	atomic_store_explicit(&handler->command, VLY_HANDLER_SERVE, memory_order_relaxed);
 	atomic_store_explicit(&handler->left, false, memory_order_relaxed);
-	/* No signal of the program's comes here; attaching unblocks the cancellation signal. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&handler->thread, NULL, vly_handler_main, handler);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(name, sizeof name, "volley-%u.%u", handler->worker->index % 10000,
+		 handler->index % 1000);
+	r = vly_thread_start(&handler->thread, name, vly_handler_main, handler);
 	if (r < 0)
 		return r;
 	handler->started = true;
-	snprintf(name, sizeof name, "volley-%u.%u", handler->worker->index % 10000,
-		 handler->index % 1000);
-	pthread_setname_np(handler->thread, name);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	while (!handler->reported)
-		pthread_cond_wait(&server->changed, &server->lock);
+		vly_cond_wait(&server->changed, &server->lock);
 	r = handler->start_result;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return r;
 }
 
@@ -174,13 +162,9 @@ int vly_handlers_start(struct volley_worker *worker)
 
 static void wake(struct vly_handler *handler)
 {
-	const uint64_t one = 1;
-
 	/* acq_rel: a handler that falls asleep after this sees all that we did before */
-	if (!atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel))
-		return;
-	if (write(handler->event_fd, &one, sizeof one) < 0)
-		assert(errno == EAGAIN); /* the counter is full, so it wakes anyway */
+	if (atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel))
+		vly_wake_post(handler->event_fd);
 }
 
 static void give_command(struct vly_handler *handler, enum vly_handler_command command)
@@ -222,7 +206,7 @@ void vly_handlers_stop(struct volley_worker *worker)
 
 		if (!handler->started)
 			continue;
-		pthread_join(handler->thread, NULL);
+		vly_thread_join(&handler->thread);
 		handler->started = false;
 		volley_cancel_unref(handler->handle);
 		take(worker, handler);
@@ -282,7 +266,7 @@ static bool wait_for_room(struct volley_worker *worker)
 		take(worker, &worker->handlers[i]);
 	}
 	vly_outbox_flush(worker); /* answers keep their packets' buffers until they are sent */
-	poll(NULL, 0, 1);         /* ends by time; handlers go on meanwhile */
+	vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; handlers go on meanwhile */
 	return true;
 }
 

@@ -6,14 +6,14 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/handover.h"
 #include "engine/server.h"
+#include "sys/clock.h"
+#include "sys/poll.h"
+#include "sys/socket.h"
 
 /* "VLY" and the version of what is said. */
 enum { MAGIC = 0x564c5901 };
@@ -43,9 +43,9 @@ static bool test_abort(const struct vly_handover *handover)
 	struct volley_server *server = handover->server;
 	bool abort;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	abort = server->export_abort;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return abort && handover->may_abort;
 }
 
@@ -57,7 +57,7 @@ static int wait(const struct vly_handover *handover, short events)
 	while (!test_abort(handover)) {
 		if (vly_clock_now_ns() >= handover->end_ns)
 			return -ETIMEDOUT;
-		if (poll(&fd, 1, LOOK_MS) > 0)
+		if (vly_poll_wait(&fd, 1, LOOK_MS) > 0)
 			return 0;
 	}
 	return -ECANCELED;
@@ -104,7 +104,7 @@ int vly_handover_send_fds(struct vly_handover *handover, const int *fds, uint32_
 static void close_fds(struct vly_handover *handover)
 {
 	while (handover->n_fds > 0)
-		close(handover->fds[--handover->n_fds]);
+		vly_socket_close(handover->fds[--handover->n_fds]);
 }
 
 /* One packet into the conversation, whatever it is. */

@@ -18,11 +18,11 @@
 
 #include <volley/send.h>
 
-#include "base/clock.h"
 #include "engine/held.h"
 #include "engine/packet.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 
 /* vly_buffer.state */
 enum { FREE = 0, HELD };
@@ -92,7 +92,7 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 	uint64_t now_ns = vly_clock_now_ns();
 	int r = -ENOBUFS;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	if (atomic_load_explicit(&remote->n_held, memory_order_relaxed) < config->n_held)
 		buffer = vly_buffers_get(remote->buffers, packet->len);
 	if (buffer != NULL) {
@@ -108,7 +108,7 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 	} else {
 		remote->counts.held_refused++;
 	}
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 	return r;
 }
 
@@ -124,14 +124,14 @@ static struct volley_worker *find(struct volley_server *server, struct volley_he
 	if (n_worker >= server->config.n_workers)
 		return NULL;
 	worker = &server->workers[n_worker];
-	pthread_mutex_lock(&worker->remote.lock);
+	vly_lock_take(&worker->remote.lock);
 	buffer = vly_buffers_find(worker->remote.buffers, index);
 	if (buffer != NULL && buffer->state == HELD &&
 	    get_generation(&worker->remote, buffer) == held.id >> 32) {
 		*ret_buffer = buffer;
 		return worker;
 	}
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 	return NULL;
 }
 
@@ -145,7 +145,7 @@ int volley_held_release(struct volley_server *server, struct volley_held held)
 	unlink_held(&worker->remote, buffer);
 	worker->remote.counts.held_released++;
 	vly_buffers_put(worker->remote.buffers, buffer);
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ int volley_held_get_payload(struct volley_server *server, struct volley_held hel
 	len = (int)buffer->len;
 	if (data != NULL && n > 0)
 		memcpy(data, buffer->data, n < buffer->len ? n : buffer->len);
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 	return len;
 }
 
@@ -171,7 +171,7 @@ void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 
 	if (atomic_load_explicit(&remote->n_held, memory_order_relaxed) == 0)
 		return;
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	while (remote->held_first != NULL && remote->held_first->deadline_ns <= now_ns) {
 		struct vly_buffer *buffer = remote->held_first;
 
@@ -179,7 +179,7 @@ void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 		remote->counts.held_expired++;
 		vly_buffers_put(remote->buffers, buffer);
 	}
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 }
 
 uint64_t vly_held_get_deadline(struct volley_worker *worker)
@@ -187,10 +187,10 @@ uint64_t vly_held_get_deadline(struct volley_worker *worker)
 	struct vly_remote *remote = &worker->remote;
 	uint64_t deadline_ns = 0;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	if (remote->held_first != NULL)
 		deadline_ns = remote->held_first->deadline_ns;
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 	return deadline_ns;
 }
 
@@ -212,13 +212,13 @@ void vly_held_abandon_port(struct volley_worker *worker, uint32_t n_listener)
 	struct vly_remote *remote = &worker->remote;
 	struct vly_buffer *next;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	for (struct vly_buffer *buffer = remote->held_first; buffer != NULL; buffer = next) {
 		next = get_next(buffer);
 		if (buffer->listener == n_listener)
 			abandon(remote, buffer);
 	}
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 }
 
 bool vly_held_test_port(struct volley_worker *worker, uint32_t n_listener)
@@ -226,11 +226,11 @@ bool vly_held_test_port(struct volley_worker *worker, uint32_t n_listener)
 	struct vly_remote *remote = &worker->remote;
 	struct vly_buffer *buffer;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	buffer = remote->held_first;
 	while (buffer != NULL && buffer->listener != n_listener)
 		buffer = get_next(buffer);
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 	return buffer != NULL;
 }
 
@@ -289,6 +289,6 @@ int volley_held_reply(struct volley_server *server, struct volley_held held, con
 	} else {
 		r = reply(worker, buffer, data, (uint32_t)len);
 	}
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 	return r;
 }

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <volley/error.h>
 #include <volley/handover.h>
@@ -33,7 +32,7 @@ void vly_import_fini(struct volley_server *server)
 
 	for (uint32_t i = 0; import != NULL && i < import->n; i++)
 		if (!import->candidates[i].taken)
-			close(import->candidates[i].fd);
+			vly_socket_close(import->candidates[i].fd);
 	vly_mem_free(import);
 	server->import = NULL;
 }
@@ -52,7 +51,7 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 		if (r >= 0)
 			r = vly_adopt_check(server, candidate.fd, &candidate);
 		if (r < 0 || import->n == n_all)
-			close(candidate.fd);
+			vly_socket_close(candidate.fd);
 		else
 			import->candidates[import->n++] = candidate;
 	}
@@ -177,12 +176,12 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 			      "carried over");
 		return;
 	}
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->carried = carried;
 	for (uint32_t i = 0; i < import->n; i++)
 		if (import->candidates[i].taken)
 			carry_drops(server, counters->drops[i], import->candidates[i].fd);
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 }
 
 /* Nobody else reads or holds them any more. */

@@ -15,9 +15,7 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/backlog.h"
 #include "engine/call.h"
@@ -31,6 +29,7 @@
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
 
 /* The set -------------------------------------------------------------------------------------- */
@@ -41,15 +40,15 @@ int vly_listeners_lock(struct volley_server *server)
 
 	if (vly_worker_test_self(server))
 		return -EDEADLK;
-	pthread_mutex_lock(&server->listening);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->listening);
+	vly_lock_take(&server->lock);
 	if (server->state == VLY_SERVER_CLOSED)
 		r = -ESHUTDOWN;
 	else if (server->exporting)
 		r = -EBUSY;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	if (r < 0)
-		pthread_mutex_unlock(&server->listening);
+		vly_lock_give(&server->listening);
 	return r;
 }
 
@@ -58,24 +57,24 @@ void vly_listeners_lock_to_end(struct volley_server *server)
 	for (;;) {
 		bool alone;
 
-		pthread_mutex_lock(&server->listening);
-		pthread_mutex_lock(&server->lock);
+		vly_lock_take(&server->listening);
+		vly_lock_take(&server->lock);
 		alone = !server->exporting;
 		server->export_abort = !alone;
-		pthread_mutex_unlock(&server->lock);
+		vly_lock_give(&server->lock);
 		if (alone)
 			return;
-		pthread_mutex_unlock(&server->listening);
-		pthread_mutex_lock(&server->lock);
+		vly_lock_give(&server->listening);
+		vly_lock_take(&server->lock);
 		while (server->exporting)
-			pthread_cond_wait(&server->changed, &server->lock);
-		pthread_mutex_unlock(&server->lock);
+			vly_cond_wait(&server->changed, &server->lock);
+		vly_lock_give(&server->lock);
 	}
 }
 
 void vly_listeners_unlock(struct volley_server *server)
 {
-	pthread_mutex_unlock(&server->listening);
+	vly_lock_give(&server->listening);
 }
 
 uint32_t vly_listeners_count(const struct volley_server *server)
@@ -90,13 +89,13 @@ uint32_t vly_listeners_count(const struct volley_server *server)
 /* With the server's lock too, for those who read statistics. */
 static void set_listener(struct volley_server *server, uint32_t i, struct volley_listener *listener)
 {
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->listeners[i] = listener;
 	if (i >= server->n_listeners)
 		server->n_listeners = i + 1;
 	if (listener != NULL && listener->coalesces_in)
 		server->coalesces = true;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 }
 
 int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
@@ -136,10 +135,10 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 {
 	struct volley_listener *listener = NULL;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	if (n_listener < server->n_listeners)
 		listener = server->listeners[n_listener];
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return listener;
 }
 
@@ -157,12 +156,12 @@ static int detach(struct volley_worker *worker, void *arg)
 
 	port->reads = false;
 	port->ready = false;
-	pthread_mutex_lock(&worker->server->lock);
+	vly_lock_take(&worker->server->lock);
 	if (port->fd >= 0)
 		vly_stats_read_kernel(port); /* for the last time */
 	port->fd = -1;
 	port->listener = NULL;
-	pthread_mutex_unlock(&worker->server->lock);
+	vly_lock_give(&worker->server->lock);
 	vly_loop_update(worker, listener->index);
 	vly_io_detach(worker->io, listener->index);
 	return 0;
@@ -183,7 +182,7 @@ static int attach(struct volley_worker *worker, void *arg)
 		return r;
 	if (listener->adopted && config.fd >= 0)
 		vly_socket_get_meminfo(config.fd, &info); /* what others have lost is theirs */
-	pthread_mutex_lock(&worker->server->lock);
+	vly_lock_take(&worker->server->lock);
 	*port = (struct vly_port){ .listener = listener,
 				   .fd = config.fd,
 				   .reads = config.fd >= 0,
@@ -192,7 +191,7 @@ static int attach(struct volley_worker *worker, void *arg)
 				   .keeps = vly_listener_keeps(listener) || listener->borrowed,
 				   .drops_seen = info.drops,
 				   .drops_first = info.drops };
-	pthread_mutex_unlock(&worker->server->lock);
+	vly_lock_give(&worker->server->lock);
 	if (worker->n_ports <= listener->index)
 		worker->n_ports = listener->index + 1;
 	return vly_loop_update(worker, listener->index);
@@ -417,10 +416,10 @@ static int drain(struct volley_server *server, struct volley_listener *listener)
 			r = -ETIME;
 			break;
 		}
-		poll(NULL, 0, 1); /* ends by time; nothing is waited for */
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
 	}
 	while (r < 0 && vly_call_run(server, give_up, listener) < 0)
-		poll(NULL, 0, 1); /* for callbacks that handlers have begun */
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that handlers have begun */
 	return r;
 }
 
@@ -468,9 +467,9 @@ void vly_listeners_close(struct volley_server *server)
 	for (uint32_t k = 0; k < server->n_listeners; k++)
 		if (server->listeners[k] != NULL)
 			vly_call_run(server, finish, server->listeners[k]);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->state = VLY_SERVER_CLOSED;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 }
 
 void vly_listeners_fini(struct volley_server *server)

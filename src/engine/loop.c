@@ -5,11 +5,11 @@
  */
 
 #include "engine/loop.h"
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 
 static const struct vly_loop_ops *const loops[] = {
 	[VOLLEY_WAIT_EVENT] = &vly_loop_event_ops,

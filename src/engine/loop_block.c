@@ -12,14 +12,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 
 #include <volley/mmsg.h>
 
-#include "base/clock.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 
 /* The worker's only socket: a listener that was closed may have left a free port before it. */
 static struct vly_port *get_port(const struct volley_worker *worker)
@@ -62,7 +61,7 @@ static void awake(struct volley_worker *worker)
 	if (!vly_inbox_awake(&worker->inbox))
 		return;
 	while (!volley_cancel_pending())
-		sched_yield();
+		vly_thread_yield();
 	volley_cancel_clear();
 }
 

@@ -21,17 +21,17 @@
  */
 
 #include <errno.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/turn.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
+#include "sys/wake.h"
 
 struct vly_loop {
 	struct event_base *base;
@@ -62,13 +62,9 @@ static void on_nothing(evutil_socket_t fd, short what, void *arg)
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
-	uint64_t count;
-
 	(void)what;
 	(void)arg;
-	/* Non-blocking: an acknowledged cancellation may have drained it already. */
-	if (read(fd, &count, sizeof count) < 0)
-		return;
+	vly_wake_take(fd); /* an acknowledged cancellation may have done so already */
 }
 
 static void free_event(struct event **event)

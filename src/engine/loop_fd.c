@@ -17,25 +17,14 @@
  */
 
 #include <errno.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "engine/loop.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"
 #include "engine/worker.h"
-
-/* The eventfd's tag; sockets have their index. */
-enum { WAKE = VLY_IO_N_PORTS };
-
-static int control(const struct volley_worker *worker, int how, int fd, uint32_t events,
-		   uint32_t tag)
-{
-	struct epoll_event event = { .events = events, .data.u32 = tag };
-
-	return epoll_ctl(worker->poll_fd, how, fd, &event) < 0 ? -errno : 0;
-}
+#include "sys/clock.h"
+#include "sys/poll.h"
+#include "sys/wake.h"
 
 /*
  * Have epoll know what a port wants: to be read, room for answers that wait, or nothing. The
@@ -51,17 +40,11 @@ int vly_loop_fd_update(struct volley_worker *worker, uint32_t i)
 	if (worker->watches && port->fd >= 0)
 		want = (port->reads ? EPOLLIN : 0) |
 		       (port->n_backlog > 0 && port->retry_us == 0 ? EPOLLOUT : 0);
-	if (want == port->watched)
-		return 0;
-	if (port->watched == 0) {
+	if (port->watched == 0)
 		port->watched_fd = port->fd;
-		r = control(worker, EPOLL_CTL_ADD, port->watched_fd, want, i);
-	} else if (want == 0) {
-		control(worker, EPOLL_CTL_DEL, port->watched_fd, 0, i);
-		r = 0;
-	} else {
-		r = control(worker, EPOLL_CTL_MOD, port->watched_fd, want, i);
-	}
+	r = vly_poll_set(worker->poll_fd, port->watched_fd, port->watched, want, port);
+	if (want == 0)
+		r = 0; /* what is not in there any more is out, too */
 	if (r >= 0)
 		port->watched = want;
 	return r;
@@ -69,7 +52,7 @@ int vly_loop_fd_update(struct volley_worker *worker, uint32_t i)
 
 int vly_loop_fd_open(struct volley_worker *worker)
 {
-	int r = control(worker, EPOLL_CTL_ADD, worker->event_fd, EPOLLIN, WAKE);
+	int r = vly_poll_set(worker->poll_fd, worker->event_fd, 0, EPOLLIN, NULL);
 
 	worker->watches = true;
 	for (uint32_t i = 0; r >= 0 && i < worker->n_ports; i++)
@@ -85,27 +68,27 @@ void vly_loop_fd_close(struct volley_worker *worker)
 	worker->watches = false;
 	for (uint32_t i = 0; i < worker->n_ports; i++)
 		vly_loop_fd_update(worker, i);
-	control(worker, EPOLL_CTL_DEL, worker->event_fd, 0, WAKE);
+	vly_poll_set(worker->poll_fd, worker->event_fd, EPOLLIN, 0, NULL);
 }
+
+/* The rest stays readable, and the kernel reports it first the next time. */
+enum { N_AT_ONCE = 64 };
 
 static void find_ready(struct volley_worker *worker)
 {
-	struct epoll_event events[VLY_IO_N_PORTS + 1];
-	int n = epoll_wait(worker->poll_fd, events, VLY_IO_N_PORTS + 1, 0);
-	uint64_t count;
+	struct epoll_event events[N_AT_ONCE];
+	int n = vly_poll_take(worker->poll_fd, events, N_AT_ONCE);
 
 	/* A failing epoll is no reason to stop serving: look at every socket instead. */
 	if (n < 0)
 		vly_pipeline_set_ready(worker);
 	for (int i = 0; i < n; i++) {
-		uint32_t tag = events[i].data.u32;
+		struct vly_port *port = events[i].data.ptr;
 
-		if (tag != WAKE)
-			worker->ports[tag].ready |= worker->ports[tag].reads &&
-						    events[i].events != EPOLLOUT;
-		/* Before inbox and command are looked at: what is written later stays readable. */
-		else if (read(worker->event_fd, &count, sizeof count) < 0)
-			continue;
+		if (port != NULL)
+			port->ready |= port->reads && events[i].events != EPOLLOUT;
+		else /* Before inbox and command are looked at: a later post stays readable. */
+			vly_wake_take(worker->event_fd);
 	}
 }
 

@@ -15,7 +15,6 @@
 
 #include <volley/error.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "engine/backlog.h"
 #include "engine/errors.h"
@@ -25,6 +24,7 @@
 #include "engine/remote.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 
 /* Largest number of segments in a message that any kernel takes (UDP_MAX_SEGMENTS, Linux 6.9). */
 enum { MAX_SEGMENTS = 128 };

@@ -17,12 +17,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "engine/held.h"
 #include "engine/outbox.h"
 #include "engine/remote.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
 
 /* Payloads beyond a jumbo frame are rare, and 65,536 bytes each. */
 enum { N_LARGE = 16 };
@@ -34,7 +34,7 @@ int vly_remote_init(struct volley_worker *worker)
 	uint32_t n = config->n_held + config->n_backlog;
 	const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES] = { n, n, N_LARGE };
 
-	pthread_mutex_init(&remote->lock, NULL);
+	vly_lock_init(&remote->lock);
 	remote->has_lock = true;
 	remote->buffers = vly_buffers_new(config->allocator, n_buffers);
 	if (remote->buffers == NULL)
@@ -51,22 +51,22 @@ void vly_remote_fini(struct volley_worker *worker)
 	if (!worker->remote.has_lock)
 		return;
 	vly_buffers_free(worker->remote.buffers);
-	pthread_mutex_destroy(&worker->remote.lock);
+	vly_lock_fini(&worker->remote.lock);
 }
 
 void vly_remote_open(struct volley_worker *worker)
 {
-	pthread_mutex_lock(&worker->remote.lock);
+	vly_lock_take(&worker->remote.lock);
 	worker->remote.open = true;
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 }
 
 void vly_remote_close(struct volley_worker *worker)
 {
-	pthread_mutex_lock(&worker->remote.lock);
+	vly_lock_take(&worker->remote.lock);
 	worker->remote.open = false;
 	vly_held_abandon(&worker->remote);
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 }
 
 int vly_remote_refuse(struct vly_remote *remote, enum volley_tx_drop reason, int error)
@@ -107,7 +107,7 @@ void vly_remote_put(struct volley_worker *worker, struct vly_inbox_node *sent)
 {
 	struct vly_remote *remote = &worker->remote;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	while (sent != NULL) {
 		struct vly_buffer *buffer = VLY_CONTAINER_OF(sent, struct vly_buffer, node);
 
@@ -115,7 +115,7 @@ void vly_remote_put(struct volley_worker *worker, struct vly_inbox_node *sent)
 		vly_buffers_put(remote->buffers, buffer);
 		remote->n_sending--;
 	}
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 }
 
 /*
@@ -126,10 +126,10 @@ void vly_remote_add_stats(struct vly_remote *remote, struct volley_stats *stats)
 {
 	uint64_t n_under_way;
 
-	pthread_mutex_lock(&remote->lock);
+	vly_lock_take(&remote->lock);
 	n_under_way = remote->n_posted - stats->tx_foreign;
 	vly_stats_add(stats, &remote->counts);
-	pthread_mutex_unlock(&remote->lock);
+	vly_lock_give(&remote->lock);
 	stats->tx_requested += n_under_way;
 	stats->tx_queued += n_under_way;
 }

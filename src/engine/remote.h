@@ -6,7 +6,6 @@
  * What other threads want of a worker: answers to held packets, and sends. See remote.c.
  */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -14,9 +13,10 @@
 #include <volley/stats.h>
 
 #include "data/buffers.h"
+#include "sys/lock.h"
 
 struct vly_remote {
-	pthread_mutex_t lock;
+	struct vly_lock lock;
 	bool has_lock;
 	uint32_t seed; /* where the generations of tokens start; set once */
 	/* Guarded by the lock: */

@@ -11,24 +11,18 @@
  */
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "engine/log.h"
 #include "engine/loop.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "sys/poll.h"
+#include "sys/signals.h"
+#include "sys/wake.h"
 
 void vly_run_wake(struct volley_server *server)
 {
-	const uint64_t one = 1;
-	int saved = errno;
-
-	/* Fails only when the counter is full, and then run wakes anyway. */
-	if (write(server->event_fd, &one, sizeof one) < 0)
-		errno = saved;
+	vly_wake_post(server->event_fd);
 }
 
 static bool is_running(struct volley_server *server)
@@ -50,13 +44,12 @@ static void leave(struct volley_server *server, uint32_t *n_requests)
 	}
 }
 
-static void take_signals(struct volley_server *server, int signal_fd, uint32_t *n_requests)
+static void take_signals(struct volley_server *server, struct vly_signals *signals,
+			 uint32_t *n_requests)
 {
-	struct signalfd_siginfo info;
+	int signo;
 
-	while (read(signal_fd, &info, sizeof info) == sizeof info) {
-		int signo = (int)info.ssi_signo;
-
+	while ((signo = vly_signals_take(signals)) > 0) {
 		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
 			server->config.on_signal(server, signo, server->config.arg);
 		else
@@ -73,44 +66,34 @@ static bool take_request(struct volley_server *server)
 						       memory_order_seq_cst, memory_order_seq_cst);
 }
 
-static void serve(struct volley_server *server, int signal_fd)
+static void serve(struct volley_server *server, struct vly_signals *signals)
 {
-	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
+	struct pollfd fds[2] = { { .fd = signals->fd, .events = POLLIN },
 				 { .fd = server->event_fd, .events = POLLIN } };
 	uint32_t n_requests = 0;
-	uint64_t count;
 
 	while (is_running(server)) {
-		if (poll(fds, 2, -1) < 0)
+		if (vly_poll_wait(fds, 2, -1) < 0)
 			continue; /* EINTR: a signal of somebody else's */
 		if (fds[0].revents != 0)
-			take_signals(server, signal_fd, &n_requests);
+			take_signals(server, signals, &n_requests);
 		/* A worker left, or request_stop(): only the latter asks for anything. */
-		if (read(server->event_fd, &count, sizeof count) > 0 && take_request(server))
+		if (vly_wake_take(server->event_fd) && take_request(server))
 			leave(server, &n_requests);
 	}
 	/* One that came too late is taken as well: unblocked it would end the process. */
-	take_signals(server, signal_fd, &n_requests);
+	take_signals(server, signals, &n_requests);
 }
 
-static void make_mask(const struct volley_server *server, sigset_t *ret_mask)
-{
-	sigemptyset(ret_mask);
-	sigaddset(ret_mask, SIGTERM);
-	sigaddset(ret_mask, SIGINT);
-	for (int signo = 1; signo < 64; signo++)
-		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
-			sigaddset(ret_mask, signo);
-}
-
-static int run_locked(struct volley_server *server, int signal_fd)
+static int run_locked(struct volley_server *server, struct vly_signals *signals)
 {
 	int r = vly_server_start(server);
 
 	if (r < 0 && r != -EALREADY)
 		return r;
-	atomic_store_explicit(&server->run_tid, gettid(), memory_order_relaxed); /* for ourselves */
-	serve(server, signal_fd);
+	atomic_store_explicit(&server->run_tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
+	serve(server, signals);
 	atomic_store_explicit(&server->run_tid, 0, memory_order_relaxed);
 	vly_server_join(server);
 	if (vly_server_test_late(server))
@@ -123,10 +106,8 @@ static int run_locked(struct volley_server *server, int signal_fd)
 
 int volley_server_run(struct volley_server *server)
 {
-	sigset_t mask;
-	sigset_t old;
+	struct vly_signals signals;
 	uint32_t nobody = VLY_RUN_NOBODY;
-	int signal_fd;
 	int r;
 
 	if (vly_loop_is_callers(&server->config)) {
@@ -141,17 +122,16 @@ int volley_server_run(struct volley_server *server)
 		return -EALREADY;
 	if (atomic_load_explicit(&server->n_want_stop, memory_order_seq_cst) > 0)
 		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
-	make_mask(server, &mask);
-	pthread_sigmask(SIG_BLOCK, &mask, &old);
-	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	r = signal_fd < 0 ? -errno : 0;
-	if (r >= 0) {
-		pthread_mutex_lock(&server->control);
-		r = run_locked(server, signal_fd);
-		pthread_mutex_unlock(&server->control);
-		close(signal_fd);
+	r = vly_signals_open(&signals, server->config.run_signals);
+	if (r < 0) {
+		atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
+		return r;
 	}
+	vly_lock_take(&server->control);
+	r = run_locked(server, &signals);
+	vly_lock_give(&server->control);
+	/* Before the mask is restored: a signal that comes then is not for a server any more. */
 	atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	vly_signals_close(&signals);
 	return r;
 }

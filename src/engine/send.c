@@ -120,7 +120,7 @@ static int address(struct volley_server *server, uint32_t n_listener,
 {
 	int r = 0;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	if (server->state != VLY_SERVER_RUNNING)
 		r = -ESHUTDOWN;
 	else if (n_listener >= server->n_listeners || server->listeners[n_listener] == NULL)
@@ -131,7 +131,7 @@ static int address(struct volley_server *server, uint32_t n_listener,
 		*ret_worker = choose(server, n_listener, &ret_route->peer);
 		r = *ret_worker == NULL ? -EINVAL : 0;
 	}
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return r;
 }
 
@@ -170,8 +170,8 @@ int volley_server_send(struct volley_server *server, uint32_t n_listener,
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&worker->remote.lock);
+	vly_lock_take(&worker->remote.lock);
 	r = send_locked(worker, n_listener, &route, data, len);
-	pthread_mutex_unlock(&worker->remote.lock);
+	vly_lock_give(&worker->remote.lock);
 	return r;
 }

@@ -15,10 +15,6 @@
  */
 
 #include <errno.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "engine/config.h"
@@ -27,6 +23,7 @@
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "sys/socket.h"
+#include "sys/wake.h"
 
 static void destroy(struct volley_server *server)
 {
@@ -34,12 +31,11 @@ static void destroy(struct volley_server *server)
 	for (uint32_t i = 0; server->workers != NULL && i < server->config.n_workers; i++)
 		vly_worker_fini(&server->workers[i]);
 	vly_mem_free(server->workers);
-	if (server->event_fd >= 0)
-		close(server->event_fd);
-	pthread_cond_destroy(&server->changed);
-	pthread_mutex_destroy(&server->lock);
-	pthread_mutex_destroy(&server->listening);
-	pthread_mutex_destroy(&server->control);
+	vly_wake_close(server->event_fd);
+	vly_cond_fini(&server->changed);
+	vly_lock_fini(&server->lock);
+	vly_lock_fini(&server->listening);
+	vly_lock_fini(&server->control);
 	vly_mem_free(server);
 }
 
@@ -56,10 +52,10 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 		return -ENOMEM;
 	server->config = own;
 	server->event_fd = -1;
-	pthread_mutex_init(&server->control, NULL);
-	pthread_mutex_init(&server->listening, NULL);
-	pthread_mutex_init(&server->lock, NULL);
-	pthread_cond_init(&server->changed, NULL);
+	vly_lock_init(&server->control);
+	vly_lock_init(&server->listening);
+	vly_lock_init(&server->lock);
+	vly_cond_init(&server->changed);
 	r = vly_probe_run(&server->probe);
 	if (r < 0)
 		goto fail;
@@ -70,13 +66,12 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	for (uint32_t i = 0; i < server->config.n_workers; i++) {
 		server->workers[i].event_fd = -1;
 		server->workers[i].poll_fd = -1;
-		pthread_mutex_init(&server->workers[i].turn, NULL);
+		vly_lock_init(&server->workers[i].turn);
 	}
-	server->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (server->event_fd < 0) {
-		r = -errno;
+	server->event_fd = vly_wake_open();
+	r = server->event_fd;
+	if (r < 0)
 		goto fail;
-	}
 	for (uint32_t i = 0; i < server->config.n_workers; i++) {
 		r = vly_worker_init(&server->workers[i], server, i);
 		if (r < 0)
@@ -93,9 +88,9 @@ fail:
 
 static void set_state(struct volley_server *server, enum vly_server_state state)
 {
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->state = state;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 }
 
 static int check_start(const struct volley_server *server)
@@ -135,7 +130,7 @@ static void join(struct volley_server *server, uint32_t n)
 		vly_worker_join(worker);
 		handle = atomic_exchange_explicit(&worker->handle, NULL, memory_order_seq_cst);
 		while (atomic_load_explicit(&server->n_stopping, memory_order_seq_cst) > 0)
-			sched_yield();
+			vly_thread_yield();
 		volley_cancel_unref(handle);
 	}
 }
@@ -150,16 +145,16 @@ static int start_workers(struct volley_server *server)
 		if (r >= 0)
 			n++;
 	}
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	while (server->n_reported < n)
-		pthread_cond_wait(&server->changed, &server->lock);
+		vly_cond_wait(&server->changed, &server->lock);
 	if (r < 0)
 		server->start_result = r;
 	r = server->start_result;
 	server->state = r < 0 ? VLY_SERVER_STOPPED : VLY_SERVER_RUNNING;
 	server->verdict = true;
-	pthread_cond_broadcast(&server->changed);
-	pthread_mutex_unlock(&server->lock);
+	vly_cond_wake(&server->changed);
+	vly_lock_give(&server->lock);
 	if (r < 0)
 		join(server, n);
 	return r;
@@ -173,12 +168,12 @@ static int start_locked(struct volley_server *server)
 		return r;
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
 	atomic_store_explicit(&server->command, VLY_COMMAND_RUN, memory_order_seq_cst);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->state = VLY_SERVER_STARTING;
 	server->n_reported = 0;
 	server->start_result = 0;
 	server->verdict = false;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return start_workers(server);
 }
 
@@ -186,9 +181,9 @@ int vly_server_start(struct volley_server *server)
 {
 	int r;
 
-	pthread_mutex_lock(&server->listening);
+	vly_lock_take(&server->listening);
 	r = start_locked(server);
-	pthread_mutex_unlock(&server->listening);
+	vly_lock_give(&server->listening);
 	return r;
 }
 
@@ -199,9 +194,9 @@ int volley_server_start(struct volley_server *server)
 	if (vly_server_test_inside(server) ||
 	    atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		return -EALREADY;
-	pthread_mutex_lock(&server->control);
+	vly_lock_take(&server->control);
 	r = vly_server_start(server);
-	pthread_mutex_unlock(&server->control);
+	vly_lock_give(&server->control);
 	return r;
 }
 
@@ -210,7 +205,7 @@ int volley_server_start(struct volley_server *server)
 bool vly_server_test_inside(const struct volley_server *server)
 {
 	return vly_worker_test_self(server) ||
-	       atomic_load_explicit(&server->run_tid, memory_order_relaxed) == gettid();
+	       atomic_load_explicit(&server->run_tid, memory_order_relaxed) == vly_thread_get_id();
 }
 
 /*
@@ -224,7 +219,7 @@ static int lock_to_stop(struct volley_server *server)
 	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		volley_server_request_stop(server);
-	pthread_mutex_lock(&server->control);
+	vly_lock_take(&server->control);
 	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	return 0;
 }
@@ -281,7 +276,7 @@ int volley_server_stop(struct volley_server *server)
 	if (r < 0)
 		return r;
 	stop_locked(server);
-	pthread_mutex_unlock(&server->control);
+	vly_lock_give(&server->control);
 	return 0;
 }
 
@@ -298,7 +293,7 @@ int volley_server_drain(struct volley_server *server)
 	}
 	/* Also when it was run that drained, because lock_to_stop() asked it to. */
 	r = vly_server_test_late(server) ? -ETIME : 0;
-	pthread_mutex_unlock(&server->control);
+	vly_lock_give(&server->control);
 	return r;
 }
 
@@ -330,7 +325,7 @@ int volley_server_close(struct volley_server *server)
 	if (server->state != VLY_SERVER_CLOSED)
 		vly_listeners_close(server);
 	vly_listeners_unlock(server);
-	pthread_mutex_unlock(&server->control);
+	vly_lock_give(&server->control);
 	return 0;
 }
 
@@ -362,7 +357,7 @@ int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *
 		else
 			*posts[i] = (struct vly_post){ .fn = fn, .arg = arg };
 	}
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	/* A stop under way ends posting at once, or those who post in a loop could keep the
 	 * workers from the lock that they need to leave. */
 	if (r >= 0 &&
@@ -374,7 +369,7 @@ int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *
 			r = -ESHUTDOWN;
 	for (uint32_t i = 0; r >= 0 && i < n; i++)
 		vly_worker_post(&server->workers[i], posts[i]);
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	for (uint32_t i = 0; r < 0 && posts != NULL && i < n; i++)
 		vly_mem_free(posts[i]);
 	vly_mem_free(posts);

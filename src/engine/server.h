@@ -2,7 +2,6 @@
 #ifndef VLY_ENGINE_SERVER_H
 #define VLY_ENGINE_SERVER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -11,6 +10,7 @@
 #include <volley/stats.h>
 
 #include "io/io.h"
+#include "sys/lock.h"
 #include "sys/probe.h"
 
 enum vly_server_state {
@@ -33,9 +33,9 @@ enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
 struct volley_server {
 	struct volley_config config; /* read-only after new */
 	struct vly_probe probe;      /* the same */
-	pthread_mutex_t control;
+	struct vly_lock control;
 
-	pthread_mutex_t listening;
+	struct vly_lock listening;
 	bool warned_buffer[2]; /* listening; by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
 	/* Up to the highest index that was ever in use, NULL where there is none. Listening and
 	 * lock to write, either to read. */
@@ -43,11 +43,11 @@ struct volley_server {
 	struct volley_listener *listeners[VLY_IO_N_PORTS];
 	struct vly_import *import; /* listening; sockets of the process before, or NULL */
 
-	pthread_mutex_t lock;
-	pthread_cond_t changed; /* lock: something below, or whether a worker is present */
-	bool coalesces;         /* some listener does or did */
-	bool exporting;         /* a hand-over is under way; listeners do not change */
-	bool export_abort;      /* and shall end */
+	struct vly_lock lock;
+	struct vly_cond changed; /* lock: something below, or whether a worker is present */
+	bool coalesces;          /* some listener does or did */
+	bool exporting;          /* a hand-over is under way; listeners do not change */
+	bool export_abort;       /* and shall end */
 	struct volley_stats carried;
 	enum vly_server_state state;
 	uint32_t n_reported; /* workers whose on_start has returned */

@@ -10,7 +10,6 @@
  */
 
 #include <errno.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +56,7 @@ void vly_stats_read(struct vly_stats_snapshot *snapshot, struct volley_stats *re
 			to[i] = atomic_load_explicit(&snapshot->counts[i], memory_order_acquire);
 		after = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
 		if (before & 1)
-			sched_yield(); /* the writer may wait for this very CPU */
+			vly_thread_yield(); /* the writer may wait for this very CPU */
 	} while (before != after || (before & 1));
 }
 
@@ -139,9 +138,9 @@ int volley_server_get_worker_stats(struct volley_server *server, uint32_t n_work
 
 	if (n_worker >= server->config.n_workers)
 		return -EINVAL;
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	read_worker(&server->workers[n_worker], &stats);
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &stats, sizeof stats);
 }
 
@@ -161,9 +160,9 @@ int volley_server_get_stats(struct volley_server *server, struct volley_stats *r
 {
 	struct volley_stats sum;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	vly_stats_sum(server, &sum);
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &sum, sizeof sum);
 }
 
@@ -171,9 +170,9 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 {
 	struct volley_stats carried;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	carried = server->carried;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	carried.size = sizeof carried;
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &carried, sizeof carried);
 }
@@ -298,7 +297,7 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 
 	if (stats == NULL)
 		return -ENOMEM;
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	coalesces = server->coalesces;
 	sum = server->carried;
 	carried = server->carried;
@@ -306,7 +305,7 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 		read_worker(&server->workers[i], &stats[i]);
 		vly_stats_add(&sum, &stats[i]);
 	}
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	put(&out, "{");
 	put_stats(&out, &sum, coalesces);
 	put(&out, ", \"io\": \"%s\", \"carried\": {", volley_server_get_io(server));

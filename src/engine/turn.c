@@ -23,21 +23,23 @@
 
 void vly_turn_take(struct volley_worker *worker)
 {
-	pthread_mutex_lock(&worker->turn);
-	atomic_store_explicit(&worker->tid, gettid(), memory_order_relaxed); /* for ourselves */
+	vly_lock_take(&worker->turn);
+	atomic_store_explicit(&worker->tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
 }
 
 void vly_turn_give(struct volley_worker *worker)
 {
 	atomic_store_explicit(&worker->tid, 0, memory_order_relaxed);
-	pthread_mutex_unlock(&worker->turn);
+	vly_lock_give(&worker->turn);
 }
 
 static bool is_mine(const struct volley_worker *worker)
 {
 	pid_t tid = atomic_load_explicit(&worker->tid, memory_order_relaxed);
 
-	return tid != 0 && tid == gettid(); /* a system call, and mostly there is no need for it */
+	return tid != 0 &&
+	       tid == vly_thread_get_id(); /* a system call, and mostly there is no need for it */
 }
 
 int vly_turn_start(struct volley_worker *worker)
@@ -112,10 +114,10 @@ int64_t volley_server_get_timeout_ns(struct volley_server *server)
 		return -1;
 	if (is_mine(worker))
 		return vly_loop_fd_get_timeout(worker);
-	pthread_mutex_lock(&worker->turn); /* only to look: nothing is called that could ask back */
+	vly_lock_take(&worker->turn); /* only to look: nothing is called that could ask back */
 	if (worker->state == VLY_WORKER_RUNNING)
 		ns = vly_loop_fd_get_timeout(worker);
-	pthread_mutex_unlock(&worker->turn);
+	vly_lock_give(&worker->turn);
 	return ns;
 }
 

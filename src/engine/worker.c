@@ -13,18 +13,10 @@
  */
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <volley/error.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/mem.h"
 #include "engine/backlog.h"
@@ -36,6 +28,9 @@
 #include "engine/server.h"
 #include "engine/turn.h"
 #include "engine/worker.h"
+#include "sys/clock.h"
+#include "sys/poll.h"
+#include "sys/wake.h"
 
 /*
  * How long a stop may wait for full sockets to take the last answers; a stop takes 50 ms at most.
@@ -57,13 +52,13 @@ int vly_worker_init(struct volley_worker *worker, struct volley_server *server, 
 
 	worker->server = server;
 	worker->index = index;
-	worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	worker->event_fd = vly_wake_open();
 	if (worker->event_fd < 0)
-		return -errno;
+		return worker->event_fd;
 	if (vly_loop_is_callers(config)) {
-		worker->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+		worker->poll_fd = vly_poll_open();
 		if (worker->poll_fd < 0)
-			return -errno;
+			return worker->poll_fd;
 	}
 	vly_inbox_init(&worker->inbox);
 	r = vly_slots_init(&worker->slots, allocator, config->n_batch, config->max_datagram_bytes);
@@ -105,11 +100,9 @@ void vly_worker_fini(struct volley_worker *worker)
 	vly_mem_free(worker->views);
 	vly_mem_free(worker->ports);
 	vly_slots_fini(&worker->slots);
-	if (worker->poll_fd >= 0)
-		close(worker->poll_fd);
-	if (worker->event_fd >= 0)
-		close(worker->event_fd);
-	pthread_mutex_destroy(&worker->turn);
+	vly_poll_close(worker->poll_fd);
+	vly_wake_close(worker->event_fd);
+	vly_lock_fini(&worker->turn);
 }
 
 /* Commands and posts --------------------------------------------------------------------------- */
@@ -121,14 +114,7 @@ enum vly_command vly_worker_get_command(const struct volley_worker *worker)
 
 void vly_worker_wake(struct volley_worker *worker)
 {
-	const uint64_t one = 1;
-	int saved = errno;
-
-	/* EAGAIN: the counter is full, so the loop will wake anyway. */
-	if (write(worker->event_fd, &one, sizeof one) < 0) {
-		assert(errno == EAGAIN);
-		errno = saved;
-	}
+	vly_wake_post(worker->event_fd);
 }
 
 void vly_worker_cancel(struct volley_worker *worker)
@@ -222,7 +208,7 @@ void vly_worker_run_timers(struct volley_worker *worker, uint64_t now_ns)
 
 bool vly_worker_test_self(const struct volley_server *server)
 {
-	pid_t self = gettid();
+	pid_t self = vly_thread_get_id();
 
 	for (uint32_t i = 0; i < server->config.n_workers; i++)
 		if (atomic_load_explicit(&server->workers[i].tid, memory_order_relaxed) == self ||
@@ -233,27 +219,17 @@ bool vly_worker_test_self(const struct volley_server *server)
 
 /* The thread ----------------------------------------------------------------------------------- */
 
-/* NOLINTNEXTLINE(readability-function-size): CPU_SET() opens a block of its own */
 static void pin(const struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->server->config;
-	cpu_set_t all;
-	cpu_set_t one;
-	int n;
+	int r;
 
-	if (!(config->flags & VOLLEY_SERVER_PIN) || sched_getaffinity(0, sizeof all, &all) < 0)
+	if (!(config->flags & VOLLEY_SERVER_PIN))
 		return;
-	n = (int)worker->index % CPU_COUNT(&all);
-	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &all) && n-- == 0) {
-			CPU_SET(cpu, &one);
-			break;
-		}
-	}
-	if (sched_setaffinity(0, sizeof one, &one) < 0)
+	r = vly_thread_pin(worker->index);
+	if (r < 0)
 		vly_log_write(config, VOLLEY_LOG_WARNING, "worker %u could not be pinned: %s",
-			      worker->index, volley_error_name(errno));
+			      worker->index, volley_error_name(r));
 }
 
 bool vly_worker_is_draining(struct volley_worker *worker)
@@ -305,7 +281,8 @@ static bool await_rest(struct volley_worker *worker)
 			return true;
 		if (!vly_worker_is_draining(worker))
 			return false;
-		poll(NULL, 0, 1); /* ends by time; the inbox is looked at then */
+		vly_clock_sleep_ns(
+			VLY_CLOCK_LOOK_NS); /* ends by time; the inbox is looked at then */
 	}
 }
 
@@ -333,7 +310,8 @@ static void flush_rest(struct volley_worker *worker)
 	while (worker->counts.tx_queued > 0 && now_ns - start_ns < get_flush_ns(worker)) {
 		vly_backlog_flush(worker, now_ns);
 		if (worker->counts.tx_queued > 0)
-			poll(NULL, 0, 1); /* ends by time; nothing is waited for */
+			vly_clock_sleep_ns(
+				VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
 		now_ns = vly_clock_now_ns();
 	}
 	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
@@ -349,9 +327,9 @@ void vly_worker_finish(struct volley_worker *worker)
 	worker->state = VLY_WORKER_INTAKE_OFF;
 	vly_handlers_stop(worker);
 	vly_remote_close(worker);
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	worker->closed = true; /* from here on volley_server_post() refuses */
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	vly_worker_take_inbox(worker);
 	worker->state = VLY_WORKER_HANDLERS_DONE;
 	flush_rest(worker);
@@ -365,9 +343,9 @@ static int start_here(struct volley_worker *worker)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&worker->server->lock);
+	vly_lock_take(&worker->server->lock);
 	worker->server->n_reported++;
-	pthread_mutex_unlock(&worker->server->lock);
+	vly_lock_give(&worker->server->lock);
 	return 0;
 }
 
@@ -377,15 +355,15 @@ static bool report(struct volley_worker *worker, int result)
 	struct volley_server *server = worker->server;
 	bool go;
 
-	pthread_mutex_lock(&server->lock);
+	vly_lock_take(&server->lock);
 	server->n_reported++;
 	if (result < 0 && server->start_result >= 0)
 		server->start_result = result;
-	pthread_cond_broadcast(&server->changed);
+	vly_cond_wake(&server->changed);
 	while (!server->verdict)
-		pthread_cond_wait(&server->changed, &server->lock);
+		vly_cond_wait(&server->changed, &server->lock);
 	go = server->start_result >= 0;
-	pthread_mutex_unlock(&server->lock);
+	vly_lock_give(&server->lock);
 	return go;
 }
 
@@ -448,10 +426,10 @@ static int attach(struct volley_worker *worker)
 
 void vly_worker_set_present(struct volley_worker *worker, bool present)
 {
-	pthread_mutex_lock(&worker->server->lock);
+	vly_lock_take(&worker->server->lock);
 	worker->present = present;
-	pthread_cond_broadcast(&worker->server->changed);
-	pthread_mutex_unlock(&worker->server->lock);
+	vly_cond_wake(&worker->server->changed);
+	vly_lock_give(&worker->server->lock);
 }
 
 static void *worker_main(void *arg)
@@ -459,7 +437,8 @@ static void *worker_main(void *arg)
 	struct volley_worker *worker = arg;
 	int r;
 
-	atomic_store_explicit(&worker->tid, gettid(), memory_order_relaxed); /* for ourselves */
+	atomic_store_explicit(&worker->tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
 	r = attach(worker);
 	if (r >= 0)
 		r = vly_worker_begin(worker);
@@ -480,8 +459,6 @@ static void *worker_main(void *arg)
 int vly_worker_start(struct volley_worker *worker)
 {
 	char name[16];
-	sigset_t all;
-	sigset_t old;
 	int r;
 
 	worker->n_ports = worker->server->n_listeners;
@@ -491,21 +468,11 @@ int vly_worker_start(struct volley_worker *worker)
 	if (worker->poll_fd >= 0)
 		return start_here(worker);
 	vly_worker_set_present(worker, true);
-	/*
-	 * The thread inherits the mask; attaching unblocks the cancellation signal and nothing
-	 * else.
-	 */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&worker->thread, NULL, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0) {
-		vly_worker_set_present(worker, false);
-		return r;
-	}
 	snprintf(name, sizeof name, "volley-%u", worker->index);
-	pthread_setname_np(worker->thread, name);
-	return 0;
+	r = vly_thread_start(&worker->thread, name, worker_main, worker);
+	if (r < 0)
+		vly_worker_set_present(worker, false);
+	return r;
 }
 
 void vly_worker_join(struct volley_worker *worker)
@@ -513,7 +480,7 @@ void vly_worker_join(struct volley_worker *worker)
 	if (worker->poll_fd >= 0)
 		vly_turn_stop(worker);
 	else
-		pthread_join(worker->thread, NULL);
+		vly_thread_join(&worker->thread);
 }
 
 uint32_t volley_worker_get_index(const struct volley_worker *worker)

@@ -2,7 +2,6 @@
 #ifndef VLY_ENGINE_WORKER_H
 #define VLY_ENGINE_WORKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -20,6 +19,8 @@
 #include "engine/remote.h"
 #include "engine/stats.h"
 #include "io/io.h"
+#include "sys/lock.h"
+#include "sys/thread.h"
 
 struct vly_loop;
 
@@ -142,13 +143,13 @@ struct volley_worker {
 	/* Between threads. */
 	VLY_ALIGNED struct vly_inbox inbox;
 	struct vly_remote remote;
-	pthread_mutex_t turn; /* turn.c: held by whoever is the worker when it has no thread */
+	struct vly_lock turn; /* turn.c: held by whoever is the worker when it has no thread */
 	_Atomic pid_t tid;    /* 0: nobody is the worker */
 	struct volley_cancel *_Atomic handle;
 	struct vly_stats_snapshot snapshot;
 	struct vly_post call; /* call.c */
 
-	pthread_t thread; /* control */
+	struct vly_thread thread; /* control */
 };
 
 /*

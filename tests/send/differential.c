@@ -22,7 +22,7 @@
 
 #include <volley/error.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "lib/check.h"
 #include "lib/namespace.h"
 #include "send/receivers.h"

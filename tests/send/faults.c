@@ -18,7 +18,7 @@
 
 #include <volley/volley.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "base/compiler.h"
 #include "lib/check.h"
 #include "lib/fault.h"

@@ -30,7 +30,7 @@
 
 #include <volley/volley.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "lib/check.h"

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/backlog.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"

@@ -19,7 +19,7 @@
 #include <volley/mmsg.h>
 #include <volley/send.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "lib/fault.h"

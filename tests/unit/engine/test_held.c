@@ -13,7 +13,7 @@
 
 #include <volley/send.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/held.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"

@@ -17,7 +17,7 @@
 
 #include <volley/mmsg.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "lib/fake_io.h"

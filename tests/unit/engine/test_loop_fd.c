@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/server.h"
 #include "engine/turn.h"
 #include "lib/fake_io.h"

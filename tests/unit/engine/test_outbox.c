@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "engine/backlog.h"
 #include "engine/pipeline.h"
 #include "engine/server.h"

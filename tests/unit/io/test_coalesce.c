@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "sys/clock.h"
 #include "base/compiler.h"
 #include "io/coalesce.h"
 #include "lib/fault.h"

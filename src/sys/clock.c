@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The clock of the engine. Nothing else of the library asks for the time. */
+
+#include <poll.h>
+#include <time.h>
+
+#include "sys/clock.h"
+
+uint64_t vly_clock_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+void vly_clock_sleep_ns(uint64_t ns)
+{
+	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),
+					  .tv_nsec = (long)(ns % 1000000000) };
+
+	ppoll(NULL, 0, &timeout, NULL);
+}

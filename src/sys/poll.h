@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SYS_POLL_H
+#define VLY_SYS_POLL_H
+
+/* Waiting for descriptors, outside of the data path: poll, and an epoll descriptor for loops. */
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+/* Wait for the first of n, for at most timeout_ms (-1: no limit). How many are ready; -errno. */
+int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms);
+
+/* An epoll descriptor or -errno. Its entries go with what it is told about them: a pointer. */
+int vly_poll_open(void);
+void vly_poll_close(int poll_fd); /* -1 is fine */
+
+/*
+ * Have a descriptor watched: `old` and `now` are its events (EPOLLIN, EPOLLOUT) before and from now
+ * on, 0 for none. 0 or -errno.
+ */
+int vly_poll_set(int poll_fd, int fd, uint32_t old, uint32_t now, void *tag);
+
+/* Which entries are ready now, at most n of them. Never sleeps. How many; -errno. */
+int vly_poll_take(int poll_fd, struct epoll_event *ret_events, uint32_t n);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+
+/* signalfd. */
+
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "sys/signals.h"
+
+int vly_signals_open(struct vly_signals *signals, uint64_t bits)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	for (int signo = 1; signo < 64; signo++)
+		if (bits >> signo & 1)
+			sigaddset(&mask, signo);
+	pthread_sigmask(SIG_BLOCK, &mask, &signals->old);
+	signals->fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->fd < 0) {
+		int r = -errno;
+
+		pthread_sigmask(SIG_SETMASK, &signals->old, NULL);
+		return r;
+	}
+	return 0;
+}
+
+int vly_signals_take(struct vly_signals *signals)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signals->fd, &info, sizeof info) != sizeof info)
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+void vly_signals_close(struct vly_signals *signals)
+{
+	close(signals->fd);
+	pthread_sigmask(SIG_SETMASK, &signals->old, NULL);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Threads: starting them without signals, and the CPUs they run on. */
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sys/thread.h"
+
+/* A thread's name, with its end. Linux refuses longer ones. */
+enum { NAME_BYTES = 16 };
+
+int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg)
+{
+	char short_name[NAME_BYTES];
+	sigset_t all;
+	sigset_t old;
+	int r;
+
+	/* The thread inherits the mask. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&thread->id, NULL, main, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		return r;
+	strlcpy(short_name, name, sizeof short_name);
+	pthread_setname_np(thread->id, short_name);
+	return 0;
+}
+
+void vly_thread_join(struct vly_thread *thread)
+{
+	pthread_join(thread->id, NULL);
+}
+
+pid_t vly_thread_get_id(void)
+{
+	return gettid();
+}
+
+void vly_thread_yield(void)
+{
+	sched_yield();
+}
+
+/* NOLINTNEXTLINE(readability-function-size): CPU_SET() opens a block of its own */
+int vly_thread_pin(uint32_t index)
+{
+	cpu_set_t all;
+	cpu_set_t one;
+	int n;
+
+	if (sched_getaffinity(0, sizeof all, &all) < 0)
+		return -errno;
+	n = (int)index % CPU_COUNT(&all);
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &all) && n-- == 0) {
+			CPU_SET(cpu, &one);
+			break;
+		}
+	}
+	return sched_setaffinity(0, sizeof one, &one) < 0 ? -errno : 0;
+}
+
+uint32_t vly_thread_count_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) < 0)
+		return 1;
+	return (uint32_t)CPU_COUNT(&set);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SYS_THREAD_H
+#define VLY_SYS_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A thread of ours. */
+struct vly_thread {
+	pthread_t id;
+};
+
+typedef void *(*vly_thread_fn)(void *arg);
+
+/*
+ * Start a thread with this name (15 characters of it are kept). Every signal is blocked in it: no
+ * signal of the program's comes there, and attaching to the cancellation module unblocks its own.
+ * 0 or -errno.
+ */
+int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg);
+void vly_thread_join(struct vly_thread *thread);
+
+/* The calling thread's number, never 0. */
+pid_t vly_thread_get_id(void);
+
+/* Let others run that wait for this CPU. */
+void vly_thread_yield(void);
+
+/* Have the calling thread run on one of the CPUs it may use, the index-th modulo their number. */
+int vly_thread_pin(uint32_t index);
+
+/* How many CPUs the calling thread may use; 1 when the system does not say. */
+uint32_t vly_thread_count_cpus(void);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The eventfd as a wake. Its count says nothing: a hundred posts are one wake. */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "sys/wake.h"
+
+int vly_wake_open(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void vly_wake_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void vly_wake_post(int fd)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	/* EAGAIN: the counter is full, and then the descriptor is readable anyway. */
+	if (write(fd, &one, sizeof one) < 0) {
+		assert(errno == EAGAIN);
+		errno = saved;
+	}
+}
+
+bool vly_wake_take(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof count) > 0;
+}
