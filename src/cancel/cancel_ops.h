@@ -3,7 +3,7 @@
 #define VLY_CANCEL_OPS_H
 
 /*
- * What the files of this folder and the batch calls of sys/mmsg*.c share. cancel.c holds handles
+ * What the files of this folder and the batch calls of cancel/mmsg*.c share. cancel.c holds handles
  * and requests, cancel_region.c the thread's own state; one of cancel_window.c and cancel_ppoll.c
  * makes calls cancellable.
  */

@@ -13,7 +13,7 @@
 #include <volley/mmsg.h>
 
 #include "../cancel/victim.h"
-#include "sys/mmsg_loop.h"
+#include "cancel/mmsg_loop.h"
 
 #define MAX_VLEN 1025
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef VLY_SYS_MMSG_LOOP_H
-#define VLY_SYS_MMSG_LOOP_H
+#ifndef VLY_CANCEL_MMSG_LOOP_H
+#define VLY_CANCEL_MMSG_LOOP_H
 
 /*
  * volley_recvmmsg() and volley_sendmmsg() made of single calls, for systems that have no batch

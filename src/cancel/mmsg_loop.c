@@ -19,7 +19,7 @@
 #include <volley/cancel.h>
 #include <volley/mmsg.h>
 
-#include "sys/mmsg_loop.h"
+#include "cancel/mmsg_loop.h"
 
 /* As sendmmsg of Linux (UIO_MAXIOV), so that callers meet one limit everywhere. */
 #define MAX_SEND 1024
