@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/backlog.h"
-#include "engine/pipeline.h"
-#include "engine/server.h"
+#include "path/backlog.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"

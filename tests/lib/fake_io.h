@@ -25,7 +25,7 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 
-#include "engine/worker.h"
+#include "path/worker.h"
 #include "io/io_ops.h"
 
 /* One message to receive. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/stats.h"
+#include "path/stats.h"
 #include "lib/check.h"
 
 enum { N_READERS = 2 };

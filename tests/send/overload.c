@@ -31,8 +31,8 @@
 #include <volley/volley.h>
 
 #include "sys/clock.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "server/server.h"
+#include "path/worker.h"
 #include "lib/check.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"

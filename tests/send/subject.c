@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "sys/clock.h"
-#include "engine/backlog.h"
-#include "engine/pipeline.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "path/backlog.h"
+#include "path/pipeline.h"
+#include "server/server.h"
+#include "path/worker.h"
 #include "io/io_ops.h"
 #include "lib/ledger.h"
 #include "send/receivers.h"

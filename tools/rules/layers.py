@@ -19,11 +19,13 @@ BELOW = {
     "sys": ("base", "cancel"),
     "data": ("sys", "base"),
     "io": ("data", "sys", "base", "cancel"),
-    "engine": ("io", "data", "sys", "base", "cancel"),
+    "path": ("worker", "server", "io", "data", "sys", "base", "cancel"),
+    "worker": ("server", "path", "io", "data", "sys", "base", "cancel"),
+    "server": ("worker", "path", "io", "data", "sys", "base", "cancel"),
 }
 # Each third-party library has one home.
 HOMES = {
-    "event2/": "src/engine/loop_event.c",
+    "event2/": "src/worker/loop_event.c",
     "liburing": "src/io/io_uring.c",
     "xdp/": "src/io/io_xdp.c",
 }
@@ -50,7 +52,7 @@ def is_system(name):
 def check_own(path, layer, name, backends):
     """An include in quotes, from src/<layer>/."""
     folder, _, file = name.rpartition("/")
-    folder = folder or layer
+    folder = folder.split("/")[0] or layer
     if folder not in BELOW:
         return f'"{name}" is in no layer'
     if folder != layer and folder not in BELOW[layer]:
@@ -83,7 +85,7 @@ def check_file(top, path, backends):
     parts = path.split("/")
     for number, quoted, name in includes(tree.read(top, path)):
         problem = None
-        if parts[0] == "src" and len(parts) == 3 and parts[1] in BELOW:
+        if parts[0] == "src" and len(parts) >= 3 and parts[1] in BELOW:
             problem = (check_own(path, parts[1], name, backends) if quoted
                        else check_angle(path, name))
         elif parts[0] == "include":

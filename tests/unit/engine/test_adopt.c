@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "server/server.h"
+#include "path/worker.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"

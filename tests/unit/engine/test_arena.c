@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/server.h"
+#include "server/server.h"
 #include "lib/fake_io.h"
 
 #define ADDRESS "127.0.0.1:0"

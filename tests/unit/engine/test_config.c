@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/config.h"
+#include "server/config.h"
 
 static char last_log[512];
 static enum volley_log_level last_level;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "server/server.h"
 #include "lib/fault.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"

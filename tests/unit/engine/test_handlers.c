@@ -20,8 +20,8 @@
 #include <volley/send.h>
 
 #include "sys/clock.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "server/server.h"
+#include "path/worker.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"

@@ -14,9 +14,9 @@
 #include <volley/send.h>
 
 #include "sys/clock.h"
-#include "engine/held.h"
-#include "engine/pipeline.h"
-#include "engine/server.h"
+#include "path/held.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"

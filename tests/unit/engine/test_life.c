@@ -18,8 +18,8 @@
 #include <volley/mmsg.h>
 
 #include "sys/clock.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "server/server.h"
+#include "path/worker.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"

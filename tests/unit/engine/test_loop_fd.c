@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "sys/clock.h"
-#include "engine/server.h"
-#include "engine/turn.h"
+#include "server/server.h"
+#include "worker/turn.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "sys/clock.h"
-#include "engine/backlog.h"
-#include "engine/pipeline.h"
-#include "engine/server.h"
+#include "path/backlog.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 #include "lib/fake_io.h"
 
 #define ADDRESS "127.0.0.1:0"

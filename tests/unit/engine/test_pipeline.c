@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/pipeline.h"
-#include "engine/server.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 #include "lib/fake_io.h"
 
 #define ADDRESS "127.0.0.1:0"

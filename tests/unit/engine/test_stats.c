@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/pipeline.h"
-#include "engine/server.h"
-#include "engine/stats.h"
+#include "path/pipeline.h"
+#include "server/server.h"
+#include "path/stats.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_BASE_LOG_H
+#define VLY_BASE_LOG_H
+
+#include <volley/config.h>
+
+/* One sentence to the user's log hook, if there is one. Any thread; never from a signal handler. */
+__attribute__((format(printf, 3, 4))) void vly_log_write(const struct volley_config *config,
+							 enum volley_log_level level,
+							 const char *format, ...);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A handler's thread: takes packets out of its ring, calls back, and sends packets and answers
+ * back through another ring. Everything a packet needs is in its buffer, which is the handler's
+ * from the rx ring to the tx ring.
+ *
+ *     rx ring -> views -> callback -> answers: in the packet's buffer, or in one of its own
+ *                                  -> tx ring, in the order of the answers; the worker is told
+ *
+ * How many packets it takes at a time follows from how long the last ones took: the answers of
+ * one batch leave together, so a batch of slow callbacks would make the first wait for the last.
+ *
+ * It sleeps in a cancellation point on its eventfd. Before that it says so and looks at its ring
+ * once more; the worker puts packets into the ring and then looks whether it sleeps. Both do so by
+ * an exchange of the same flag, so one of them sees the other.
+ *
+ * The counters of the ledger are the worker's: what a handler did to a packet is noted in its
+ * buffer and counted when it comes back.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <volley/mmsg.h>
+
+#include "path/handler.h"
+#include "path/packet.h"
+#include "path/worker.h"
+#include "server/server.h"
+#include "sys/clock.h"
+#include "sys/wake.h"
+
+/* A batch shall take this long: much longer than a wake, much shorter than a client's patience. */
+enum { BATCH_NS = 100000 };
+
+static uint32_t get_command(const struct vly_handler *handler)
+{
+	return atomic_load_explicit(&handler->command, memory_order_acquire);
+}
+
+/* Answers ------------------------------------------------------------------------------------- */
+
+static void put_out(struct vly_handler *handler, uint32_t entry)
+{
+	handler->out[handler->n_out_entries++] = entry;
+}
+
+static int fail(struct vly_buffer *packet, enum vly_handler_failure failure, int error)
+{
+	packet->n_failed[failure]++;
+	return error;
+}
+
+static struct vly_handler *get_handler(const struct volley_packet *packet)
+{
+	return &packet->worker->handlers[VLY_PACKET_INDEX(packet->internal)];
+}
+
+/* The open room that an answer was written into, which is closed; NULL: it was none of ours. */
+static struct vly_buffer *close_room(struct vly_handler *handler, const uint8_t *data, size_t len)
+{
+	for (uint32_t i = 0; i < handler->n_rooms; i++) {
+		struct vly_buffer *room = handler->rooms[i];
+		uintptr_t at = (uintptr_t)data - (uintptr_t)room->data;
+
+		if (at >= vly_buffer_capacity(room) || len > vly_buffer_capacity(room) - at)
+			continue;
+		handler->rooms[i] = handler->rooms[--handler->n_rooms];
+		return room;
+	}
+	return NULL;
+}
+
+static struct vly_buffer *copy(struct vly_handler *handler, const uint8_t *data, size_t len)
+{
+	struct vly_buffer *buffer = vly_buffers_get(handler->own, (uint32_t)len);
+
+	if (buffer != NULL && len > 0)
+		memcpy(buffer->data, data, len);
+	return buffer;
+}
+
+int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len)
+{
+	struct vly_handler *handler = get_handler(packet);
+	struct vly_buffer *buffer = vly_packet_get_buffer(packet);
+	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
+	bool first = !(packet->internal & VLY_PACKET_ANSWERED);
+	struct vly_buffer *own;
+
+	if (len > VLY_MAX_PAYLOAD)
+		return fail(buffer, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
+	if (vly_packet_is_refused(packet->peer, packet->local))
+		return fail(buffer, VLY_HANDLER_REFUSED, -EINVAL);
+	packet->internal |= VLY_PACKET_ANSWERED;
+	if (first && (len == 0 || (at < packet->capacity && len <= packet->capacity - at))) {
+		buffer->answer = len == 0 ? packet->data : data;
+		buffer->answer_len = (uint32_t)len;
+		put_out(handler, buffer->index);
+		return 0;
+	}
+	own = close_room(handler, data, len);
+	if (own == NULL) {
+		own = copy(handler, data, len);
+		data = own != NULL ? own->data : NULL;
+	}
+	if (own == NULL)
+		return fail(buffer, VLY_HANDLER_NO_BUFFER, -ENOBUFS);
+	own->answer = data;
+	own->answer_len = (uint32_t)len;
+	own->peer = buffer->peer;
+	own->listener = buffer->listener;
+	own->info = buffer->info;
+	put_out(handler, own->index | VLY_HANDLER_OWN);
+	return 0;
+}
+
+void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *ret_capacity)
+{
+	struct vly_handler *handler = get_handler(packet);
+	struct vly_buffer *room;
+
+	if (handler->n_rooms == VLY_HANDLER_N_ROOMS)
+		return NULL;
+	room = vly_buffers_get(handler->own, (uint32_t)need);
+	if (room == NULL)
+		return NULL;
+	handler->rooms[handler->n_rooms++] = room;
+	if (ret_capacity != NULL)
+		*ret_capacity = vly_buffer_capacity(room);
+	return room->data;
+}
+
+/* Calling back -------------------------------------------------------------------------------- */
+
+static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
+		      struct volley_packet *view)
+{
+	struct volley_listener *listener = handler->worker->ports[buffer->listener].listener;
+
+	view->data = buffer->data;
+	view->len = buffer->len;
+	view->capacity = vly_buffer_capacity(buffer);
+	view->peer = &buffer->peer;
+	view->local = buffer->info.local.len > 0 ? &buffer->info.local : &listener->addr;
+	view->listener = listener;
+	view->worker = handler->worker;
+	view->flags = buffer->flags;
+	view->internal = VLY_PACKET_HANDLED | handler->index;
+	view->reserved = (uintptr_t)buffer;
+}
+
+/* One packet at a time, and no further when the worker stops. Returns how many were shown. */
+static uint32_t call_each(struct vly_handler *handler, const struct volley_listen_config *config,
+			  uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (get_command(handler) == VLY_HANDLER_STOP)
+			return i;
+		config->on_packet(handler->worker, &handler->views[i], config->arg);
+	}
+	return n;
+}
+
+/* Views 0 to n - 1 are of one listener. */
+static void call_back(struct vly_handler *handler, uint32_t n)
+{
+	const struct volley_listen_config *config;
+	uint32_t n_shown = n;
+
+	if (n == 0)
+		return;
+	config = &handler->views[0].listener->config;
+	if (config->on_batch != NULL)
+		config->on_batch(handler->worker, handler->views, n, config->arg);
+	else
+		n_shown = call_each(handler, config, n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct vly_buffer *buffer = vly_packet_get_buffer(&handler->views[i]);
+
+		if (i >= n_shown)
+			buffer->state = VLY_HANDLER_STOPPED;
+		if (buffer->answer == NULL)
+			put_out(handler, buffer->index);
+	}
+	while (handler->n_rooms > 0)
+		vly_buffers_put(handler->own, handler->rooms[--handler->n_rooms]);
+}
+
+/* Everything goes back to the worker, which is told once until it has looked. */
+static void give_back(struct vly_handler *handler)
+{
+	uint32_t n = vly_ring_push(&handler->tx, handler->out, handler->n_out_entries);
+
+	assert(n == handler->n_out_entries); /* the ring holds all that a handler can have */
+	(void)n;
+	handler->n_out_entries = 0;
+	/* acq_rel: the worker takes the flag back and then looks into the ring */
+	if (atomic_exchange_explicit(&handler->mailed, true, memory_order_acq_rel))
+		return;
+	handler->mail.kind = VLY_MAIL_HANDLER;
+	vly_worker_push(handler->worker, &handler->mail);
+}
+
+static bool admit(const struct vly_handler *handler, struct vly_buffer *buffer, uint64_t now_ns)
+{
+	const struct vly_port *port = &handler->worker->ports[buffer->listener];
+
+	if (get_command(handler) == VLY_HANDLER_STOP ||
+	    atomic_load_explicit(&port->given_up, memory_order_relaxed))
+		buffer->state = VLY_HANDLER_STOPPED;
+	else if (buffer->deadline_ns != 0 && buffer->deadline_ns <= now_ns)
+		buffer->state = VLY_HANDLER_EXPIRED;
+	return buffer->state == VLY_HANDLER_DELIVERED;
+}
+
+static void serve(struct vly_handler *handler, const uint32_t *indices, uint32_t n)
+{
+	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t took_ns;
+	uint32_t n_views = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct vly_buffer *buffer = &handler->packets[indices[i]];
+
+		if (!admit(handler, buffer, start_ns)) {
+			put_out(handler, buffer->index);
+			continue;
+		}
+		if (n_views > 0 && buffer->listener != handler->views[0].listener->index) {
+			call_back(handler, n_views);
+			n_views = 0;
+		}
+		make_view(handler, buffer, &handler->views[n_views++]);
+	}
+	call_back(handler, n_views);
+	give_back(handler);
+	took_ns = vly_clock_now_ns() - start_ns;
+	if (took_ns > BATCH_NS)
+		handler->n_batch = handler->n_batch > 1 ? handler->n_batch / 2 : 1;
+	else if (took_ns < BATCH_NS / 2 && n == handler->n_batch && n < VLY_HANDLER_N_VIEWS)
+		handler->n_batch *= 2;
+}
+
+/* The thread ---------------------------------------------------------------------------------- */
+
+static void take_spare(struct vly_handler *handler)
+{
+	uint32_t indices[64];
+	uint32_t n;
+
+	while ((n = vly_ring_pop(&handler->spare, indices, 64)) > 0)
+		for (uint32_t i = 0; i < n; i++)
+			vly_buffers_put(handler->own, vly_buffers_at(handler->own, indices[i]));
+}
+
+static void sleep_until_woken(struct vly_handler *handler)
+{
+	struct pollfd fd = { .fd = handler->event_fd, .events = POLLIN };
+
+	/* acq_rel: either the worker's exchange sees this, or we see what it did before */
+	atomic_exchange_explicit(&handler->asleep, true, memory_order_acq_rel);
+	if (vly_ring_count(&handler->rx) == 0 && get_command(handler) == VLY_HANDLER_SERVE &&
+	    volley_ppoll(&fd, 1, NULL, NULL) > 0)
+		vly_wake_take(handler->event_fd);
+	atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel);
+}
+
+static void run(struct vly_handler *handler)
+{
+	uint32_t indices[VLY_HANDLER_N_VIEWS];
+
+	for (;;) {
+		/* Read before the ring: what was put in before the command is served. */
+		uint32_t command = get_command(handler);
+		uint32_t n = vly_ring_pop(&handler->rx, indices, handler->n_batch);
+
+		take_spare(handler);
+		if (n > 0)
+			serve(handler, indices, n);
+		else if (command != VLY_HANDLER_SERVE)
+			return;
+		else
+			sleep_until_woken(handler);
+	}
+}
+
+void *vly_handler_main(void *arg)
+{
+	struct vly_handler *handler = arg;
+	struct volley_server *server = handler->worker->server;
+	int r;
+
+	atomic_store_explicit(&handler->tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
+	handler->n_batch = 1;
+	r = volley_cancel_attach(&handler->handle);
+	vly_lock_take(&server->lock);
+	handler->start_result = r;
+	handler->reported = true;
+	vly_cond_wake(&server->changed);
+	vly_lock_give(&server->lock);
+	if (r >= 0)
+		run(handler);
+	volley_cancel_detach();
+	atomic_store_explicit(&handler->tid, 0, memory_order_relaxed);
+	/* release: the worker that sees it finds all that we gave back */
+	atomic_store_explicit(&handler->left, true, memory_order_release);
+	return NULL;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * From what the user wrote to a config in which every field is set and in range. Nothing later
+ * checks again.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "io/io.h"
+#include "server/config.h"
+#include "sys/thread.h"
+
+/* The size of the structs in the first release: what an older caller may pass at least. */
+enum { MIN_CONFIG_SIZE = sizeof(size_t), MIN_LISTEN_SIZE = sizeof(size_t) };
+
+/* The kernel's own limit on messages per call (UIO_MAXIOV) bounds the batch. */
+enum { MAX_BATCH = 1024, MAX_WORKERS = 1024 };
+
+struct range {
+	const char *name;
+	size_t offset;
+	uint32_t standard; /* the default */
+	uint32_t min;
+	uint32_t max;
+};
+
+#define RANGE(field, standard, min, max)                                          \
+	{                                                                         \
+#field, offsetof(struct volley_config, field), standard, min, max \
+	}
+
+static const struct range ranges[] = {
+	RANGE(n_workers, 0, 1, MAX_WORKERS),
+	RANGE(n_batch, 64, 1, MAX_BATCH),
+	RANGE(n_budget, 4, 1, 1024),
+	RANGE(max_datagram_bytes, VLY_MAX_DATAGRAM_BYTES, 1, VLY_MAX_DATAGRAM_BYTES),
+	RANGE(arena_bytes, 1 << 20, 1 << 16, 1 << 30),
+	RANGE(n_backlog, 1024, 1, 1 << 16),
+	RANGE(backlog_us, 50000, 1, 60000000),
+	RANGE(drain_us, 1000000, 1, 600000000),
+	RANGE(n_handlers, 0, 0, 256),
+	RANGE(n_ring, 1024, 8, 1 << 15),
+	RANGE(max_age_us, 0, 0, UINT32_MAX),
+	RANGE(n_held, 1024, 1, 1 << 20),
+	RANGE(hold_us, 10000000, 1, 3600000000),
+	RANGE(wait, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_EVENT, VOLLEY_WAIT_FD),
+};
+
+static int read_ranges(struct volley_config *config)
+{
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(ranges); i++) {
+		const struct range *range = &ranges[i];
+		uint32_t *value = (uint32_t *)(void *)((char *)config + range->offset);
+
+		if (*value == 0)
+			*value = range->standard;
+		if (*value >= range->min && *value <= range->max)
+			continue;
+		vly_log_write(config, VOLLEY_LOG_ERROR, "config: %s is %u, but must be %u to %u",
+			      range->name, *value, range->min, range->max);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A loop of the caller's is one thread's, so there is one worker, and none of ours to pin. */
+static int read_own_loop(struct volley_config *config)
+{
+	const char *problem = NULL;
+
+	if (config->event_base != NULL && config->wait != VOLLEY_WAIT_EVENT)
+		problem = "event_base needs the wait strategy `event`";
+	else if (config->event_base == NULL && config->wait != VOLLEY_WAIT_FD)
+		return 0;
+	else if (config->n_workers > 1)
+		problem =
+			"n_workers must be 1 where the loop is yours: use a server for each loop, "
+			"with VOLLEY_LISTEN_SHARE_PORT";
+	else if (config->flags & VOLLEY_SERVER_PIN)
+		problem = "flags ask for pinning, but where the loop is yours so is its thread";
+	if (problem != NULL) {
+		vly_log_write(config, VOLLEY_LOG_ERROR, "config: %s", problem);
+		return -EINVAL;
+	}
+	config->n_workers = 1;
+	return 0;
+}
+
+int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)
+{
+	struct volley_config c;
+	int r = vly_opts_read(&c, sizeof c, MIN_CONFIG_SIZE, config);
+
+	if (r >= 0)
+		r = read_own_loop(&c);
+	if (r < 0)
+		return r;
+	if (c.n_workers == 0) {
+		c.n_workers = vly_thread_count_cpus();
+		if (c.n_workers > MAX_WORKERS)
+			c.n_workers = MAX_WORKERS;
+	}
+	r = read_ranges(&c);
+	if (r < 0)
+		return r;
+	if (c.flags & ~(uint32_t)VOLLEY_SERVER_PIN) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if ((c.n_ring & (c.n_ring - 1)) != 0) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: n_ring is %u, but must be a power of two", c.n_ring);
+		return -EINVAL;
+	}
+	if (c.io == NULL)
+		c.io = getenv("VOLLEY_IO");
+	if (!vly_io_test_name(c.io)) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: no I/O backend is called \"%s\"; use auto, mmsg or msg",
+			      c.io);
+		return -EINVAL;
+	}
+	if (c.run_signals != 0 && c.on_signal == NULL) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR, "config: run_signals needs on_signal");
+		return -EINVAL;
+	}
+	if (c.allocator != NULL &&
+	    (c.allocator->allocate == NULL || c.allocator->deallocate == NULL)) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR,
+			      "config: allocator needs both allocate and deallocate");
+		return -EINVAL;
+	}
+	*ret_config = c;
+	return 0;
+}
+
+int vly_config_read_listen(const struct volley_config *server,
+			   const struct volley_listen_config *config,
+			   struct volley_listen_config *ret_config)
+{
+	const uint32_t known = VOLLEY_LISTEN_SHARE_PORT | VOLLEY_LISTEN_V6ONLY |
+			       VOLLEY_LISTEN_DELIVER_TRUNCATED | VOLLEY_LISTEN_WANT_TTL |
+			       VOLLEY_LISTEN_WANT_TOS | VOLLEY_LISTEN_WANT_INTERFACE |
+			       VOLLEY_LISTEN_WANT_TIMESTAMP | VOLLEY_LISTEN_NO_COALESCE |
+			       VOLLEY_LISTEN_REPORT_ERRORS | VOLLEY_LISTEN_GROUP_BY_SIZE |
+			       VOLLEY_LISTEN_KEEP_SOCKETS;
+	struct volley_listen_config c;
+	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);
+
+	if (r < 0)
+		return r;
+	if ((c.on_batch == NULL) == (c.on_packet == NULL)) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: set exactly one of on_batch and on_packet");
+		return -EINVAL;
+	}
+	if (c.on_error != NULL && !(c.flags & VOLLEY_LISTEN_REPORT_ERRORS)) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: on_error needs VOLLEY_LISTEN_REPORT_ERRORS");
+		return -EINVAL;
+	}
+	if (c.mtu_discover > VOLLEY_MTU_PROBE) {
+		vly_log_write(server, VOLLEY_LOG_ERROR, "listen: mtu_discover is %u, at most %u",
+			      c.mtu_discover, VOLLEY_MTU_PROBE);
+		return -EINVAL;
+	}
+	if ((c.flags & ~known) != 0) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if (c.rcvbuf_bytes == 0)
+		c.rcvbuf_bytes = server->rcvbuf_bytes;
+	if (c.sndbuf_bytes == 0)
+		c.sndbuf_bytes = server->sndbuf_bytes;
+	*ret_config = c;
+	return 0;
+}

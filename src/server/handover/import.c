@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Handing over, the new process's side.
+ *
+ * The sockets wait in the server until somebody listens on their address. Until the old process has
+ * said that it is gone they are somebody else's as well: nothing is set on them that could cost the
+ * old process a datagram, and whatever ends this process leaves them as they are.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <volley/error.h>
+#include <volley/handover.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opts.h"
+#include "path/listener.h"
+#include "path/worker.h"
+#include "server/call.h"
+#include "server/handover/import.h"
+#include "server/handover/wire.h"
+#include "server/listeners.h"
+#include "server/server.h"
+#include "sys/socket.h"
+
+void vly_import_fini(struct volley_server *server)
+{
+	struct vly_import *import = server->import;
+
+	for (uint32_t i = 0; import != NULL && i < import->n; i++)
+		if (!import->candidates[i].taken)
+			vly_socket_close(import->candidates[i].fd);
+	vly_mem_free(import);
+	server->import = NULL;
+}
+
+/* Receiving ------------------------------------------------------------------------------------ */
+
+/* What came last; descriptors that are no sockets of ours are closed with the rest. */
+static int take_sockets(struct volley_server *server, struct vly_handover *handover, uint32_t n_all)
+{
+	struct vly_import *import = server->import;
+	int r = 0;
+
+	for (uint32_t i = 0; i < handover->n_fds; i++) {
+		struct vly_candidate candidate = { .fd = handover->fds[i] };
+
+		if (r >= 0)
+			r = vly_adopt_check(server, candidate.fd, &candidate);
+		if (r < 0 || import->n == n_all)
+			vly_socket_close(candidate.fd);
+		else
+			import->candidates[import->n++] = candidate;
+	}
+	return r;
+}
+
+static int receive(struct volley_server *server, struct vly_handover *handover)
+{
+	uint32_t n;
+	int r = vly_handover_recv(handover, VLY_HANDOVER_OFFER);
+
+	if (r < 0)
+		return r;
+	n = handover->head.n;
+	if (n > VLY_HANDOVER_MAX_SOCKETS)
+		return -EPROTO;
+	server->import = vly_mem_new(server->config.allocator, 1,
+				     sizeof *server->import + n * sizeof(struct vly_candidate));
+	if (server->import == NULL)
+		return -ENOMEM;
+	while (r >= 0 && server->import->n < n) {
+		r = vly_handover_recv(handover, VLY_HANDOVER_SOCKETS);
+		if (r >= 0 && handover->n_fds == 0)
+			r = -EPROTO;
+		if (r >= 0)
+			r = take_sockets(server, handover, n);
+	}
+	return r < 0 ? r : (int)n;
+}
+
+int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us)
+{
+	struct vly_handover *handover;
+	int r = vly_unix_check(fd);
+
+	if (r >= 0)
+		r = vly_listeners_lock(server);
+	if (r < 0)
+		return r;
+	handover = vly_handover_new(server, fd, timeout_us);
+	if (handover == NULL)
+		r = -ENOMEM;
+	else if (server->import != NULL)
+		r = -EBUSY;
+	else
+		r = receive(server, handover);
+	if (r < 0 && r != -EBUSY)
+		vly_import_fini(server);
+	vly_mem_free(handover);
+	vly_listeners_unlock(server);
+	return r;
+}
+
+/* Listening ------------------------------------------------------------------------------------ */
+
+int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
+		      const struct volley_listen_config *config)
+{
+	struct vly_import *import = server->import;
+
+	for (uint32_t i = 0; import != NULL && i < import->n; i++) {
+		const struct vly_candidate *candidate = &import->candidates[i];
+		struct volley_addr bound = candidate->addr;
+
+		if (volley_addr_get_port(addr) == 0 && bound.sa.sa_family == addr->sa.sa_family)
+			bound.in.sin_port = 0; /* at the same place in both families */
+		if (!candidate->taken && vly_adopt_test_same(&bound, addr))
+			return vly_adopt_address(server, import->candidates, import->n,
+						 &candidate->addr, config, false);
+	}
+	return -ENOENT;
+}
+
+/* Taking over ---------------------------------------------------------------------------------- */
+
+static int send_ready(struct volley_server *server, struct vly_handover *handover)
+{
+	const struct vly_import *import = server->import;
+	uint8_t taken[VLY_HANDOVER_MAX_SOCKETS];
+
+	for (uint32_t i = 0; i < import->n; i++)
+		taken[i] = import->candidates[i].taken;
+	return vly_handover_send(handover, VLY_HANDOVER_READY, import->n, taken, import->n);
+}
+
+/* With the lock: the port of one of our sockets. */
+static struct vly_port *find_port(struct volley_server *server, int fd)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		for (uint32_t k = 0; k < server->n_listeners; k++)
+			if (server->workers[i].ports[k].fd == fd)
+				return &server->workers[i].ports[k];
+	return NULL;
+}
+
+/*
+ * The drops of a socket are the old process's up to its last reading and ours from there on; we
+ * have counted from the adoption on.
+ */
+static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
+{
+	struct vly_port *port = find_port(server, fd);
+
+	if (port == NULL)
+		return;
+	vly_stats_read_kernel(port);
+	port->kernel_drops -= (uint32_t)(drops - port->drops_first);
+}
+
+/* Fields that this process does not know, or the old one did not, are zero or left out. */
+static void carry(struct volley_server *server, const struct vly_handover_counters *counters)
+{
+	const struct vly_import *import = server->import;
+	struct volley_stats carried = { .size = sizeof carried };
+	bool same = counters->n_rx_drops == VOLLEY_RX_N_DROPS &&
+		    counters->n_tx_drops == VOLLEY_TX_N_DROPS &&
+		    vly_opts_read(&carried, sizeof carried, sizeof(size_t), &counters->stats) >= 0;
+
+	if (!same) {
+		vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+			      "the old process counts what this one does not: its counters are not "
+			      "carried over");
+		return;
+	}
+	vly_lock_take(&server->lock);
+	server->carried = carried;
+	for (uint32_t i = 0; i < import->n; i++)
+		if (import->candidates[i].taken)
+			carry_drops(server, counters->drops[i], import->candidates[i].fd);
+	vly_lock_give(&server->lock);
+}
+
+/* Nobody else reads or holds them any more. */
+static int own_ports(struct volley_worker *worker, void *arg)
+{
+	const struct vly_import *import = arg;
+
+	for (uint32_t k = 0; k < worker->n_ports; k++)
+		for (uint32_t i = 0; i < import->n; i++)
+			if (worker->ports[k].fd == import->candidates[i].fd)
+				worker->ports[k].keeps = vly_listener_keeps(
+					worker->ports[k].listener);
+	return 0;
+}
+
+static void configure(struct volley_server *server)
+{
+	const struct vly_import *import = server->import;
+
+	for (uint32_t i = 0; i < import->n; i++) {
+		int fd = import->candidates[i].fd;
+		const struct vly_port *port = import->candidates[i].taken ? find_port(server, fd)
+									  : NULL;
+
+		if (port != NULL && vly_listener_configure(port->listener, fd) < 0)
+			vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+				      "descriptor %d keeps options of the old process", fd);
+	}
+	vly_call_run(server, own_ports, server->import);
+}
+
+static int converse(struct volley_server *server, struct vly_handover *handover)
+{
+	int r = send_ready(server, handover);
+
+	if (r >= 0)
+		r = vly_handover_recv(handover, VLY_HANDOVER_COUNTERS);
+	if (r == -EPIPE) {
+		vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+			      "the old process went away before it handed over its counters: this "
+			      "one serves on without them");
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (handover->head.n != server->import->n ||
+	    handover->head.n_bytes != sizeof handover->counters)
+		return -EPROTO;
+	r = vly_handover_send(handover, VLY_HANDOVER_TAKEN, 0, NULL, 0);
+	if (r >= 0) /* comes without a body: the counters stay where they are */
+		r = vly_handover_recv(handover, VLY_HANDOVER_GONE);
+	if (r < 0 && r != -EPIPE)
+		return r;
+	carry(server, &handover->counters);
+	return 0;
+}
+
+int volley_server_import_commit(struct volley_server *server, int fd, uint32_t timeout_us)
+{
+	struct vly_handover *handover;
+	int r = vly_listeners_lock(server);
+
+	if (r < 0)
+		return r;
+	if (server->import == NULL) {
+		vly_listeners_unlock(server);
+		return -ENOTCONN;
+	}
+	handover = vly_handover_new(server, fd, timeout_us);
+	r = handover != NULL ? converse(server, handover) : -ENOMEM;
+	if (r >= 0) {
+		configure(server);
+		vly_import_fini(server);
+	}
+	vly_mem_free(handover);
+	vly_listeners_unlock(server);
+	return r;
+}

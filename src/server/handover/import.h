@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_HANDOVER_IMPORT_H
+#define VLY_SERVER_HANDOVER_IMPORT_H
+
+/* The sockets of the process before this one. With the server's `listening` held. */
+
+#include <volley/addr.h>
+#include <volley/server.h>
+
+#include "server/adopt.h"
+
+struct vly_import {
+	uint32_t n;
+	struct vly_candidate candidates[];
+};
+
+/*
+ * Listen on imported sockets of this address, of any port for port 0. Returns the first listener's
+ * index, -ENOENT when there are none, or what adopting them returns.
+ */
+int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
+		      const struct volley_listen_config *config);
+
+/* Close what was imported and not taken. */
+void vly_import_fini(struct volley_server *server);
+
+#endif

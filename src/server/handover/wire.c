@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The words of a hand-over: packets with a head, sent and waited for up to a deadline. Whoever is
+ * served by the server meanwhile notices nothing; all of this happens on the caller's thread.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/handover/wire.h"
+#include "server/server.h"
+#include "sys/clock.h"
+#include "sys/poll.h"
+#include "sys/socket.h"
+
+/* "VLY" and the version of what is said. */
+enum { MAGIC = 0x564c5901 };
+
+/* How often a wait looks whether the server wants to end: a stop is late by so much at most. */
+enum { LOOK_MS = 20 };
+
+struct vly_handover *vly_handover_new(struct volley_server *server, int fd, uint32_t timeout_us)
+{
+	struct vly_handover *handover = vly_mem_new(server->config.allocator, 1, sizeof *handover);
+
+	if (handover == NULL)
+		return NULL;
+	handover->server = server;
+	handover->fd = fd;
+	vly_handover_set_timeout(handover, timeout_us);
+	return handover;
+}
+
+void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
+{
+	handover->end_ns = vly_clock_now_ns() + timeout_us * UINT64_C(1000);
+}
+
+static bool test_abort(const struct vly_handover *handover)
+{
+	struct volley_server *server = handover->server;
+	bool abort;
+
+	vly_lock_take(&server->lock);
+	abort = server->export_abort;
+	vly_lock_give(&server->lock);
+	return abort && handover->may_abort;
+}
+
+/* Until the socket can be used, or it is time to give up. */
+static int wait(const struct vly_handover *handover, short events)
+{
+	struct pollfd fd = { .fd = handover->fd, .events = events };
+
+	while (!test_abort(handover)) {
+		if (vly_clock_now_ns() >= handover->end_ns)
+			return -ETIMEDOUT;
+		if (vly_poll_wait(&fd, 1, LOOK_MS) > 0)
+			return 0;
+	}
+	return -ECANCELED;
+}
+
+static int send_packet(struct vly_handover *handover, const struct vly_handover_head *head,
+		       const void *body, const int *fds, uint32_t n_fds)
+{
+	uint8_t packet[sizeof *head + sizeof(struct vly_handover_counters)];
+	int r;
+
+	memcpy(packet, head, sizeof *head);
+	if (head->n_bytes > 0)
+		memcpy(packet + sizeof *head, body, head->n_bytes);
+	for (;;) {
+		r = vly_unix_send(handover->fd, packet, sizeof *head + head->n_bytes, fds, n_fds);
+		if (r != -EAGAIN)
+			return r == -ECONNRESET ? -EPIPE : r;
+		r = wait(handover, POLLOUT);
+		if (r < 0)
+			return r;
+	}
+}
+
+int vly_handover_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
+		      const void *body, uint32_t n_bytes)
+{
+	const struct vly_handover_head head = {
+		.magic = MAGIC, .type = type, .n = n, .n_bytes = n_bytes
+	};
+
+	return send_packet(handover, &head, body, NULL, 0);
+}
+
+int vly_handover_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
+{
+	const struct vly_handover_head head = { .magic = MAGIC,
+						.type = VLY_HANDOVER_SOCKETS,
+						.n = n };
+
+	return send_packet(handover, &head, NULL, fds, n);
+}
+
+static void close_fds(struct vly_handover *handover)
+{
+	while (handover->n_fds > 0)
+		vly_socket_close(handover->fds[--handover->n_fds]);
+}
+
+/* One packet into the conversation, whatever it is. */
+static int take(struct vly_handover *handover)
+{
+	uint8_t packet[sizeof handover->head + sizeof handover->counters];
+	int r = wait(handover, POLLIN);
+
+	handover->n_fds = 0;
+	if (r >= 0)
+		r = vly_unix_recv(handover->fd, packet, sizeof packet, handover->fds,
+				  &handover->n_fds);
+	if (r <= 0)
+		return r == 0 ? -EPIPE : r == -EMSGSIZE ? -EPROTO : r;
+	if ((size_t)r < sizeof handover->head)
+		return -EPROTO;
+	memcpy(&handover->head, packet, sizeof handover->head);
+	if (handover->head.magic != MAGIC ||
+	    handover->head.n_bytes != (size_t)r - sizeof handover->head)
+		return -EPROTO;
+	memcpy(&handover->counters, packet + sizeof handover->head, handover->head.n_bytes);
+	return 0;
+}
+
+int vly_handover_recv(struct vly_handover *handover, enum vly_handover_type type)
+{
+	int r;
+
+	do
+		r = take(handover);
+	while (r == -EAGAIN); /* polled for nothing */
+	if (r >= 0 && handover->head.type == VLY_HANDOVER_RESUMED)
+		r = -ECANCELED;
+	else if (r >= 0 && handover->head.type != type)
+		r = -EPROTO;
+	if (r < 0)
+		close_fds(handover);
+	return r;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_HANDOVER_WIRE_H
+#define VLY_SERVER_HANDOVER_WIRE_H
+
+/* What the two processes of a hand-over say to each other, for export.c and import.c. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <volley/server.h>
+#include <volley/stats.h>
+
+#include "sys/unix.h"
+
+enum vly_handover_type {
+	VLY_HANDOVER_OFFER = 1, /* old: n sockets follow */
+	VLY_HANDOVER_SOCKETS,   /* old: n of them, as descriptors */
+	VLY_HANDOVER_READY,     /* new: of the n sockets, which it reads: a byte each */
+	VLY_HANDOVER_COUNTERS,  /* old: it reads no more; its counters, and n drop counts */
+	VLY_HANDOVER_TAKEN,     /* new: it has them */
+	VLY_HANDOVER_GONE,      /* old: its copies are closed */
+	VLY_HANDOVER_RESUMED,   /* old: it reads again */
+};
+
+/* More sockets than 64 listeners of 64 workers have. */
+enum { VLY_HANDOVER_MAX_SOCKETS = 4096 };
+
+struct vly_handover_head {
+	uint32_t magic; /* the version too */
+	uint32_t type;
+	uint32_t n;
+	uint32_t n_bytes; /* behind this head */
+};
+
+/*
+ * Counters are only carried between processes whose struct means the same: counts were appended at
+ * its end at most, and no reason in the middle.
+ */
+struct vly_handover_counters {
+	uint32_t n_rx_drops;
+	uint32_t n_tx_drops;
+	struct volley_stats stats; /* its size field says how much of it is meant */
+	uint32_t drops[VLY_HANDOVER_MAX_SOCKETS];
+};
+
+struct vly_handover {
+	struct volley_server *server;
+	int fd;
+	uint64_t end_ns;
+	bool may_abort; /* the server's `export_abort` ends a wait */
+	/* The packet that came last. */
+	struct vly_handover_head head;
+	union {
+		struct vly_handover_counters counters;
+		uint8_t taken[VLY_HANDOVER_MAX_SOCKETS];
+	};
+	int fds[VLY_UNIX_N_FDS];
+	uint32_t n_fds;
+};
+
+/* A conversation on a socket of the caller's; NULL for lack of memory. vly_mem_free() it. */
+struct vly_handover *vly_handover_new(struct volley_server *server, int fd, uint32_t timeout_us);
+
+/* Give the next step so long. */
+void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
+
+/* Send a packet: 0, -ETIMEDOUT, -EPIPE, -ECANCELED by abort. */
+int vly_handover_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
+		      const void *body, uint32_t n_bytes);
+/* The same, with n descriptors as body. */
+int vly_handover_send_fds(struct vly_handover *handover, const int *fds, uint32_t n);
+
+/*
+ * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone; -ECANCELED when it
+ * has resumed, or by abort; -EPROTO for another packet, and then its descriptors are closed.
+ */
+int vly_handover_recv(struct vly_handover *handover, enum vly_handover_type type);
+
+#endif

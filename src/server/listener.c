@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A listener's sockets: one for each worker, in one SO_REUSEPORT group, all bound before any is
+ * served, so that the kernel spreads clients over all of them from the first datagram on.
+ *
+ * Sockets are left blocking: every call of the data path says MSG_DONTWAIT itself, and the
+ * `block` strategy's one waiting call must be able to sleep.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <volley/error.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+#include "path/listener.h"
+#include "server/config.h"
+#include "server/server.h"
+#include "sys/cmsg.h"
+#include "sys/errqueue.h"
+#include "sys/socket.h"
+
+uint32_t volley_listener_get_index(const struct volley_listener *listener)
+{
+	return listener->index;
+}
+
+const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener)
+{
+	return &listener->addr;
+}
+
+static bool is_wildcard(const struct volley_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+static uint32_t choose_cmsgs(const struct volley_listener *listener)
+{
+	uint32_t flags = listener->config.flags;
+	uint32_t want = 0;
+
+	/*
+	 * A socket bound to one address knows where its answers leave from; only a wildcard must
+	 * ask.
+	 */
+	if (listener->wildcard || (flags & VOLLEY_LISTEN_WANT_INTERFACE))
+		want |= VLY_CMSG_LOCAL;
+	if (flags & VOLLEY_LISTEN_WANT_TTL)
+		want |= VLY_CMSG_TTL;
+	if (flags & VOLLEY_LISTEN_WANT_TOS)
+		want |= VLY_CMSG_TOS;
+	if (flags & VOLLEY_LISTEN_WANT_TIMESTAMP)
+		want |= VLY_CMSG_TIMESTAMP;
+	if (listener->coalesces_in)
+		want |= VLY_CMSG_SEGMENT;
+	return want;
+}
+
+/*
+ * Receiving in coalesced messages wants slots for the largest one, and a buffer that holds many: a
+ * message that does not fit is dropped whole. 4 MiB hold about 60.
+ */
+enum { MIN_GRO_BUFFER_BYTES = 4 << 20 };
+
+static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_bytes)
+{
+	const struct volley_server *server = listener->server;
+	bool wanted = !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE);
+
+	/* The kernel doubles what was asked for, for its own book-keeping. */
+	listener->coalesces_in = wanted && (server->probe.bits & VLY_PROBE_GRO) &&
+				 server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES &&
+				 rcvbuf_bytes >= MIN_GRO_BUFFER_BYTES / 2;
+	listener->limits.n_segments = wanted && server->probe.n_segments > 1
+					      ? (uint32_t)server->probe.n_segments
+					      : 1;
+	listener->limits.segment_bytes = VLY_MAX_DATAGRAM_BYTES;
+	listener->limits.by_size = listener->config.flags & VOLLEY_LISTEN_GROUP_BY_SIZE;
+	listener->want = choose_cmsgs(listener);
+	listener->room = listener->want;
+}
+
+static const char *get_advice(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another socket has this port: stop its owner or choose another port "
+		       "(`ss -ulpn` shows it), or set share_port in both";
+	case EADDRNOTAVAIL:
+		return "this machine has no such address (`ip address` lists them)";
+	case EACCES:
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case EMFILE:
+		return "too many open files: raise `ulimit -n` or use fewer workers";
+	case EAFNOSUPPORT:
+		return "this system has no support for the address family";
+	default:
+		return strerror(-error);
+	}
+}
+
+/*
+ * 4 MiB holds 6,900 to 10,000 small datagrams, 10 ms at 700,000 a second; systems that allow more
+ * can be told.
+ */
+enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
+
+/*
+ * Warned about once a server, because every socket of it gets the same answer from the kernel; and
+ * not at all when nobody asked (n_bytes is 0).
+ */
+static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
+		      uint32_t n_bytes, uint32_t *ret_n_bytes)
+{
+	bool receive = which == VLY_SOCKET_RCVBUF;
+	uint32_t got;
+	int r = n_bytes != 0 ? vly_socket_set_buffer(fd, which, n_bytes, &got)
+			     : vly_socket_grow_buffer(fd, which, DEFAULT_BUFFER_BYTES, &got);
+
+	if (r < 0)
+		return r;
+	if (got < n_bytes && !server->warned_buffer[receive]) {
+		server->warned_buffer[receive] = true;
+		vly_log_write(
+			&server->config, VOLLEY_LOG_WARNING,
+			"%s buffer is %u bytes instead of %u: bursts may be lost; raise it with "
+			"`sysctl -w net.core.%s=%u` or give the process CAP_NET_ADMIN",
+			receive ? "receive" : "send", got, n_bytes,
+			receive ? "rmem_max" : "wmem_max", n_bytes);
+	}
+	*ret_n_bytes = got;
+	return 0;
+}
+
+/* An IPv6 socket sends IPv4 too, to mapped peers, so it needs both. */
+static int set_mtu_discover(int fd, int family, uint32_t how)
+{
+	static const int values[] = { [VOLLEY_MTU_OMIT] = IP_PMTUDISC_OMIT,
+				      [VOLLEY_MTU_DO] = IP_PMTUDISC_DO,
+				      [VOLLEY_MTU_PROBE] = IP_PMTUDISC_PROBE };
+	int r = 0;
+
+	if (how == VOLLEY_MTU_KERNEL)
+		return 0;
+	if (family == AF_INET6)
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, values[how]);
+	if (r >= 0)
+		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, values[how]);
+	return r;
+}
+
+static_assert((int)IP_PMTUDISC_OMIT == (int)IPV6_PMTUDISC_OMIT &&
+		      (int)IP_PMTUDISC_DO == (int)IPV6_PMTUDISC_DO &&
+		      (int)IP_PMTUDISC_PROBE == (int)IPV6_PMTUDISC_PROBE,
+	      "one table for both families");
+
+static int set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+{
+	const struct volley_listen_config *config = &listener->config;
+	uint32_t sndbuf_bytes;
+	int r = set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes,
+			   ret_rcvbuf_bytes);
+
+	if (r >= 0)
+		r = set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes,
+			       &sndbuf_bytes);
+	return r;
+}
+
+static int open_one(struct volley_listener *listener, bool v6only, bool first, int *ret_fd)
+{
+	int family = listener->addr.sa.sa_family;
+	bool share = listener->config.flags & VOLLEY_LISTEN_SHARE_PORT;
+	int fd = vly_socket_open(family, false);
+	uint32_t rcvbuf_bytes = 0;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
+	if (r >= 0)
+		r = set_mtu_discover(fd, family, listener->config.mtu_discover);
+	if (r >= 0)
+		r = set_buffers(listener, fd, &rcvbuf_bytes);
+	if (first)
+		choose_coalescing(listener, rcvbuf_bytes);
+	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
+		r = vly_errqueue_enable(fd, family);
+	if (r >= 0)
+		r = vly_cmsg_enable(fd, family, listener->want);
+	if (r >= 0)
+		r = vly_socket_bind(fd, &listener->addr, first, share);
+	if (r >= 0 && first)
+		r = vly_socket_get_name(fd, &listener->addr);
+	if (r < 0) {
+		vly_socket_close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+		      int *ret_fds, uint32_t n)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+	int r = 0;
+
+	listener->addr = *addr;
+	listener->wildcard = is_wildcard(addr);
+	for (uint32_t i = 0; i < n; i++) {
+		r = open_one(listener, v6only, i == 0, &ret_fds[i]);
+		if (r >= 0)
+			continue;
+		while (i-- > 0)
+			vly_socket_close(ret_fds[i]);
+		volley_addr_format(&listener->addr, text, sizeof text);
+		vly_log_write(&listener->server->config, VOLLEY_LOG_ERROR,
+			      "cannot listen on %s (%s): %s", text, volley_error_name(r),
+			      get_advice(r));
+		return r;
+	}
+	return 0;
+}
+
+/*
+ * Coalesced messages that queue already stay coalesced, so a socket that had UDP_GRO keeps it,
+ * unless the slots are too small for them: then it is better to lose those few than all.
+ */
+int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
+		       const int *fds, uint32_t n)
+{
+	uint32_t rcvbuf_bytes = 0;
+	uint32_t enabled = 0;
+	int r = 0;
+
+	listener->addr = *addr;
+	listener->wildcard = is_wildcard(addr);
+	listener->adopted = true;
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		r = set_buffers(listener, fds[i], &rcvbuf_bytes);
+		enabled |= vly_cmsg_get_enabled(fds[i], addr->sa.sa_family);
+	}
+	if (r < 0)
+		return r;
+	choose_coalescing(listener, rcvbuf_bytes);
+	if ((enabled & VLY_CMSG_SEGMENT) &&
+	    listener->server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES) {
+		listener->coalesces_in = true;
+		listener->want |= VLY_CMSG_SEGMENT;
+	}
+	listener->room = listener->want | enabled;
+	return 0;
+}
+
+int vly_listener_configure(struct volley_listener *listener, int fd)
+{
+	int family = listener->addr.sa.sa_family;
+	int r = set_mtu_discover(fd, family, listener->config.mtu_discover);
+
+	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
+		r = vly_errqueue_enable(fd, family);
+	else if (r >= 0)
+		r = vly_errqueue_disable(fd, family);
+	/* There is no room for what it tells, and SO_MEMINFO tells it better. */
+	if (r >= 0)
+		r = vly_socket_set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 0);
+	if (r >= 0)
+		r = vly_cmsg_disable(fd, family,
+				     (listener->room | VLY_CMSG_TIMESTAMP) & ~listener->want);
+	if (r >= 0)
+		r = vly_cmsg_enable(fd, family, listener->want);
+	return r;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * volley_server_run(): for programs that are a server and nothing else. The one place of the
+ * library that touches signals (other than the cancellation signal): it blocks them, reads them
+ * from a descriptor, and puts the mask
+ * back.
+ *
+ * The first SIGTERM or SIGINT drains, the second stops at once. Both are only commands to the
+ * workers, so this thread keeps looking at its descriptors until the last worker has left.
+ */
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "path/worker.h"
+#include "server/server.h"
+#include "sys/poll.h"
+#include "sys/signals.h"
+#include "sys/wake.h"
+#include "worker/loop.h"
+
+void vly_run_wake(struct volley_server *server)
+{
+	vly_wake_post(server->event_fd);
+}
+
+static bool is_running(struct volley_server *server)
+{
+	for (uint32_t i = 0; i < server->config.n_workers; i++)
+		if (atomic_load_explicit(&server->workers[i].tid, memory_order_acquire) != 0)
+			return true;
+	return false;
+}
+
+/* Each call of the first kind drains, of the second stops. */
+static void leave(struct volley_server *server, uint32_t *n_requests)
+{
+	if ((*n_requests)++ == 0) {
+		vly_server_refuse_new(server);
+		vly_server_command(server, VLY_COMMAND_DRAIN);
+	} else {
+		vly_server_command(server, VLY_COMMAND_STOP);
+	}
+}
+
+static void take_signals(struct volley_server *server, struct vly_signals *signals,
+			 uint32_t *n_requests)
+{
+	int signo;
+
+	while ((signo = vly_signals_take(signals)) > 0) {
+		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
+			server->config.on_signal(server, signo, server->config.arg);
+		else
+			leave(server, n_requests);
+	}
+}
+
+/* Whether request_stop() was called since the last look. */
+static bool take_request(struct volley_server *server)
+{
+	uint32_t run = VLY_RUN_ASKED;
+
+	return atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_SERVES,
+						       memory_order_seq_cst, memory_order_seq_cst);
+}
+
+static void serve(struct volley_server *server, struct vly_signals *signals)
+{
+	struct pollfd fds[2] = { { .fd = signals->fd, .events = POLLIN },
+				 { .fd = server->event_fd, .events = POLLIN } };
+	uint32_t n_requests = 0;
+
+	while (is_running(server)) {
+		if (vly_poll_wait(fds, 2, -1) < 0)
+			continue; /* EINTR: a signal of somebody else's */
+		if (fds[0].revents != 0)
+			take_signals(server, signals, &n_requests);
+		/* A worker left, or request_stop(): only the latter asks for anything. */
+		if (vly_wake_take(server->event_fd) && take_request(server))
+			leave(server, &n_requests);
+	}
+	/* One that came too late is taken as well: unblocked it would end the process. */
+	take_signals(server, signals, &n_requests);
+}
+
+static int run_locked(struct volley_server *server, struct vly_signals *signals)
+{
+	int r = vly_server_start(server);
+
+	if (r < 0 && r != -EALREADY)
+		return r;
+	atomic_store_explicit(&server->run_tid, vly_thread_get_id(),
+			      memory_order_relaxed); /* for ourselves */
+	serve(server, signals);
+	atomic_store_explicit(&server->run_tid, 0, memory_order_relaxed);
+	vly_server_join(server);
+	if (vly_server_test_late(server))
+		vly_log_write(
+			&server->config, VOLLEY_LOG_WARNING,
+			"stopped before every queued datagram was served; the rest is counted as "
+			"discarded_at_close");
+	return 0;
+}
+
+int volley_server_run(struct volley_server *server)
+{
+	struct vly_signals signals;
+	uint32_t nobody = VLY_RUN_NOBODY;
+	int r;
+
+	if (vly_loop_is_callers(&server->config)) {
+		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			      "run: this server is served by a loop of your own: call "
+			      "volley_server_start() and run that");
+		return -EINVAL;
+	}
+	if (vly_server_test_inside(server) ||
+	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
+						     memory_order_seq_cst, memory_order_seq_cst))
+		return -EALREADY;
+	if (atomic_load_explicit(&server->n_want_stop, memory_order_seq_cst) > 0)
+		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
+	r = vly_signals_open(&signals, server->config.run_signals);
+	if (r < 0) {
+		atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
+		return r;
+	}
+	vly_lock_take(&server->control);
+	r = run_locked(server, &signals);
+	vly_lock_give(&server->control);
+	/* Before the mask is restored: a signal that comes then is not for a server any more. */
+	atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
+	vly_signals_close(&signals);
+	return r;
+}
