@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -66,6 +67,18 @@ VOLLEY_API int volley_addr_format(const struct volley_addr *addr, char *text, si
  * @blocks   never
  */
 VOLLEY_API uint16_t volley_addr_get_port(const struct volley_addr *addr);
+
+/**
+ * Whether two addresses are the same: family, host, port, and for IPv6 the scope. An IPv4 address
+ * and its IPv6-mapped form are two addresses.
+ *
+ * @param a  IPv4 or IPv6 address
+ * @param b  the other one
+ * @return true when they are
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API bool volley_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b);
 
 #ifdef __cplusplus
 }

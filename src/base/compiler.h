@@ -29,6 +29,7 @@
 #define VLY_RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
 #define VLY_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
 #define VLY_TRIES(...)    __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define VLY_ASSUMES(...)  __attribute__((assert_capability(__VA_ARGS__)))
 #define VLY_NOT_ANALYSED  __attribute__((no_thread_safety_analysis))
 #else
 #define VLY_CAPABILITY
@@ -36,6 +37,7 @@
 #define VLY_RELEASES(...)
 #define VLY_REQUIRES(...)
 #define VLY_TRIES(...)
+#define VLY_ASSUMES(...)
 #define VLY_NOT_ANALYSED
 #endif
 

@@ -72,6 +72,19 @@ void vly_mem_free(void *mem)
 		free(head);
 }
 
+void *vly_mem_grow(const struct volley_allocator *allocator, void *old, size_t n_old, size_t n_new,
+		   size_t size)
+{
+	void *mem = vly_mem_new(allocator, n_new, size);
+
+	if (mem == NULL)
+		return NULL;
+	if (old != NULL)
+		memcpy(mem, old, n_old * size);
+	vly_mem_free(old);
+	return mem;
+}
+
 void *vly_mem_map(const struct volley_allocator *allocator, size_t n_bytes)
 {
 	void *mem;

@@ -16,6 +16,13 @@ void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t siz
 void vly_mem_free(void *mem);
 
 /*
+ * A larger copy of an array of n_old elements (NULL: none), which is freed. NULL when there is no
+ * memory, and then the array is as it was.
+ */
+void *vly_mem_grow(const struct volley_allocator *allocator, void *old, size_t n_old, size_t n_new,
+		   size_t size);
+
+/*
  * Large pools: mapped, not allocated, so that only what is touched becomes resident. Page aligned;
  * what they hold is undefined. NULL when there is none. Given back with the same allocator.
  */

@@ -19,7 +19,7 @@
 #include "data/buffers.h"
 
 /*
- * A DNS answer or a game packet; an MTU and what jumbo-minded EDNS sizes ask for; the largest that
+ * A DNS reply or a game packet; an MTU and what jumbo-minded EDNS sizes ask for; the largest that
  * UDP carries. Multiples of two lines, so that one line more makes an odd stride (see slots.h).
  */
 const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES] = { 256, 2048, 65536 };
@@ -105,6 +105,18 @@ void vly_buffers_free(struct vly_buffers *buffers)
 	vly_mem_unmap(buffers->allocator, buffers->payload, buffers->n_payload_bytes);
 	vly_mem_unmap(buffers->allocator, buffers->all, buffers->n_buffers * sizeof *buffers->all);
 	vly_mem_free(buffers);
+}
+
+uint64_t vly_buffers_count_bytes(const struct vly_buffers *buffers)
+{
+	uint64_t n_bytes = 0;
+	uint32_t begin = 0;
+
+	for (int c = 0; buffers != NULL && c < VLY_BUFFERS_N_CLASSES; c++) {
+		n_bytes += (uint64_t)(buffers->classes[c].end - begin) * vly_buffers_class_bytes[c];
+		begin = buffers->classes[c].end;
+	}
+	return n_bytes;
 }
 
 struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes)

@@ -3,7 +3,7 @@
 #define VLY_DATA_BUFFERS_H
 
 /*
- * Packet buffers: the bounded pool for datagrams that outlive their volley (answers waiting for a
+ * Packet buffers: the bounded pool for datagrams that outlive their volley (replies waiting for a
  * full socket, ring entries, held packets, sends of other threads). Three size classes; none left
  * is NULL, and the caller counts a drop under its name. A pool belongs to one thread, or to
  * whoever holds its lock: a buffer that was handed to another thread comes back through a ring or
@@ -18,10 +18,11 @@
 #include "sys/cmsg.h"
 
 struct volley_allocator;
+struct vly_sock; /* path/socks.h */
 
 #define VLY_BUFFERS_N_CLASSES 3
 
-/* 256, 2,048 and 65,536 bytes of payload: a DNS answer, an MTU, anything. */
+/* 256, 2,048 and 65,536 bytes of payload: a DNS reply, an MTU, anything. */
 extern const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES];
 
 /* Whoever took a buffer writes it; `data`, `index` and `class_index` are set once. */
@@ -32,25 +33,40 @@ struct vly_buffer {
 	uint8_t *data;
 	uint32_t len;
 	uint32_t index;
-	uint16_t listener;
 	uint8_t class_index;
 	/* The taker's own numbers; 0 when taken for the first time, and kept while free. */
 	uint8_t pool;
 	uint8_t state;
 	uint16_t owner;
 	uint32_t generation;
+	/* The socket that it came by and leaves by. */
+	struct vly_sock *sock; /* only while something keeps the socket from going */
+	uint32_t sock_index;   /* in the worker's table, */
+	uint32_t sock_serial;  /* and which of those that had the index */
 	/* What to send: in `data`, or NULL for nothing. */
-	const uint8_t *answer;
-	uint32_t answer_len;
-	uint32_t n_failed[3]; /* answers that failed at once, by the taker's own numbers */
+	const uint8_t *reply;
+	uint32_t reply_len;
+	uint32_t n_failed[3]; /* replies that failed at once, by the taker's own numbers */
 	uint32_t flags;       /* VOLLEY_PACKET_* */
 	struct volley_addr peer;
-	struct vly_cmsg_info info; /* info.local, info.ifindex: where an answer leaves from */
+	struct vly_cmsg_info info; /* info.local, info.ifindex: where a reply leaves from */
 };
 
 static inline uint32_t vly_buffer_capacity(const struct vly_buffer *buffer)
 {
 	return vly_buffers_class_bytes[buffer->class_index];
+}
+
+/* The one behind it in a queue, or NULL. */
+static inline struct vly_buffer *vly_buffer_get_next(const struct vly_buffer *buffer)
+{
+	return (struct vly_buffer *)(void *)buffer->node.next; /* the first member */
+}
+
+/* Where a reply leaves from; NULL: the socket's own address. */
+static inline const struct volley_addr *vly_buffer_get_local(const struct vly_buffer *buffer)
+{
+	return buffer->info.local.len > 0 ? &buffer->info.local : NULL;
 }
 
 struct vly_buffers; /* opaque */
@@ -59,6 +75,9 @@ struct vly_buffers; /* opaque */
 struct vly_buffers *vly_buffers_new(const struct volley_allocator *allocator,
 				    const uint32_t n_per_class[VLY_BUFFERS_N_CLASSES]);
 void vly_buffers_free(struct vly_buffers *buffers);
+
+/* Payload bytes of all of them, taken or not; 0 for NULL. */
+uint64_t vly_buffers_count_bytes(const struct vly_buffers *buffers);
 
 /* A buffer with room for n_bytes: from the smallest class that fits and has one left. */
 struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes);

@@ -90,13 +90,7 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 {
 	if (a == b)
 		return true;
-	if (a == NULL || b == NULL || a->in.sin_port != b->in.sin_port ||
-	    a->sa.sa_family != b->sa.sa_family)
-		return false;
-	if (a->sa.sa_family == AF_INET)
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	return a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-	       memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+	return a != NULL && b != NULL && vly_addr_is_equal(a, b);
 }
 
 /* The table's place for an entry's destination: where its latest message is, or a free one. */

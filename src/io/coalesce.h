@@ -3,7 +3,7 @@
 #define VLY_IO_COALESCE_H
 
 /*
- * Grouping of answers into segmented messages, before a backend sends them. The worker's thread
+ * Grouping of replies into segmented messages, before a backend sends them. The worker's thread
  * only.
  */
 
@@ -16,7 +16,7 @@ struct volley_allocator;
 
 struct vly_coalesce; /* opaque */
 
-/* What one socket allows; the pipeline lowers it when the kernel refuses. */
+/* What one socket allows; path/limits.c lowers it when the kernel refuses. */
 struct vly_coalesce_limits {
 	uint32_t n_segments;    /* most datagrams in a message; 1: no segmentation */
 	uint32_t segment_bytes; /* longest datagram that may be a segment */
@@ -27,7 +27,7 @@ struct vly_coalesce *vly_coalesce_new(const struct volley_allocator *allocator, 
 void vly_coalesce_free(struct vly_coalesce *coalesce);
 
 /*
- * Chain entries first to first + n - 1 of tx, all of one listener, into messages: sets their
+ * Chain entries first to first + n - 1 of tx, all of one socket, into messages: sets their
  * `next` and `n_segments`, points heads to the messages' first entries (valid until the next run),
  * and returns how many messages there are. Order per destination and
  * local address is kept; by size it is the longest first, equally long ones in their order.

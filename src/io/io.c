@@ -24,7 +24,7 @@ static bool is_auto(const char *name)
 	return name == NULL || strcmp(name, "auto") == 0;
 }
 
-bool vly_io_test_name(const char *name)
+bool vly_io_is_name(const char *name)
 {
 	if (is_auto(name))
 		return true;
@@ -72,23 +72,23 @@ uint64_t vly_io_get_tx_syscalls(const struct vly_io *io)
 	return io->tx_syscalls;
 }
 
-int vly_io_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *port)
+int vly_io_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock)
 {
-	return io->ops->attach(io, listener, port);
+	return io->ops->attach(io, sock_index, sock);
 }
 
-void vly_io_detach(struct vly_io *io, uint32_t listener)
+void vly_io_detach(struct vly_io *io, uint32_t sock_index)
 {
-	io->ops->detach(io, listener);
+	io->ops->detach(io, sock_index);
 }
 
-int vly_io_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
+int vly_io_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 {
-	return io->ops->recv(io, listener, n, wait);
+	return io->ops->recv(io, sock_index, n, wait);
 }
 
-int vly_io_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+int vly_io_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		const uint16_t *heads, uint32_t n)
 {
-	return io->ops->send(io, listener, tx, heads, n);
+	return io->ops->send(io, sock_index, tx, heads, n);
 }

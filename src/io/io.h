@@ -31,20 +31,17 @@ struct vly_tx {
 	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
 	uint32_t len;
 	uint32_t ifindex; /* for a link-local `local` */
-	uint16_t listener;
+	uint32_t sock_index;
 	uint16_t next;
 	uint16_t n_segments;
 };
 
 /* What a backend is told about one socket. */
-struct vly_io_port {
+struct vly_io_sock {
 	int fd;
 	int family;
 	uint32_t want; /* enum vly_cmsg_bit */
 };
-
-/* How many listeners one worker can serve. */
-#define VLY_IO_N_PORTS 64
 
 /*
  * Open the backend called `name` ("auto" and NULL: the best one) for one worker, receiving into
@@ -56,28 +53,28 @@ void vly_io_close(struct vly_io *io);
 
 /* The name of an opened backend, and whether `name` is one of the names vly_io_open() takes. */
 const char *vly_io_get_name(const struct vly_io *io);
-bool vly_io_test_name(const char *name);
+bool vly_io_is_name(const char *name);
 
 /* System calls made so far. */
 uint64_t vly_io_get_rx_syscalls(const struct vly_io *io);
 uint64_t vly_io_get_tx_syscalls(const struct vly_io *io);
 
-/* Make a socket known under a listener's index. The socket stays the caller's. 0 or -errno. */
-int vly_io_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *port);
-void vly_io_detach(struct vly_io *io, uint32_t listener);
+/* Make a socket known under an index. It stays the caller's. 0 or -errno. */
+int vly_io_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock);
+void vly_io_detach(struct vly_io *io, uint32_t sock_index);
 
 /*
- * Receive up to n messages of one listener into slots 0 to n - 1. Returns how many, 0 when there
+ * Receive up to n messages of one socket into slots 0 to n - 1. Returns how many, 0 when there
  * was none, or -errno. With `wait`, sleeps for the first one: a cancellation point (-ECANCELED).
  */
-int vly_io_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait);
+int vly_io_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait);
 
 /*
- * Send messages of one listener: heads[i] is the entry of tx that message i starts with. Returns
+ * Send messages by one socket: heads[i] is the entry of tx that message i starts with. Returns
  * how many were accepted, at least 1, or the -errno of the first one, which then is the only one
  * at fault. Never sleeps.
  */
-int vly_io_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+int vly_io_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		const uint16_t *heads, uint32_t n);
 
 #endif

@@ -38,22 +38,22 @@ static int io_null_open(struct vly_slots *slots, struct vly_io **ret_io)
 	return 0;
 }
 
-static int io_null_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *port)
+static int io_null_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock)
 {
-	(void)io, (void)listener, (void)port;
+	(void)io, (void)sock_index, (void)sock;
 	return 0;
 }
 
-static void io_null_detach(struct vly_io *io, uint32_t listener)
+static void io_null_detach(struct vly_io *io, uint32_t sock_index)
 {
-	(void)io, (void)listener;
+	(void)io, (void)sock_index;
 }
 
-static int io_null_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
+static int io_null_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 {
 	struct vly_slots *slots = ((struct io_null *)(void *)io)->slots;
 
-	(void)listener, (void)wait;
+	(void)sock_index, (void)wait;
 	io->rx_syscalls++;
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_slot *slot = &slots->slots[i];
@@ -66,10 +66,10 @@ static int io_null_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool w
 	return (int)n;
 }
 
-static int io_null_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+static int io_null_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 			const uint16_t *heads, uint32_t n)
 {
-	(void)listener, (void)tx, (void)heads;
+	(void)sock_index, (void)tx, (void)heads;
 	io->tx_syscalls++;
 	return (int)n;
 }

@@ -13,10 +13,10 @@ struct vly_io_ops {
 	const char *name;
 	/* All of it: the object with its `ops` unset, or -errno. */
 	int (*open)(struct vly_slots *slots, struct vly_io **ret_io);
-	int (*attach)(struct vly_io *io, uint32_t listener, const struct vly_io_port *port);
-	void (*detach)(struct vly_io *io, uint32_t listener);
-	int (*recv)(struct vly_io *io, uint32_t listener, uint32_t n, bool wait);
-	int (*send)(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+	int (*attach)(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock);
+	void (*detach)(struct vly_io *io, uint32_t sock_index);
+	int (*recv)(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait);
+	int (*send)(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		    const uint16_t *heads, uint32_t n);
 	void (*close)(struct vly_io *io);
 };

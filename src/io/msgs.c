@@ -3,7 +3,7 @@
 /*
  * The mmsghdr arrays of the socket backends.
  *
- * Receiving: each port has an array of headers, one per slot, filled once at attach. The kernel
+ * Receiving: each socket has an array of headers, one per slot, filled once at attach. The kernel
  * overwrites three fields of each header it uses (name length, control length, flags), of which it
  * reads the first two, so exactly the used headers are re-armed with those, right after their
  * results were copied into the slots while the line is hot. The arrays are contiguous mmsghdr and
@@ -25,9 +25,6 @@
 #include "io/msgs.h"
 #include "sys/cmsg.h"
 
-/* Not in glibc 2.36's header; Linux 4.18's linux/udp.h. */
-enum { UDP_SEGMENT_OPTION = 103 };
-
 /*
  * One call's worth: the kernel takes no more than 1,024 messages (UIO_MAXIOV), nor iovecs per
  * message.
@@ -39,7 +36,7 @@ enum { TX_CONTROL_BYTES = VLY_CMSG_SOURCE_BYTES + CMSG_SPACE(sizeof(uint16_t)) }
 static_assert(TX_CONTROL_BYTES % 8 == 0, "control messages are aligned to 8 bytes");
 static_assert(sizeof(struct mmsghdr) <= 64, "the arrays are sized for the kernel's struct");
 
-struct port {
+struct sock {
 	struct mmsghdr *rx; /* one per slot */
 	uint8_t *control;
 	uint32_t room_bytes; /* control room per message */
@@ -51,11 +48,12 @@ struct msgs {
 	struct vly_io io;
 	const struct vly_msgs_calls *calls;
 	struct vly_slots *slots;
-	struct iovec *rx_iov; /* one per slot, shared by the ports: the kernel only reads it */
+	struct iovec *rx_iov; /* one per slot, shared by the sockets: the kernel only reads it */
 	struct mmsghdr *tx;
 	struct iovec *tx_iov;
 	uint8_t *tx_control;
-	struct port ports[VLY_IO_N_PORTS];
+	struct sock *socks; /* by index; fd -1: free */
+	uint32_t n_socks;
 };
 
 static struct msgs *msgs_of(struct vly_io *io)
@@ -72,8 +70,6 @@ int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
 		return -ENOMEM;
 	self->calls = calls;
 	self->slots = slots;
-	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
-		self->ports[i].fd = -1;
 	self->rx_iov = vly_mem_new(slots->allocator, slots->n_slots, sizeof *self->rx_iov);
 	self->tx = vly_mem_new(slots->allocator, N_TX, sizeof *self->tx);
 	self->tx_iov = vly_mem_new(slots->allocator, N_TX, sizeof *self->tx_iov);
@@ -95,8 +91,9 @@ void vly_msgs_close(struct vly_io *io)
 {
 	struct msgs *self = msgs_of(io);
 
-	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++)
+	for (uint32_t i = 0; i < self->n_socks; i++)
 		vly_msgs_detach(io, i);
+	vly_mem_free(self->socks);
 	vly_mem_free(self->rx_iov);
 	vly_mem_free(self->tx);
 	vly_mem_free(self->tx_iov);
@@ -104,47 +101,74 @@ void vly_msgs_close(struct vly_io *io)
 	vly_mem_free(self);
 }
 
-int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *config)
+/* Indices are given out lowest first, so the table is about as long as there are sockets. */
+static int make_room(struct msgs *self, uint32_t sock_index)
+{
+	uint32_t n = self->n_socks > 0 ? self->n_socks : 4;
+	struct sock *socks;
+
+	if (sock_index < self->n_socks)
+		return 0;
+	while (n <= sock_index)
+		n *= 2;
+	socks = vly_mem_grow(self->slots->allocator, self->socks, self->n_socks, n, sizeof *socks);
+	if (socks == NULL)
+		return -ENOMEM;
+	for (uint32_t i = self->n_socks; i < n; i++)
+		socks[i].fd = -1;
+	self->socks = socks;
+	self->n_socks = n;
+	return 0;
+}
+
+int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *config)
 {
 	struct msgs *self = msgs_of(io);
-	struct port *port = &self->ports[listener];
 	uint32_t n_slots = self->slots->n_slots;
 	const struct volley_allocator *allocator = self->slots->allocator;
+	struct sock *sock;
 
-	port->room_bytes = vly_cmsg_room(config->family, config->want);
-	port->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
-	port->rx = vly_mem_new(allocator, n_slots, sizeof *port->rx);
-	if (port->rx == NULL)
+	if (make_room(self, sock_index) < 0)
 		return -ENOMEM;
-	if (port->room_bytes > 0) {
-		port->control = vly_mem_new(allocator, n_slots, port->room_bytes);
-		if (port->control == NULL) {
-			vly_msgs_detach(io, listener);
+	sock = &self->socks[sock_index];
+	sock->room_bytes = vly_cmsg_room(config->family, config->want);
+	sock->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
+	sock->rx = vly_mem_new(allocator, n_slots, sizeof *sock->rx);
+	if (sock->rx == NULL)
+		return -ENOMEM;
+	if (sock->room_bytes > 0) {
+		sock->control = vly_mem_new(allocator, n_slots, sock->room_bytes);
+		if (sock->control == NULL) {
+			vly_msgs_detach(io, sock_index);
 			return -ENOMEM;
 		}
 	}
 	for (uint32_t i = 0; i < n_slots; i++) {
-		struct msghdr *msg = &port->rx[i].msg_hdr;
+		struct msghdr *msg = &sock->rx[i].msg_hdr;
 
 		msg->msg_name = &self->slots->slots[i].peer;
 		msg->msg_namelen = sizeof(struct sockaddr_in6);
 		msg->msg_iov = &self->rx_iov[i];
 		msg->msg_iovlen = 1;
-		if (port->control != NULL)
-			msg->msg_control = port->control + (size_t)i * port->room_bytes;
-		msg->msg_controllen = port->room_bytes;
+		if (sock->control != NULL)
+			msg->msg_control = sock->control + (size_t)i * sock->room_bytes;
+		msg->msg_controllen = sock->room_bytes;
 	}
-	port->fd = config->fd;
+	sock->fd = config->fd;
 	return 0;
 }
 
-void vly_msgs_detach(struct vly_io *io, uint32_t listener)
+void vly_msgs_detach(struct vly_io *io, uint32_t sock_index)
 {
-	struct port *port = &msgs_of(io)->ports[listener];
+	struct msgs *self = msgs_of(io);
+	struct sock *sock;
 
-	vly_mem_free(port->rx);
-	vly_mem_free(port->control);
-	*port = (struct port){ .fd = -1 };
+	if (sock_index >= self->n_socks)
+		return; /* whose attach had no memory */
+	sock = &self->socks[sock_index];
+	vly_mem_free(sock->rx);
+	vly_mem_free(sock->control);
+	*sock = (struct sock){ .fd = -1 };
 }
 
 static uint32_t get_flags(int msg_flags)
@@ -171,14 +195,14 @@ static inline void take(struct mmsghdr *header, struct vly_slot *slot)
  * The same for the control messages. Where only UDP_GRO asks for them, most datagrams come
  * without, and nobody reads the rest of the info: it is not touched then.
  */
-static inline void take_control(const struct port *port, struct msghdr *msg, struct vly_slot *slot,
+static inline void take_control(const struct sock *sock, struct msghdr *msg, struct vly_slot *slot,
 				struct vly_cmsg_info *info)
 {
-	if (port->wants_infos || msg->msg_controllen > 0) {
+	if (sock->wants_infos || msg->msg_controllen > 0) {
 		vly_cmsg_parse(msg, info);
 		slot->segment_bytes = info->segment_bytes;
 	}
-	msg->msg_controllen = port->room_bytes;
+	msg->msg_controllen = sock->room_bytes;
 }
 
 /* A loop of single calls stops at the first error, which is one more call than it has results. */
@@ -189,28 +213,28 @@ static uint64_t count_syscalls(const struct msgs *self, int result, uint32_t n)
 	return (uint64_t)result + ((uint32_t)result < n);
 }
 
-static void take_all(struct msgs *self, const struct port *port, uint32_t n)
+static void take_all(struct msgs *self, const struct sock *sock, uint32_t n)
 {
 	struct vly_slot *slots = self->slots->slots;
-	struct mmsghdr *rx = port->rx;
+	struct mmsghdr *rx = sock->rx;
 
 	for (uint32_t i = 0; i < n; i++)
 		take(&rx[i], &slots[i]);
-	for (uint32_t i = 0; i < n && port->room_bytes > 0; i++)
-		take_control(port, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
+	for (uint32_t i = 0; i < n && sock->room_bytes > 0; i++)
+		take_control(sock, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
 }
 
-int vly_msgs_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
+int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 {
 	struct msgs *self = msgs_of(io);
-	struct port *port = &self->ports[listener];
-	int r = wait ? self->calls->recv_wait(port->fd, port->rx, n)
-		     : self->calls->recv(port->fd, port->rx, n);
+	struct sock *sock = &self->socks[sock_index];
+	int r = wait ? self->calls->recv_wait(sock->fd, sock->rx, n)
+		     : self->calls->recv(sock->fd, sock->rx, n);
 
 	self->io.rx_syscalls += count_syscalls(self, r, n);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	take_all(self, port, (uint32_t)r);
+	take_all(self, sock, (uint32_t)r);
 	return r;
 }
 
@@ -221,7 +245,7 @@ static uint32_t put_segment(uint8_t *control, uint32_t segment_bytes)
 	uint16_t value = (uint16_t)segment_bytes;
 
 	cmsg->cmsg_level = IPPROTO_UDP;
-	cmsg->cmsg_type = UDP_SEGMENT_OPTION;
+	cmsg->cmsg_type = UDP_SEGMENT;
 	cmsg->cmsg_len = CMSG_LEN(sizeof value);
 	memcpy(CMSG_DATA(cmsg), &value, sizeof value);
 	return CMSG_SPACE(sizeof value);
@@ -285,7 +309,7 @@ static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly
 	return iov;
 }
 
-int vly_msgs_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+int vly_msgs_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		  const uint16_t *heads, uint32_t n)
 {
 	struct msgs *self = msgs_of(io);
@@ -296,7 +320,7 @@ int vly_msgs_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
 		n = N_TX;
 	for (uint32_t i = 0; i < n; i++)
 		iov = fill(self, i, tx, &tx[heads[i]], iov);
-	r = self->calls->send(self->ports[listener].fd, self->tx, n);
+	r = self->calls->send(self->socks[sock_index].fd, self->tx, n);
 	self->io.tx_syscalls += count_syscalls(self, r, n);
 	return r;
 }

@@ -22,10 +22,10 @@ struct vly_msgs_calls {
 
 int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
 		  struct vly_io **ret_io);
-int vly_msgs_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *port);
-void vly_msgs_detach(struct vly_io *io, uint32_t listener);
-int vly_msgs_recv(struct vly_io *io, uint32_t listener, uint32_t n, bool wait);
-int vly_msgs_send(struct vly_io *io, uint32_t listener, const struct vly_tx *tx,
+int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock);
+void vly_msgs_detach(struct vly_io *io, uint32_t sock_index);
+int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait);
+int vly_msgs_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		  const uint16_t *heads, uint32_t n);
 void vly_msgs_close(struct vly_io *io);
 

@@ -1,193 +1,135 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Back-pressure. A full socket says EAGAIN or ENOBUFS; the answers that did not fit are copied
- * into packet buffers and stand in line, one line a socket, until there is room, their time is
- * over, or the line is too long.
+ * Back-pressure. A full socket says EAGAIN or ENOBUFS. The replies that did not fit are copied into
+ * packet buffers and stand in line, one line a socket (queue.c), until there is room, their time is
+ * over, or there are too many.
  *
- * The two errors wait differently. EAGAIN is the socket's own buffer: POLLOUT reports room.
- * ENOBUFS comes from the device's queue below it, about which POLLOUT knows nothing (it is set at
- * once, and waiting for it would
- * spin), so it is retried by the clock: after 500 us, doubling to 8 ms.
+ * Every reply in a line is `tx_queued` in the ledger, and leaves it for one other name.
  */
 
 #include <errno.h>
-#include <string.h>
 
 #include "path/backlog.h"
-#include "path/errors.h"
-#include "path/pipeline.h"
-#include "server/server.h"
+#include "path/icmp.h"
+#include "sys/clock.h"
 
-/* A device queue of 1,000 packets at 1 Gbit/s drains in 0.5 to 12 ms. */
-enum { FIRST_RETRY_US = 500, LAST_RETRY_US = 8000 };
-
-/* Answers sent at a time; also bounds the arrays on the stack. */
+/* Replies sent at a time; also bounds the arrays on the stack. */
 enum { N_AT_ONCE = 64 };
 
-static struct vly_buffer *get_next(const struct vly_buffer *buffer)
+/* Buffers beyond an MTU are few: replies of that size are fragments of a bulk transfer. */
+enum { N_LARGE_BUFFERS = 16 };
+
+int vly_backlog_init(struct volley_worker *worker)
 {
-	if (buffer->node.next == NULL)
-		return NULL;
-	return VLY_CONTAINER_OF(buffer->node.next, struct vly_buffer, node);
+	const struct volley_config *config = &worker->shared->config;
+	const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES] = { config->n_backlog, config->n_backlog,
+							    N_LARGE_BUFFERS };
+
+	worker->backlog = vly_buffers_new(config->allocator, n_buffers);
+	return worker->backlog == NULL ? -ENOMEM : 0;
 }
 
-static void set_retry(struct vly_port *port, int error, uint64_t now_ns)
+void vly_backlog_fini(struct volley_worker *worker)
 {
-	uint32_t us = port->retry_us * 2;
-
-	if (error != -ENOBUFS) {
-		port->retry_us = 0;
-		return;
-	}
-	if (us < FIRST_RETRY_US)
-		us = FIRST_RETRY_US;
-	if (us > LAST_RETRY_US)
-		us = LAST_RETRY_US;
-	port->retry_us = us;
-	port->retry_ns = now_ns + us * UINT64_C(1000);
+	vly_buffers_free(worker->backlog);
 }
 
-void vly_backlog_push(struct volley_worker *worker, struct vly_port *port, const struct vly_tx *tx,
+void vly_backlog_push(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
 		      int error, uint64_t now_ns)
 {
-	const struct volley_config *config = &worker->server->config;
-	struct vly_buffer *buffer = NULL;
+	const struct volley_config *config = &worker->shared->config;
 
-	if (worker->counts.tx_queued < config->n_backlog)
-		buffer = vly_buffers_get(worker->buffers, tx->len);
-	if (buffer == NULL) {
-		worker->counts.tx_dropped[VOLLEY_TX_BACKLOG_FULL]++;
+	if (vly_ledger_get_tx_queued(&worker->books) >= config->n_backlog ||
+	    !vly_queue_push(&sock->backlog, worker->backlog, tx, error, now_ns)) {
+		vly_ledger_drop_tx(&worker->books, VOLLEY_TX_BACKLOG_FULL, 1);
 		return;
 	}
-	memcpy(buffer->data, tx->data, tx->len);
-	buffer->len = tx->len;
-	buffer->peer = *tx->peer;
-	buffer->info.local.len = 0;
-	if (tx->local != NULL) {
-		buffer->info.local = *tx->local;
-		buffer->info.ifindex = tx->ifindex;
-	}
-	buffer->deadline_ns = now_ns + config->backlog_us * UINT64_C(1000);
-	buffer->node.next = NULL;
-	if (port->n_backlog == 0) {
-		port->backlog_first = buffer;
-		set_retry(port, error, now_ns);
-	} else {
-		port->backlog_last->node.next = &buffer->node;
-	}
-	port->backlog_last = buffer;
-	port->n_backlog++;
-	worker->counts.tx_queued++;
+	vly_queue_set_deadline(&sock->backlog, now_ns + vly_clock_from_us(config->backlog_us));
+	vly_socks_set_backlogged(sock);
+	vly_ledger_queue_tx(&worker->books);
 }
 
-static void pop(struct volley_worker *worker, struct vly_port *port)
+static void pop(struct volley_worker *worker, struct vly_sock *sock)
 {
-	struct vly_buffer *first = port->backlog_first;
-
-	port->backlog_first = get_next(first);
-	port->n_backlog--;
-	if (port->n_backlog == 0)
-		port->retry_us = 0; /* the next line begins with the first pause */
-	worker->counts.tx_queued--;
-	vly_buffers_put(worker->buffers, first);
+	vly_queue_pop(&sock->backlog, worker->backlog);
+	vly_ledger_unqueue_tx(&worker->books);
 }
 
-static uint32_t fill(const struct vly_port *port, struct vly_tx *tx, uint16_t *heads)
+static void send_sock(struct volley_worker *worker, struct vly_sock *sock, uint64_t now_ns)
 {
-	const struct vly_buffer *buffer = port->backlog_first;
-	uint32_t n = 0;
-
-	for (; buffer != NULL && n < N_AT_ONCE; buffer = get_next(buffer)) {
-		tx[n] = (struct vly_tx){
-			.data = buffer->data,
-			.len = buffer->len,
-			.peer = &buffer->peer,
-			.local = buffer->info.local.len > 0 ? &buffer->info.local : NULL,
-			.ifindex = buffer->info.ifindex,
-			.n_segments = 1,
-		};
-		heads[n] = (uint16_t)n;
-		n++;
-	}
-	return n;
-}
-
-static void flush_port(struct volley_worker *worker, struct vly_port *port, uint64_t now_ns)
-{
-	struct volley_stats *counts = &worker->counts;
 	struct vly_tx tx[N_AT_ONCE];
 	uint16_t heads[N_AT_ONCE];
+	uint32_t n;
 
-	while (port->n_backlog > 0) {
-		uint32_t n = fill(port, tx, heads);
-		int r = vly_errors_send(worker, port, tx, heads, n);
+	while ((n = vly_queue_fill(&sock->backlog, tx, heads, N_AT_ONCE)) > 0) {
+		int r = vly_icmp_send(worker, sock, tx, heads, n);
 
 		if (r == -EAGAIN || r == -ENOBUFS) {
-			set_retry(port, r, now_ns);
+			vly_queue_set_retry(&sock->backlog, r, now_ns);
 			break;
 		}
 		if (r < 0) {
-			counts->tx_dropped[vly_stats_get_tx_drop(r)]++;
-			pop(worker, port);
+			vly_ledger_drop_tx(&worker->books, vly_ledger_get_tx_drop(r), 1);
+			pop(worker, sock);
 			continue;
 		}
-		counts->tx_sent += (uint32_t)r;
-		counts->tx_messages += (uint32_t)r;
-		port->retry_us = 0;
+		vly_ledger_count_sent(&worker->books, (uint32_t)r, (uint32_t)r);
+		vly_queue_set_retry(&sock->backlog, 0, now_ns);
 		while (r-- > 0)
-			pop(worker, port);
+			pop(worker, sock);
 	}
 }
 
-/* Arrival order is deadline order. */
-static void expire(struct volley_worker *worker, struct vly_port *port, uint64_t now_ns)
+static void expire(struct volley_worker *worker, struct vly_sock *sock, uint64_t now_ns)
 {
-	while (port->n_backlog > 0 && port->backlog_first->deadline_ns <= now_ns) {
-		worker->counts.tx_dropped[VOLLEY_TX_TIMEOUT]++;
-		pop(worker, port);
+	while (vly_queue_is_late(&sock->backlog, now_ns)) {
+		vly_ledger_drop_tx(&worker->books, VOLLEY_TX_TIMEOUT, 1);
+		pop(worker, sock);
 	}
 }
 
 void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < worker->n_ports && worker->counts.tx_queued > 0; i++) {
-		struct vly_port *port = &worker->ports[i];
+	struct vly_sock *next;
 
-		if (port->retry_us == 0 || port->retry_ns <= now_ns)
-			flush_port(worker, port, now_ns);
-		expire(worker, port, now_ns);
-	}
-	vly_pipeline_publish(worker);
-}
-
-void vly_backlog_drop_port(struct volley_worker *worker, struct vly_port *port, uint32_t reason)
-{
-	while (port->n_backlog > 0) {
-		worker->counts.tx_dropped[reason]++;
-		pop(worker, port);
+	assert(vly_self_is_allowed(&worker->self));
+	for (struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks); sock != NULL;
+	     sock = next) {
+		next = vly_socks_get_next_backlogged(sock);
+		if (vly_queue_is_due(&sock->backlog, now_ns))
+			send_sock(worker, sock, now_ns);
+		expire(worker, sock, now_ns);
+		vly_socks_set_backlogged(sock);
 	}
 }
 
-void vly_backlog_drop(struct volley_worker *worker, uint32_t reason)
+void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
+			   enum volley_tx_drop reason)
 {
-	for (uint32_t i = 0; i < worker->n_ports; i++)
-		vly_backlog_drop_port(worker, &worker->ports[i], reason);
+	while (!vly_queue_is_empty(&sock->backlog)) {
+		vly_ledger_drop_tx(&worker->books, reason, 1);
+		pop(worker, sock);
+	}
+	vly_socks_set_backlogged(sock);
+}
+
+void vly_backlog_drop(struct volley_worker *worker, enum volley_tx_drop reason)
+{
+	struct vly_sock *sock;
+
+	while ((sock = vly_socks_get_backlogged(&worker->socks)) != NULL)
+		vly_backlog_drop_sock(worker, sock, reason);
 }
 
 int64_t vly_backlog_get_timeout(const struct volley_worker *worker, uint64_t now_ns)
 {
+	const struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks);
 	uint64_t first = UINT64_MAX;
 
-	for (uint32_t i = 0; i < worker->n_ports && worker->counts.tx_queued > 0; i++) {
-		const struct vly_port *port = &worker->ports[i];
-		uint64_t at;
+	for (; sock != NULL; sock = vly_socks_get_next_backlogged(sock)) {
+		uint64_t at = vly_queue_get_time(&sock->backlog);
 
-		if (port->n_backlog == 0)
-			continue;
-		at = port->backlog_first->deadline_ns;
-		if (port->retry_us > 0 && port->retry_ns < at)
-			at = port->retry_ns;
 		if (at < first)
 			first = at;
 	}

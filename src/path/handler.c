@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A handler's thread: takes packets out of its ring, calls back, and sends packets and answers
+ * A handler's thread: takes packets out of its ring, calls back, and sends packets and replies
  * back through another ring. Everything a packet needs is in its buffer, which is the handler's
  * from the rx ring to the tx ring.
  *
- *     rx ring -> views -> callback -> answers: in the packet's buffer, or in one of its own
- *                                  -> tx ring, in the order of the answers; the worker is told
+ *     rx ring -> views -> callback -> replies: in the packet's buffer, or in one of its own
+ *                                  -> tx ring, in the order of the replies; the worker is told
  *
- * How many packets it takes at a time follows from how long the last ones took: the answers of
+ * How many packets it takes at a time follows from how long the last ones took: the replies of
  * one batch leave together, so a batch of slow callbacks would make the first wait for the last.
  *
  * It sleeps in a cancellation point on its eventfd. Before that it says so and looks at its ring
@@ -27,7 +27,6 @@
 #include "path/handler.h"
 #include "path/packet.h"
 #include "path/worker.h"
-#include "server/server.h"
 #include "sys/clock.h"
 #include "sys/wake.h"
 
@@ -39,7 +38,7 @@ static uint32_t get_command(const struct vly_handler *handler)
 	return atomic_load_explicit(&handler->command, memory_order_acquire);
 }
 
-/* Answers ------------------------------------------------------------------------------------- */
+/* Replies ------------------------------------------------------------------------------------- */
 
 static void put_out(struct vly_handler *handler, uint32_t entry)
 {
@@ -54,10 +53,10 @@ static int fail(struct vly_buffer *packet, enum vly_handler_failure failure, int
 
 static struct vly_handler *get_handler(const struct volley_packet *packet)
 {
-	return &packet->worker->handlers[VLY_PACKET_INDEX(packet->internal)];
+	return &packet->worker->crew.handlers[VLY_PACKET_INDEX(packet->internal)];
 }
 
-/* The open room that an answer was written into, which is closed; NULL: it was none of ours. */
+/* The open room that a reply was written into, which is closed; NULL: it was none of ours. */
 static struct vly_buffer *close_room(struct vly_handler *handler, const uint8_t *data, size_t len)
 {
 	for (uint32_t i = 0; i < handler->n_rooms; i++) {
@@ -86,17 +85,17 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	struct vly_handler *handler = get_handler(packet);
 	struct vly_buffer *buffer = vly_packet_get_buffer(packet);
 	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
-	bool first = !(packet->internal & VLY_PACKET_ANSWERED);
+	bool first = !(packet->internal & VLY_PACKET_REPLIED);
 	struct vly_buffer *own;
 
 	if (len > VLY_MAX_PAYLOAD)
 		return fail(buffer, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
 	if (vly_packet_is_refused(packet->peer, packet->local))
 		return fail(buffer, VLY_HANDLER_REFUSED, -EINVAL);
-	packet->internal |= VLY_PACKET_ANSWERED;
+	packet->internal |= VLY_PACKET_REPLIED;
 	if (first && (len == 0 || (at < packet->capacity && len <= packet->capacity - at))) {
-		buffer->answer = len == 0 ? packet->data : data;
-		buffer->answer_len = (uint32_t)len;
+		buffer->reply = len == 0 ? packet->data : data;
+		buffer->reply_len = (uint32_t)len;
 		put_out(handler, buffer->index);
 		return 0;
 	}
@@ -107,10 +106,10 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	}
 	if (own == NULL)
 		return fail(buffer, VLY_HANDLER_NO_BUFFER, -ENOBUFS);
-	own->answer = data;
-	own->answer_len = (uint32_t)len;
+	own->reply = data;
+	own->reply_len = (uint32_t)len;
 	own->peer = buffer->peer;
-	own->listener = buffer->listener;
+	own->sock = buffer->sock;
 	own->info = buffer->info;
 	put_out(handler, own->index | VLY_HANDLER_OWN);
 	return 0;
@@ -137,13 +136,15 @@ void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *re
 static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 		      struct volley_packet *view)
 {
-	struct volley_listener *listener = handler->worker->ports[buffer->listener].listener;
+	struct volley_listener *listener = buffer->sock->listener;
 
 	view->data = buffer->data;
 	view->len = buffer->len;
 	view->capacity = vly_buffer_capacity(buffer);
 	view->peer = &buffer->peer;
-	view->local = buffer->info.local.len > 0 ? &buffer->info.local : &listener->addr;
+	view->local = vly_buffer_get_local(buffer);
+	if (view->local == NULL)
+		view->local = &listener->addr;
 	view->listener = listener;
 	view->worker = handler->worker;
 	view->flags = buffer->flags;
@@ -181,7 +182,7 @@ static void call_back(struct vly_handler *handler, uint32_t n)
 
 		if (i >= n_shown)
 			buffer->state = VLY_HANDLER_STOPPED;
-		if (buffer->answer == NULL)
+		if (buffer->reply == NULL)
 			put_out(handler, buffer->index);
 	}
 	while (handler->n_rooms > 0)
@@ -199,16 +200,13 @@ static void give_back(struct vly_handler *handler)
 	/* acq_rel: the worker takes the flag back and then looks into the ring */
 	if (atomic_exchange_explicit(&handler->mailed, true, memory_order_acq_rel))
 		return;
-	handler->mail.kind = VLY_MAIL_HANDLER;
-	vly_worker_push(handler->worker, &handler->mail);
+	vly_mail_push(&handler->worker->mail, &handler->mail, VLY_MAIL_HANDLER);
 }
 
 static bool admit(const struct vly_handler *handler, struct vly_buffer *buffer, uint64_t now_ns)
 {
-	const struct vly_port *port = &handler->worker->ports[buffer->listener];
-
 	if (get_command(handler) == VLY_HANDLER_STOP ||
-	    atomic_load_explicit(&port->given_up, memory_order_relaxed))
+	    atomic_load_explicit(&buffer->sock->is_given_up, memory_order_relaxed))
 		buffer->state = VLY_HANDLER_STOPPED;
 	else if (buffer->deadline_ns != 0 && buffer->deadline_ns <= now_ns)
 		buffer->state = VLY_HANDLER_EXPIRED;
@@ -228,7 +226,7 @@ static void serve(struct vly_handler *handler, const uint32_t *indices, uint32_t
 			put_out(handler, buffer->index);
 			continue;
 		}
-		if (n_views > 0 && buffer->listener != handler->views[0].listener->index) {
+		if (n_views > 0 && buffer->sock->listener != handler->views[0].listener) {
 			call_back(handler, n_views);
 			n_views = 0;
 		}
@@ -289,22 +287,16 @@ static void run(struct vly_handler *handler)
 void *vly_handler_main(void *arg)
 {
 	struct vly_handler *handler = arg;
-	struct volley_server *server = handler->worker->server;
 	int r;
 
-	atomic_store_explicit(&handler->tid, vly_thread_get_id(),
-			      memory_order_relaxed); /* for ourselves */
+	vly_self_enter(&handler->self);
 	handler->n_batch = 1;
 	r = volley_cancel_attach(&handler->handle);
-	vly_lock_take(&server->lock);
-	handler->start_result = r;
-	handler->reported = true;
-	vly_cond_wake(&server->changed);
-	vly_lock_give(&server->lock);
+	vly_gate_report(&handler->gate, r);
 	if (r >= 0)
 		run(handler);
 	volley_cancel_detach();
-	atomic_store_explicit(&handler->tid, 0, memory_order_relaxed);
+	vly_self_leave(&handler->self);
 	/* release: the worker that sees it finds all that we gave back */
 	atomic_store_explicit(&handler->left, true, memory_order_release);
 	return NULL;

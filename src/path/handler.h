@@ -3,8 +3,8 @@
 #define VLY_PATH_HANDLER_H
 
 /*
- * Handler threads: callbacks that may be slow run there, while the worker goes on draining its
- * socket. handlers.c is the worker's side, handler.c the thread's.
+ * A handler thread: callbacks that may be slow run there, while the worker goes on draining its
+ * socket. This is the thread's side; the worker's is handlers.h.
  */
 
 #include <stdatomic.h>
@@ -17,6 +17,9 @@
 
 #include "data/buffers.h"
 #include "data/ring.h"
+#include "path/gate.h"
+#include "path/self.h"
+#include "path/worker.h"
 #include "sys/thread.h"
 
 /* What the worker wants of its handlers; it only grows while they run. */
@@ -62,11 +65,9 @@ struct vly_handler {
 	uint32_t n_pending;                    /* packets of this volley */
 	uint32_t pending[VLY_HANDLER_N_VIEWS]; /* their indices */
 	struct vly_thread thread;
-	bool started;
-	/* server->lock: how the thread's start went. */
-	bool reported;
-	int start_result;
-	struct volley_cancel *handle; /* set before `reported` */
+	bool is_started;
+	struct vly_gate gate;         /* how the thread's start went */
+	struct volley_cancel *handle; /* set before the report */
 
 	/* Both: indices there, back, and back again. */
 	struct vly_ring rx;                   /* worker to handler: packets */
@@ -76,7 +77,7 @@ struct vly_handler {
 	_Atomic bool asleep;
 	_Atomic bool mailed; /* `mail` is in the worker's inbox */
 	_Atomic bool left;   /* the thread needs nothing any more */
-	_Atomic pid_t tid;   /* 0: no thread */
+	struct vly_self self;
 	struct vly_inbox_node mail;
 
 	/* The handler's. */
@@ -88,34 +89,6 @@ struct vly_handler {
 	struct vly_buffer *rooms[VLY_HANDLER_N_ROOMS];
 	uint32_t n_rooms;
 };
-
-/* handlers.c: the worker's side ---------------------------------------------------------------- */
-
-/* Memory and descriptors for the worker's handlers, if it has any. fini takes half-made ones. */
-int vly_handlers_init(struct volley_worker *worker);
-void vly_handlers_fini(struct volley_worker *worker);
-
-/* Worker's thread: start the threads, and end them; end takes those that never started too. */
-int vly_handlers_start(struct volley_worker *worker);
-void vly_handlers_stop(struct volley_worker *worker);
-
-/* Worker's thread: let the handlers serve what they have and leave; true: all have left. */
-void vly_handlers_drain(struct volley_worker *worker);
-bool vly_handlers_test_left(const struct volley_worker *worker);
-
-/* Worker's thread: give a volley's views to the handlers instead of the callback. */
-void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n);
-
-/* Worker's thread: take what a handler sent back, by its node in the inbox. */
-void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail);
-
-/* Worker's thread: a buffer that came from a handler has been sent. */
-void vly_handlers_put(struct volley_worker *worker, struct vly_buffer *buffer);
-
-/* Whether a thread is one of the worker's handlers. */
-bool vly_handlers_test_tid(const struct volley_worker *worker, pid_t tid);
-
-/* handler.c: the thread's side ----------------------------------------------------------------- */
 
 /* A thread's main function. */
 void *vly_handler_main(void *handler);

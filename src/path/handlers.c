@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The worker's side of its handlers: packets go out, packets and answers come back.
+ * The worker's side of its handlers: packets go out, packets and replies come back.
  *
  *     views -> copied into packet buffers -> rx ring of the handler that has the flow
- *     inbox: "handler k has something" -> tx ring -> counted, answers to the outbox -> buffers
+ *     inbox: "handler k has something" -> tx ring -> counted, replies to the outbox -> buffers
  *
  * A client's packets go to one handler, by a hash of its address and port, so that they stay in
  * order. A handler has at most n_ring packets at a time, in its rings and in its hands: then it is
@@ -24,10 +24,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "path/handler.h"
+#include "path/handlers.h"
 #include "path/outbox.h"
 #include "path/packet.h"
 #include "path/worker.h"
-#include "server/server.h"
 #include "sys/addr.h"
 #include "sys/clock.h"
 #include "sys/wake.h"
@@ -37,19 +37,10 @@ enum { N_LARGE = 8 };
 
 /* Memory -------------------------------------------------------------------------------------- */
 
-static uint64_t count_bytes(const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES])
-{
-	uint64_t n_bytes = 0;
-
-	for (uint32_t i = 0; i < VLY_BUFFERS_N_CLASSES; i++)
-		n_bytes += (uint64_t)n_buffers[i] * vly_buffers_class_bytes[i];
-	return n_bytes;
-}
-
 static int init_handler(struct volley_worker *worker, struct vly_handler *handler)
 {
-	const struct volley_allocator *allocator = worker->server->config.allocator;
-	uint32_t n_ring = worker->server->config.n_ring;
+	const struct volley_allocator *allocator = worker->shared->config.allocator;
+	uint32_t n_ring = worker->shared->config.n_ring;
 	const uint32_t n_own[VLY_BUFFERS_N_CLASSES] = { n_ring, n_ring, N_LARGE };
 	uint32_t n_out = VLY_HANDLER_N_VIEWS + 2 * n_ring + N_LARGE;
 	int r;
@@ -69,13 +60,12 @@ static int init_handler(struct volley_worker *worker, struct vly_handler *handle
 	handler->out = vly_mem_new(allocator, n_out, sizeof *handler->out);
 	if (handler->own == NULL || handler->views == NULL || handler->out == NULL)
 		return -ENOMEM;
-	worker->memory_bytes += count_bytes(n_own);
 	return 0;
 }
 
 int vly_handlers_init(struct volley_worker *worker)
 {
-	const struct volley_config *config = &worker->server->config;
+	const struct volley_config *config = &worker->shared->config;
 	uint32_t n = config->n_handlers;
 	const uint32_t n_packets[VLY_BUFFERS_N_CLASSES] = { n * config->n_ring, n * config->n_ring,
 							    n * N_LARGE };
@@ -83,20 +73,20 @@ int vly_handlers_init(struct volley_worker *worker)
 
 	if (n == 0)
 		return 0;
-	worker->packets = vly_buffers_new(config->allocator, n_packets);
-	worker->handlers = vly_mem_new(config->allocator, n, sizeof *worker->handlers);
-	if (worker->packets == NULL || worker->handlers == NULL)
+	worker->crew.packets = vly_buffers_new(config->allocator, n_packets);
+	worker->crew.handlers = vly_mem_new(config->allocator, n, sizeof *worker->crew.handlers);
+	if (worker->crew.packets == NULL || worker->crew.handlers == NULL)
 		return -ENOMEM;
-	worker->n_handlers = n;
-	worker->memory_bytes += count_bytes(n_packets);
+	worker->crew.n_handlers = n;
 	for (uint32_t i = 0; i < n; i++)
-		worker->handlers[i].event_fd = -1;
+		worker->crew.handlers[i].event_fd = -1;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
-		struct vly_handler *handler = &worker->handlers[i];
+		struct vly_handler *handler = &worker->crew.handlers[i];
 
+		vly_gate_init(&handler->gate);
 		handler->worker = worker;
 		handler->index = i;
-		handler->packets = vly_buffers_at(worker->packets, 0);
+		handler->packets = vly_buffers_at(worker->crew.packets, 0);
 		r = init_handler(worker, handler);
 	}
 	return r;
@@ -104,8 +94,8 @@ int vly_handlers_init(struct volley_worker *worker)
 
 void vly_handlers_fini(struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++) {
-		struct vly_handler *handler = &worker->handlers[i];
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		struct vly_handler *handler = &worker->crew.handlers[i];
 
 		vly_mem_free(handler->out);
 		vly_mem_free(handler->views);
@@ -114,20 +104,29 @@ void vly_handlers_fini(struct volley_worker *worker)
 		vly_ring_fini(&handler->tx);
 		vly_ring_fini(&handler->rx);
 		vly_wake_close(handler->event_fd);
+		vly_gate_fini(&handler->gate);
 	}
-	vly_mem_free(worker->handlers);
-	vly_buffers_free(worker->packets);
+	vly_mem_free(worker->crew.handlers);
+	vly_buffers_free(worker->crew.packets);
+}
+
+uint64_t vly_handlers_count_bytes(const struct volley_worker *worker)
+{
+	uint64_t n_bytes = vly_buffers_count_bytes(worker->crew.packets);
+
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
+		n_bytes += vly_buffers_count_bytes(worker->crew.handlers[i].own);
+	return n_bytes;
 }
 
 /* Life ---------------------------------------------------------------------------------------- */
 
 static int start_handler(struct vly_handler *handler)
 {
-	struct volley_server *server = handler->worker->server;
 	char name[16];
 	int r;
 
-	handler->reported = false;
+	vly_gate_close(&handler->gate);
 	handler->handle = NULL;
 	atomic_store_explicit(&handler->command, VLY_HANDLER_SERVE, memory_order_relaxed);
 	atomic_store_explicit(&handler->left, false, memory_order_relaxed);
@@ -136,24 +135,19 @@ static int start_handler(struct vly_handler *handler)
 	r = vly_thread_start(&handler->thread, name, vly_handler_main, handler);
 	if (r < 0)
 		return r;
-	handler->started = true;
-	vly_lock_take(&server->lock);
-	while (!handler->reported)
-		vly_cond_wait(&server->changed, &server->lock);
-	r = handler->start_result;
-	vly_lock_give(&server->lock);
-	return r;
+	handler->is_started = true;
+	return vly_gate_await(&handler->gate, 1);
 }
 
 int vly_handlers_start(struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++) {
-		int r = start_handler(&worker->handlers[i]);
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		int r = start_handler(&worker->crew.handlers[i]);
 
 		if (r < 0) {
-			vly_log_write(&worker->server->config, VOLLEY_LOG_ERROR,
+			vly_log_write(&worker->shared->config, VOLLEY_LOG_ERROR,
 				      "worker %u: handler %u of %u cannot start: %s", worker->index,
-				      i, worker->n_handlers, volley_error_name(r));
+				      i, worker->crew.n_handlers, volley_error_name(r));
 			return r;
 		}
 	}
@@ -176,14 +170,14 @@ static void give_command(struct vly_handler *handler, enum vly_handler_command c
 
 void vly_handlers_drain(struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++)
-		give_command(&worker->handlers[i], VLY_HANDLER_DRAIN);
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
+		give_command(&worker->crew.handlers[i], VLY_HANDLER_DRAIN);
 }
 
-bool vly_handlers_test_left(const struct volley_worker *worker)
+bool vly_handlers_have_left(const struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++)
-		if (!atomic_load_explicit(&worker->handlers[i].left, memory_order_acquire))
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
+		if (!atomic_load_explicit(&worker->crew.handlers[i].left, memory_order_acquire))
 			return false;
 	return true;
 }
@@ -192,33 +186,57 @@ static void take(struct volley_worker *worker, struct vly_handler *handler);
 
 void vly_handlers_stop(struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++) {
-		struct vly_handler *handler = &worker->handlers[i];
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		struct vly_handler *handler = &worker->crew.handlers[i];
 
-		if (!handler->started)
+		if (!handler->is_started)
 			continue;
 		give_command(handler, VLY_HANDLER_STOP);
 		if (handler->handle != NULL)
 			volley_cancel_request(handler->handle); /* -ESRCH: it has left already */
 	}
-	for (uint32_t i = 0; i < worker->n_handlers; i++) {
-		struct vly_handler *handler = &worker->handlers[i];
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		struct vly_handler *handler = &worker->crew.handlers[i];
 
-		if (!handler->started)
+		if (!handler->is_started)
 			continue;
 		vly_thread_join(&handler->thread);
-		handler->started = false;
+		handler->is_started = false;
 		volley_cancel_unref(handler->handle);
 		take(worker, handler);
 	}
 }
 
-bool vly_handlers_test_tid(const struct volley_worker *worker, pid_t tid)
+bool vly_handlers_has_me(const struct volley_worker *worker)
 {
-	for (uint32_t i = 0; i < worker->n_handlers; i++)
-		if (atomic_load_explicit(&worker->handlers[i].tid, memory_order_relaxed) == tid)
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
+		if (vly_self_is_me(&worker->crew.handlers[i].self))
 			return true;
 	return false;
+}
+
+static void put(struct volley_worker *worker, struct vly_buffer *buffer)
+{
+	if (buffer->pool == VLY_POOL_PACKETS)
+		vly_buffers_put(worker->crew.packets, buffer);
+	else
+		vly_ring_push(&worker->crew.handlers[buffer->owner].spare, &buffer->index, 1);
+}
+
+void vly_handlers_reclaim(struct volley_worker *worker)
+{
+	static const enum vly_pool pools[] = { VLY_POOL_PACKETS, VLY_POOL_HANDLER };
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(pools); i++) {
+		struct vly_inbox_node *node = vly_outbox_take_sent(worker, pools[i]);
+
+		while (node != NULL) {
+			struct vly_buffer *buffer = VLY_CONTAINER_OF(node, struct vly_buffer, node);
+
+			node = node->next;
+			put(worker, buffer);
+		}
+	}
 }
 
 /* There --------------------------------------------------------------------------------------- */
@@ -232,11 +250,11 @@ static void fill(struct volley_worker *worker, const struct volley_packet *view,
 	buffer->pool = VLY_POOL_PACKETS;
 	buffer->state = VLY_HANDLER_DELIVERED;
 	buffer->deadline_ns = deadline_ns;
-	buffer->answer = NULL;
+	buffer->reply = NULL;
 	memset(buffer->n_failed, 0, sizeof buffer->n_failed);
 	/* TTL and the like, where the listener asks the kernel for anything. */
 	if (view->listener->want != 0)
-		buffer->info = worker->slots.infos[VLY_PACKET_INDEX(view->internal)];
+		buffer->info = worker->intake.slots.infos[VLY_PACKET_INDEX(view->internal)];
 	vly_packet_keep(view, buffer);
 }
 
@@ -259,13 +277,14 @@ static void push(struct vly_handler *handler)
  */
 static bool wait_for_room(struct volley_worker *worker)
 {
-	if (!vly_worker_is_draining(worker))
+	if (!vly_drain_is_on(&worker->drain, worker->shared))
 		return false;
-	for (uint32_t i = 0; i < worker->n_handlers; i++) {
-		push(&worker->handlers[i]);
-		take(worker, &worker->handlers[i]);
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		push(&worker->crew.handlers[i]);
+		take(worker, &worker->crew.handlers[i]);
 	}
-	vly_outbox_flush(worker); /* answers keep their packets' buffers until they are sent */
+	vly_outbox_flush(worker); /* replies keep their packets' buffers until they are sent */
+	vly_handlers_reclaim(worker);
 	vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; handlers go on meanwhile */
 	return true;
 }
@@ -280,27 +299,27 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		struct vly_buffer *buffer = NULL;
 
 		reason = VOLLEY_RX_RING_FULL;
-		if (handler->n_out < worker->server->config.n_ring) {
+		if (handler->n_out < worker->shared->config.n_ring) {
 			reason = VOLLEY_RX_POOL_FULL;
-			buffer = vly_buffers_get(worker->packets, len);
+			buffer = vly_buffers_get(worker->crew.packets, len);
 		}
 		if (buffer != NULL)
 			return buffer;
 	} while (wait_for_room(worker));
-	worker->counts.rx_dropped[reason]++;
+	vly_ledger_drop_rx(&worker->books, reason);
 	return NULL;
 }
 
 void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n)
 {
-	const struct volley_config *config = &worker->server->config;
+	const struct volley_config *config = &worker->shared->config;
 	uint64_t deadline_ns = 0;
 
 	if (config->max_age_us > 0)
-		deadline_ns = vly_clock_now_ns() + config->max_age_us * UINT64_C(1000);
+		deadline_ns = vly_clock_now_ns() + vly_clock_from_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {
-		struct vly_handler *handler =
-			&worker->handlers[vly_addr_pick(views[i].peer, worker->n_handlers)];
+		struct vly_handler *handler = &worker->crew.handlers[vly_addr_pick(
+			views[i].peer, worker->crew.n_handlers)];
 		struct vly_buffer *buffer = get_buffer(worker, handler, views[i].len);
 
 		if (buffer == NULL)
@@ -308,11 +327,11 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 		fill(worker, &views[i], buffer, deadline_ns);
 		handler->pending[handler->n_pending++] = buffer->index;
 		handler->n_out++;
-		worker->ports[buffer->listener].n_handled++;
-		worker->counts.rx_queued++;
+		buffer->sock->n_handled++;
+		vly_ledger_queue_rx(&worker->books);
 	}
-	for (uint32_t i = 0; i < worker->n_handlers; i++)
-		push(&worker->handlers[i]);
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
+		push(&worker->crew.handlers[i]);
 }
 
 /* Back ---------------------------------------------------------------------------------------- */
@@ -324,18 +343,18 @@ static void count_packet(struct volley_worker *worker, const struct vly_buffer *
 		[VLY_HANDLER_REFUSED] = VOLLEY_TX_REFUSED,
 		[VLY_HANDLER_NO_BUFFER] = VOLLEY_TX_NO_BUFFER,
 	};
-	struct volley_stats *counts = &worker->counts;
+	struct vly_books *books = &worker->books;
 
-	counts->rx_queued--;
+	vly_ledger_unqueue_rx(books);
 	if (buffer->state == VLY_HANDLER_EXPIRED)
-		counts->rx_dropped[VOLLEY_RX_EXPIRED]++;
+		vly_ledger_drop_rx(books, VOLLEY_RX_EXPIRED);
 	else if (buffer->state == VLY_HANDLER_STOPPED)
-		counts->rx_dropped[VOLLEY_RX_STOPPED]++;
+		vly_ledger_drop_rx(books, VOLLEY_RX_STOPPED);
 	else
-		counts->delivered++;
+		vly_ledger_count_delivered(books, 1);
 	for (uint32_t i = 0; i < VLY_HANDLER_N_FAILURES; i++) {
-		counts->tx_requested += buffer->n_failed[i];
-		counts->tx_dropped[reasons[i]] += buffer->n_failed[i];
+		vly_ledger_request_tx(books, buffer->n_failed[i]);
+		vly_ledger_drop_tx(books, reasons[i], buffer->n_failed[i]);
 	}
 }
 
@@ -350,15 +369,15 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 	} else {
 		buffer = &handler->packets[entry];
 		handler->n_out--;
-		worker->ports[buffer->listener].n_handled--;
+		buffer->sock->n_handled--;
 		count_packet(worker, buffer);
-		if (buffer->answer == NULL) {
-			vly_buffers_put(worker->packets, buffer);
+		if (buffer->reply == NULL) {
+			vly_buffers_put(worker->crew.packets, buffer);
 			return;
 		}
 	}
-	worker->counts.tx_requested++;
-	vly_outbox_add(worker, buffer);
+	vly_ledger_request_tx(&worker->books, 1);
+	vly_outbox_add_buffer(worker, buffer->sock, buffer);
 }
 
 /* What is in the ring, announced or not. */
@@ -376,6 +395,7 @@ void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail
 {
 	struct vly_handler *handler = VLY_CONTAINER_OF(mail, struct vly_handler, mail);
 
+	assert(vly_self_is_allowed(&worker->self));
 	/*
 	 * Only here, where the node is out of the inbox: it must not be pushed while it is in it.
 	 * acq_rel: what comes after this look into the ring is announced anew.
@@ -384,10 +404,8 @@ void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail
 	take(worker, handler);
 }
 
-void vly_handlers_put(struct volley_worker *worker, struct vly_buffer *buffer)
+bool vly_handlers_give_up(struct vly_sock *sock)
 {
-	if (buffer->pool == VLY_POOL_PACKETS)
-		vly_buffers_put(worker->packets, buffer);
-	else
-		vly_ring_push(&worker->handlers[buffer->owner].spare, &buffer->index, 1);
+	atomic_store_explicit(&sock->is_given_up, true, memory_order_relaxed);
+	return sock->n_handled == 0;
 }

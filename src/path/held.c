@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Held packets: an answer that comes later, from any thread, by a token.
+ * Held packets: a reply that comes later, from any thread, by a token.
  *
  *     callback:    hold  ---------> HELD, in a list by deadline -- time over, stop --> free
  *     any thread:  reply -> remote.c -> inbox -> worker
@@ -16,279 +16,294 @@
 #include <errno.h>
 #include <string.h>
 
-#include <volley/send.h>
-
 #include "path/held.h"
 #include "path/packet.h"
-#include "path/worker.h"
-#include "server/server.h"
+#include "path/remote.h"
 #include "sys/clock.h"
 
-/* vly_buffer.state */
-enum { FREE = 0, HELD };
+/* vly_buffer.state; REFUSED is held too, and its reply would go to nobody. */
+enum { FREE = 0, HELD, REFUSED };
 
 /* volley_held.id: generation, worker (at most 1,024), index. */
 enum { INDEX_BITS = 22, WORKER_BITS = 10 };
 #define INDEX_MASK  ((UINT32_C(1) << INDEX_BITS) - 1)
 #define WORKER_MASK ((UINT32_C(1) << WORKER_BITS) - 1)
 
-static struct vly_buffer *get_next(const struct vly_buffer *buffer)
+void vly_held_init(struct volley_worker *worker)
 {
-	if (buffer->node.next == NULL)
-		return NULL;
-	return VLY_CONTAINER_OF(buffer->node.next, struct vly_buffer, node);
+	/* So that a token of another server, or of an earlier run of the program, is stale here. */
+	worker->held.seed = (uint32_t)(vly_clock_now_ns() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
-static void set_n_held(struct vly_remote *remote, int change)
+bool vly_held_has_any(const struct volley_worker *worker)
 {
-	uint32_t n = atomic_load_explicit(&remote->n_held, memory_order_relaxed);
-
-	atomic_store_explicit(&remote->n_held, n + (uint32_t)change, memory_order_relaxed);
-	remote->counts.held_now = n + (uint32_t)change;
+	return atomic_load_explicit(&worker->held.n, memory_order_relaxed) > 0;
 }
 
-static void link_held(struct vly_remote *remote, struct vly_buffer *buffer)
+static void set_n(struct vly_held *held, uint32_t change)
 {
-	buffer->state = HELD;
+	uint32_t n = atomic_load_explicit(&held->n, memory_order_relaxed);
+
+	atomic_store_explicit(&held->n, n + change, memory_order_relaxed);
+}
+
+/* Every packet that was ever held stands under one name. */
+static bool is_balanced(const struct vly_held *held)
+{
+	return held->n_taken == held->n_replied + held->n_released + held->n_expired +
+					held->n_abandoned +
+					atomic_load_explicit(&held->n, memory_order_relaxed);
+}
+
+static void link_held(struct vly_held *held, struct vly_buffer *buffer)
+{
 	buffer->node.next = NULL;
-	buffer->previous = remote->held_last;
-	if (remote->held_last != NULL)
-		remote->held_last->node.next = &buffer->node;
+	buffer->previous = held->last;
+	if (held->last != NULL)
+		held->last->node.next = &buffer->node;
 	else
-		remote->held_first = buffer;
-	remote->held_last = buffer;
-	set_n_held(remote, 1);
+		held->first = buffer;
+	held->last = buffer;
+	held->n_taken++;
+	set_n(held, 1);
+	assert(is_balanced(held));
 }
 
-/* Holding ends: the token is used up. */
-static void unlink_held(struct vly_remote *remote, struct vly_buffer *buffer)
+/* Holding ends: the token is used up, and one of the counts says how. */
+static void unlink_held(struct vly_held *held, struct vly_buffer *buffer, uint64_t *count)
 {
-	struct vly_buffer *next = get_next(buffer);
+	struct vly_buffer *next = vly_buffer_get_next(buffer);
 
 	if (next != NULL)
 		next->previous = buffer->previous;
 	else
-		remote->held_last = buffer->previous;
+		held->last = buffer->previous;
 	if (buffer->previous != NULL)
 		buffer->previous->node.next = buffer->node.next;
 	else
-		remote->held_first = next;
+		held->first = next;
 	buffer->state = FREE;
 	buffer->generation++;
-	set_n_held(remote, -1);
+	(*count)++;
+	set_n(held, -1u);
+	assert(is_balanced(held));
 }
 
-static uint32_t get_generation(const struct vly_remote *remote, const struct vly_buffer *buffer)
+static uint32_t get_generation(const struct vly_held *held, const struct vly_buffer *buffer)
 {
-	return remote->seed + buffer->generation;
+	return held->seed + buffer->generation;
+}
+
+static void hold(struct volley_worker *worker, const struct volley_packet *packet,
+		 struct vly_buffer *buffer, struct volley_held *ret_held)
+{
+	const struct volley_config *config = &worker->shared->config;
+
+	memcpy(buffer->data, packet->data, packet->len);
+	buffer->len = packet->len;
+	buffer->deadline_ns = vly_clock_now_ns() + vly_clock_from_us(config->hold_us);
+	buffer->state = vly_packet_is_refused(packet->peer, packet->local) ? REFUSED : HELD;
+	vly_packet_keep(packet, buffer);
+	link_held(&worker->held, buffer);
+	ret_held->id = (uint64_t)get_generation(&worker->held, buffer) << 32 |
+		       worker->index << INDEX_BITS | buffer->index;
 }
 
 int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_held)
 {
 	struct volley_worker *worker = packet->worker;
-	const struct volley_config *config = &worker->server->config;
-	struct vly_remote *remote = &worker->remote;
+	struct vly_held *held = &worker->held;
 	struct vly_buffer *buffer = NULL;
-	uint64_t now_ns = vly_clock_now_ns();
-	int r = -ENOBUFS;
 
-	vly_lock_take(&remote->lock);
-	if (atomic_load_explicit(&remote->n_held, memory_order_relaxed) < config->n_held)
-		buffer = vly_buffers_get(remote->buffers, packet->len);
-	if (buffer != NULL) {
-		memcpy(buffer->data, packet->data, packet->len);
-		buffer->len = packet->len;
-		buffer->deadline_ns = now_ns + config->hold_us * UINT64_C(1000);
-		vly_packet_keep(packet, buffer);
-		link_held(remote, buffer);
-		remote->counts.held_taken++;
-		ret_held->id = (uint64_t)get_generation(remote, buffer) << 32 |
-			       worker->index << INDEX_BITS | buffer->index;
-		r = 0;
-	} else {
-		remote->counts.held_refused++;
-	}
-	vly_lock_give(&remote->lock);
-	return r;
+	vly_remote_lock(worker);
+	if (atomic_load_explicit(&held->n, memory_order_relaxed) < worker->shared->config.n_held)
+		buffer = vly_remote_get_buffer(worker, packet->len);
+	if (buffer != NULL)
+		hold(worker, packet, buffer, ret_held);
+	else
+		held->n_refused++;
+	vly_remote_unlock(worker);
+	return buffer != NULL ? 0 : -ENOBUFS;
 }
 
-/* The worker that a token names, with its lock held, and the buffer; NULL: stale, no lock. */
-static struct volley_worker *find(struct volley_server *server, struct volley_held held,
-				  struct vly_buffer **ret_buffer)
+uint32_t vly_held_get_worker_index(struct volley_held held)
 {
-	uint32_t n_worker = (uint32_t)held.id >> INDEX_BITS & WORKER_MASK;
-	uint32_t index = (uint32_t)held.id & INDEX_MASK;
-	struct volley_worker *worker;
-	struct vly_buffer *buffer;
+	return (uint32_t)held.id >> INDEX_BITS & WORKER_MASK;
+}
 
-	if (n_worker >= server->config.n_workers)
+/* The buffer that a token names; NULL: it is stale. */
+static struct vly_buffer *find(struct volley_worker *worker, struct volley_held held)
+	VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_buffer *buffer = vly_remote_find_buffer(worker, (uint32_t)held.id & INDEX_MASK);
+
+	if (buffer == NULL || buffer->state == FREE ||
+	    get_generation(&worker->held, buffer) != held.id >> 32)
 		return NULL;
-	worker = &server->workers[n_worker];
-	vly_lock_take(&worker->remote.lock);
-	buffer = vly_buffers_find(worker->remote.buffers, index);
-	if (buffer != NULL && buffer->state == HELD &&
-	    get_generation(&worker->remote, buffer) == held.id >> 32) {
-		*ret_buffer = buffer;
-		return worker;
+	return buffer;
+}
+
+int vly_held_release(struct volley_worker *worker, struct volley_held held)
+{
+	struct vly_buffer *buffer;
+
+	vly_remote_lock(worker);
+	buffer = find(worker, held);
+	if (buffer != NULL) {
+		unlink_held(&worker->held, buffer, &worker->held.n_released);
+		vly_remote_put_buffer(worker, buffer);
 	}
-	vly_lock_give(&worker->remote.lock);
-	return NULL;
+	vly_remote_unlock(worker);
+	return buffer != NULL ? 0 : -ESTALE;
 }
 
-int volley_held_release(struct volley_server *server, struct volley_held held)
+int vly_held_get_payload(struct volley_worker *worker, struct volley_held held, void *data,
+			 size_t n)
 {
 	struct vly_buffer *buffer;
-	struct volley_worker *worker = find(server, held, &buffer);
+	int len = -ESTALE;
 
-	if (worker == NULL)
-		return -ESTALE;
-	unlink_held(&worker->remote, buffer);
-	worker->remote.counts.held_released++;
-	vly_buffers_put(worker->remote.buffers, buffer);
-	vly_lock_give(&worker->remote.lock);
-	return 0;
-}
-
-int volley_held_get_payload(struct volley_server *server, struct volley_held held, void *data,
-			    size_t n)
-{
-	struct vly_buffer *buffer;
-	struct volley_worker *worker = find(server, held, &buffer);
-	int len;
-
-	if (worker == NULL)
-		return -ESTALE;
-	len = (int)buffer->len;
-	if (data != NULL && n > 0)
-		memcpy(data, buffer->data, n < buffer->len ? n : buffer->len);
-	vly_lock_give(&worker->remote.lock);
+	vly_remote_lock(worker);
+	buffer = find(worker, held);
+	if (buffer != NULL) {
+		len = (int)buffer->len;
+		if (data != NULL && n > 0)
+			memcpy(data, buffer->data, n < buffer->len ? n : buffer->len);
+	}
+	vly_remote_unlock(worker);
 	return len;
 }
 
+/* Ends without a reply ------------------------------------------------------------------------- */
+
 void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 {
-	struct vly_remote *remote = &worker->remote;
+	struct vly_held *held = &worker->held;
 
-	if (atomic_load_explicit(&remote->n_held, memory_order_relaxed) == 0)
+	if (!vly_held_has_any(worker))
 		return;
-	vly_lock_take(&remote->lock);
-	while (remote->held_first != NULL && remote->held_first->deadline_ns <= now_ns) {
-		struct vly_buffer *buffer = remote->held_first;
+	vly_remote_lock(worker);
+	while (held->first != NULL && held->first->deadline_ns <= now_ns) {
+		struct vly_buffer *buffer = held->first;
 
-		unlink_held(remote, buffer);
-		remote->counts.held_expired++;
-		vly_buffers_put(remote->buffers, buffer);
+		unlink_held(held, buffer, &held->n_expired);
+		vly_remote_put_buffer(worker, buffer);
 	}
-	vly_lock_give(&remote->lock);
+	vly_remote_unlock(worker);
 }
 
 uint64_t vly_held_get_deadline(struct volley_worker *worker)
 {
-	struct vly_remote *remote = &worker->remote;
 	uint64_t deadline_ns = 0;
 
-	vly_lock_take(&remote->lock);
-	if (remote->held_first != NULL)
-		deadline_ns = remote->held_first->deadline_ns;
-	vly_lock_give(&remote->lock);
+	vly_remote_lock(worker);
+	if (worker->held.first != NULL)
+		deadline_ns = worker->held.first->deadline_ns;
+	vly_remote_unlock(worker);
 	return deadline_ns;
 }
 
-static void abandon(struct vly_remote *remote, struct vly_buffer *buffer)
+/* NULL: those of all sockets. */
+static void abandon(struct volley_worker *worker, const struct vly_sock *sock)
 {
-	unlink_held(remote, buffer);
-	remote->counts.held_abandoned++;
-	vly_buffers_put(remote->buffers, buffer);
-}
-
-void vly_held_abandon(struct vly_remote *remote)
-{
-	while (remote->held_first != NULL)
-		abandon(remote, remote->held_first);
-}
-
-void vly_held_abandon_port(struct volley_worker *worker, uint32_t n_listener)
-{
-	struct vly_remote *remote = &worker->remote;
+	struct vly_held *held = &worker->held;
 	struct vly_buffer *next;
 
-	vly_lock_take(&remote->lock);
-	for (struct vly_buffer *buffer = remote->held_first; buffer != NULL; buffer = next) {
-		next = get_next(buffer);
-		if (buffer->listener == n_listener)
-			abandon(remote, buffer);
+	vly_remote_lock(worker);
+	for (struct vly_buffer *buffer = held->first; buffer != NULL; buffer = next) {
+		next = vly_buffer_get_next(buffer);
+		if (sock != NULL && buffer->sock_serial != sock->serial)
+			continue;
+		unlink_held(held, buffer, &held->n_abandoned);
+		vly_remote_put_buffer(worker, buffer);
 	}
-	vly_lock_give(&remote->lock);
+	vly_remote_unlock(worker);
 }
 
-bool vly_held_test_port(struct volley_worker *worker, uint32_t n_listener)
+void vly_held_abandon(struct volley_worker *worker)
 {
-	struct vly_remote *remote = &worker->remote;
+	abandon(worker, NULL);
+}
+
+void vly_held_abandon_sock(struct volley_worker *worker, const struct vly_sock *sock)
+{
+	abandon(worker, sock);
+}
+
+bool vly_held_has_sock(struct volley_worker *worker, const struct vly_sock *sock)
+{
 	struct vly_buffer *buffer;
 
-	vly_lock_take(&remote->lock);
-	buffer = remote->held_first;
-	while (buffer != NULL && buffer->listener != n_listener)
-		buffer = get_next(buffer);
-	vly_lock_give(&remote->lock);
+	vly_remote_lock(worker);
+	buffer = worker->held.first;
+	while (buffer != NULL && buffer->sock_serial != sock->serial)
+		buffer = vly_buffer_get_next(buffer);
+	vly_remote_unlock(worker);
 	return buffer != NULL;
 }
 
-/* Answering ------------------------------------------------------------------------------------ */
+/* Replying ------------------------------------------------------------------------------------- */
 
-/* With the lock: an answer takes the packet's own buffer, or a larger one in its place. */
-static int reply(struct volley_worker *worker, struct vly_buffer *held, const void *data,
-		 uint32_t len)
+/* The reply takes the packet's own buffer, or a larger one in its place. */
+static int post(struct volley_worker *worker, struct vly_buffer *held, const void *data,
+		uint32_t len) VLY_REQUIRES(worker->remote.lock)
 {
-	struct vly_remote *remote = &worker->remote;
 	struct vly_buffer *buffer = held;
 
 	if (len > vly_buffer_capacity(held)) {
-		buffer = vly_buffers_get(remote->buffers, len);
+		buffer = vly_remote_get_buffer(worker, len);
 		if (buffer == NULL)
-			return vly_remote_refuse(remote, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+			return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 		buffer->peer = held->peer;
-		buffer->listener = held->listener;
+		buffer->sock_index = held->sock_index;
+		buffer->sock_serial = held->sock_serial;
 		buffer->info = held->info;
 	}
-	unlink_held(remote, held);
-	remote->counts.held_replied++;
+	unlink_held(&worker->held, held, &worker->held.n_replied);
 	if (buffer != held)
-		vly_buffers_put(remote->buffers, held);
+		vly_remote_put_buffer(worker, held);
 	vly_remote_post(worker, buffer, data, len);
 	return 0;
 }
 
-/* With the lock: whom the answer would go to. */
-static bool is_refused(const struct volley_worker *worker, const struct vly_buffer *buffer)
+static int reply(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
+		 size_t len) VLY_REQUIRES(worker->remote.lock)
 {
-	const struct volley_addr *own = &worker->server->listeners[buffer->listener]->addr;
-
-	return vly_packet_is_refused(&buffer->peer,
-				     buffer->info.local.len > 0 ? &buffer->info.local : own);
+	if (len > VLY_MAX_PAYLOAD)
+		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (buffer->state == HELD)
+		return post(worker, buffer, data, (uint32_t)len);
+	unlink_held(&worker->held, buffer, &worker->held.n_replied);
+	vly_remote_put_buffer(worker, buffer);
+	return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 }
 
-int volley_held_reply(struct volley_server *server, struct volley_held held, const void *data,
-		      size_t len)
+int vly_held_reply(struct volley_worker *worker, struct volley_held held, const void *data,
+		   size_t len)
 {
 	struct vly_buffer *buffer;
-	struct volley_worker *worker = find(server, held, &buffer);
-	struct vly_remote *remote;
-	int r;
+	int r = -ESTALE;
 
-	if (worker == NULL)
-		return -ESTALE;
-	remote = &worker->remote;
-	if (len > VLY_MAX_PAYLOAD) {
-		r = vly_remote_refuse(remote, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	} else if (is_refused(worker, buffer)) {
-		r = vly_remote_refuse(remote, VOLLEY_TX_REFUSED, -EINVAL);
-		unlink_held(remote, buffer);
-		remote->counts.held_replied++;
-		vly_buffers_put(remote->buffers, buffer);
-	} else {
-		r = reply(worker, buffer, data, (uint32_t)len);
-	}
-	vly_lock_give(&remote->lock);
+	vly_remote_lock(worker);
+	buffer = find(worker, held);
+	if (buffer != NULL)
+		r = reply(worker, buffer, data, len);
+	vly_remote_unlock(worker);
 	return r;
+}
+
+void vly_held_add_stats(struct volley_worker *worker, struct volley_stats *stats)
+{
+	const struct vly_held *held = &worker->held;
+
+	vly_remote_lock(worker);
+	vly_remote_add_stats(worker, stats);
+	stats->held_taken += held->n_taken;
+	stats->held_replied += held->n_replied;
+	stats->held_released += held->n_released;
+	stats->held_expired += held->n_expired;
+	stats->held_abandoned += held->n_abandoned;
+	stats->held_refused += held->n_refused;
+	stats->held_now += atomic_load_explicit(&held->n, memory_order_relaxed);
+	vly_remote_unlock(worker);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The sending half of the data path: from the answers of a volley to the kernel.
+ * The sending half of the data path: from the replies of a volley to the kernel.
  *
  *     tx entries -> grouped by destination (io/coalesce.c) -> io.send
  *                                                  |  full socket: backlog
  *                                                  |  segmented and refused: one by one
  *
- * Every answer ends in exactly one count: sent, dropped under a reason, or queued in the backlog,
+ * Every reply ends in exactly one count: sent, dropped under a reason, or queued in the backlog,
  * which then counts it. An error costs the datagram that met it and no other.
  */
 
@@ -17,130 +17,117 @@
 
 #include "base/compiler.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "path/backlog.h"
-#include "path/errors.h"
-#include "path/handler.h"
+#include "path/icmp.h"
+#include "path/listener.h"
 #include "path/outbox.h"
-#include "path/remote.h"
-#include "path/worker.h"
-#include "server/server.h"
 #include "sys/clock.h"
 
 /* Largest number of segments in a message that any kernel takes (UDP_MAX_SEGMENTS, Linux 6.9). */
 enum { MAX_SEGMENTS = 128 };
 
-/*
- * The cap on segments never goes below what every IPv6 path takes (1,280 less 48 bytes of
- * headers), so one client behind a narrow path cannot switch segmentation off for the others.
- */
-enum { MIN_SEGMENT_CAP = 1232 };
+int vly_outbox_init(struct volley_worker *worker)
+{
+	struct vly_outbox *outbox = &worker->outbox;
+	const struct volley_allocator *allocator = worker->shared->config.allocator;
 
-/* Long enough to cost nothing, short enough to notice that a route got better. */
-#define PROBE_AGAIN_NS UINT64_C(60000000000)
+	outbox->tx = vly_mem_new(allocator, VLY_N_TX, sizeof *outbox->tx);
+	outbox->coalesce = vly_coalesce_new(allocator, VLY_N_TX);
+	return outbox->tx == NULL || outbox->coalesce == NULL ? -ENOMEM : 0;
+}
 
-/* A device without checksum offload says EIO always; a single one may be a route in change. */
-enum { MAX_REFUSALS = 3 };
+void vly_outbox_fini(struct volley_worker *worker)
+{
+	vly_coalesce_free(worker->outbox.coalesce);
+	vly_mem_free(worker->outbox.tx);
+}
 
 /* Learn from a refusal of a segmented message. */
-static void lower_limits(struct volley_worker *worker, struct vly_port *port,
+static void lower_limits(struct volley_worker *worker, struct vly_sock *sock,
 			 const struct vly_tx *head, int error)
 {
-	if (error == -EMSGSIZE || error == -EINVAL) {
-		/* Longer than the path takes, which segments may not be (single datagrams are
-		 * fragmented). Shorter ones still can. */
-		port->limits.segment_bytes = head->len > MIN_SEGMENT_CAP ? head->len - 1
-									 : MIN_SEGMENT_CAP;
-		if (port->limits.segment_bytes < MIN_SEGMENT_CAP)
-			port->limits.segment_bytes = MIN_SEGMENT_CAP;
-		port->limits_ns = vly_clock_now_ns() + PROBE_AGAIN_NS;
-	} else if (error == -EIO || error == -ENOPROTOOPT) {
-		if (++port->n_refusals >= MAX_REFUSALS)
-			port->limits.n_segments = 1;
-	}
-	if (port->refusal_logged)
-		return;
-	port->refusal_logged = true;
-	vly_log_write(&worker->server->config, VOLLEY_LOG_WARNING,
-		      "worker %u: the kernel refused %u segments of %u bytes in one message (%s); "
-		      "they are sent one by one and later messages are smaller",
-		      worker->index, head->n_segments, head->len, volley_error_name(error));
+	if (vly_limits_lower(&sock->limits, head->len, error, vly_clock_now_ns()))
+		vly_log_write(&worker->shared->config, VOLLEY_LOG_WARNING,
+			      "worker %u: the kernel refused %u segments of %u bytes in one "
+			      "message (%s); they are sent one by one and later messages are "
+			      "smaller",
+			      worker->index, head->n_segments, head->len, volley_error_name(error));
 }
 
-/* A size that the path did not take is tried again after a while: routes change. */
-static void raise_limits(struct vly_port *port)
-{
-	if (vly_clock_now_ns() < port->limits_ns)
-		return;
-	port->limits.segment_bytes = port->listener->limits.segment_bytes;
-	port->limits_ns = 0;
-}
-
-static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
-		      uint32_t n, bool alone);
+static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
+			  const uint16_t *heads, uint32_t n, bool alone);
 
 /*
  * A segmented message stands and falls as a whole: a firewall judges it by its length, one
  * datagram too long for the path fails them all. So its datagrams are sent again one by one, and
  * each is charged its own error.
  */
-static void heal(struct volley_worker *worker, struct vly_port *port, uint16_t head, int error)
+static void heal(struct volley_worker *worker, struct vly_sock *sock, uint16_t head, int error)
 {
+	struct vly_tx *tx = worker->outbox.tx;
 	uint16_t singles[MAX_SEGMENTS];
-	uint32_t n = worker->tx[head].n_segments;
+	uint32_t n = tx[head].n_segments;
 
 	assert(n > 0 && n <= MAX_SEGMENTS);
-	worker->counts.tx_healed++;
-	lower_limits(worker, port, &worker->tx[head], error);
-	for (uint32_t i = 0; i < n; i++, head = worker->tx[head].next) {
+	vly_ledger_count_healed(&worker->books);
+	lower_limits(worker, sock, &tx[head], error);
+	for (uint32_t i = 0; i < n; i++, head = tx[head].next) {
 		singles[i] = head;
-		worker->tx[head].n_segments = 1;
+		tx[head].n_segments = 1;
 	}
-	send_port(worker, port, singles, n, true);
+	send_messages(worker, sock, singles, n, true);
 }
 
 /* With `alone`, each of the messages is one datagram. */
 static void count_sent(struct volley_worker *worker, const uint16_t *heads, uint32_t n, bool alone)
 {
-	worker->counts.tx_messages += n;
+	uint32_t n_datagrams = 0;
+	uint32_t n_segmented = 0;
+
 	if (alone) {
-		worker->counts.tx_sent += n;
+		vly_ledger_count_sent(&worker->books, n, n);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t n_segments = worker->tx[heads[i]].n_segments;
+		uint32_t n_segments = worker->outbox.tx[heads[i]].n_segments;
 
-		worker->counts.tx_sent += n_segments;
-		worker->counts.tx_segmented += n_segments > 1;
+		n_datagrams += n_segments;
+		n_segmented += n_segments > 1;
 	}
+	vly_ledger_count_sent(&worker->books, n, n_datagrams);
+	vly_ledger_count_segmented(&worker->books, n_segmented);
 }
 
 /*
  * Behind whatever waits already. `error` says what the first one met; the others only stand in
  * line.
  */
-static void queue(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
+static void queue(struct volley_worker *worker, struct vly_sock *sock, const uint16_t *heads,
 		  uint32_t n, int error)
 {
+	const struct vly_tx *tx = worker->outbox.tx;
 	uint64_t now_ns = vly_clock_now_ns();
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t entry = heads[i];
 
-		for (uint32_t k = worker->tx[entry].n_segments; k > 0; k--) {
-			vly_backlog_push(worker, port, &worker->tx[entry], error, now_ns);
-			entry = worker->tx[entry].next;
+		for (uint32_t k = tx[entry].n_segments; k > 0; k--) {
+			vly_backlog_push(worker, sock, &tx[entry], error, now_ns);
+			entry = tx[entry].next;
 		}
 	}
 }
 
 /* Hand messages to the kernel. One that fails costs itself only. */
-static void send_port(struct volley_worker *worker, struct vly_port *port, const uint16_t *heads,
-		      uint32_t n, bool alone)
+static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
+			  const uint16_t *heads, uint32_t n, bool alone)
 {
+	struct vly_tx *tx = worker->outbox.tx;
 	int r = 0;
 
-	while (n > 0 && port->n_backlog == 0) {
-		r = vly_errors_send(worker, port, worker->tx, heads, n);
+	while (n > 0 && vly_queue_is_empty(&sock->backlog)) {
+		r = vly_icmp_send(worker, sock, tx, heads, n);
 		if (VLY_LIKELY(r > 0)) {
 			count_sent(worker, heads, (uint32_t)r, alone);
 			heads += r;
@@ -149,81 +136,115 @@ static void send_port(struct volley_worker *worker, struct vly_port *port, const
 		}
 		if (r == -EAGAIN || r == -ENOBUFS)
 			break;
-		if (worker->tx[*heads].n_segments > 1)
-			heal(worker, port, *heads, r);
+		if (tx[*heads].n_segments > 1)
+			heal(worker, sock, *heads, r);
 		else
-			worker->counts.tx_dropped[vly_stats_get_tx_drop(r)]++;
+			vly_ledger_drop_tx(&worker->books, vly_ledger_get_tx_drop(r), 1);
 		heads++;
 		n--;
 	}
 	if (VLY_UNLIKELY(n > 0))
-		queue(worker, port, heads, n, r);
+		queue(worker, sock, heads, n, r);
 }
 
 struct vly_tx *vly_outbox_new(struct volley_worker *worker)
 {
-	if (VLY_UNLIKELY(worker->n_tx == VLY_N_TX))
+	if (VLY_UNLIKELY(vly_outbox_is_full(worker)))
 		vly_outbox_flush(worker);
-	return &worker->tx[worker->n_tx++];
+	return vly_outbox_add(worker);
 }
 
-void vly_outbox_add(struct volley_worker *worker, struct vly_buffer *buffer)
+void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
+			   struct vly_buffer *buffer)
 {
 	struct vly_tx *tx = vly_outbox_new(worker);
 
-	tx->data = buffer->answer;
-	tx->len = buffer->answer_len;
+	tx->data = buffer->reply;
+	tx->len = buffer->reply_len;
 	tx->peer = &buffer->peer;
-	tx->local = buffer->info.local.len > 0 ? &buffer->info.local : NULL;
+	tx->local = vly_buffer_get_local(buffer);
 	tx->ifindex = buffer->info.ifindex;
-	tx->listener = buffer->listener;
-	buffer->node.next = worker->sending;
-	worker->sending = &buffer->node;
+	tx->sock_index = sock->index;
+	buffer->node.next = worker->outbox.sending[buffer->pool];
+	worker->outbox.sending[buffer->pool] = &buffer->node;
 }
 
-/* What was sent, or copied to the backlog, is free again. */
-static void give_back(struct volley_worker *worker)
+void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes)
 {
-	struct vly_inbox_node *remote = NULL;
+	void *room = vly_arena_get(&worker->arena, n_bytes);
 
-	while (worker->sending != NULL) {
-		struct vly_inbox_node *node = worker->sending;
-		struct vly_buffer *buffer = VLY_CONTAINER_OF(node, struct vly_buffer, node);
-
-		worker->sending = node->next;
-		if (buffer->pool != VLY_POOL_REMOTE) {
-			vly_handlers_put(worker, buffer);
-			continue;
-		}
-		node->next = remote; /* one lock for all of them */
-		remote = node;
-	}
-	if (remote != NULL)
-		vly_remote_put(worker, remote);
+	if (VLY_LIKELY(room != NULL))
+		return room;
+	vly_outbox_flush(worker);
+	vly_arena_recycle(&worker->arena);
+	return vly_arena_get(&worker->arena, n_bytes);
 }
 
-/* Hand every answer to the kernel, listener by listener, grouped by destination. */
+void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint32_t *ret_n_bytes)
+{
+	void *room = vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
+
+	if (VLY_LIKELY(room != NULL))
+		return room;
+	vly_outbox_flush(worker);
+	vly_arena_recycle(&worker->arena);
+	return vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
+}
+
+/* What was sent, or copied to the backlog, is its owner's again. */
+static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
+{
+	while (outbox->sending[pool] != NULL) {
+		struct vly_inbox_node *node = outbox->sending[pool];
+
+		outbox->sending[pool] = node->next;
+		node->next = outbox->sent[pool];
+		outbox->sent[pool] = node;
+	}
+}
+
+/* Socket by socket, grouped by destination. */
 void vly_outbox_flush(struct volley_worker *worker)
 {
-	uint32_t n = worker->n_tx;
+	struct vly_outbox *outbox = &worker->outbox;
 	uint32_t first = 0;
 
-	while (first < n) {
-		struct vly_port *port = &worker->ports[worker->tx[first].listener];
+	assert(vly_self_is_allowed(&worker->self));
+	while (first < outbox->n_tx) { /* an error's callback may add to them */
+		struct vly_sock *sock = vly_socks_get(&worker->socks, outbox->tx[first].sock_index);
 		uint32_t end = first + 1;
 		const uint16_t *heads;
 		uint32_t n_heads;
 
-		while (end < n && worker->tx[end].listener == worker->tx[first].listener)
+		while (end < outbox->n_tx &&
+		       outbox->tx[end].sock_index == outbox->tx[first].sock_index)
 			end++;
-		if (VLY_UNLIKELY(port->limits_ns != 0))
-			raise_limits(port);
-		n_heads = vly_coalesce_run(worker->coalesce, worker->tx, first, end - first,
-					   &port->limits, &heads);
-		send_port(worker, port, heads, n_heads, n_heads == end - first);
+		if (VLY_UNLIKELY(vly_limits_is_lowered(&sock->limits)))
+			vly_limits_raise(&sock->limits, &sock->listener->limits,
+					 vly_clock_now_ns());
+		n_heads = vly_coalesce_run(outbox->coalesce, outbox->tx, first, end - first,
+					   vly_limits_get(&sock->limits), &heads);
+		send_messages(worker, sock, heads, n_heads, n_heads == end - first);
 		first = end;
 	}
-	worker->n_tx = 0;
-	if (VLY_UNLIKELY(worker->sending != NULL))
-		give_back(worker);
+	outbox->n_tx = 0;
+	for (int pool = 0; pool < VLY_POOL_N; pool++)
+		if (VLY_UNLIKELY(outbox->sending[pool] != NULL))
+			hand_back(outbox, (enum vly_pool)pool);
+}
+
+struct vly_inbox_node *vly_outbox_take_sent(struct volley_worker *worker, enum vly_pool pool)
+{
+	struct vly_inbox_node *sent = worker->outbox.sent[pool];
+
+	worker->outbox.sent[pool] = NULL;
+	return sent;
+}
+
+bool vly_outbox_has_sent(const struct volley_worker *worker)
+{
+	for (int pool = 0; pool < VLY_POOL_N; pool++)
+		if (worker->outbox.sent[pool] != NULL)
+			return true;
+	return false;
 }

@@ -4,9 +4,9 @@
 
 /*
  * What is behind the words of a struct volley_packet that users do not look into, and the rules
- * for whom to answer.
+ * for whom to reply to.
  *
- * `internal`: whether the packet was answered already, whether a handler has it, and the index of
+ * `internal`: whether the packet was replied to already, whether a handler has it, and the index of
  * its slot (worker) or of its handler. `reserved`: a handler's packet's buffer.
  */
 
@@ -15,13 +15,16 @@
 
 #include <volley/packet.h>
 
+#include "data/buffers.h"
+#include "path/listener.h"
 #include "path/worker.h"
+#include "sys/addr.h"
 
 static_assert(sizeof(struct volley_packet) == 64, "the view is one cache line, frozen");
 
-#define VLY_PACKET_ANSWERED        0x80000000u
+#define VLY_PACKET_REPLIED         0x80000000u
 #define VLY_PACKET_HANDLED         0x40000000u
-#define VLY_PACKET_INDEX(internal) ((internal) & ~(VLY_PACKET_ANSWERED | VLY_PACKET_HANDLED))
+#define VLY_PACKET_INDEX(internal) ((internal) & ~(VLY_PACKET_REPLIED | VLY_PACKET_HANDLED))
 
 /* Payload over IPv6; IPv4 takes 20 bytes less and the kernel says so. RFC 768, RFC 8200. */
 enum { VLY_MAX_PAYLOAD = 65527 };
@@ -35,13 +38,13 @@ static inline const struct vly_cmsg_info *vly_packet_get_info(const struct volle
 {
 	if (packet->internal & VLY_PACKET_HANDLED)
 		return &vly_packet_get_buffer(packet)->info;
-	return &packet->worker->slots.infos[VLY_PACKET_INDEX(packet->internal)];
+	return &packet->worker->intake.slots.infos[VLY_PACKET_INDEX(packet->internal)];
 }
 
 static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
 	      "the port is read without asking for the family");
 
-/* Port 0 cannot be sent to, and an answer to ourselves would come back for ever. */
+/* Port 0 cannot be sent to, and a reply to ourselves would come back for ever. */
 static inline bool vly_packet_is_refused(const struct volley_addr *peer,
 					 const struct volley_addr *local)
 {
@@ -49,16 +52,26 @@ static inline bool vly_packet_is_refused(const struct volley_addr *peer,
 		return peer->in.sin_port == 0;
 	if (peer->in.sin_port == 0 || peer->sa.sa_family != local->sa.sa_family)
 		return peer->in.sin_port == 0;
-	if (peer->sa.sa_family == AF_INET)
-		return peer->in.sin_addr.s_addr == local->in.sin_addr.s_addr;
-	return memcmp(&peer->in6.sin6_addr, &local->in6.sin6_addr, 16) == 0;
+	return vly_addr_is_same_host(peer, local);
 }
 
-/* Note where an answer to the packet leaves from, for a time when the packet is gone. */
+/* The socket by which the packet came, and its reply leaves. */
+static inline struct vly_sock *vly_packet_get_sock(const struct volley_packet *packet)
+{
+	if (packet->internal & VLY_PACKET_HANDLED)
+		return vly_packet_get_buffer(packet)->sock;
+	return packet->worker->intake.sock;
+}
+
+/* Note where a reply to the packet leaves from, for a time when the packet is gone. */
 static inline void vly_packet_keep(const struct volley_packet *packet, struct vly_buffer *buffer)
 {
+	struct vly_sock *sock = vly_packet_get_sock(packet);
+
 	buffer->peer = *packet->peer;
-	buffer->listener = (uint16_t)packet->listener->index;
+	buffer->sock = sock;
+	buffer->sock_index = sock->index;
+	buffer->sock_serial = sock->serial;
 	buffer->info.local.len = 0;
 	if (packet->local != &packet->listener->addr) {
 		buffer->info.local = *packet->local;

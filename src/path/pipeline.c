@@ -2,7 +2,7 @@
 
 /*
  * The data path from a socket to your callback and, through the outbox, back: one volley is
- * received into the slots, shown to the callback as views, and its answers are sent. All on the
+ * received into the slots, shown to the callback as views, and its replies are sent. All on the
  * worker's thread; nothing allocates, and nothing sleeps but vly_pipeline_wait(), before it has
  * taken anything.
  *
@@ -19,18 +19,40 @@
 #include <errno.h>
 
 #include "base/compiler.h"
-#include "path/errors.h"
-#include "path/handler.h"
+#include "base/mem.h"
+#include "path/handlers.h"
+#include "path/icmp.h"
 #include "path/outbox.h"
+#include "path/packet.h"
 #include "path/pipeline.h"
-#include "path/worker.h"
-#include "server/server.h"
+#include "path/remote.h"
+
+int vly_pipeline_init(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+	struct vly_intake *intake = &worker->intake;
+	int r = vly_slots_init(&intake->slots, config->allocator, config->n_batch,
+			       config->max_datagram_bytes);
+
+	if (r < 0)
+		return r;
+	intake->views = vly_mem_new(config->allocator, VLY_PIPELINE_N_VIEWS, sizeof *intake->views);
+	return intake->views == NULL ? -ENOMEM : 0;
+}
+
+void vly_pipeline_fini(struct volley_worker *worker)
+{
+	vly_mem_free(worker->intake.views);
+	vly_slots_fini(&worker->intake.slots);
+}
+
+/* Receiving ------------------------------------------------------------------------------------ */
 
 /* A slot that is not simply a datagram: true when it is to be delivered all the same. */
-static bool admit(struct volley_worker *worker, const struct vly_port *port,
+static bool admit(struct volley_worker *worker, const struct vly_sock *sock,
 		  const struct vly_slot *slot)
 {
-	uint32_t flags = port->listener->config.flags;
+	uint32_t flags = sock->listener->config.flags;
 	enum volley_rx_drop reason;
 
 	if (slot->peer.len == 0)
@@ -41,8 +63,8 @@ static bool admit(struct volley_worker *worker, const struct vly_port *port,
 		reason = VOLLEY_RX_TRUNCATED;
 	else
 		return true;
-	worker->counts.rx_datagrams++;
-	worker->counts.rx_dropped[reason]++;
+	vly_ledger_count_taken(&worker->books, 1);
+	vly_ledger_drop_rx(&worker->books, reason);
 	return false;
 }
 
@@ -50,7 +72,7 @@ static bool admit(struct volley_worker *worker, const struct vly_port *port,
 static const struct volley_addr *get_local(struct volley_worker *worker,
 					   const struct volley_listener *listener, uint32_t i)
 {
-	struct vly_cmsg_info *info = &worker->slots.infos[i];
+	struct vly_cmsg_info *info = &worker->intake.slots.infos[i];
 
 	if (info->local.len == 0) /* a multicast destination: the kernel chooses */
 		return &listener->addr;
@@ -77,177 +99,192 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 		view->local = get_local(worker, listener, i);
 }
 
-/* The only upward call of a worker; a handler's is in handler.c. */
-static void call_back(struct volley_worker *worker, struct vly_port *port, uint32_t n)
+/* Show n views to the user's callback, or give them to handlers, which do. */
+static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
-	const struct volley_listen_config *config = &port->listener->config;
+	const struct volley_listen_config *config = &sock->listener->config;
+	struct volley_packet *views = worker->intake.views;
 
-	worker->counts.rx_datagrams += n;
-	if (VLY_UNLIKELY(worker->n_handlers > 0)) {
-		vly_handlers_give(worker, worker->views, n);
+	vly_ledger_count_taken(&worker->books, n);
+	if (VLY_UNLIKELY(vly_handlers_has_any(worker))) {
+		vly_handlers_give(worker, views, n);
 		return;
 	}
-	worker->counts.delivered += n;
+	vly_ledger_count_delivered(&worker->books, n);
 	if (config->on_batch != NULL)
-		config->on_batch(worker, worker->views, n, config->arg);
+		config->on_batch(worker, views, n, config->arg);
 	for (uint32_t i = 0; config->on_packet != NULL && i < n; i++)
-		config->on_packet(worker, &worker->views[i], config->arg);
-	worker->n_arena_open = 0;
-}
-
-void vly_pipeline_publish(struct volley_worker *worker)
-{
-	worker->counts.rx_syscalls = vly_io_get_rx_syscalls(worker->io);
-	worker->counts.tx_syscalls = vly_io_get_tx_syscalls(worker->io);
-	vly_stats_publish(&worker->snapshot, &worker->counts);
-}
-
-void vly_pipeline_flush(struct volley_worker *worker)
-{
-	if (worker->n_tx > 0)
-		vly_outbox_flush(worker);
-	worker->arena_used = 0;
-	vly_pipeline_publish(worker);
+		config->on_packet(worker, &views[i], config->arg);
+	vly_arena_end_callback(&worker->arena);
 }
 
 /* One view for each segment of a coalesced message, behind n_views others; returns how many now. */
-static uint32_t split(struct volley_worker *worker, struct vly_port *port, uint32_t i,
+static uint32_t split(struct volley_worker *worker, struct vly_sock *sock, uint32_t i,
 		      uint32_t n_views)
 {
-	struct vly_slot *slot = &worker->slots.slots[i];
+	struct vly_slot *slot = &worker->intake.slots.slots[i];
 
-	worker->counts.rx_coalesced++;
+	vly_ledger_count_coalesced(&worker->books);
 	for (uint32_t at = 0; at < slot->len; at += slot->segment_bytes) {
-		struct volley_packet *view = &worker->views[n_views++];
+		struct volley_packet *view = &worker->intake.views[n_views++];
 		uint32_t rest = slot->len - at;
 
-		make_view(worker, port->listener, i, slot, view);
+		make_view(worker, sock->listener, i, slot, view);
 		view->data += at;
 		view->len = rest < slot->segment_bytes ? rest : slot->segment_bytes;
 		view->capacity = view->len; /* what follows is the next view's, still unread */
-		if (n_views == VLY_N_VIEWS) {
-			call_back(worker, port, n_views);
+		if (n_views == VLY_PIPELINE_N_VIEWS) {
+			call_back(worker, sock, n_views);
 			n_views = 0;
 		}
 	}
 	return n_views;
 }
 
-/* Slots 0 to n - 1 hold a volley of this port's: deliver it, and send what was answered. */
-static void serve(struct volley_worker *worker, struct vly_port *port, uint32_t n)
+/* Slots 0 to n - 1 hold a volley of this socket's: show it to the callback. */
+static void deliver(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
-	const struct volley_config *config = &worker->server->config;
-	struct volley_listener *listener = port->listener;
-	struct volley_packet *views = worker->views;
-	struct vly_slot *slots = worker->slots.slots;
+	struct volley_listener *listener = sock->listener;
+	struct volley_packet *views = worker->intake.views;
+	struct vly_slot *slots = worker->intake.slots.slots;
 	uint32_t n_views = 0;
 
-	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
-		config->on_batch_begin(worker, config->arg);
-	worker->counts.rx_batches++;
-	worker->counts.rx_messages += n;
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_slot *slot = &slots[i];
 
 		if (VLY_UNLIKELY(slot->flags != 0 || slot->peer.len == 0) &&
-		    !admit(worker, port, slot))
+		    !admit(worker, sock, slot))
 			continue;
 		if (slot->segment_bytes > 0 && slot->segment_bytes < slot->len)
-			n_views = split(worker, port, i, n_views);
+			n_views = split(worker, sock, i, n_views);
 		else
 			make_view(worker, listener, i, slot, &views[n_views++]);
-		if (VLY_UNLIKELY(n_views == VLY_N_VIEWS)) {
-			call_back(worker, port, n_views);
+		if (VLY_UNLIKELY(n_views == VLY_PIPELINE_N_VIEWS)) {
+			call_back(worker, sock, n_views);
 			n_views = 0;
 		}
 	}
 	if (n_views > 0)
-		call_back(worker, port, n_views);
-	vly_errors_drain(worker, port);
+		call_back(worker, sock, n_views);
+}
+
+/* Sending -------------------------------------------------------------------------------------- */
+
+void vly_pipeline_publish(struct volley_worker *worker)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	vly_ledger_publish(&worker->books, vly_io_get_rx_syscalls(worker->io),
+			   vly_io_get_tx_syscalls(worker->io), vly_outbox_count(worker));
+}
+
+/* Everything of this volley has left, or was copied: its memory is free. */
+static void finish(struct volley_worker *worker)
+{
 	vly_outbox_flush(worker);
-	worker->n_arena_open = 0;
-	worker->arena_used = 0;
+	vly_arena_clear(&worker->arena);
+	if (VLY_UNLIKELY(vly_outbox_has_sent(worker))) {
+		vly_handlers_reclaim(worker);
+		vly_remote_reclaim(worker);
+	}
 	vly_pipeline_publish(worker);
+}
+
+void vly_pipeline_flush(struct volley_worker *worker)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	finish(worker);
+}
+
+/* The whole way of one volley, from the slots to the kernel. */
+static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
+{
+	const struct volley_config *config = &worker->shared->config;
+
+	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
+		config->on_batch_begin(worker, config->arg);
+	worker->intake.sock = sock;
+	vly_ledger_count_volley(&worker->books, n);
+	deliver(worker, sock, n);
+	vly_icmp_drain(worker, sock);
+	finish(worker);
 	if (config->on_batch_end != NULL)
 		config->on_batch_end(worker, config->arg);
 }
+
+/* Passes --------------------------------------------------------------------------------------- */
 
 /*
  * A receive error on an unconnected UDP socket is somebody's ICMP message or an interrupted wait.
  * It has cost no datagram and is gone once reported, so the next receive is simply tried.
  */
-uint32_t vly_pipeline_run_port(struct volley_worker *worker, struct vly_port *port, uint32_t budget)
+uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock, uint32_t budget)
 {
-	uint32_t n_batch = worker->server->config.n_batch;
+	uint32_t n_batch = worker->shared->config.n_batch;
 	uint32_t total = 0;
 
+	assert(vly_self_is_allowed(&worker->self));
 	while (budget-- > 0) {
-		int r = vly_io_recv(worker->io, port->listener->index, n_batch, false);
+		int r = vly_io_recv(worker->io, sock->index, n_batch, false);
 
 		if (r > 0) {
-			serve(worker, port, (uint32_t)r);
+			serve(worker, sock, (uint32_t)r);
 			total += (uint32_t)r;
 		} else {
-			vly_errors_drain(worker, port);
+			vly_icmp_drain(worker, sock);
 		}
 		/* A short volley emptied the queue: do not ask again only to hear EAGAIN. */
 		if (r >= 0 && (uint32_t)r < n_batch) {
-			port->ready = false;
+			vly_socks_set_ready(sock, false);
 			break;
 		}
 	}
-	port->n_taken = total;
+	sock->n_taken = total;
 	return total;
 }
 
 uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 {
+	struct vly_sock *next;
 	uint32_t total = 0;
 
-	for (uint32_t i = 0; i < worker->n_ports; i++) {
-		worker->ports[i].n_taken = 0;
-		if (worker->ports[i].ready)
-			total += vly_pipeline_run_port(worker, &worker->ports[i], budget);
+	for (struct vly_sock *sock = vly_socks_get_ready(&worker->socks); sock != NULL;
+	     sock = next) {
+		next = vly_socks_get_next_ready(sock);
+		if (vly_socks_settle(sock))
+			total += vly_pipeline_run_sock(worker, sock, budget);
 	}
-	if (VLY_UNLIKELY(worker->n_tx > 0)) /* of the user's timers: no volley took them along */
+	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0)) /* of timers: no volley took them along */
 		vly_pipeline_flush(worker);
 	return total;
 }
 
-int vly_pipeline_wait(struct volley_worker *worker, struct vly_port *port)
+int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock)
 {
-	int r = vly_io_recv(worker->io, port->listener->index, worker->server->config.n_batch,
-			    true);
+	int r = vly_io_recv(worker->io, sock->index, worker->shared->config.n_batch, true);
 
 	if (r > 0 || r == -ECANCELED)
 		return r;
-	vly_errors_drain(worker, port);
+	vly_icmp_drain(worker, sock);
 	return 0;
 }
 
-void vly_pipeline_serve(struct volley_worker *worker, struct vly_port *port, uint32_t n)
+void vly_pipeline_serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
-	serve(worker, port, n);
-}
-
-void vly_pipeline_set_ready(struct volley_worker *worker)
-{
-	for (uint32_t i = 0; i < worker->n_ports; i++)
-		worker->ports[i].ready = worker->ports[i].reads;
+	serve(worker, sock, n);
 }
 
 /*
  * Errors are consumed one by one as they are reported; a socket that gives nothing else is broken.
  */
-void vly_pipeline_discard(struct volley_worker *worker, uint32_t listener)
+void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *sock)
 {
 	uint32_t n_errors = 0;
 	int r;
 
 	do {
-		r = vly_io_recv(worker->io, listener, worker->server->config.n_batch, false);
+		r = vly_io_recv(worker->io, sock->index, worker->shared->config.n_batch, false);
 		if (r > 0)
-			worker->counts.discarded_at_close += (uint32_t)r;
+			vly_ledger_count_discarded(&worker->books, (uint32_t)r);
 		else if (r < 0)
 			n_errors++;
 	} while (r != 0 && n_errors < 64);

@@ -4,20 +4,27 @@
 
 #include <stdint.h>
 
-#include <volley/server.h>
+#include "path/worker.h"
 
-struct vly_port;
+/*
+ * Most views handed to one callback: enough to amortise the call, few enough to stay in the L1
+ * cache.
+ */
+enum { VLY_PIPELINE_N_VIEWS = 256 };
+
+/* 0 or -ENOMEM. fini takes a worker whose init failed. */
+int vly_pipeline_init(struct volley_worker *worker);
+void vly_pipeline_fini(struct volley_worker *worker);
 
 /*
  * One pass of a worker over its ready sockets: receive, call back, send; up to `budget` volleys
  * each. Never blocks. The whole data path. Returns how many messages were received. Sockets found
- * empty are no longer
- * `ready`.
+ * empty are no longer ready.
  */
 uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget);
 
 /* The same for one socket, ready or not. */
-uint32_t vly_pipeline_run_port(struct volley_worker *worker, struct vly_port *port,
+uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock,
 			       uint32_t budget);
 
 /*
@@ -25,21 +32,19 @@ uint32_t vly_pipeline_run_port(struct volley_worker *worker, struct vly_port *po
  * there is. Returns how many messages wait in the slots for vly_pipeline_serve(); 0 or
  * -ECANCELED: none. 0 without having slept, too, where the socket is non-blocking.
  */
-int vly_pipeline_wait(struct volley_worker *worker, struct vly_port *port);
-void vly_pipeline_serve(struct volley_worker *worker, struct vly_port *port, uint32_t n);
-
-/* Mark every socket that is read ready: for loops that do not ask the kernel which are. */
-void vly_pipeline_set_ready(struct volley_worker *worker);
+int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock);
+void vly_pipeline_serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n);
 
 /* Let others see the counters as they are now; done once a volley by itself. */
 void vly_pipeline_publish(struct volley_worker *worker);
 
 /*
- * Send what was requested outside a volley (by posts, timers, other threads), if anything was.
+ * Send what was requested outside a volley (by posts, timers, other threads), give what was sent
+ * back to its owners, and publish.
  */
 void vly_pipeline_flush(struct volley_worker *worker);
 
 /* Count and throw away what a socket still holds. The kernel refuses new datagrams already. */
-void vly_pipeline_discard(struct volley_worker *worker, uint32_t listener);
+void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *sock);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What other threads want of a worker: answers to packets that are held for them (held.c), and
+ * What other threads want of a worker: replies to packets that are held for them (held.c), and
  * datagrams to send (send.c). All of it goes through one lock a worker, which is held for moments,
  * and then through the worker's inbox like everything else that comes from outside.
  *
@@ -9,7 +9,7 @@
  *
  * A lock and not atomics, because a request must be judged, counted and handed over as one step:
  * what is on its way is in exactly one of the ledger's places at every moment, whoever looks. The
- * worker's own path never takes it but to give buffers back.
+ * worker's own path never takes it but to take buffers back.
  *
  * After vly_remote_close() nothing is taken any more, so the inbox stays empty of ours.
  */
@@ -17,12 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "path/held.h"
 #include "path/outbox.h"
 #include "path/remote.h"
-#include "path/worker.h"
-#include "server/server.h"
-#include "sys/clock.h"
 
 /* Payloads beyond a jumbo frame are rare, and 65,536 bytes each. */
 enum { N_LARGE = 16 };
@@ -30,20 +26,14 @@ enum { N_LARGE = 16 };
 int vly_remote_init(struct volley_worker *worker)
 {
 	struct vly_remote *remote = &worker->remote;
-	const struct volley_config *config = &worker->server->config;
+	const struct volley_config *config = &worker->shared->config;
 	uint32_t n = config->n_held + config->n_backlog;
 	const uint32_t n_buffers[VLY_BUFFERS_N_CLASSES] = { n, n, N_LARGE };
 
 	vly_lock_init(&remote->lock);
 	remote->has_lock = true;
 	remote->buffers = vly_buffers_new(config->allocator, n_buffers);
-	if (remote->buffers == NULL)
-		return -ENOMEM;
-	/* So that a token of another server, or of an earlier run of the program, is stale here. */
-	remote->seed = (uint32_t)(vly_clock_now_ns() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
-	for (uint32_t i = 0; i < VLY_BUFFERS_N_CLASSES; i++)
-		worker->memory_bytes += (uint64_t)n_buffers[i] * vly_buffers_class_bytes[i];
-	return 0;
+	return remote->buffers == NULL ? -ENOMEM : 0;
 }
 
 void vly_remote_fini(struct volley_worker *worker)
@@ -54,25 +44,66 @@ void vly_remote_fini(struct volley_worker *worker)
 	vly_lock_fini(&worker->remote.lock);
 }
 
-void vly_remote_open(struct volley_worker *worker)
+uint64_t vly_remote_count_bytes(const struct volley_worker *worker)
+{
+	return vly_buffers_count_bytes(worker->remote.buffers);
+}
+
+void vly_remote_lock(struct volley_worker *worker)
 {
 	vly_lock_take(&worker->remote.lock);
-	worker->remote.open = true;
+}
+
+void vly_remote_unlock(struct volley_worker *worker)
+{
 	vly_lock_give(&worker->remote.lock);
+}
+
+void vly_remote_open(struct volley_worker *worker)
+{
+	vly_remote_lock(worker);
+	worker->remote.is_open = true;
+	vly_remote_unlock(worker);
 }
 
 void vly_remote_close(struct volley_worker *worker)
 {
-	vly_lock_take(&worker->remote.lock);
-	worker->remote.open = false;
-	vly_held_abandon(&worker->remote);
-	vly_lock_give(&worker->remote.lock);
+	vly_remote_lock(worker);
+	worker->remote.is_open = false;
+	vly_remote_unlock(worker);
 }
 
-int vly_remote_refuse(struct vly_remote *remote, enum volley_tx_drop reason, int error)
+bool vly_remote_is_open(const struct volley_worker *worker)
 {
-	remote->counts.tx_requested++;
-	remote->counts.tx_dropped[reason]++;
+	return worker->remote.is_open;
+}
+
+struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
+{
+	return vly_buffers_get(worker->remote.buffers, len);
+}
+
+struct vly_buffer *vly_remote_get_send_buffer(struct volley_worker *worker, uint32_t len)
+{
+	if (worker->remote.n_sending >= worker->shared->config.n_backlog)
+		return NULL;
+	return vly_buffers_get(worker->remote.buffers, len);
+}
+
+void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buffer)
+{
+	vly_buffers_put(worker->remote.buffers, buffer);
+}
+
+struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t index)
+{
+	return vly_buffers_find(worker->remote.buffers, index);
+}
+
+int vly_remote_refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
+{
+	worker->remote.n_requested++;
+	worker->remote.n_dropped[reason]++;
 	return error;
 }
 
@@ -82,54 +113,64 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 	if (len > 0)
 		memcpy(buffer->data, data, len);
 	buffer->pool = VLY_POOL_REMOTE;
-	buffer->answer = buffer->data;
-	buffer->answer_len = len;
-	buffer->node.kind = VLY_MAIL_SEND;
+	buffer->reply = buffer->data;
+	buffer->reply_len = len;
 	worker->remote.n_posted++;
 	worker->remote.n_sending++;
-	vly_worker_push(worker, &buffer->node);
+	vly_mail_push(&worker->mail, &buffer->node, VLY_MAIL_SEND);
 }
 
-void vly_remote_take(struct volley_worker *worker, struct vly_buffer *buffer)
+static void put_all(struct volley_worker *worker, struct vly_inbox_node *node)
 {
-	worker->counts.tx_requested++;
-	worker->counts.tx_foreign++;
-	if (worker->ports[buffer->listener].fd >= 0) {
-		vly_outbox_add(worker, buffer);
+	vly_remote_lock(worker);
+	while (node != NULL) {
+		struct vly_buffer *buffer = VLY_CONTAINER_OF(node, struct vly_buffer, node);
+
+		node = node->next;
+		vly_buffers_put(worker->remote.buffers, buffer);
+		worker->remote.n_sending--;
+	}
+	vly_remote_unlock(worker);
+}
+
+void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node)
+{
+	struct vly_buffer *buffer = VLY_CONTAINER_OF(node, struct vly_buffer, node);
+	struct vly_sock *sock;
+
+	assert(vly_self_is_allowed(&worker->self));
+	sock = vly_socks_find(&worker->socks, buffer->sock_index, buffer->sock_serial);
+	vly_ledger_request_tx(&worker->books, 1);
+	vly_ledger_count_foreign(&worker->books);
+	if (sock != NULL) {
+		vly_outbox_add_buffer(worker, sock, buffer);
 		return;
 	}
-	worker->counts.tx_dropped[VOLLEY_TX_STOPPED]++; /* its listener was closed meanwhile */
-	buffer->node.next = NULL;
-	vly_remote_put(worker, &buffer->node);
+	/* Its listener was closed meanwhile. */
+	vly_ledger_drop_tx(&worker->books, VOLLEY_TX_STOPPED, 1);
+	node->next = NULL;
+	put_all(worker, node);
 }
 
-void vly_remote_put(struct volley_worker *worker, struct vly_inbox_node *sent)
+void vly_remote_reclaim(struct volley_worker *worker)
 {
-	struct vly_remote *remote = &worker->remote;
+	struct vly_inbox_node *sent = vly_outbox_take_sent(worker, VLY_POOL_REMOTE);
 
-	vly_lock_take(&remote->lock);
-	while (sent != NULL) {
-		struct vly_buffer *buffer = VLY_CONTAINER_OF(sent, struct vly_buffer, node);
-
-		sent = sent->next;
-		vly_buffers_put(remote->buffers, buffer);
-		remote->n_sending--;
-	}
-	vly_lock_give(&remote->lock);
+	if (sent != NULL)
+		put_all(worker, sent); /* one lock for all of them */
 }
 
 /*
  * What was posted and is not in the worker's published counters yet is on its way: requested and
  * queued. `stats` was published before we look, so the difference is never negative.
  */
-void vly_remote_add_stats(struct vly_remote *remote, struct volley_stats *stats)
+void vly_remote_add_stats(struct volley_worker *worker, struct volley_stats *stats)
 {
-	uint64_t n_under_way;
+	const struct vly_remote *remote = &worker->remote;
+	uint64_t n_under_way = remote->n_posted - stats->tx_foreign;
 
-	vly_lock_take(&remote->lock);
-	n_under_way = remote->n_posted - stats->tx_foreign;
-	vly_stats_add(stats, &remote->counts);
-	vly_lock_give(&remote->lock);
-	stats->tx_requested += n_under_way;
+	stats->tx_requested += remote->n_requested + n_under_way;
 	stats->tx_queued += n_under_way;
+	for (int i = 0; i < VOLLEY_TX_N_DROPS; i++)
+		stats->tx_dropped[i] += remote->n_dropped[i];
 }

@@ -3,56 +3,58 @@
 #define VLY_PATH_REMOTE_H
 
 /*
- * What other threads want of a worker: answers to held packets, and sends. See remote.c.
+ * What other threads want of a worker: replies to held packets (held.c), and sends. See remote.c.
+ * Functions that need the lock say so; the others take it.
  */
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
-#include <volley/server.h>
-#include <volley/stats.h>
-
 #include "data/buffers.h"
-#include "sys/lock.h"
+#include "path/worker.h"
 
-struct vly_remote {
-	struct vly_lock lock;
-	bool has_lock;
-	uint32_t seed; /* where the generations of tokens start; set once */
-	/* Guarded by the lock: */
-	bool open; /* the worker takes sends */
-	struct vly_buffers *buffers;
-	struct vly_buffer *held_first; /* in order of their deadlines */
-	struct vly_buffer *held_last;
-	uint32_t n_sending;         /* buffers on their way through the worker */
-	uint64_t n_posted;          /* all that were ever handed to it */
-	struct volley_stats counts; /* what happens here: held_*, and sends that fail at once */
-	/* Written with the lock, read by the worker without. */
-	_Atomic uint32_t n_held;
-};
-
-/* fini takes a zeroed object too. */
+/* 0 or -ENOMEM. fini takes a worker whose init failed. */
 int vly_remote_init(struct volley_worker *worker);
 void vly_remote_fini(struct volley_worker *worker);
+
+/* Payload bytes of all its buffers. */
+uint64_t vly_remote_count_bytes(const struct volley_worker *worker);
+
+/* Anyone, for moments. */
+void vly_remote_lock(struct volley_worker *worker) VLY_ACQUIRES(worker->remote.lock);
+void vly_remote_unlock(struct volley_worker *worker) VLY_RELEASES(worker->remote.lock);
 
 /* Worker's thread: it takes sends from now on; at its end: it takes nothing any more. */
 void vly_remote_open(struct volley_worker *worker);
 void vly_remote_close(struct volley_worker *worker);
 
-/* With the lock: count a send that fails before it was handed over; returns `error`. */
-int vly_remote_refuse(struct vly_remote *remote, enum volley_tx_drop reason, int error);
+/* Whether it takes sends. */
+bool vly_remote_is_open(const struct volley_worker *worker) VLY_REQUIRES(worker->remote.lock);
 
-/* With the lock: hand a buffer to the worker, addressed, with this payload. */
+/* A buffer of its pool, and back; for a send only while not too many are under way. */
+struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
+	VLY_REQUIRES(worker->remote.lock);
+struct vly_buffer *vly_remote_get_send_buffer(struct volley_worker *worker, uint32_t len)
+	VLY_REQUIRES(worker->remote.lock);
+void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buffer)
+	VLY_REQUIRES(worker->remote.lock);
+/* A buffer by any number; NULL for one never taken. */
+struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t index)
+	VLY_REQUIRES(worker->remote.lock);
+
+/* Count a send that fails before it was handed over; returns `error`. */
+int vly_remote_refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
+	VLY_REQUIRES(worker->remote.lock);
+
+/* Hand a buffer to the worker, addressed, with this payload. */
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
-		     uint32_t len);
+		     uint32_t len) VLY_REQUIRES(worker->remote.lock);
 
 /* Worker's thread: take over such a buffer out of the inbox. */
-void vly_remote_take(struct volley_worker *worker, struct vly_buffer *buffer);
+void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node);
 
-/* Worker's thread: these buffers (linked by their nodes) have been sent. */
-void vly_remote_put(struct volley_worker *worker, struct vly_inbox_node *sent);
+/* Worker's thread: take back what the outbox has sent. */
+void vly_remote_reclaim(struct volley_worker *worker);
 
-/* Anyone: complete a worker's counters, as it published them last, by what is known here. */
-void vly_remote_add_stats(struct vly_remote *remote, struct volley_stats *stats);
+/* Complete a worker's counters, as it published them last, by what is known here. */
+void vly_remote_add_stats(struct volley_worker *worker, struct volley_stats *stats)
+	VLY_REQUIRES(worker->remote.lock);
 
 #endif

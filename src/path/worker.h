@@ -2,218 +2,163 @@
 #ifndef VLY_PATH_WORKER_H
 #define VLY_PATH_WORKER_H
 
+/*
+ * A worker, by owners: each member belongs to the file that is named beside it, and other files
+ * reach it through that file's functions only (tools/rules/owners.py).
+ *
+ * What has no thread named is the worker's own: the thread's that runs it, or the control thread's
+ * while no thread does.
+ */
+
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
-#include <volley/cancel.h>
 #include <volley/packet.h>
-#include <volley/server.h>
-#include <volley/stats.h>
 
-#include "data/buffers.h"
-#include "data/inbox.h"
 #include "data/slots.h"
-#include "io/io.h"
-#include "path/handler.h"
-#include "path/listener.h"
-#include "path/remote.h"
-#include "path/stats.h"
+#include "path/arena.h"
+#include "path/drain.h"
+#include "path/ledger.h"
+#include "path/mail.h"
+#include "path/self.h"
+#include "path/shared.h"
+#include "path/socks.h"
 #include "sys/lock.h"
 #include "sys/thread.h"
 
-struct vly_loop;
-
-/*
- * Most views handed to one callback: enough to amortise the call, few enough to stay in the L1
- * cache.
- */
-enum { VLY_N_VIEWS = 256 };
-
-/*
- * Answers collected before they are handed to the kernel; it takes no more than 1,024 in one call.
- */
+/* Replies collected before they are handed to the kernel; it takes no more in one call. */
 enum { VLY_N_TX = 1024 };
 
-/* What the server wants of its workers; it only grows while they run. */
-enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
-
-/* vly_inbox_node.kind: what is around a node of a worker's inbox. */
-enum vly_mail {
-	VLY_MAIL_POST = 0, /* struct vly_post */
-	VLY_MAIL_SEND,     /* struct vly_buffer, of remote.c */
-	VLY_MAIL_HANDLER,  /* struct vly_handler, whose tx ring has something */
+/* pipeline.c: a volley on its way in. */
+struct vly_intake {
+	struct vly_slots slots;
+	struct volley_packet *views; /* VLY_PIPELINE_N_VIEWS */
+	struct vly_sock *sock;       /* whose volley is shown to the callback */
 };
 
 /* vly_buffer.pool: whom a buffer goes back to when it was sent. */
 enum vly_pool {
-	VLY_POOL_REMOTE = 0, /* worker->remote.buffers */
-	VLY_POOL_PACKETS,    /* worker->packets */
+	VLY_POOL_REMOTE = 0, /* remote.c's */
+	VLY_POOL_PACKETS,    /* handlers.c's */
 	VLY_POOL_HANDLER,    /* `own` of the handler called `owner` */
+	VLY_POOL_N,
+};
+
+/* outbox.c: replies on their way out. */
+struct vly_outbox {
+	struct vly_tx *tx; /* VLY_N_TX */
+	uint32_t n_tx;
+	struct vly_coalesce *coalesce;
+	struct vly_inbox_node *sending[VLY_POOL_N]; /* buffers that the next flush sends */
+	struct vly_inbox_node *sent[VLY_POOL_N];    /* and that their owners may take back */
+};
+
+/* handlers.c: the worker's handler threads, and the packets that they have. */
+struct vly_crew {
+	struct vly_handler *handlers; /* n_handlers */
+	uint32_t n_handlers;
+	struct vly_buffers *packets;
+};
+
+/* remote.c: what other threads want to be sent. */
+struct vly_remote {
+	struct vly_lock lock; /* for what follows, and for struct vly_held */
+	bool has_lock;
+	bool is_open; /* the worker takes sends */
+	struct vly_buffers *buffers;
+	uint32_t n_sending; /* buffers on their way through the worker */
+	uint64_t n_posted;  /* all that were ever handed to it */
+	uint64_t n_requested;
+	uint64_t n_dropped[VOLLEY_TX_N_DROPS]; /* sends that failed at once */
+};
+
+/* held.c: packets whose replies come later. With the lock of struct vly_remote. */
+struct vly_held {
+	uint32_t seed;            /* where the generations of tokens start; set once */
+	struct vly_buffer *first; /* in order of their deadlines */
+	struct vly_buffer *last;
+	uint64_t n_taken;
+	uint64_t n_replied;
+	uint64_t n_released;
+	uint64_t n_expired;
+	uint64_t n_abandoned;
+	uint64_t n_refused;
+	_Atomic uint32_t n; /* read without the lock, too */
 };
 
 /*
  * Where a worker is in its life. It goes forward only, from the loop's end to the thread's, and
  * each step is bounded in time: INTAKE_OFF after what a drain has to serve, HANDLERS_DONE when no
- * callback runs any more,
- * FLUSHED when every answer has left or was dropped by name.
+ * callback runs any more, FLUSHED when every reply has left or was dropped by name.
  */
-enum vly_worker_state {
-	VLY_WORKER_STOPPED = 0,
-	VLY_WORKER_RUNNING,
-	VLY_WORKER_INTAKE_OFF,
-	VLY_WORKER_HANDLERS_DONE,
-	VLY_WORKER_FLUSHED,
+enum vly_life_state {
+	VLY_LIFE_STOPPED = 0,
+	VLY_LIFE_RUNNING,
+	VLY_LIFE_INTAKE_OFF,
+	VLY_LIFE_HANDLERS_DONE,
+	VLY_LIFE_FLUSHED,
 };
 
-/* One worker's socket of one listener, and the answers that wait for it. */
-struct vly_port {
-	struct volley_listener *listener; /* NULL: this index is free */
-	int fd;                           /* -1: the listener has no socket for this worker */
-	bool reads;                       /* datagrams are taken from it */
-	bool keeps;                       /* it is somebody else's too: see vly_listener_keeps() */
-	bool ready;                       /* the loop found it readable, or did not look */
-	uint32_t watched; /* loop_fd.c: the events that epoll has of watched_fd; 0: not there */
-	int watched_fd;
-	uint32_t n_taken;      /* messages received in the last pass */
-	uint32_t n_handled;    /* packets that handlers have */
-	_Atomic bool given_up; /* handlers shall give them back without a callback */
-	/* Answers in order of arrival, linked by their nodes. */
-	struct vly_buffer *backlog_first;
-	struct vly_buffer *backlog_last;
-	uint32_t n_backlog;
-	/* What may leave as one message, lowered when the kernel refused, until limits_ns. */
-	struct vly_coalesce_limits limits;
-	uint64_t limits_ns;
-	uint32_t n_refusals; /* EIO or ENOPROTOOPT on segmented messages */
-	bool refusal_logged;
-	uint32_t retry_us; /* 0: wait for POLLOUT; else the pause that ends at retry_ns (ENOBUFS) */
-	uint64_t retry_ns;
-	/* SO_MEMINFO's 32-bit drop counter, extended, and of all sockets that ever had this index;
-	 * guarded by the server's lock, as are changes of `fd`. */
-	uint64_t kernel_drops;
-	uint32_t drops_seen;
-	uint32_t drops_first; /* what it had when it became this port's */
+/* worker/life.c. */
+struct vly_life {
+	enum vly_life_state state;
+	bool is_closed;  /* shared->lock: takes no more posts */
+	bool is_present; /* shared->lock: has a thread, or is served by the caller's loop */
 };
 
-/* A function for a worker, which frees the post after running it, or else leaves it alone. */
-struct vly_post {
+/* worker/turn.c: a worker without a thread is the one who has the turn. */
+struct vly_turn {
+	struct vly_lock lock;
+};
+
+/* worker/worker_thread.c, on the control thread. */
+struct vly_worker_thread {
+	struct vly_thread thread;
+	struct vly_gate *gate; /* where its start is reported */
+};
+
+/* worker/errand.c: what the server has the worker do between two volleys. */
+struct vly_errand {
 	struct vly_inbox_node node;
-	volley_worker_fn fn;
-	void *arg;
-	bool permanent;
+	struct vly_round *round;
+};
+
+/* worker/loop_*.c. */
+struct vly_loop {
+	const struct vly_loop_ops *ops; /* worker/loop_ops.h; set once */
+	struct vly_loop_event *event;   /* loop_event.c's */
+	struct vly_loop_base *base;     /* loop_base.c's */
+	int poll_fd;                    /* loop_fd.c's, where the loop is the caller's; else -1 */
+	bool is_open;
+	struct vly_sock_list asked; /* loop_fd.c: where epoll reports room for replies */
 };
 
 struct volley_worker {
-	/* Set once, read by everyone. */
-	struct volley_server *server;
+	struct vly_shared *shared;
+	struct volley_server *server; /* opaque down here */
 	uint32_t index;
-	int event_fd; /* the waker: cancellation requests and inbox pushes write it */
-	int poll_fd;  /* loop_fd.c's, where the loop is the caller's; else -1 */
-
-	/* The data path's, which only the worker's thread touches while it runs. */
-	struct vly_io *io;
-	struct vly_slots slots;
-	uint64_t memory_bytes;  /* of slots, arena and buffers */
-	struct vly_port *ports; /* VLY_IO_N_PORTS */
-	uint32_t n_ports;
-	struct volley_packet *views; /* VLY_N_VIEWS */
-	struct vly_tx *tx;           /* VLY_N_TX */
-	struct vly_coalesce *coalesce;
-	uint32_t n_tx;
-	uint8_t *arena;
-	uint32_t arena_used;
-	uint32_t arena_last;   /* where the latest room begins, which a shorter answer gives back */
-	uint32_t n_arena_open; /* rooms handed out in this callback, which stay valid in it */
-	struct vly_buffers *buffers;    /* for the backlog */
-	struct vly_inbox_node *sending; /* buffers that go back with the next flush */
-	struct vly_buffers *packets;    /* for packets that handlers have */
-	struct vly_handler *handlers;   /* n_handlers */
-	uint32_t n_handlers;
-	struct volley_stats counts;
-	enum vly_worker_state state;
-	struct vly_loop *loop;
+	uint64_t memory_bytes; /* of slots, arena and buffers; set once */
 	void *data;            /* the user's */
-	bool drain_late;       /* the drain's time was over first */
-	uint64_t drain_end_ns; /* 0: no drain has begun */
-	bool closed;           /* server->lock: takes no more posts */
-	bool present;          /* server->lock: has a thread, or is served by the caller's loop */
-	bool watches;          /* loop_fd.c is open */
 
-	/* Between threads. */
-	VLY_ALIGNED struct vly_inbox inbox;
+	struct vly_io *io;
+	struct vly_intake intake;
+	struct vly_arena arena;
+	struct vly_outbox outbox;
+	struct vly_buffers *backlog; /* backlog.c's pool: replies that wait for room */
+	struct vly_socks socks;
+	struct vly_crew crew;
+	struct vly_books books;
+	struct vly_drain drain;
+	struct vly_life life;
+	struct vly_worker_thread thread;
+	struct vly_turn turn;
+	struct vly_loop loop;
+
+	VLY_ALIGNED struct vly_mail mail;
 	struct vly_remote remote;
-	struct vly_lock turn; /* turn.c: held by whoever is the worker when it has no thread */
-	_Atomic pid_t tid;    /* 0: nobody is the worker */
-	struct volley_cancel *_Atomic handle;
-	struct vly_stats_snapshot snapshot;
-	struct vly_post call; /* call.c */
-
-	struct vly_thread thread; /* control */
+	struct vly_held held;
+	struct vly_errand errand;
+	struct vly_self self;
 };
-
-/*
- * All memory a worker needs, so that a later start cannot fail for lack of it. fini takes half-
- * made ones.
- */
-int vly_worker_init(struct volley_worker *worker, struct volley_server *server, uint32_t index);
-void vly_worker_fini(struct volley_worker *worker);
-
-/*
- * Control thread: create the thread, which reports to the server; join it. Where there is none, do
- * here and now what it would do first and last.
- */
-int vly_worker_start(struct volley_worker *worker);
-void vly_worker_join(struct volley_worker *worker);
-
-/* Any thread, signal handlers too: end the worker's wait, so that it reads the server's command. */
-void vly_worker_cancel(struct volley_worker *worker);
-
-/* Any thread, signal handlers too: have the worker look at its inbox and its command. */
-void vly_worker_wake(struct volley_worker *worker);
-
-/* Any thread but a signal handler: run the post's function on the worker. */
-void vly_worker_post(struct volley_worker *worker, struct vly_post *post);
-
-/* Any thread but a signal handler, while the worker runs: into the inbox, and wake it if asleep. */
-void vly_worker_push(struct volley_worker *worker, struct vly_inbox_node *node);
-
-/* Worker's thread: take what other threads sent: run posts, send sends and answers. */
-void vly_worker_take_inbox(struct volley_worker *worker);
-
-/*
- * Worker's thread: what happens by the clock (the backlog, held packets). Whether anything does;
- * the nanoseconds until then, or -1 for never; do it.
- */
-bool vly_worker_has_timers(const struct volley_worker *worker);
-int64_t vly_worker_get_timeout(struct volley_worker *worker, uint64_t now_ns);
-void vly_worker_run_timers(struct volley_worker *worker, uint64_t now_ns);
-
-/* Worker's thread: whether it is draining and has time left. */
-bool vly_worker_is_draining(struct volley_worker *worker);
-
-/*
- * Worker's thread, between waits: acknowledge a pending cancellation; true: the command ended the
- * loop.
- */
-bool vly_worker_test_stop(struct volley_worker *worker);
-
-/*
- * Worker's thread, or whoever plays it (turn.c). What comes before serving: handlers, the loop, and
- * the user's hook. 0, or -errno and nothing is left of it. Then the way out: through the states up
- * to FLUSHED, and to STOPPED.
- */
-int vly_worker_begin(struct volley_worker *worker);
-void vly_worker_finish(struct volley_worker *worker);
-void vly_worker_end(struct volley_worker *worker);
-
-/* Let the server know that the worker begins to exist, or has left. */
-void vly_worker_set_present(struct volley_worker *worker, bool present);
-
-/* What the server wants now. */
-enum vly_command vly_worker_get_command(const struct volley_worker *worker);
-
-/* Whether the calling thread is one of the server's workers or handlers. */
-bool vly_worker_test_self(const struct volley_server *server);
 
 #endif

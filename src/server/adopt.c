@@ -3,9 +3,8 @@
 /*
  * Adopting sockets: a service manager's, or those of the process before us.
  *
- * Sockets of one address make one listener, with one of them for each worker. When there are more
- * than workers they make as many listeners as it takes, so that none is left unread; when there
- * are fewer, the last workers get none and the log says so.
+ * Sockets of one address make one listener. Worker i of N gets sockets i, i + N and so on; when
+ * there are fewer than workers, the last ones get none and the log says so.
  *
  * A socket is ours from the moment in which all of a call's are; until then they are the caller's,
  * and a failure leaves them so.
@@ -13,22 +12,19 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
-
-#include <volley/error.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "path/listener.h"
 #include "path/worker.h"
 #include "server/adopt.h"
+#include "server/listener.h"
 #include "server/listeners.h"
-#include "server/server.h"
+#include "sys/addr.h"
 #include "sys/socket.h"
 
 static int refuse(const struct volley_server *server, int fd, int error, const char *why)
 {
-	vly_log_write(&server->config, VOLLEY_LOG_ERROR, "adopt: descriptor %d %s", fd, why);
+	vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR, "adopt: descriptor %d %s", fd, why);
 	return error;
 }
 
@@ -60,46 +56,58 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 	return 0;
 }
 
+static bool is_ours(const struct volley_server *server, uint64_t cookie)
+{
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		const struct volley_listener *listener = vly_listeners_get(server, i);
+
+		for (uint32_t k = 0; listener != NULL && k < listener->n_fds; k++) {
+			uint64_t other;
+
+			if (vly_socket_get_cookie(listener->fds[k], &other) >= 0 && other == cookie)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Twice the same socket would be two workers on one queue, and one of them would close it first. */
 static int check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
 			uint32_t n)
 {
 	const struct vly_candidate *last = &candidates[n - 1];
-	uint64_t cookie;
 
 	for (uint32_t i = 0; i < n - 1; i++) {
 		if (candidates[i].cookie == last->cookie) {
-			vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+			vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
 				      "adopt: descriptors %d and %d are the same socket",
 				      candidates[i].fd, last->fd);
 			return -EINVAL;
 		}
 	}
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		for (uint32_t k = 0; k < server->n_listeners; k++)
-			if (server->workers[i].ports[k].fd >= 0 &&
-			    vly_socket_get_cookie(server->workers[i].ports[k].fd, &cookie) >= 0 &&
-			    cookie == last->cookie)
-				return refuse(server, last->fd, -EINVAL,
-					      "is a socket of this server already");
+	if (is_ours(server, last->cookie))
+		return refuse(server, last->fd, -EINVAL, "is a socket of this server already");
 	return 0;
 }
 
-bool vly_adopt_test_same(const struct volley_addr *a, const struct volley_addr *b)
+static void warn_if_few(const struct volley_server *server, const struct volley_addr *addr,
+			uint32_t n)
 {
-	if (a->sa.sa_family != b->sa.sa_family ||
-	    volley_addr_get_port(a) != volley_addr_get_port(b))
-		return false;
-	if (a->sa.sa_family == AF_INET)
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0 &&
-	       a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+
+	if (n >= server->shared.config.n_workers)
+		return;
+	volley_addr_format(addr, text, sizeof text);
+	vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
+		      "adopt: %s has sockets for %u of %u workers, the others get none of it: hand "
+		      "over one for each worker, all with SO_REUSEPORT, or use fewer workers",
+		      text, n, server->shared.config.n_workers);
 }
 
-/* One listener, with the first n of fds. */
+/* The listener of these sockets: its index. */
 static int add(struct volley_server *server, const int *fds, uint32_t n,
 	       const struct volley_addr *addr, const struct volley_listen_config *config,
-	       bool alone)
+	       bool alone) VLY_REQUIRES(server->listening)
 {
 	struct volley_listener *listener;
 	int r = vly_listeners_new(server, config, &listener);
@@ -111,127 +119,95 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	for (uint32_t i = 0; alone && r >= 0 && i < n; i++)
 		r = vly_listener_configure(listener, fds[i]);
 	if (r >= 0)
-		r = vly_listeners_add(server, listener, fds);
+		r = vly_listeners_add(server, listener);
 	if (r < 0) {
-		vly_mem_free(listener);
+		vly_listener_free(listener);
 		return r;
 	}
 	return (int)listener->index;
 }
 
-static void warn_if_few(const struct volley_server *server, const struct volley_addr *addr,
-			uint32_t n)
+static bool is_wanted(const struct vly_candidate *candidate, const struct volley_addr *addr)
 {
-	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
-
-	if (n >= server->config.n_workers)
-		return;
-	volley_addr_format(addr, text, sizeof text);
-	vly_log_write(&server->config, VOLLEY_LOG_WARNING,
-		      "adopt: %s has sockets for %u of %u workers, the others get none of it: hand "
-		      "over one for each worker, all with SO_REUSEPORT, or use fewer workers",
-		      text, n, server->config.n_workers);
+	return !candidate->taken && vly_addr_is_equal(&candidate->addr, addr);
 }
 
-/* The next n_workers candidates of this address, from *at on, into fds. Returns how many. */
-static uint32_t gather(const struct vly_candidate *candidates, uint32_t n,
-		       const struct volley_addr *addr, uint32_t *at, int *fds, uint32_t n_workers)
-{
-	uint32_t n_fds = 0;
-
-	for (uint32_t i = 0; i < n_workers; i++)
-		fds[i] = -1;
-	for (; *at < n && n_fds < n_workers; (*at)++)
-		if (!candidates[*at].taken && vly_adopt_test_same(&candidates[*at].addr, addr))
-			fds[n_fds++] = candidates[*at].fd;
-	return n_fds;
-}
-
-static void undo(struct volley_server *server, uint64_t added)
-{
-	for (uint32_t i = 0; i < VLY_IO_N_PORTS; i++) {
-		struct volley_listener *listener = server->listeners[i];
-
-		if (!(added & (UINT64_C(1) << i)))
-			continue;
-		vly_listeners_remove(server, listener);
-		vly_mem_free(listener);
-	}
-}
-
-static_assert(VLY_IO_N_PORTS <= 64, "a set of listeners is a mask");
-
+/* `addr` may be a candidate's own. */
 int vly_adopt_address(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
 		      const struct volley_addr *addr, const struct volley_listen_config *config,
 		      bool alone)
 {
-	uint32_t n_workers = server->config.n_workers;
-	int *fds = vly_mem_new(server->config.allocator, n_workers, sizeof *fds);
-	uint64_t added = 0;
-	uint32_t total = 0;
-	uint32_t at = 0;
-	uint32_t n_fds;
-	int first = -1;
-	int r = fds != NULL ? 0 : -ENOMEM;
+	int *fds = vly_mem_new(server->shared.config.allocator, n, sizeof *fds);
+	uint32_t n_fds = 0;
+	int r;
 
-	while (r >= 0 && (n_fds = gather(candidates, n, addr, &at, fds, n_workers)) > 0) {
-		r = add(server, fds, n_fds, addr, config, alone);
-		if (r < 0)
-			break;
-		added |= UINT64_C(1) << r;
-		total += n_fds;
-		if (first < 0)
-			first = r;
-	}
+	if (fds == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		if (is_wanted(&candidates[i], addr))
+			fds[n_fds++] = candidates[i].fd;
+	r = add(server, fds, n_fds, addr, config, alone);
 	vly_mem_free(fds);
-	if (r < 0) {
-		undo(server, added);
+	if (r < 0)
 		return r;
-	}
-	warn_if_few(server, addr, total);
+	warn_if_few(server, addr, n_fds);
 	for (uint32_t i = 0; i < n; i++) {
-		if (candidates[i].taken || !vly_adopt_test_same(&candidates[i].addr, addr))
+		if (!is_wanted(&candidates[i], addr))
 			continue;
 		candidates[i].taken = true;
+		candidates[i].listener_index = (uint32_t)r;
 		vly_socket_set_cloexec(candidates[i].fd);
 	}
-	return first;
+	return r;
+}
+
+/* A later address failed: none is taken. */
+static void undo(struct volley_server *server, const struct vly_candidate *candidates, uint32_t n)
+	VLY_REQUIRES(server->listening)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct volley_listener *listener;
+
+		if (!candidates[i].taken)
+			continue;
+		listener = vly_listeners_get(server, candidates[i].listener_index);
+		if (listener == NULL)
+			continue; /* went with another of its sockets */
+		vly_listeners_remove(server, listener);
+		vly_listener_free(listener);
+	}
 }
 
 static int adopt_all(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
-		     const struct volley_listen_config *config)
+		     const struct volley_listen_config *config) VLY_REQUIRES(server->listening)
 {
-	uint64_t before = 0;
-	uint64_t after = 0;
 	int first = -1;
-	int r = 0;
 
-	for (uint32_t i = 0; i < server->n_listeners; i++)
-		before |= (uint64_t)(server->listeners[i] != NULL) << i;
-	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
+		int r;
+
 		if (candidates[i].taken)
 			continue;
 		r = vly_adopt_address(server, candidates, n, &candidates[i].addr, config, true);
+		if (r < 0) {
+			undo(server, candidates, n);
+			return r;
+		}
 		if (first < 0)
 			first = r;
 	}
-	if (r >= 0)
-		return first;
-	for (uint32_t i = 0; i < server->n_listeners; i++)
-		after |= (uint64_t)(server->listeners[i] != NULL) << i;
-	undo(server, after & ~before);
-	return r;
+	return first;
 }
 
 int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n_fds,
 			const struct volley_listen_config *config)
 {
 	struct vly_candidate *candidates;
-	int r = vly_listeners_lock(server);
+	int r;
 
-	if (r < 0)
+	if (!vly_listeners_lock(server, &r))
 		return r;
-	candidates = vly_mem_new(server->config.allocator, n_fds, sizeof *candidates);
+	candidates = vly_mem_new(server->shared.config.allocator, n_fds, sizeof *candidates);
 	if (candidates == NULL)
 		r = -ENOMEM;
 	else if (n_fds == 0)

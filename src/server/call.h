@@ -6,20 +6,19 @@
 
 #include <volley/server.h>
 
-/* 0 or -errno. */
-typedef int (*vly_call_fn)(struct volley_worker *worker, void *arg);
+#include "worker/errand.h"
 
 /*
- * Run a function once for every worker and wait: on the worker's thread between two volleys, or
- * on the caller's where there is none. Never refused and takes no memory, so what undoes a change
- * can be carried as well. 0, or one of the failures.
+ * Have every worker do an errand (worker/change.h) and wait for it: on the worker's thread between
+ * two volleys, or on the caller's where there is none. Never refused and takes no memory, so what
+ * undoes a change can be carried as well. 0, or one of the failures.
  *
- * With the server's `listening` held, by any thread but a worker. Blocks until the slowest
- * callback returns.
+ * With the server's `listening`, by any thread but a worker. Blocks until the slowest callback
+ * returns.
  */
-int vly_call_run(struct volley_server *server, vly_call_fn fn, void *arg);
+int vly_call_run(struct volley_server *server, vly_errand_fn fn, void *arg);
 
 /* Whether any worker has a thread. The same callers. */
-bool vly_call_test_running(struct volley_server *server);
+bool vly_call_has_thread(struct volley_server *server);
 
 #endif

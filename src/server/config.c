@@ -38,7 +38,7 @@ static const struct range ranges[] = {
 	RANGE(n_workers, 0, 1, MAX_WORKERS),
 	RANGE(n_batch, 64, 1, MAX_BATCH),
 	RANGE(n_budget, 4, 1, 1024),
-	RANGE(max_datagram_bytes, VLY_MAX_DATAGRAM_BYTES, 1, VLY_MAX_DATAGRAM_BYTES),
+	RANGE(max_datagram_bytes, VLY_CONFIG_MAX_DATAGRAM_BYTES, 1, VLY_CONFIG_MAX_DATAGRAM_BYTES),
 	RANGE(arena_bytes, 1 << 20, 1 << 16, 1 << 30),
 	RANGE(n_backlog, 1024, 1, 1 << 16),
 	RANGE(backlog_us, 50000, 1, 60000000),
@@ -120,7 +120,7 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 	}
 	if (c.io == NULL)
 		c.io = getenv("VOLLEY_IO");
-	if (!vly_io_test_name(c.io)) {
+	if (!vly_io_is_name(c.io)) {
 		vly_log_write(&c, VOLLEY_LOG_ERROR,
 			      "config: no I/O backend is called \"%s\"; use auto, mmsg or msg",
 			      c.io);

@@ -5,7 +5,7 @@
 #include <volley/config.h>
 
 /* The largest UDP datagram there is, and the default of max_datagram_bytes. */
-enum { VLY_MAX_DATAGRAM_BYTES = 65535 };
+enum { VLY_CONFIG_MAX_DATAGRAM_BYTES = 65535 };
 
 /*
  * Read the user's config: every field in range and every default filled in. 0, -EINVAL (after a

@@ -17,8 +17,9 @@
 
 #include "base/compiler.h"
 #include "base/log.h"
-#include "path/listener.h"
+#include "base/mem.h"
 #include "server/config.h"
+#include "server/listener.h"
 #include "server/server.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
@@ -47,7 +48,7 @@ static uint32_t choose_cmsgs(const struct volley_listener *listener)
 	uint32_t want = 0;
 
 	/*
-	 * A socket bound to one address knows where its answers leave from; only a wildcard must
+	 * A socket bound to one address knows where its replies leave from; only a wildcard must
 	 * ask.
 	 */
 	if (listener->wildcard || (flags & VOLLEY_LISTEN_WANT_INTERFACE))
@@ -76,12 +77,13 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
 
 	/* The kernel doubles what was asked for, for its own book-keeping. */
 	listener->coalesces_in = wanted && (server->probe.bits & VLY_PROBE_GRO) &&
-				 server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES &&
+				 server->shared.config.max_datagram_bytes ==
+					 VLY_CONFIG_MAX_DATAGRAM_BYTES &&
 				 rcvbuf_bytes >= MIN_GRO_BUFFER_BYTES / 2;
 	listener->limits.n_segments = wanted && server->probe.n_segments > 1
 					      ? (uint32_t)server->probe.n_segments
 					      : 1;
-	listener->limits.segment_bytes = VLY_MAX_DATAGRAM_BYTES;
+	listener->limits.segment_bytes = VLY_CONFIG_MAX_DATAGRAM_BYTES;
 	listener->limits.by_size = listener->config.flags & VOLLEY_LISTEN_GROUP_BY_SIZE;
 	listener->want = choose_cmsgs(listener);
 	listener->room = listener->want;
@@ -129,7 +131,7 @@ static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buff
 	if (got < n_bytes && !server->warned_buffer[receive]) {
 		server->warned_buffer[receive] = true;
 		vly_log_write(
-			&server->config, VOLLEY_LOG_WARNING,
+			&server->shared.config, VOLLEY_LOG_WARNING,
 			"%s buffer is %u bytes instead of %u: bursts may be lost; raise it with "
 			"`sysctl -w net.core.%s=%u` or give the process CAP_NET_ADMIN",
 			receive ? "receive" : "send", got, n_bytes,
@@ -207,27 +209,55 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 	return 0;
 }
 
-int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
-		      int *ret_fds, uint32_t n)
+static int new_fds(struct volley_listener *listener, uint32_t n)
+{
+	listener->fds = vly_mem_new(listener->server->shared.config.allocator, n,
+				    sizeof *listener->fds);
+	return listener->fds == NULL ? -ENOMEM : 0;
+}
+
+void vly_listener_free(struct volley_listener *listener)
+{
+	if (listener == NULL)
+		return;
+	vly_mem_free(listener->fds);
+	vly_mem_free(listener);
+}
+
+void vly_listener_close_fds(struct volley_listener *listener)
+{
+	while (listener->n_fds > 0)
+		vly_socket_close(listener->fds[--listener->n_fds]);
+}
+
+static void tell_failure(const struct volley_listener *listener, int error)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
-	int r = 0;
+
+	volley_addr_format(&listener->addr, text, sizeof text);
+	vly_log_write(&listener->server->shared.config, VOLLEY_LOG_ERROR,
+		      "cannot listen on %s (%s): %s", text, volley_error_name(error),
+		      get_advice(error));
+}
+
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+		      uint32_t n)
+{
+	int r = new_fds(listener, n);
 
 	listener->addr = *addr;
 	listener->wildcard = is_wildcard(addr);
-	for (uint32_t i = 0; i < n; i++) {
-		r = open_one(listener, v6only, i == 0, &ret_fds[i]);
+	while (r >= 0 && listener->n_fds < n) {
+		r = open_one(listener, v6only, listener->n_fds == 0,
+			     &listener->fds[listener->n_fds]);
 		if (r >= 0)
-			continue;
-		while (i-- > 0)
-			vly_socket_close(ret_fds[i]);
-		volley_addr_format(&listener->addr, text, sizeof text);
-		vly_log_write(&listener->server->config, VOLLEY_LOG_ERROR,
-			      "cannot listen on %s (%s): %s", text, volley_error_name(r),
-			      get_advice(r));
-		return r;
+			listener->n_fds++;
 	}
-	return 0;
+	if (r >= 0)
+		return 0;
+	vly_listener_close_fds(listener);
+	tell_failure(listener, r);
+	return r;
 }
 
 /*
@@ -239,7 +269,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 {
 	uint32_t rcvbuf_bytes = 0;
 	uint32_t enabled = 0;
-	int r = 0;
+	int r = new_fds(listener, n);
 
 	listener->addr = *addr;
 	listener->wildcard = is_wildcard(addr);
@@ -250,9 +280,11 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	}
 	if (r < 0)
 		return r;
+	memcpy(listener->fds, fds, n * sizeof *fds);
+	listener->n_fds = n;
 	choose_coalescing(listener, rcvbuf_bytes);
 	if ((enabled & VLY_CMSG_SEGMENT) &&
-	    listener->server->config.max_datagram_bytes == VLY_MAX_DATAGRAM_BYTES) {
+	    listener->server->shared.config.max_datagram_bytes == VLY_CONFIG_MAX_DATAGRAM_BYTES) {
 		listener->coalesces_in = true;
 		listener->want |= VLY_CMSG_SEGMENT;
 	}

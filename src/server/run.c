@@ -3,8 +3,8 @@
 /*
  * volley_server_run(): for programs that are a server and nothing else. The one place of the
  * library that touches signals (other than the cancellation signal): it blocks them, reads them
- * from a descriptor, and puts the mask
- * back.
+ * from a descriptor, and puts the
+ * mask back.
  *
  * The first SIGTERM or SIGINT drains, the second stops at once. Both are only commands to the
  * workers, so this thread keeps looking at its descriptors until the last worker has left.
@@ -14,27 +14,23 @@
 
 #include "base/log.h"
 #include "path/worker.h"
+#include "server/inside.h"
 #include "server/server.h"
 #include "sys/poll.h"
 #include "sys/signals.h"
 #include "sys/wake.h"
 #include "worker/loop.h"
 
-void vly_run_wake(struct volley_server *server)
-{
-	vly_wake_post(server->event_fd);
-}
-
 static bool is_running(struct volley_server *server)
 {
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		if (atomic_load_explicit(&server->workers[i].tid, memory_order_acquire) != 0)
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		if (vly_self_is_taken(&server->workers[i].self))
 			return true;
 	return false;
 }
 
 /* Each call of the first kind drains, of the second stops. */
-static void leave(struct volley_server *server, uint32_t *n_requests)
+static void leave(struct volley_server *server, uint32_t *n_requests) VLY_REQUIRES(server->control)
 {
 	if ((*n_requests)++ == 0) {
 		vly_server_refuse_new(server);
@@ -45,13 +41,13 @@ static void leave(struct volley_server *server, uint32_t *n_requests)
 }
 
 static void take_signals(struct volley_server *server, struct vly_signals *signals,
-			 uint32_t *n_requests)
+			 uint32_t *n_requests) VLY_REQUIRES(server->control)
 {
 	int signo;
 
 	while ((signo = vly_signals_take(signals)) > 0) {
-		if (server->config.run_signals & VOLLEY_SIGNAL(signo))
-			server->config.on_signal(server, signo, server->config.arg);
+		if (server->shared.config.run_signals & VOLLEY_SIGNAL(signo))
+			server->shared.config.on_signal(server, signo, server->shared.config.arg);
 		else
 			leave(server, n_requests);
 	}
@@ -67,9 +63,10 @@ static bool take_request(struct volley_server *server)
 }
 
 static void serve(struct volley_server *server, struct vly_signals *signals)
+	VLY_REQUIRES(server->control)
 {
 	struct pollfd fds[2] = { { .fd = signals->fd, .events = POLLIN },
-				 { .fd = server->event_fd, .events = POLLIN } };
+				 { .fd = server->shared.event_fd, .events = POLLIN } };
 	uint32_t n_requests = 0;
 
 	while (is_running(server)) {
@@ -78,7 +75,7 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 		if (fds[0].revents != 0)
 			take_signals(server, signals, &n_requests);
 		/* A worker left, or request_stop(): only the latter asks for anything. */
-		if (vly_wake_take(server->event_fd) && take_request(server))
+		if (vly_wake_take(server->shared.event_fd) && take_request(server))
 			leave(server, &n_requests);
 	}
 	/* One that came too late is taken as well: unblocked it would end the process. */
@@ -86,19 +83,20 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 }
 
 static int run_locked(struct volley_server *server, struct vly_signals *signals)
+	VLY_REQUIRES(server->control)
 {
 	int r = vly_server_start(server);
 
 	if (r < 0 && r != -EALREADY)
 		return r;
-	atomic_store_explicit(&server->run_tid, vly_thread_get_id(),
-			      memory_order_relaxed); /* for ourselves */
+	/* relaxed: only this thread's own look at it matters */
+	atomic_store_explicit(&server->run_thread, vly_thread_get_id(), memory_order_relaxed);
 	serve(server, signals);
-	atomic_store_explicit(&server->run_tid, 0, memory_order_relaxed);
+	atomic_store_explicit(&server->run_thread, 0, memory_order_relaxed);
 	vly_server_join(server);
-	if (vly_server_test_late(server))
+	if (vly_server_is_late(server))
 		vly_log_write(
-			&server->config, VOLLEY_LOG_WARNING,
+			&server->shared.config, VOLLEY_LOG_WARNING,
 			"stopped before every queued datagram was served; the rest is counted as "
 			"discarded_at_close");
 	return 0;
@@ -110,19 +108,19 @@ int volley_server_run(struct volley_server *server)
 	uint32_t nobody = VLY_RUN_NOBODY;
 	int r;
 
-	if (vly_loop_is_callers(&server->config)) {
-		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+	if (!vly_loop_has_thread(&server->shared.config)) {
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
 			      "run: this server is served by a loop of your own: call "
 			      "volley_server_start() and run that");
 		return -EINVAL;
 	}
-	if (vly_server_test_inside(server) ||
+	if (vly_inside_is_any(server) ||
 	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
 						     memory_order_seq_cst, memory_order_seq_cst))
 		return -EALREADY;
 	if (atomic_load_explicit(&server->n_want_stop, memory_order_seq_cst) > 0)
 		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
-	r = vly_signals_open(&signals, server->config.run_signals);
+	r = vly_signals_open(&signals, server->shared.config.run_signals);
 	if (r < 0) {
 		atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
 		return r;

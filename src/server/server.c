@@ -9,34 +9,65 @@
  *        +--close--> CLOSED
  *
  * What changes the state holds `control` from beginning to end, so two callers of anything come
- * one after the other; workers never take it. `lock` is for the moments in which a worker, a
- * poster and a reader of statistics
- * meet.
+ * one after the other; workers never take it. `shared.lock` is for the moments in which a worker, a
+ * poster and a reader of statistics meet.
  */
 
 #include <errno.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "path/worker.h"
+#include "io/io.h"
+#include "server/closing.h"
 #include "server/config.h"
+#include "server/inside.h"
 #include "server/listeners.h"
 #include "server/server.h"
 #include "sys/socket.h"
 #include "sys/wake.h"
+#include "worker/loop.h"
+#include "worker/memory.h"
+#include "worker/turn.h"
+#include "worker/worker_thread.h"
 
 static void destroy(struct volley_server *server)
 {
 	vly_listeners_fini(server);
-	for (uint32_t i = 0; server->workers != NULL && i < server->config.n_workers; i++)
-		vly_worker_fini(&server->workers[i]);
+	for (uint32_t i = 0; server->workers != NULL && i < server->shared.config.n_workers; i++)
+		vly_memory_fini(&server->workers[i]);
 	vly_mem_free(server->workers);
-	vly_wake_close(server->event_fd);
-	vly_cond_fini(&server->changed);
-	vly_lock_fini(&server->lock);
+	vly_wake_close(server->shared.event_fd);
+	vly_gate_fini(&server->gate);
+	vly_cond_fini(&server->shared.changed);
+	vly_lock_fini(&server->shared.lock);
 	vly_lock_fini(&server->listening);
 	vly_lock_fini(&server->control);
 	vly_mem_free(server);
+}
+
+static void init_locks(struct volley_server *server)
+{
+	vly_lock_init(&server->control);
+	vly_lock_init(&server->listening);
+	vly_lock_init(&server->shared.lock);
+	vly_cond_init(&server->shared.changed);
+	vly_gate_init(&server->gate);
+}
+
+static int init_workers(struct volley_server *server)
+{
+	struct vly_shared *shared = &server->shared;
+	uint32_t n = shared->config.n_workers;
+	int r = 0;
+
+	server->workers = vly_mem_new(shared->config.allocator, n, sizeof *server->workers);
+	if (server->workers == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		vly_memory_clear(&server->workers[i], shared, i);
+	for (uint32_t i = 0; r >= 0 && i < n; i++)
+		r = vly_memory_init(&server->workers[i], server, vly_loop_choose(&shared->config));
+	return r;
 }
 
 int volley_server_new(const struct volley_config *config, struct volley_server **ret_server)
@@ -50,71 +81,62 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	server = vly_mem_new(own.allocator, 1, sizeof *server);
 	if (server == NULL)
 		return -ENOMEM;
-	server->config = own;
-	server->event_fd = -1;
-	vly_lock_init(&server->control);
-	vly_lock_init(&server->listening);
-	vly_lock_init(&server->lock);
-	vly_cond_init(&server->changed);
-	r = vly_probe_run(&server->probe);
-	if (r < 0)
-		goto fail;
-	r = -ENOMEM;
-	server->workers = vly_mem_new(own.allocator, own.n_workers, sizeof *server->workers);
-	if (server->workers == NULL)
-		goto fail;
-	for (uint32_t i = 0; i < server->config.n_workers; i++) {
-		server->workers[i].event_fd = -1;
-		server->workers[i].poll_fd = -1;
-		vly_lock_init(&server->workers[i].turn);
-	}
-	server->event_fd = vly_wake_open();
-	r = server->event_fd;
-	if (r < 0)
-		goto fail;
-	for (uint32_t i = 0; i < server->config.n_workers; i++) {
-		r = vly_worker_init(&server->workers[i], server, i);
-		if (r < 0)
-			goto fail;
+	server->shared.config = own;
+	init_locks(server);
+	server->shared.event_fd = vly_wake_open();
+	r = server->shared.event_fd;
+	if (r >= 0)
+		r = vly_probe_run(&server->probe);
+	if (r >= 0)
+		r = init_workers(server);
+	if (r < 0) {
+		destroy(server);
+		return r;
 	}
 	*ret_server = server;
 	return 0;
-fail:
-	destroy(server);
-	return r;
 }
 
 /* Starting ------------------------------------------------------------------------------------- */
 
 static void set_state(struct volley_server *server, enum vly_server_state state)
 {
-	vly_lock_take(&server->lock);
+	vly_lock_take(&server->shared.lock);
 	server->state = state;
-	vly_lock_give(&server->lock);
+	vly_lock_give(&server->shared.lock);
+}
+
+/* The wait strategy `block` sleeps in one socket, and has no place to wait for anything else. */
+static const char *find_block_problem(const struct volley_server *server)
+{
+	const struct volley_config *config = &server->shared.config;
+
+	if (config->wait != VOLLEY_WAIT_BLOCK)
+		return NULL;
+	if (config->n_handlers > 0)
+		return "sleeps in its socket and cannot wait for handlers too";
+	if (vly_listeners_count(server) > 1)
+		return "has one socket to sleep in, but there are several listeners";
+	if (vly_listeners_count_sockets(server) > config->n_workers)
+		return "has one socket to sleep in, but a listener has more sockets than there are "
+		       "workers";
+	return NULL;
 }
 
 static int check_start(const struct volley_server *server)
 {
+	const char *problem = find_block_problem(server);
+
 	if (server->state == VLY_SERVER_RUNNING)
 		return -EALREADY;
 	if (vly_listeners_count(server) == 0 || server->state == VLY_SERVER_CLOSED) {
-		vly_log_write(&server->config, VOLLEY_LOG_ERROR,
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
 			      "start: there is no socket: call volley_server_listen() first");
 		return -ENOTCONN;
 	}
-	if (server->config.wait == VOLLEY_WAIT_BLOCK && server->config.n_handlers > 0) {
-		vly_log_write(
-			&server->config, VOLLEY_LOG_ERROR,
-			"start: the wait strategy `block` sleeps in its socket and cannot wait "
-			"for handlers too: use `event`");
-		return -EINVAL;
-	}
-	if (server->config.wait == VOLLEY_WAIT_BLOCK && vly_listeners_count(server) > 1) {
-		vly_log_write(
-			&server->config, VOLLEY_LOG_ERROR,
-			"start: the wait strategy `block` has one socket to sleep in, but there "
-			"are %u listeners: use `event`",
-			vly_listeners_count(server));
+	if (problem != NULL) {
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
+			      "start: the wait strategy `block` %s: use `event`", problem);
 		return -EINVAL;
 	}
 	return 0;
@@ -124,56 +146,64 @@ static int check_start(const struct volley_server *server)
 static void join(struct volley_server *server, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		struct volley_worker *worker = &server->workers[i];
 		struct volley_cancel *handle;
 
-		vly_worker_join(worker);
-		handle = atomic_exchange_explicit(&worker->handle, NULL, memory_order_seq_cst);
+		if (vly_loop_has_thread(&server->shared.config))
+			vly_worker_join(&server->workers[i]);
+		else
+			vly_turn_stop(&server->workers[i]);
+		handle = vly_mail_detach(&server->workers[i].mail);
 		while (atomic_load_explicit(&server->n_stopping, memory_order_seq_cst) > 0)
 			vly_thread_yield();
 		volley_cancel_unref(handle);
 	}
 }
 
+static int start_worker(struct volley_server *server, struct volley_worker *worker)
+{
+	int r;
+
+	if (vly_loop_has_thread(&server->shared.config))
+		return vly_worker_start(worker, &server->gate);
+	/* Here and now, and a failure is seen at once, as when there is no thread to be had. */
+	r = vly_turn_start(worker);
+	if (r >= 0)
+		vly_gate_report(&server->gate, 0);
+	return r;
+}
+
 static int start_workers(struct volley_server *server)
 {
 	uint32_t n = 0;
-	int r = 0;
+	int started = 0;
+	int r;
 
-	while (r >= 0 && n < server->config.n_workers) {
-		r = vly_worker_start(&server->workers[n]);
-		if (r >= 0)
+	vly_gate_close(&server->gate);
+	while (started >= 0 && n < server->shared.config.n_workers) {
+		started = start_worker(server, &server->workers[n]);
+		if (started >= 0)
 			n++;
 	}
-	vly_lock_take(&server->lock);
-	while (server->n_reported < n)
-		vly_cond_wait(&server->changed, &server->lock);
-	if (r < 0)
-		server->start_result = r;
-	r = server->start_result;
-	server->state = r < 0 ? VLY_SERVER_STOPPED : VLY_SERVER_RUNNING;
-	server->verdict = true;
-	vly_cond_wake(&server->changed);
-	vly_lock_give(&server->lock);
+	r = vly_gate_await(&server->gate, n);
+	if (started < 0)
+		r = started;
+	/* Before they go on: a worker may be asked for posts as soon as it serves. */
+	set_state(server, r < 0 ? VLY_SERVER_STOPPED : VLY_SERVER_RUNNING);
+	vly_gate_open(&server->gate, r);
 	if (r < 0)
 		join(server, n);
 	return r;
 }
 
-static int start_locked(struct volley_server *server)
+static int start_locked(struct volley_server *server) VLY_REQUIRES(server->listening)
 {
 	int r = check_start(server);
 
 	if (r < 0)
 		return r;
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
-	atomic_store_explicit(&server->command, VLY_COMMAND_RUN, memory_order_seq_cst);
-	vly_lock_take(&server->lock);
-	server->state = VLY_SERVER_STARTING;
-	server->n_reported = 0;
-	server->start_result = 0;
-	server->verdict = false;
-	vly_lock_give(&server->lock);
+	atomic_store_explicit(&server->shared.command, VLY_COMMAND_RUN, memory_order_seq_cst);
+	set_state(server, VLY_SERVER_STARTING);
 	return start_workers(server);
 }
 
@@ -191,7 +221,7 @@ int volley_server_start(struct volley_server *server)
 {
 	int r;
 
-	if (vly_server_test_inside(server) ||
+	if (vly_inside_is_any(server) ||
 	    atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		return -EALREADY;
 	vly_lock_take(&server->control);
@@ -202,38 +232,34 @@ int volley_server_start(struct volley_server *server)
 
 /* Stopping ------------------------------------------------------------------------------------- */
 
-bool vly_server_test_inside(const struct volley_server *server)
-{
-	return vly_worker_test_self(server) ||
-	       atomic_load_explicit(&server->run_tid, memory_order_relaxed) == vly_thread_get_id();
-}
-
 /*
  * `control`, for those who want the workers to end: run holds it for as long as it serves. Either
- * we see that somebody runs, or whoever begins to sees that we wait.
+ * we see that somebody runs, or whoever begins to sees that we wait. False: the caller is inside,
+ * and would wait for itself.
  */
-static int lock_to_stop(struct volley_server *server)
+static bool lock_to_stop(struct volley_server *server) VLY_TRIES(true, server->control)
 {
-	if (vly_server_test_inside(server))
-		return -EDEADLK;
+	if (vly_inside_is_any(server))
+		return false;
 	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		volley_server_request_stop(server);
 	vly_lock_take(&server->control);
 	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
-	return 0;
+	return true;
 }
 
-void vly_server_command(struct volley_server *server, uint32_t command)
+void vly_server_command(struct volley_server *server, enum vly_command command)
 {
-	uint32_t old = atomic_load_explicit(&server->command, memory_order_relaxed);
+	_Atomic uint32_t *own = &server->shared.command;
+	uint32_t old = atomic_load_explicit(own, memory_order_relaxed);
 
 	while (old < command &&
-	       !atomic_compare_exchange_weak_explicit(&server->command, &old, command,
-						      memory_order_seq_cst, memory_order_relaxed))
+	       !atomic_compare_exchange_weak_explicit(own, &old, command, memory_order_seq_cst,
+						      memory_order_relaxed))
 		continue;
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		vly_worker_cancel(&server->workers[i]);
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		vly_mail_cancel(&server->workers[i].mail);
 }
 
 void vly_server_refuse_new(struct volley_server *server)
@@ -248,20 +274,20 @@ void vly_server_refuse_new(struct volley_server *server)
 
 void vly_server_join(struct volley_server *server)
 {
-	join(server, server->config.n_workers);
+	join(server, server->shared.config.n_workers);
 	set_state(server, VLY_SERVER_STOPPED);
-	vly_run_wake(server);
+	vly_wake_post(server->shared.event_fd);
 }
 
-bool vly_server_test_late(const struct volley_server *server)
+bool vly_server_is_late(const struct volley_server *server)
 {
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		if (server->workers[i].drain_late)
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		if (vly_drain_is_late(&server->workers[i].drain))
 			return true;
 	return false;
 }
 
-static void stop_locked(struct volley_server *server)
+static void stop_locked(struct volley_server *server) VLY_REQUIRES(server->control)
 {
 	if (server->state != VLY_SERVER_RUNNING)
 		return;
@@ -271,10 +297,8 @@ static void stop_locked(struct volley_server *server)
 
 int volley_server_stop(struct volley_server *server)
 {
-	int r = lock_to_stop(server);
-
-	if (r < 0)
-		return r;
+	if (!lock_to_stop(server))
+		return -EDEADLK;
 	stop_locked(server);
 	vly_lock_give(&server->control);
 	return 0;
@@ -282,17 +306,17 @@ int volley_server_stop(struct volley_server *server)
 
 int volley_server_drain(struct volley_server *server)
 {
-	int r = lock_to_stop(server);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!lock_to_stop(server))
+		return -EDEADLK;
 	if (server->state == VLY_SERVER_RUNNING) {
 		vly_server_refuse_new(server);
 		vly_server_command(server, VLY_COMMAND_DRAIN);
 		vly_server_join(server);
 	}
 	/* Also when it was run that drained, because lock_to_stop() asked it to. */
-	r = vly_server_test_late(server) ? -ETIME : 0;
+	r = vly_server_is_late(server) ? -ETIME : 0;
 	vly_lock_give(&server->control);
 	return r;
 }
@@ -306,7 +330,7 @@ int volley_server_request_stop(struct volley_server *server)
 	atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_ASKED,
 						memory_order_seq_cst, memory_order_seq_cst);
 	if (run != VLY_RUN_NOBODY)
-		vly_run_wake(server);
+		vly_wake_post(server->shared.event_fd);
 	else
 		vly_server_command(server, VLY_COMMAND_STOP);
 	/* seq_cst: whoever sees 0 may free the handles that were used above */
@@ -316,14 +340,14 @@ int volley_server_request_stop(struct volley_server *server)
 
 int volley_server_close(struct volley_server *server)
 {
-	int r = lock_to_stop(server);
-
-	if (r < 0)
-		return r;
+	if (!lock_to_stop(server))
+		return -EDEADLK;
 	stop_locked(server);
 	vly_listeners_lock_to_end(server);
-	if (server->state != VLY_SERVER_CLOSED)
-		vly_listeners_close(server);
+	if (server->state != VLY_SERVER_CLOSED) {
+		vly_closing_close_all(server);
+		set_state(server, VLY_SERVER_CLOSED);
+	}
 	vly_listeners_unlock(server);
 	vly_lock_give(&server->control);
 	return 0;
@@ -343,42 +367,9 @@ int volley_server_free(struct volley_server *server)
 
 /* The rest ------------------------------------------------------------------------------------- */
 
-int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg)
-{
-	uint32_t n = server->config.n_workers;
-	const struct volley_allocator *allocator = server->config.allocator;
-	struct vly_post **posts = vly_mem_new(allocator, n, sizeof *posts);
-	int r = posts != NULL ? 0 : -ENOMEM;
-
-	for (uint32_t i = 0; r >= 0 && i < n; i++) {
-		posts[i] = vly_mem_new(allocator, 1, sizeof *posts[i]);
-		if (posts[i] == NULL)
-			r = -ENOMEM;
-		else
-			*posts[i] = (struct vly_post){ .fn = fn, .arg = arg };
-	}
-	vly_lock_take(&server->lock);
-	/* A stop under way ends posting at once, or those who post in a loop could keep the
-	 * workers from the lock that they need to leave. */
-	if (r >= 0 &&
-	    (server->state != VLY_SERVER_RUNNING ||
-	     atomic_load_explicit(&server->command, memory_order_seq_cst) != VLY_COMMAND_RUN))
-		r = -ESHUTDOWN;
-	for (uint32_t i = 0; r >= 0 && i < n; i++)
-		if (server->workers[i].closed)
-			r = -ESHUTDOWN;
-	for (uint32_t i = 0; r >= 0 && i < n; i++)
-		vly_worker_post(&server->workers[i], posts[i]);
-	vly_lock_give(&server->lock);
-	for (uint32_t i = 0; r < 0 && posts != NULL && i < n; i++)
-		vly_mem_free(posts[i]);
-	vly_mem_free(posts);
-	return r;
-}
-
 uint32_t volley_server_get_n_workers(const struct volley_server *server)
 {
-	return server->config.n_workers;
+	return server->shared.config.n_workers;
 }
 
 const char *volley_server_get_io(const struct volley_server *server)

@@ -143,6 +143,11 @@ uint16_t volley_addr_get_port(const struct volley_addr *addr)
 	return 0;
 }
 
+bool volley_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b)
+{
+	return vly_addr_is_equal(a, b);
+}
+
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr)
 {
 	if (addr->sa.sa_family == family && (family == AF_INET || family == AF_INET6)) {

@@ -2,6 +2,7 @@
 #ifndef VLY_SYS_ADDR_H
 #define VLY_SYS_ADDR_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <volley/addr.h>
@@ -28,6 +29,22 @@ static inline uint64_t vly_addr_hash(const struct volley_addr *addr)
 		key ^= (high * 31 + low) << 16 | low >> 48;
 	}
 	return key * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Whether two addresses of one family name the same host; port and scope do not count. */
+static inline bool vly_addr_is_same_host(const struct volley_addr *a, const struct volley_addr *b)
+{
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+}
+
+/* The same host, port and scope: volley_addr_is_equal(), inline for the data path. */
+static inline bool vly_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b)
+{
+	return a->sa.sa_family == b->sa.sa_family && a->in.sin_port == b->in.sin_port &&
+	       vly_addr_is_same_host(a, b) &&
+	       (a->sa.sa_family != AF_INET6 || a->in6.sin6_scope_id == b->in6.sin6_scope_id);
 }
 
 /* One of n for an address: the same each time, and clients are spread evenly. */

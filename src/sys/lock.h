@@ -25,6 +25,12 @@ void vly_lock_fini(struct vly_lock *lock);
 void vly_lock_take(struct vly_lock *lock) VLY_ACQUIRES(*lock);
 void vly_lock_give(struct vly_lock *lock) VLY_RELEASES(*lock);
 
+/* Tell clang that this is the lock that is held, under another name. Does nothing. */
+static inline void vly_lock_assume(const struct vly_lock *lock) VLY_ASSUMES(*lock)
+{
+	(void)lock;
+}
+
 void vly_cond_init(struct vly_cond *cond);
 void vly_cond_fini(struct vly_cond *cond);
 /* Give the lock, sleep until somebody calls vly_cond_wake(), take it again. May end early. */

@@ -138,7 +138,6 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info)
 	*ret_info = (struct vly_socket_meminfo){
 		.drops = vars[SK_MEMINFO_DROPS],
 		.rmem_bytes = vars[SK_MEMINFO_RMEM_ALLOC],
-		.rcvbuf_bytes = vars[SK_MEMINFO_RCVBUF],
 	};
 	return 0;
 }

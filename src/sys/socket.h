@@ -49,13 +49,12 @@ int vly_socket_grow_buffer(int fd, enum vly_socket_buffer which, uint32_t n_byte
 			   uint32_t *ret_n_bytes);
 
 /*
- * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), the
- * bytes that unread messages hold, and the limit of those bytes (twice SO_RCVBUF's request).
+ * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), and
+ * the bytes that unread messages hold.
  */
 struct vly_socket_meminfo {
 	uint32_t drops;
 	uint32_t rmem_bytes;
-	uint32_t rcvbuf_bytes;
 };
 int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info);
 

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sys/thread.h"
 
@@ -37,9 +36,9 @@ void vly_thread_join(struct vly_thread *thread)
 	pthread_join(thread->id, NULL);
 }
 
-pid_t vly_thread_get_id(void)
+vly_thread_id vly_thread_get_id(void)
 {
-	return gettid();
+	return (vly_thread_id)pthread_self();
 }
 
 void vly_thread_yield(void)

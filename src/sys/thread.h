@@ -4,13 +4,13 @@
 
 #include <pthread.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* A thread of ours. */
 struct vly_thread {
 	pthread_t id;
 };
 
+typedef uintptr_t vly_thread_id;
 typedef void *(*vly_thread_fn)(void *arg);
 
 /*
@@ -21,8 +21,8 @@ typedef void *(*vly_thread_fn)(void *arg);
 int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg);
 void vly_thread_join(struct vly_thread *thread);
 
-/* The calling thread's number, never 0. */
-pid_t vly_thread_get_id(void);
+/* The calling thread's number in this process, never 0. No system call. */
+vly_thread_id vly_thread_get_id(void);
 
 /* Let others run that wait for this CPU. */
 void vly_thread_yield(void);

@@ -10,45 +10,31 @@
  * one that comes later leaves the datagrams and ends the next.
  */
 
-#include <errno.h>
-#include <poll.h>
-
 #include <volley/mmsg.h>
 
 #include "path/pipeline.h"
-#include "path/worker.h"
-#include "sys/clock.h"
-#include "worker/loop.h"
-
-/* The worker's only socket: a listener that was closed may have left a free port before it. */
-static struct vly_port *get_port(const struct volley_worker *worker)
-{
-	for (uint32_t i = 0; i < worker->n_ports; i++)
-		if (worker->ports[i].fd >= 0)
-			return &worker->ports[i];
-	return NULL;
-}
+#include "worker/chores.h"
+#include "worker/loop_block.h"
 
 /*
- * Sleep in ppoll instead. With answers waiting for room, or packets held, for both directions and
+ * Sleep in ppoll instead. With replies waiting for room, or packets held, for both directions and
  * no longer than they may wait. Without them, where the receive call cannot sleep: there is no
  * socket, or nothing is read from it, or whoever made it made it non-blocking.
  */
-static void wait_elsewhere(struct volley_worker *worker, struct vly_port *port)
+static void wait_elsewhere(struct volley_worker *worker, struct vly_sock *sock)
 {
-	int64_t ns = vly_worker_get_timeout(worker, vly_clock_now_ns());
+	int64_t ns = vly_chores_get_timeout(worker);
 	struct timespec timeout = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-	struct pollfd fd = { .fd = port != NULL ? port->fd : -1 };
+	struct pollfd fd = { .fd = sock != NULL ? sock->fd : -1 };
 
-	if (port != NULL && port->reads)
+	if (sock != NULL && sock->reads)
 		fd.events |= POLLIN;
-	/* POLLOUT says nothing about ENOBUFS: see backlog.c. */
-	if (port != NULL && port->n_backlog > 0 && port->retry_us == 0)
+	if (sock != NULL && vly_queue_has_pollout(&sock->backlog))
 		fd.events |= POLLOUT;
 	if (fd.events == 0)
 		fd.fd = -1; /* or its errors would be reported for ever */
-	if (volley_ppoll(&fd, 1, ns < 0 ? NULL : &timeout, NULL) > 0 && port != NULL)
-		port->ready = port->reads && (fd.revents & ~POLLOUT);
+	if (volley_ppoll(&fd, 1, ns < 0 ? NULL : &timeout, NULL) > 0 && sock != NULL)
+		vly_socks_set_ready(sock, sock->reads && (fd.revents & ~POLLOUT));
 }
 
 /*
@@ -58,7 +44,7 @@ static void wait_elsewhere(struct volley_worker *worker, struct vly_port *port)
  */
 static void awake(struct volley_worker *worker)
 {
-	if (!vly_inbox_awake(&worker->inbox))
+	if (!vly_mail_awake(&worker->mail))
 		return;
 	while (!volley_cancel_pending())
 		vly_thread_yield();
@@ -67,32 +53,31 @@ static void awake(struct volley_worker *worker)
 
 static void block_run(struct volley_worker *worker)
 {
-	bool empty = false; /* the receive call came back with nothing: look before the next */
+	bool is_empty = false; /* the receive call came back with nothing: look before the next */
 
-	while (!vly_worker_test_stop(worker)) {
-		struct vly_port *port;
+	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
+		struct vly_sock *sock;
 		int n = 0;
 
-		vly_worker_take_inbox(worker);
-		port = get_port(worker);
-		if (!vly_inbox_sleep(&worker->inbox)) {
+		vly_chores_take_mail(worker);
+		sock = vly_socks_get_after(&worker->socks, UINT32_MAX); /* the only one */
+		if (!vly_mail_sleep(&worker->mail)) {
 			awake(worker);
 			continue;
 		}
-		if (empty || vly_worker_has_timers(worker) || port == NULL || !port->reads) {
-			wait_elsewhere(worker, port);
-			empty = false;
+		if (is_empty || vly_chores_has_timers(worker) || sock == NULL || !sock->reads) {
+			wait_elsewhere(worker, sock);
+			is_empty = false;
 		} else {
-			n = vly_pipeline_wait(worker, port);
-			empty = n == 0;
+			n = vly_pipeline_wait(worker, sock);
+			is_empty = n == 0;
 		}
 		awake(worker);
-		worker->counts.wakes++;
+		vly_ledger_count_wake(&worker->books);
 		if (n > 0)
-			vly_pipeline_serve(worker, port, (uint32_t)n);
+			vly_pipeline_serve(worker, sock, (uint32_t)n);
 		vly_pipeline_run_once(worker, 1);
-		if (vly_worker_has_timers(worker))
-			vly_worker_run_timers(worker, vly_clock_now_ns());
+		vly_chores_run_timers(worker);
 	}
 }
 

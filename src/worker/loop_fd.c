@@ -10,7 +10,7 @@
  * something to do, and what has to be done by the clock is in vly_loop_fd_get_timeout(). A socket
  * is in epoll while it is open, so what the budget left unread keeps the descriptor readable; the
  * inbox announces its sleep, and what came before that is turned into a count in the eventfd;
- * room for waiting answers is asked for (EPOLLOUT) as long as they wait, and no longer.
+ * room for waiting replies is asked for (EPOLLOUT) as long as they wait, and no longer.
  *
  * The descriptor lives as long as the server, because it stands in somebody's loop; between stop
  * and start there is nothing in it. Whoever calls has the worker's turn (turn.c).
@@ -19,44 +19,78 @@
 #include <errno.h>
 
 #include "path/pipeline.h"
-#include "path/worker.h"
-#include "server/server.h"
-#include "sys/clock.h"
 #include "sys/poll.h"
-#include "sys/wake.h"
-#include "worker/loop.h"
+#include "worker/chores.h"
+#include "worker/loop_fd.h"
+
+int vly_loop_fd_init(struct volley_worker *worker)
+{
+	TAILQ_INIT(&worker->loop.asked);
+	worker->loop.poll_fd = vly_poll_open();
+	return worker->loop.poll_fd < 0 ? worker->loop.poll_fd : 0;
+}
+
+void vly_loop_fd_fini(struct volley_worker *worker)
+{
+	vly_poll_close(worker->loop.poll_fd);
+	worker->loop.poll_fd = -1;
+}
+
+static uint32_t get_wanted(const struct vly_sock *sock)
+{
+	if (sock->fd < 0)
+		return 0;
+	return (sock->reads ? EPOLLIN : 0u) |
+	       (vly_queue_has_pollout(&sock->backlog) ? EPOLLOUT : 0u);
+}
+
+/* Keep the list of sockets that epoll was asked for room at. */
+static void set_asked(struct volley_worker *worker, struct vly_sock *sock, uint32_t events)
+{
+	struct vly_watch *watch = &sock->watch;
+
+	if ((watch->events ^ events) & EPOLLOUT) {
+		if (events & EPOLLOUT)
+			TAILQ_INSERT_TAIL(&worker->loop.asked, sock, watch.asked);
+		else
+			TAILQ_REMOVE(&worker->loop.asked, sock, watch.asked);
+	}
+	watch->events = events;
+}
 
 /*
- * Have epoll know what a port wants: to be read, room for answers that wait, or nothing. The
- * descriptor is remembered, because a port may have lost its own when it is to be taken out, and
+ * Have epoll know what a socket wants: to be read, room for replies that wait, or nothing. The
+ * descriptor is remembered, because a socket may have lost its own when it is to be taken out, and
  * closing does not do that where others hold the socket too.
  */
-int vly_loop_fd_update(struct volley_worker *worker, uint32_t i)
+static int set_wanted(struct volley_worker *worker, struct vly_sock *sock, uint32_t want)
 {
-	struct vly_port *port = &worker->ports[i];
-	uint32_t want = 0;
+	struct vly_watch *watch = &sock->watch;
 	int r;
 
-	if (worker->watches && port->fd >= 0)
-		want = (port->reads ? EPOLLIN : 0) |
-		       (port->n_backlog > 0 && port->retry_us == 0 ? EPOLLOUT : 0);
-	if (port->watched == 0)
-		port->watched_fd = port->fd;
-	r = vly_poll_set(worker->poll_fd, port->watched_fd, port->watched, want, port);
+	if (watch->events == 0)
+		watch->fd = sock->fd;
+	r = vly_poll_set(worker->loop.poll_fd, watch->fd, watch->events, want, sock);
 	if (want == 0)
 		r = 0; /* what is not in there any more is out, too */
 	if (r >= 0)
-		port->watched = want;
+		set_asked(worker, sock, want);
 	return r;
+}
+
+int vly_loop_fd_update(struct volley_worker *worker, struct vly_sock *sock)
+{
+	return set_wanted(worker, sock, get_wanted(sock));
 }
 
 int vly_loop_fd_open(struct volley_worker *worker)
 {
-	int r = vly_poll_set(worker->poll_fd, worker->event_fd, 0, EPOLLIN, NULL);
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
+	int r = vly_poll_set(worker->loop.poll_fd, vly_mail_get_fd(&worker->mail), 0, EPOLLIN,
+			     NULL);
 
-	worker->watches = true;
-	for (uint32_t i = 0; r >= 0 && i < worker->n_ports; i++)
-		r = vly_loop_fd_update(worker, i);
+	for (; r >= 0 && sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index))
+		r = vly_loop_fd_update(worker, sock);
 	if (r < 0)
 		vly_loop_fd_close(worker);
 	return r;
@@ -65,30 +99,31 @@ int vly_loop_fd_open(struct volley_worker *worker)
 /* Also half-open ones: what is not in there cannot be taken out, and that is fine. */
 void vly_loop_fd_close(struct volley_worker *worker)
 {
-	worker->watches = false;
-	for (uint32_t i = 0; i < worker->n_ports; i++)
-		vly_loop_fd_update(worker, i);
-	vly_poll_set(worker->poll_fd, worker->event_fd, EPOLLIN, 0, NULL);
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
+
+	for (; sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index))
+		set_wanted(worker, sock, 0);
+	vly_poll_set(worker->loop.poll_fd, vly_mail_get_fd(&worker->mail), EPOLLIN, 0, NULL);
 }
 
-/* The rest stays readable, and the kernel reports it first the next time. */
+/* Most entries of one look. The rest stays readable, and the kernel reports it first next time. */
 enum { N_AT_ONCE = 64 };
 
 static void find_ready(struct volley_worker *worker)
 {
 	struct epoll_event events[N_AT_ONCE];
-	int n = vly_poll_take(worker->poll_fd, events, N_AT_ONCE);
+	int n = vly_poll_take(worker->loop.poll_fd, events, N_AT_ONCE);
 
 	/* A failing epoll is no reason to stop serving: look at every socket instead. */
 	if (n < 0)
-		vly_pipeline_set_ready(worker);
+		vly_socks_set_all_ready(&worker->socks);
 	for (int i = 0; i < n; i++) {
-		struct vly_port *port = events[i].data.ptr;
+		struct vly_sock *sock = events[i].data.ptr;
 
-		if (port != NULL)
-			port->ready |= port->reads && events[i].events != EPOLLOUT;
-		else /* Before inbox and command are looked at: a later post stays readable. */
-			vly_wake_take(worker->event_fd);
+		if (sock == NULL) /* before mail and command are looked at: a later post stays */
+			vly_mail_clear(&worker->mail);
+		else if (sock->reads && events[i].events != EPOLLOUT)
+			vly_socks_set_ready(sock, true);
 	}
 }
 
@@ -97,31 +132,30 @@ int vly_loop_fd_process(struct volley_worker *worker)
 	uint32_t n;
 
 	find_ready(worker);
-	vly_inbox_awake(&worker->inbox);
-	if (vly_worker_get_command(worker) != VLY_COMMAND_RUN)
+	vly_mail_awake(&worker->mail);
+	if (vly_shared_get_command(worker->shared) != VLY_COMMAND_RUN)
 		return -ESHUTDOWN;
-	vly_worker_take_inbox(worker);
-	worker->counts.wakes++;
-	n = vly_pipeline_run_once(worker, worker->server->config.n_budget);
-	if (vly_worker_has_timers(worker))
-		vly_worker_run_timers(worker, vly_clock_now_ns());
+	vly_chores_take_mail(worker);
+	vly_ledger_count_wake(&worker->books);
+	n = vly_pipeline_run_once(worker, worker->shared->config.n_budget);
+	vly_chores_run_timers(worker);
 	return (int)n;
 }
 
+/* If asking for room fails, the replies' own deadline is the next look. */
 void vly_loop_fd_arm(struct volley_worker *worker)
 {
-	/* If it fails, the answers' own deadline is the next look. */
-	for (uint32_t i = 0; i < worker->n_ports; i++)
-		vly_loop_fd_update(worker, i);
-	if (!vly_inbox_sleep(&worker->inbox))
-		vly_worker_wake(worker);
-}
+	struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks);
+	struct vly_sock *next;
 
-int64_t vly_loop_fd_get_timeout(struct volley_worker *worker)
-{
-	if (!vly_worker_has_timers(worker))
-		return -1;
-	return vly_worker_get_timeout(worker, vly_clock_now_ns());
+	for (; sock != NULL; sock = vly_socks_get_next_backlogged(sock))
+		vly_loop_fd_update(worker, sock);
+	for (sock = TAILQ_FIRST(&worker->loop.asked); sock != NULL; sock = next) {
+		next = TAILQ_NEXT(sock, watch.asked);
+		vly_loop_fd_update(worker, sock);
+	}
+	if (!vly_mail_sleep(&worker->mail))
+		vly_mail_wake(&worker->mail);
 }
 
 const struct vly_loop_ops vly_loop_fd_ops = {

@@ -7,68 +7,77 @@
  *
  *     start: | begin, arm |    process: | serve, arm | ...    stop: | finish, end |
  *
- * A mutex makes turns of one worker follow one another, so these calls may come from any thread;
- * the thread id marks the calls that come from inside, where waiting for the turn would be for
- * ever. Nothing here is attached to the cancellation module: no call sleeps, so there is nothing to
- * cancel, and a caller's own attachment is left alone. What others want of the worker is written
- * where a thread would find it too (command, inbox), and then its eventfd is.
+ * A lock makes turns of one worker follow one another, so these calls may come from any thread. The
+ * worker's thread number marks the calls that come from inside, where waiting for the turn would
+ * never end. Nothing here is attached to the cancellation module: no call sleeps, so there is
+ * nothing to cancel, and a caller's own attachment is left alone. What others want of the worker is
+ * written where a thread would find it too (command, mail), and then its eventfd is.
  */
 
 #include <errno.h>
-#include <unistd.h>
 
-#include "server/server.h"
-#include "worker/loop.h"
+#include "worker/chores.h"
+#include "worker/life.h"
+#include "worker/loop_fd.h"
+#include "worker/loop_ops.h"
 #include "worker/turn.h"
+
+void vly_turn_init(struct volley_worker *worker)
+{
+	vly_lock_init(&worker->turn.lock);
+}
+
+void vly_turn_fini(struct volley_worker *worker)
+{
+	vly_lock_fini(&worker->turn.lock);
+}
 
 void vly_turn_take(struct volley_worker *worker)
 {
-	vly_lock_take(&worker->turn);
-	atomic_store_explicit(&worker->tid, vly_thread_get_id(),
-			      memory_order_relaxed); /* for ourselves */
+	vly_lock_take(&worker->turn.lock);
+	vly_self_enter(&worker->self);
 }
 
 void vly_turn_give(struct volley_worker *worker)
 {
-	atomic_store_explicit(&worker->tid, 0, memory_order_relaxed);
-	vly_lock_give(&worker->turn);
+	vly_self_leave(&worker->self);
+	vly_lock_give(&worker->turn.lock);
 }
 
-static bool is_mine(const struct volley_worker *worker)
+void vly_turn_arm(struct volley_worker *worker)
 {
-	pid_t tid = atomic_load_explicit(&worker->tid, memory_order_relaxed);
-
-	return tid != 0 &&
-	       tid == vly_thread_get_id(); /* a system call, and mostly there is no need for it */
+	if (vly_life_is_running(worker))
+		worker->loop.ops->arm(worker);
 }
 
 int vly_turn_start(struct volley_worker *worker)
 {
 	int r;
 
+	vly_life_init(worker);
 	vly_turn_take(worker);
-	r = vly_worker_begin(worker);
+	r = vly_life_begin(worker);
 	if (r >= 0) {
-		worker->state = VLY_WORKER_RUNNING;
-		vly_worker_set_present(worker, true);
-		vly_loop_arm(worker);
+		vly_life_set_running(worker);
+		vly_life_set_present(worker, true);
+		vly_turn_arm(worker);
 	}
 	vly_turn_give(worker);
 	return r;
 }
 
-/* With the turn. */
+/* In a turn. */
 static void leave(struct volley_worker *worker)
 {
-	vly_worker_finish(worker);
-	vly_worker_end(worker);
-	vly_worker_set_present(worker, false);
+	vly_life_finish(worker);
+	vly_life_end(worker);
+	vly_life_set_present(worker, false);
 }
 
 void vly_turn_stop(struct volley_worker *worker)
 {
 	vly_turn_take(worker);
-	if (worker->state == VLY_WORKER_RUNNING)
+	if (vly_life_is_running(worker))
 		leave(worker);
 	vly_turn_give(worker);
 }
@@ -77,13 +86,13 @@ int vly_turn_process(struct volley_worker *worker)
 {
 	int r = -ESHUTDOWN;
 
-	if (is_mine(worker))
+	if (vly_self_is_me(&worker->self))
 		return -EDEADLK;
 	vly_turn_take(worker);
-	if (worker->state == VLY_WORKER_RUNNING) {
+	if (vly_life_is_running(worker)) {
 		r = vly_loop_fd_process(worker);
 		if (r >= 0)
-			vly_loop_arm(worker);
+			vly_turn_arm(worker);
 		else
 			leave(worker);
 	}
@@ -91,39 +100,15 @@ int vly_turn_process(struct volley_worker *worker)
 	return r;
 }
 
-/* What the wait strategy "fd" gives to the outside --------------------------------------------- */
-
-static struct volley_worker *get_worker(struct volley_server *server)
+int64_t vly_turn_get_timeout(struct volley_worker *worker)
 {
-	return server->config.wait == VOLLEY_WAIT_FD ? &server->workers[0] : NULL;
-}
-
-int volley_server_get_fd(struct volley_server *server)
-{
-	struct volley_worker *worker = get_worker(server);
-
-	return worker != NULL ? worker->poll_fd : -EINVAL;
-}
-
-int64_t volley_server_get_timeout_ns(struct volley_server *server)
-{
-	struct volley_worker *worker = get_worker(server);
 	int64_t ns = -1;
 
-	if (worker == NULL)
-		return -1;
-	if (is_mine(worker))
-		return vly_loop_fd_get_timeout(worker);
-	vly_lock_take(&worker->turn); /* only to look: nothing is called that could ask back */
-	if (worker->state == VLY_WORKER_RUNNING)
-		ns = vly_loop_fd_get_timeout(worker);
-	vly_lock_give(&worker->turn);
+	if (vly_self_is_me(&worker->self))
+		return vly_chores_get_timeout(worker);
+	vly_lock_take(&worker->turn.lock); /* only to look: nothing is called that asks back */
+	if (vly_life_is_running(worker))
+		ns = vly_chores_get_timeout(worker);
+	vly_lock_give(&worker->turn.lock);
 	return ns;
-}
-
-int volley_server_process(struct volley_server *server)
-{
-	struct volley_worker *worker = get_worker(server);
-
-	return worker != NULL ? vly_turn_process(worker) : -EINVAL;
 }

@@ -9,9 +9,12 @@
 
 #include "path/worker.h"
 
-/* Take the turn; not from inside it (vly_worker_test_self()). Waits for whoever has it. */
-void vly_turn_take(struct volley_worker *worker);
-void vly_turn_give(struct volley_worker *worker);
+void vly_turn_init(struct volley_worker *worker);
+void vly_turn_fini(struct volley_worker *worker);
+
+/* Take the turn; not from inside it. Waits for whoever has it. */
+void vly_turn_take(struct volley_worker *worker) VLY_ACQUIRES(worker->turn.lock);
+void vly_turn_give(struct volley_worker *worker) VLY_RELEASES(worker->turn.lock);
 
 /* The worker's life without a thread, each in a turn of its own. */
 int vly_turn_start(struct volley_worker *worker);
@@ -22,5 +25,11 @@ void vly_turn_stop(struct volley_worker *worker);
  * to stop and now has; -EDEADLK from inside a turn.
  */
 int vly_turn_process(struct volley_worker *worker);
+
+/* Nanoseconds until the next pass is due, readable or not; -1: none. From inside a turn too. */
+int64_t vly_turn_get_timeout(struct volley_worker *worker);
+
+/* In a turn, after a change from outside: what is to be done will be noticed. */
+void vly_turn_arm(struct volley_worker *worker);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "fuzz/fuzz.h"
 #include "lib/fake_io.h"
+#include "path/pipeline.h"
 
 /* 65,507: no IPv4 datagram is longer, and no answer could be. */
 enum { N_MESSAGES = 80, MAX_BYTES = 65507 };
@@ -69,7 +70,7 @@ static void on_batch(struct volley_worker *worker, struct volley_packet *packets
 {
 	(void)worker;
 	(void)arg;
-	FUZZ_CHECK(n > 0 && n <= VLY_N_VIEWS);
+	FUZZ_CHECK(n > 0 && n <= VLY_PIPELINE_N_VIEWS);
 	for (size_t i = 0; i < n; i++) {
 		see(&packets[i]);
 		/* In place, where what follows must stay unread. */

@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "path/backlog.h"
-#include "path/pipeline.h"
-#include "server/server.h"
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
+#include "path/backlog.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 
 enum { N_PEERS = 65536, N_RESULTS = 4096 };
 
@@ -191,7 +191,7 @@ static int fake_open(struct vly_slots *slots, struct vly_io **ret_io)
 	return 0;
 }
 
-static int fake_attach(struct vly_io *io, uint32_t listener, const struct vly_io_port *port)
+static int fake_attach(struct vly_io *io, uint32_t listener, const struct vly_io_sock *port)
 {
 	(void)io, (void)listener, (void)port;
 	return 0;
@@ -325,7 +325,7 @@ static const struct vly_io_ops fake_ops = {
 struct fake_io *fake_io_install(struct volley_worker *worker)
 {
 	vly_io_close(worker->io);
-	fake_ops.open(&worker->slots, &worker->io);
+	fake_ops.open(&worker->intake.slots, &worker->io);
 	worker->io->ops = &fake_ops;
 	return fake_of(worker->io);
 }
@@ -339,7 +339,6 @@ uint32_t fake_server_listen(struct fake_server *fake, const char *address,
 
 	if (r < 0)
 		die("the server cannot listen");
-	fake->worker->n_ports = fake->server->n_listeners;
 	return (uint32_t)r;
 }
 
@@ -361,8 +360,8 @@ void fake_server_open(struct fake_server *fake, const struct volley_config *conf
 
 uint32_t fake_server_run(struct fake_server *fake)
 {
-	vly_pipeline_set_ready(fake->worker);
-	return vly_pipeline_run_once(fake->worker, fake->server->config.n_budget);
+	vly_socks_set_all_ready(&fake->worker->socks);
+	return vly_pipeline_run_once(fake->worker, fake->server->shared.config.n_budget);
 }
 
 struct volley_stats fake_server_stats(struct fake_server *fake)
@@ -385,7 +384,7 @@ void fake_server_close(struct fake_server *fake)
 	stats = fake_server_stats(fake);
 	if (stats.tx_queued != 0)
 		die("something is queued that nobody will send");
-	if (vly_buffers_n_used(fake->worker->buffers) != 0)
+	if (vly_buffers_n_used(fake->worker->backlog) != 0)
 		die("a packet buffer leaked");
 	if (volley_server_free(fake->server) < 0)
 		die("the server cannot be freed");

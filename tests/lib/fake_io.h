@@ -25,8 +25,8 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 
-#include "path/worker.h"
 #include "io/io_ops.h"
+#include "path/worker.h"
 
 /* One message to receive. */
 struct fake_datagram {

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "path/stats.h"
 #include "lib/check.h"
+#include "path/snapshot.h"
 
 enum { N_READERS = 2 };
 
-static struct vly_stats_snapshot snapshot;
+static struct vly_snapshot snapshot;
 static uint64_t n_snapshots = 200000;
 static atomic_bool done;
 
@@ -30,8 +30,8 @@ static void *read_on(void *arg)
 
 	(void)arg;
 	while (!atomic_load_explicit(&done, memory_order_acquire) || n_reads == 0) {
-		vly_stats_read(&snapshot, &stats);
-		for (size_t i = 0; i < VLY_STATS_N; i++)
+		vly_snapshot_read(&snapshot, &stats);
+		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 			n_torn += counts[i] != counts[0] * (i + 1);
 		n_back += counts[0] < last;
 		last = counts[0];
@@ -53,9 +53,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < N_READERS; i++)
 		REQUIRE(pthread_create(&readers[i], NULL, read_on, NULL) == 0);
 	for (uint64_t k = 1; k <= n_snapshots; k++) {
-		for (size_t i = 0; i < VLY_STATS_N; i++)
+		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 			counts[i] = k * (i + 1);
-		vly_stats_publish(&snapshot, &stats);
+		vly_snapshot_write(&snapshot, &stats);
 		/* A volley's worth of time, in which readers get through. */
 		if (k % 16 == 0)
 			sched_yield();
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 	atomic_store_explicit(&done, true, memory_order_release);
 	for (int i = 0; i < N_READERS; i++)
 		pthread_join(readers[i], NULL);
-	vly_stats_read(&snapshot, &stats);
+	vly_snapshot_read(&snapshot, &stats);
 	CHECK_EQ(stats.rx_datagrams, n_snapshots);
 	return check_done();
 }

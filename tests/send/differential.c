@@ -22,11 +22,11 @@
 
 #include <volley/error.h>
 
-#include "sys/clock.h"
 #include "lib/check.h"
 #include "lib/namespace.h"
 #include "send/receivers.h"
 #include "send/subject.h"
+#include "sys/clock.h"
 
 enum { N_SCRIPTS = 5000, N_SCRIPTS_LONG = 100000, N_SLOW = 100, MAX_FAILURES = 5 };
 

@@ -18,12 +18,12 @@
 
 #include <volley/volley.h>
 
-#include "sys/clock.h"
 #include "base/compiler.h"
 #include "lib/check.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
+#include "sys/clock.h"
 
 /* recvmmsg(2), sendmmsg(2), recvmsg(2), sendmsg(2), udp(7), ip(7), read(2), epoll_ctl(2). */
 static const int errors[] = {

@@ -30,12 +30,12 @@
 
 #include <volley/volley.h>
 
-#include "sys/clock.h"
-#include "server/server.h"
-#include "path/worker.h"
 #include "lib/check.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
+#include "path/worker.h"
+#include "server/server.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
 
 #define STALL_NS UINT64_C(10000000)
@@ -88,7 +88,8 @@ static void run_burst(void)
 {
 	struct stall stall = { .begun = false };
 	struct volley_server *server;
-	struct vly_socket_meminfo info;
+	int rcvbuf_bytes;
+	int fd_of_worker;
 	const struct volley_addr *addr;
 	struct volley_stats stats;
 	uint64_t end_ns;
@@ -99,8 +100,9 @@ static void run_burst(void)
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = ignore)) ==
 		0);
 	addr = volley_listener_get_addr(volley_server_get_listener(server, 0));
-	REQUIRE(vly_socket_get_meminfo(server->workers[0].ports[0].fd, &info) == 0);
-	n = (uint32_t)((uint64_t)info.rcvbuf_bytes * 65 / 100 / 832);
+	fd_of_worker = vly_socks_get(&server->workers[0].socks, 0)->fd;
+	REQUIRE(vly_socket_get_int(fd_of_worker, SOL_SOCKET, SO_RCVBUF, &rcvbuf_bytes) == 0);
+	n = (uint32_t)((uint64_t)rcvbuf_bytes * 65 / 100 / 832);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(volley_server_post(server, stall_worker, &stall) == 0);
 	while (!atomic_load(&stall.begun))
@@ -113,9 +115,9 @@ static void run_burst(void)
 		usleep(100);
 		stats = read_stats(server);
 	} while (stats.delivered < n && vly_clock_now_ns() < end_ns);
-	printf("%u bytes of receive buffer: %u datagrams at once, %" PRIu64 " delivered, %" PRIu64
+	printf("%d bytes of receive buffer: %u datagrams at once, %" PRIu64 " delivered, %" PRIu64
 	       " dropped\n",
-	       info.rcvbuf_bytes, n, stats.delivered, stats.kernel_drops);
+	       rcvbuf_bytes, n, stats.delivered, stats.kernel_drops);
 	CHECK(atomic_load(&stall.over));
 	CHECK_EQ(stats.delivered, n);
 	CHECK_EQ(stats.kernel_drops, 0);

@@ -12,16 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sys/clock.h"
-#include "path/backlog.h"
-#include "path/pipeline.h"
-#include "server/server.h"
-#include "path/worker.h"
 #include "io/io_ops.h"
 #include "lib/ledger.h"
+#include "path/backlog.h"
+#include "path/pipeline.h"
+#include "path/worker.h"
 #include "send/receivers.h"
 #include "send/subject.h"
+#include "server/server.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
+#include "worker/chores.h"
 
 enum { MAX_MESSAGES = 2048 };
 
@@ -51,7 +52,7 @@ static void die(const char *what)
 static int recv_script(struct vly_io *io, uint32_t listener, uint32_t n, bool wait)
 {
 	const struct script_volley *volley = current->volley;
-	struct vly_slots *slots = &current->worker->slots;
+	struct vly_slots *slots = &current->worker->intake.slots;
 
 	(void)wait;
 	io->rx_syscalls++;
@@ -158,7 +159,6 @@ struct subject *subject_open(struct script_world *world, uint32_t listen_flags)
 	}
 	/* Nobody is 0.0.0.0: a datagram of ours would come from where it was sent to. */
 	world->own[2].in.sin_addr.s_addr = htonl(0x7f000003);
-	subject->worker->n_ports = SCRIPT_N_LISTENERS;
 	subject->real = subject->worker->io->ops;
 	subject->ops = *subject->real;
 	subject->ops.recv = recv_script;
@@ -180,8 +180,8 @@ void subject_close(struct subject *subject)
 void subject_set_sndbuf(struct subject *subject, int n_bytes)
 {
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++)
-		if (vly_socket_set_int(subject->worker->ports[i].fd, SOL_SOCKET, SO_SNDBUF,
-				       n_bytes) < 0)
+		if (vly_socket_set_int(vly_socks_get(&subject->worker->socks, i)->fd, SOL_SOCKET,
+				       SO_SNDBUF, n_bytes) < 0)
 			die("SO_SNDBUF");
 }
 
@@ -193,14 +193,15 @@ static void wait_backlog(struct subject *subject)
 	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
 
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
-		const struct vly_port *port = &worker->ports[i];
+		const struct vly_sock *port = vly_socks_get(&worker->socks, i);
 
-		fds[i].fd = port->n_backlog > 0 && port->retry_us == 0 ? port->fd : -1;
+		fds[i].fd = port->backlog.n > 0 && port->backlog.retry_us == 0 ? port->fd : -1;
 		fds[i].events = POLLOUT;
 	}
 	if (poll(fds, SCRIPT_N_LISTENERS, (int)((ns + 999999) / 1000000)) < 0)
 		die("poll");
 	vly_backlog_flush(worker, vly_clock_now_ns());
+	vly_pipeline_publish(worker);
 }
 
 void subject_run(struct subject *subject, const struct script *script)
@@ -211,17 +212,17 @@ void subject_run(struct subject *subject, const struct script *script)
 	subject->n_messages = 0;
 	/* What the last script's refusals taught must not make this one easier. */
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++)
-		if (worker->ports[i].limits_ns != 0)
-			worker->ports[i].limits_ns = 1;
+		if (vly_socks_get(&worker->socks, i)->limits.until_ns != 0)
+			vly_socks_get(&worker->socks, i)->limits.until_ns = 1;
 	for (uint32_t i = 0; i < script->n_volleys; i++) {
 		subject->volley = &script->volleys[i];
 		subject->given = false;
-		worker->ports[subject->volley->listener].ready = true;
+		vly_socks_set_ready(vly_socks_get(&worker->socks, subject->volley->listener), true);
 		vly_pipeline_run_once(worker, 1);
-		if (worker->counts.tx_queued > 0)
-			vly_backlog_flush(worker, vly_clock_now_ns());
+		if (worker->books.counts.tx_queued > 0)
+			vly_chores_run_timers(worker);
 	}
-	while (worker->counts.tx_queued > 0)
+	while (worker->books.counts.tx_queued > 0)
 		wait_backlog(subject);
 	fault = ledger_find_server_fault(subject->server);
 	if (fault != NULL)

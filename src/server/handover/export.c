@@ -5,8 +5,8 @@
  *
  * What must never happen is that nobody reads a socket. So this process reads until the new one
  * says that it does, and closes its copies only when the new one has said that it took everything;
- * when anything goes wrong before that, it reads again. In between a worker's ports are paused:
- * not read, but still there to send the answers that are on their way.
+ * when anything goes wrong before that, it reads again. In between the sockets are paused:
+ * not read, but still there to send the replies that are on their way.
  */
 
 #include <errno.h>
@@ -16,15 +16,21 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "path/held.h"
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/wire.h"
+#include "server/listener.h"
 #include "server/listeners.h"
-#include "server/server.h"
+#include "server/stats.h"
 #include "sys/clock.h"
-#include "sys/socket.h"
-#include "worker/loop.h"
+#include "sys/unix.h"
+#include "worker/change.h"
+
+/* One of the sockets: the k-th of its listener. */
+struct exported {
+	struct volley_listener *listener;
+	uint32_t k;
+};
 
 struct export
 {
@@ -32,119 +38,45 @@ struct export
 	struct vly_handover *handover;
 	uint32_t n;
 	int fds[VLY_HANDOVER_MAX_SOCKETS];
-	struct vly_port *ports[VLY_HANDOVER_MAX_SOCKETS];
-	uint64_t taken; /* listeners, by index */
+	struct exported sockets[VLY_HANDOVER_MAX_SOCKETS];
 };
 
-static bool is_taken(const struct export *export, uint32_t k)
-{
-	return export->taken & (UINT64_C(1) << k);
-}
-
-/* What every worker does ----------------------------------------------------------------------- */
-
-static void set_reads(struct volley_worker *worker, const struct export *export, bool reads)
-{
-	for (uint32_t k = 0; k < worker->n_ports; k++) {
-		struct vly_port *port = &worker->ports[k];
-
-		if (!is_taken(export, k) || port->fd < 0)
-			continue;
-		port->reads = reads;
-		port->ready = false;
-		vly_loop_update(worker, k); /* cannot fail: the port was known to the loop */
-	}
-}
-
-static int pause_ports(struct volley_worker *worker, void *arg)
-{
-	set_reads(worker, arg, false);
-	return 0;
-}
-
-static int resume_ports(struct volley_worker *worker, void *arg)
-{
-	set_reads(worker, arg, true);
-	return 0;
-}
-
-static int test_answered(struct volley_worker *worker, void *arg)
-{
-	uint64_t n = worker->counts.rx_queued + worker->counts.tx_queued +
-		     atomic_load_explicit(&worker->remote.n_held, memory_order_relaxed);
-
-	(void)arg;
-	return worker->present && n > 0 ? -EAGAIN : 0;
-}
-
-/* What handlers have not begun comes back without a callback. -EAGAIN: not yet all of it. */
-static int give_up(struct volley_worker *worker, void *arg)
-{
-	int r = 0;
-
-	for (uint32_t k = 0; k < worker->n_ports; k++) {
-		if (!is_taken(arg, k))
-			continue;
-		atomic_store_explicit(&worker->ports[k].given_up, true, memory_order_relaxed);
-		if (worker->ports[k].n_handled > 0)
-			r = -EAGAIN;
-	}
-	return r;
-}
-
-/* The kernel's counters are the new process's from here on: they are not read any more. */
-static int give_away(struct volley_worker *worker, void *arg)
-{
-	for (uint32_t k = 0; k < worker->n_ports; k++) {
-		struct vly_port *port = &worker->ports[k];
-		int fd = port->fd;
-
-		if (!is_taken(arg, k) || port->listener == NULL)
-			continue;
-		vly_held_abandon_port(worker, k);
-		vly_lock_take(&worker->server->lock);
-		port->fd = -1;
-		port->listener = NULL;
-		vly_lock_give(&worker->server->lock);
-		vly_loop_update(worker, k);
-		vly_io_detach(worker->io, k);
-		if (fd >= 0)
-			vly_socket_close(fd);
-	}
-	return 0;
-}
-
 /* Listeners do not change meanwhile, but a stop may come, and a start. */
-static int call(struct volley_server *server, vly_call_fn fn, struct export *export)
+static int call(struct volley_server *server, vly_errand_fn fn)
 {
 	int r;
 
 	vly_lock_take(&server->listening);
-	r = vly_call_run(server, fn, export);
+	r = vly_call_run(server, fn, NULL);
 	vly_lock_give(&server->listening);
 	return r;
 }
 
 /* The steps ------------------------------------------------------------------------------------ */
 
-/* With `listening`: every socket that there is. */
-static int list(struct export *export)
+static int list_listener(struct export *export, struct volley_listener *listener)
 {
-	struct volley_server *server = export->server;
-
-	for (uint32_t k = 0; k < server->n_listeners; k++) {
-		for (uint32_t i = 0; i < server->config.n_workers; i++) {
-			struct vly_port *port = &server->workers[i].ports[k];
-
-			if (port->fd < 0)
-				continue;
-			if (export->n == VLY_HANDOVER_MAX_SOCKETS)
-				return -ENOSPC;
-			export->fds[export->n] = port->fd;
-			export->ports[export->n++] = port;
-		}
+	for (uint32_t k = 0; k < listener->n_fds; k++) {
+		if (export->n == VLY_HANDOVER_MAX_SOCKETS)
+			return -ENOSPC;
+		export->fds[export->n] = listener->fds[k];
+		export->sockets[export->n++] = (struct exported){ listener, k };
 	}
 	return 0;
+}
+
+/* Every socket that there is. */
+static int list(struct export *export)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < export->server->n_listeners; i++) {
+		struct volley_listener *listener = vly_listeners_get(export->server, i);
+
+		if (listener != NULL)
+			r = list_listener(export, listener);
+	}
+	return r;
 }
 
 static int offer(struct export *export)
@@ -163,32 +95,29 @@ static int offer(struct export *export)
 static int wait_ready(struct export *export)
 {
 	struct vly_handover *handover = export->handover;
-	uint64_t not_taken = 0;
 	int r = vly_handover_recv(handover, VLY_HANDOVER_READY);
 
 	if (r < 0)
 		return r;
 	if (handover->head.n != export->n || handover->head.n_bytes != export->n)
 		return -EPROTO;
-	for (uint32_t i = 0; i < export->n; i++) {
-		uint64_t bit = UINT64_C(1) << export->ports[i]->listener->index;
-
-		if (handover->taken[i])
-			export->taken |= bit;
-		else
-			not_taken |= bit;
-	}
-	return export->taken & not_taken ? -EPROTO : 0;
+	for (uint32_t i = 1; i < export->n; i++)
+		if (export->sockets[i].listener == export->sockets[i - 1].listener &&
+		    !handover->taken[i] != !handover->taken[i - 1])
+			return -EPROTO;
+	for (uint32_t i = 0; i < export->n; i++)
+		export->sockets[i].listener->exported = handover->taken[i];
+	return 0;
 }
 
-/* Stop reading, and let what is on its way be answered. */
+/* Stop reading, and let what is on its way be replied to. */
 static void quiesce(struct export *export)
 {
 	struct volley_server *server = export->server;
-	uint64_t end_ns = vly_clock_now_ns() + server->config.drain_us * UINT64_C(1000);
+	uint64_t end_ns = vly_clock_now_ns() + vly_clock_from_us(server->shared.config.drain_us);
 
-	call(server, pause_ports, export);
-	while (call(server, test_answered, export) < 0 && vly_clock_now_ns() < end_ns)
+	call(server, vly_change_pause);
+	while (call(server, vly_change_await) < 0 && vly_clock_now_ns() < end_ns)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
 }
 
@@ -208,6 +137,17 @@ static void settle_gauges(struct volley_stats *stats)
 	stats->memory_bytes = 0;
 }
 
+/* What the kernel said last of a socket's drops. Worker i of N has the i-th, i + N-th ... */
+static uint32_t get_drops(struct volley_server *server, const struct exported *socket)
+{
+	const struct volley_worker
+		*worker = &server->workers[socket->k % server->shared.config.n_workers];
+	const struct vly_sock *sock;
+
+	sock = vly_socks_find_fd(&worker->socks, socket->listener->fds[socket->k]);
+	return sock != NULL ? vly_drops_get_seen(&sock->drops) : 0;
+}
+
 static int send_counters(struct export *export)
 {
 	struct volley_server *server = export->server;
@@ -215,26 +155,41 @@ static int send_counters(struct export *export)
 
 	counters->n_rx_drops = VOLLEY_RX_N_DROPS;
 	counters->n_tx_drops = VOLLEY_TX_N_DROPS;
-	vly_lock_take(&server->lock);
+	vly_lock_take(&server->shared.lock);
 	vly_stats_sum(server, &counters->stats);
 	for (uint32_t i = 0; i < export->n; i++)
-		counters->drops[i] = export->ports[i]->drops_seen;
-	vly_lock_give(&server->lock);
+		counters->drops[i] = get_drops(server, &export->sockets[i]);
+	vly_lock_give(&server->shared.lock);
 	settle_gauges(&counters->stats);
 	return vly_handover_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
 				 sizeof *counters);
 }
 
-static void close_taken(struct export *export)
+static void forget_exported(struct volley_server *server)
 {
-	struct volley_server *server = export->server;
+	vly_lock_take(&server->listening);
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		struct volley_listener *listener = vly_listeners_get(server, i);
 
-	while (call(server, give_up, export) < 0)
-		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that handlers have begun */
-	call(server, give_away, export);
-	for (uint32_t k = 0; k < server->n_listeners; k++)
-		if (is_taken(export, k))
-			vly_listeners_forget(server, k);
+		if (listener != NULL && listener->exported)
+			vly_listeners_forget(server, i);
+	}
+	vly_lock_give(&server->listening);
+}
+
+static void close_taken(struct volley_server *server)
+{
+	while (call(server, vly_change_give_up_exported) < 0)
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
+	call(server, vly_change_give_away);
+	forget_exported(server);
+}
+
+static void resume(struct export *export)
+{
+	call(export->server, vly_change_resume);
+	for (uint32_t i = 0; i < export->n; i++)
+		export->sockets[i].listener->exported = false;
 }
 
 static int converse(struct export *export, uint32_t timeout_us)
@@ -251,31 +206,31 @@ static int converse(struct export *export, uint32_t timeout_us)
 	if (r >= 0)
 		r = vly_handover_recv(export->handover, VLY_HANDOVER_TAKEN);
 	if (r >= 0) {
-		close_taken(export);
+		close_taken(export->server);
 		vly_handover_send(export->handover, VLY_HANDOVER_GONE, 0, NULL, 0);
 		return 0;
 	}
-	call(export->server, resume_ports, export);
+	resume(export);
 	vly_handover_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
 	return r;
 }
 
 static void set_exporting(struct volley_server *server, bool exporting)
 {
-	vly_lock_take(&server->lock);
+	atomic_store_explicit(&server->export_abort, false, memory_order_relaxed);
+	vly_lock_take(&server->shared.lock);
 	server->exporting = exporting;
-	server->export_abort = false;
-	vly_cond_wake(&server->changed);
-	vly_lock_give(&server->lock);
+	vly_cond_wake(&server->shared.changed);
+	vly_lock_give(&server->shared.lock);
 }
 
 /* Others take `listening` meanwhile, but find that listeners must stay as they are. */
 static int export_alone(struct export *export, uint32_t timeout_us)
 {
 	struct volley_server *server = export->server;
-	int r = vly_listeners_lock(server);
+	int r;
 
-	if (r < 0)
+	if (!vly_listeners_lock(server, &r))
 		return r;
 	r = list(export);
 	if (r >= 0)
@@ -286,7 +241,7 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 	r = converse(export, timeout_us);
 	set_exporting(server, false);
 	if (r < 0)
-		vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the sockets were not handed over (%s): this process serves on",
 			      volley_error_name(r));
 	return r;
@@ -299,14 +254,14 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 
 	if (r < 0)
 		return r;
-	export = vly_mem_new(server->config.allocator, 1, sizeof *export);
+	export = vly_mem_new(server->shared.config.allocator, 1, sizeof *export);
 	if (export == NULL)
 		return -ENOMEM;
 	export->server = server;
-	export->handover = vly_handover_new(server, fd, timeout_us);
+	export->handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
 	r = -ENOMEM;
 	if (export->handover != NULL) {
-		export->handover->may_abort = true;
+		export->handover->abort = &server->export_abort;
 		r = export_alone(export, timeout_us);
 	}
 	vly_mem_free(export->handover);

@@ -9,7 +9,6 @@
  */
 
 #include <errno.h>
-#include <string.h>
 
 #include <volley/error.h>
 #include <volley/handover.h>
@@ -17,14 +16,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opts.h"
-#include "path/listener.h"
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/import.h"
 #include "server/handover/wire.h"
+#include "server/listener.h"
 #include "server/listeners.h"
-#include "server/server.h"
+#include "sys/addr.h"
 #include "sys/socket.h"
+#include "worker/change.h"
 
 void vly_import_fini(struct volley_server *server)
 {
@@ -68,7 +68,7 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	n = handover->head.n;
 	if (n > VLY_HANDOVER_MAX_SOCKETS)
 		return -EPROTO;
-	server->import = vly_mem_new(server->config.allocator, 1,
+	server->import = vly_mem_new(server->shared.config.allocator, 1,
 				     sizeof *server->import + n * sizeof(struct vly_candidate));
 	if (server->import == NULL)
 		return -ENOMEM;
@@ -87,11 +87,9 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 	struct vly_handover *handover;
 	int r = vly_unix_check(fd);
 
-	if (r >= 0)
-		r = vly_listeners_lock(server);
-	if (r < 0)
+	if (r < 0 || !vly_listeners_lock(server, &r))
 		return r;
-	handover = vly_handover_new(server, fd, timeout_us);
+	handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
 	if (handover == NULL)
 		r = -ENOMEM;
 	else if (server->import != NULL)
@@ -118,7 +116,7 @@ int vly_import_listen(struct volley_server *server, const struct volley_addr *ad
 
 		if (volley_addr_get_port(addr) == 0 && bound.sa.sa_family == addr->sa.sa_family)
 			bound.in.sin_port = 0; /* at the same place in both families */
-		if (!candidate->taken && vly_adopt_test_same(&bound, addr))
+		if (!candidate->taken && vly_addr_is_equal(&bound, addr))
 			return vly_adopt_address(server, import->candidates, import->n,
 						 &candidate->addr, config, false);
 	}
@@ -137,28 +135,21 @@ static int send_ready(struct volley_server *server, struct vly_handover *handove
 	return vly_handover_send(handover, VLY_HANDOVER_READY, import->n, taken, import->n);
 }
 
-/* With the lock: the port of one of our sockets. */
-static struct vly_port *find_port(struct volley_server *server, int fd)
-{
-	for (uint32_t i = 0; i < server->config.n_workers; i++)
-		for (uint32_t k = 0; k < server->n_listeners; k++)
-			if (server->workers[i].ports[k].fd == fd)
-				return &server->workers[i].ports[k];
-	return NULL;
-}
-
 /*
  * The drops of a socket are the old process's up to its last reading and ours from there on; we
  * have counted from the adoption on.
  */
 static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
+	VLY_REQUIRES(server->shared.lock)
 {
-	struct vly_port *port = find_port(server, fd);
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
+		struct vly_sock *sock = vly_socks_find_fd(&server->workers[i].socks, fd);
 
-	if (port == NULL)
-		return;
-	vly_stats_read_kernel(port);
-	port->kernel_drops -= (uint32_t)(drops - port->drops_first);
+		if (sock == NULL)
+			continue;
+		vly_drops_read(&sock->drops, fd);
+		vly_drops_disown(&sock->drops, drops);
+	}
 }
 
 /* Fields that this process does not know, or the old one did not, are zero or left out. */
@@ -171,46 +162,45 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 		    vly_opts_read(&carried, sizeof carried, sizeof(size_t), &counters->stats) >= 0;
 
 	if (!same) {
-		vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the old process counts what this one does not: its counters are not "
 			      "carried over");
 		return;
 	}
-	vly_lock_take(&server->lock);
+	vly_lock_take(&server->shared.lock);
 	server->carried = carried;
 	for (uint32_t i = 0; i < import->n; i++)
 		if (import->candidates[i].taken)
 			carry_drops(server, counters->drops[i], import->candidates[i].fd);
-	vly_lock_give(&server->lock);
+	vly_lock_give(&server->shared.lock);
 }
 
-/* Nobody else reads or holds them any more. */
-static int own_ports(struct volley_worker *worker, void *arg)
+/* The listener of a candidate that was taken. */
+static struct volley_listener *get_listener(const struct volley_server *server,
+					    const struct vly_candidate *candidate)
 {
-	const struct vly_import *import = arg;
-
-	for (uint32_t k = 0; k < worker->n_ports; k++)
-		for (uint32_t i = 0; i < import->n; i++)
-			if (worker->ports[k].fd == import->candidates[i].fd)
-				worker->ports[k].keeps = vly_listener_keeps(
-					worker->ports[k].listener);
-	return 0;
+	return candidate->taken ? vly_listeners_get(server, candidate->listener_index) : NULL;
 }
 
-static void configure(struct volley_server *server)
+/* Nobody else reads or holds the sockets any more: they get what the config asks for. */
+static void configure(struct volley_server *server) VLY_REQUIRES(server->listening)
 {
 	const struct vly_import *import = server->import;
 
 	for (uint32_t i = 0; i < import->n; i++) {
+		struct volley_listener *listener = get_listener(server, &import->candidates[i]);
 		int fd = import->candidates[i].fd;
-		const struct vly_port *port = import->candidates[i].taken ? find_port(server, fd)
-									  : NULL;
 
-		if (port != NULL && vly_listener_configure(port->listener, fd) < 0)
-			vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+		if (listener == NULL)
+			continue;
+		if (vly_listener_configure(listener, fd) < 0)
+			vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 				      "descriptor %d keeps options of the old process", fd);
+		if (!listener->borrowed)
+			continue; /* its workers know */
+		listener->borrowed = false;
+		vly_call_run(server, vly_change_own, listener);
 	}
-	vly_call_run(server, own_ports, server->import);
 }
 
 static int converse(struct volley_server *server, struct vly_handover *handover)
@@ -220,7 +210,7 @@ static int converse(struct volley_server *server, struct vly_handover *handover)
 	if (r >= 0)
 		r = vly_handover_recv(handover, VLY_HANDOVER_COUNTERS);
 	if (r == -EPIPE) {
-		vly_log_write(&server->config, VOLLEY_LOG_WARNING,
+		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the old process went away before it handed over its counters: this "
 			      "one serves on without them");
 		return 0;
@@ -242,15 +232,15 @@ static int converse(struct volley_server *server, struct vly_handover *handover)
 int volley_server_import_commit(struct volley_server *server, int fd, uint32_t timeout_us)
 {
 	struct vly_handover *handover;
-	int r = vly_listeners_lock(server);
+	int r;
 
-	if (r < 0)
+	if (!vly_listeners_lock(server, &r))
 		return r;
 	if (server->import == NULL) {
 		vly_listeners_unlock(server);
 		return -ENOTCONN;
 	}
-	handover = vly_handover_new(server, fd, timeout_us);
+	handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
 	r = handover != NULL ? converse(server, handover) : -ENOMEM;
 	if (r >= 0) {
 		configure(server);

@@ -2,10 +2,9 @@
 #ifndef VLY_SERVER_HANDOVER_IMPORT_H
 #define VLY_SERVER_HANDOVER_IMPORT_H
 
-/* The sockets of the process before this one. With the server's `listening` held. */
+/* The sockets of the process before this one. With the server's `listening`. */
 
 #include <volley/addr.h>
-#include <volley/server.h>
 
 #include "server/adopt.h"
 
@@ -15,13 +14,13 @@ struct vly_import {
 };
 
 /*
- * Listen on imported sockets of this address, of any port for port 0. Returns the first listener's
- * index, -ENOENT when there are none, or what adopting them returns.
+ * Listen on imported sockets of this address, of any port for port 0. Returns the listener's index,
+ * -ENOENT when there are none, or what adopting them returns.
  */
 int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
-		      const struct volley_listen_config *config);
+		      const struct volley_listen_config *config) VLY_REQUIRES(server->listening);
 
 /* Close what was imported and not taken. */
-void vly_import_fini(struct volley_server *server);
+void vly_import_fini(struct volley_server *server) VLY_REQUIRES(server->listening);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 #include "server/handover/wire.h"
-#include "server/server.h"
 #include "sys/clock.h"
 #include "sys/poll.h"
 #include "sys/socket.h"
@@ -21,13 +20,13 @@ enum { MAGIC = 0x564c5901 };
 /* How often a wait looks whether the server wants to end: a stop is late by so much at most. */
 enum { LOOK_MS = 20 };
 
-struct vly_handover *vly_handover_new(struct volley_server *server, int fd, uint32_t timeout_us)
+struct vly_handover *vly_handover_new(const struct volley_allocator *allocator, int fd,
+				      uint32_t timeout_us)
 {
-	struct vly_handover *handover = vly_mem_new(server->config.allocator, 1, sizeof *handover);
+	struct vly_handover *handover = vly_mem_new(allocator, 1, sizeof *handover);
 
 	if (handover == NULL)
 		return NULL;
-	handover->server = server;
 	handover->fd = fd;
 	vly_handover_set_timeout(handover, timeout_us);
 	return handover;
@@ -35,18 +34,13 @@ struct vly_handover *vly_handover_new(struct volley_server *server, int fd, uint
 
 void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
 {
-	handover->end_ns = vly_clock_now_ns() + timeout_us * UINT64_C(1000);
+	handover->end_ns = vly_clock_now_ns() + vly_clock_from_us(timeout_us);
 }
 
-static bool test_abort(const struct vly_handover *handover)
+static bool is_aborted(const struct vly_handover *handover)
 {
-	struct volley_server *server = handover->server;
-	bool abort;
-
-	vly_lock_take(&server->lock);
-	abort = server->export_abort;
-	vly_lock_give(&server->lock);
-	return abort && handover->may_abort;
+	return handover->abort != NULL &&
+	       atomic_load_explicit(handover->abort, memory_order_relaxed);
 }
 
 /* Until the socket can be used, or it is time to give up. */
@@ -54,7 +48,7 @@ static int wait(const struct vly_handover *handover, short events)
 {
 	struct pollfd fd = { .fd = handover->fd, .events = events };
 
-	while (!test_abort(handover)) {
+	while (!is_aborted(handover)) {
 		if (vly_clock_now_ns() >= handover->end_ns)
 			return -ETIMEDOUT;
 		if (vly_poll_wait(&fd, 1, LOOK_MS) > 0)

@@ -4,10 +4,11 @@
 
 /* What the two processes of a hand-over say to each other, for export.c and import.c. */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <volley/server.h>
+#include <volley/config.h>
 #include <volley/stats.h>
 
 #include "sys/unix.h"
@@ -22,7 +23,7 @@ enum vly_handover_type {
 	VLY_HANDOVER_RESUMED,   /* old: it reads again */
 };
 
-/* More sockets than 64 listeners of 64 workers have. */
+/* A server with more than these is not handed over (-ENOSPC): the packets have a fixed size. */
 enum { VLY_HANDOVER_MAX_SOCKETS = 4096 };
 
 struct vly_handover_head {
@@ -44,10 +45,9 @@ struct vly_handover_counters {
 };
 
 struct vly_handover {
-	struct volley_server *server;
 	int fd;
 	uint64_t end_ns;
-	bool may_abort; /* the server's `export_abort` ends a wait */
+	const _Atomic bool *abort; /* ends a wait when it is set; NULL: nothing does */
 	/* The packet that came last. */
 	struct vly_handover_head head;
 	union {
@@ -59,7 +59,8 @@ struct vly_handover {
 };
 
 /* A conversation on a socket of the caller's; NULL for lack of memory. vly_mem_free() it. */
-struct vly_handover *vly_handover_new(struct volley_server *server, int fd, uint32_t timeout_us);
+struct vly_handover *vly_handover_new(const struct volley_allocator *allocator, int fd,
+				      uint32_t timeout_us);
 
 /* Give the next step so long. */
 void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us);

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "server/server.h"
 #include "lib/fake_io.h"
+#include "server/server.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -30,7 +30,7 @@ static void serve_one(struct fake_server *fake)
 {
 	fake_io_recv(fake->io, &(struct fake_datagram){ .data = "hello", .len = 5 });
 	cr_assert_eq(fake_server_run(fake), 1);
-	cr_assert_eq(fake->worker->arena_used, 0, "a volley leaves an empty arena");
+	cr_assert_eq(fake->worker->arena.used, 0, "a volley leaves an empty arena");
 }
 
 /* All bytes of a datagram are the same letter. */
@@ -136,9 +136,9 @@ static void reply_from_room(struct volley_worker *worker, struct volley_packet *
 	uint8_t *room = get_room(&packets[0], 'r', 1000);
 
 	(void)n, (void)arg;
-	cr_assert_geq(worker->arena_used, 1000);
+	cr_assert_geq(worker->arena.used, 1000);
 	cr_assert_eq(volley_packet_reply(&packets[0], room, 10), 0);
-	cr_assert_eq(worker->arena_used, 16, "what the answer does not use is given back");
+	cr_assert_eq(worker->arena.used, 16, "what the answer does not use is given back");
 	room[0] = 'R'; /* not copied: what is sent is what is here at the flush */
 }
 

@@ -10,11 +10,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sys/clock.h"
+#include "lib/fake_io.h"
 #include "path/backlog.h"
+#include "worker/chores.h"
 #include "path/pipeline.h"
 #include "server/server.h"
-#include "lib/fake_io.h"
+#include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -56,9 +57,9 @@ static void expect_in_order(const struct fake_server *fake, uint32_t n)
 		cr_assert_eq(sent_port(fake, i), i + 1, "at %u: %u", i, sent_port(fake, i));
 }
 
-static struct vly_port *port_of(struct fake_server *fake)
+static struct vly_sock *port_of(struct fake_server *fake)
 {
-	return &fake->worker->ports[0];
+	return vly_socks_get(&fake->worker->socks, 0);
 }
 
 /* Errors --------------------------------------------------------------------------------------- */
@@ -143,8 +144,9 @@ Test(backlog, a_full_socket_queues_and_keeps_order)
 	cr_assert_eq(fake_io_n_send_calls(fake.io), 2);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 17);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 20);
-	cr_assert_eq(port_of(&fake)->n_backlog, 0);
+	cr_assert_eq(port_of(&fake)->backlog.n, 0);
 	/* The line is gone: answers leave directly again. */
 	serve(&fake, 1);
 	expect_in_order(&fake, 21);
@@ -158,7 +160,7 @@ Test(backlog, a_flush_shows_in_the_statistics_at_once)
 	fake_io_send_result(fake.io, -EAGAIN);
 	serve(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 5);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_chores_run_timers(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 0);
 	cr_assert_eq(fake_server_stats(&fake).tx_sent, 5);
 	fake_server_close(&fake);
@@ -179,6 +181,7 @@ Test(backlog, bytes_and_addresses_survive_the_wait)
 	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "two", .len = 3 });
 	fake_server_run(&fake);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 3);
 	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, "one", 3);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr,
@@ -202,9 +205,11 @@ Test(backlog, a_long_line_leaves_in_pieces)
 	serve(&fake, 60);
 	serve(&fake, 60);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 74);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 106);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 180);
 	cr_assert_leq(fake_io_max_send(fake.io), 64);
 	fake_server_close(&fake);
@@ -220,6 +225,7 @@ Test(backlog, an_error_in_the_line_costs_exactly_that_datagram)
 	fake_io_send_result(fake.io, -EHOSTUNREACH);
 	serve(&fake, 5);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	stats = fake_server_stats(&fake);
 	cr_assert_eq(stats.tx_sent, 4);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_EHOSTUNREACH], 1);
@@ -239,6 +245,7 @@ Test(backlog, a_full_line_drops_the_newest)
 	cr_assert_eq(stats.tx_queued, 4);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_BACKLOG_FULL], 6);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 4);
 	fake_server_close(&fake);
 }
@@ -286,16 +293,18 @@ Test(backlog, eagain_waits_for_room_until_the_deadline)
 
 	fake_io_send_always(fake.io, -EAGAIN);
 	serve(&fake, 3);
-	deadline = port_of(&fake)->backlog_first->deadline_ns;
-	cr_assert_eq(port_of(&fake)->retry_us, 0);
+	deadline = port_of(&fake)->backlog.first->deadline_ns;
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 0);
 	cr_assert_geq(deadline, before + BACKLOG_US * 1000);
 	cr_assert_leq(deadline, vly_clock_now_ns() + BACKLOG_US * 1000);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline - 1000), 1000);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline + 1), 0);
 	vly_backlog_flush(fake.worker, deadline - 1);
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 3);
 	/* Later than the last one's deadline: pushed within a second of the first. */
 	vly_backlog_flush(fake.worker, deadline + 1000000000);
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_TIMEOUT], 3);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline), -1);
 	fake_server_close(&fake);
@@ -308,10 +317,11 @@ Test(backlog, only_what_is_due_times_out)
 
 	fake_io_send_always(fake.io, -EAGAIN);
 	serve(&fake, 1);
-	first = port_of(&fake)->backlog_first->deadline_ns;
+	first = port_of(&fake)->backlog.first->deadline_ns;
 	serve(&fake, 1);
-	port_of(&fake)->backlog_last->deadline_ns = first + 1;
+	port_of(&fake)->backlog.last->deadline_ns = first + 1;
 	vly_backlog_flush(fake.worker, first);
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_TIMEOUT], 1);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 1);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, first), 1);
@@ -321,8 +331,8 @@ Test(backlog, only_what_is_due_times_out)
 /* Each retry comes at its time and not before; returns the pause that follows. */
 static uint32_t retry(struct fake_server *fake)
 {
-	struct vly_port *port = port_of(fake);
-	uint64_t at = port->retry_ns;
+	struct vly_sock *port = port_of(fake);
+	uint64_t at = port->backlog.retry_ns;
 	uint32_t n_calls = fake_io_n_send_calls(fake->io);
 
 	vly_backlog_flush(fake->worker, at - 1);
@@ -331,9 +341,9 @@ static uint32_t retry(struct fake_server *fake)
 	cr_assert_eq(vly_backlog_get_timeout(fake->worker, at), 0);
 	vly_backlog_flush(fake->worker, at);
 	cr_assert_eq(fake_io_n_send_calls(fake->io), n_calls + 1);
-	if (port->n_backlog > 0 && port->retry_us > 0)
-		cr_assert_eq(port->retry_ns, at + port->retry_us * UINT64_C(1000));
-	return port->retry_us;
+	if (port->backlog.n > 0 && port->backlog.retry_us > 0)
+		cr_assert_eq(port->backlog.retry_ns, at + port->backlog.retry_us * UINT64_C(1000));
+	return port->backlog.retry_us;
 }
 
 Test(backlog, enobufs_is_retried_by_the_clock)
@@ -344,7 +354,7 @@ Test(backlog, enobufs_is_retried_by_the_clock)
 			 VOLLEY_LISTEN(.on_batch = echo));
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 3);
-	cr_assert_eq(port_of(&fake)->retry_us, 500);
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
 	cr_assert_eq(retry(&fake), 1000);
 	cr_assert_eq(retry(&fake), 2000);
 	cr_assert_eq(retry(&fake), 4000);
@@ -352,14 +362,14 @@ Test(backlog, enobufs_is_retried_by_the_clock)
 	cr_assert_eq(retry(&fake), 8000);
 	/* An answer that joins the line does not change the pause. */
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->retry_us, 8000);
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 8000);
 	/* A success, even of a part, begins anew; so does the other error. */
 	fake_io_send_always(fake.io, INT32_MAX);
 	retry(&fake);
 	expect_in_order(&fake, 4);
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->retry_us, 500);
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
 	fake_io_send_always(fake.io, -EAGAIN);
 	cr_assert_eq(retry(&fake), 0);
 	fake_server_close(&fake);
@@ -375,13 +385,14 @@ Test(backlog, the_pause_does_not_outlive_its_line)
 	cr_assert_eq(retry(&fake), 2000);
 	vly_backlog_drop(fake.worker, VOLLEY_TX_STOPPED);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->retry_us, 500, "a new line begins with the first pause");
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500,
+		     "a new line begins with the first pause");
 	/* And when its last one fails by itself. */
 	fake_io_send_always(fake.io, -EPERM);
 	retry(&fake);
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->retry_us, 500);
+	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
 	fake_server_close(&fake);
 }
 
@@ -394,10 +405,11 @@ Test(backlog, a_deadline_within_the_pause_is_kept)
 			 VOLLEY_LISTEN(.on_batch = echo));
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	deadline = port_of(&fake)->backlog_first->deadline_ns;
-	cr_assert_lt(deadline, port_of(&fake)->retry_ns);
+	deadline = port_of(&fake)->backlog.first->deadline_ns;
+	cr_assert_lt(deadline, port_of(&fake)->backlog.retry_ns);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline - 100), 100);
 	vly_backlog_flush(fake.worker, deadline);
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_TIMEOUT], 1);
 	cr_assert_eq(fake_io_n_send_calls(fake.io), 1);
 	fake_server_close(&fake);
@@ -421,11 +433,15 @@ Test(backlog, a_full_socket_does_not_hold_up_another)
 	fake_io_send_result(fake.io, -EAGAIN);
 	fake_io_recv_n(fake.io, 1, 2, 8);
 	fake_server_run(&fake);
-	cr_assert_eq(vly_backlog_get_timeout(fake.worker, fake.worker->ports[0].retry_ns - 9), 9);
+	cr_assert_eq(
+		vly_backlog_get_timeout(
+			fake.worker, vly_socks_get(&fake.worker->socks, 0)->backlog.retry_ns - 9),
+		9);
 	/* Only the second one is tried before the first one's time. */
-	vly_backlog_flush(fake.worker, fake.worker->ports[0].retry_ns - 9);
-	cr_assert_eq(fake.worker->ports[1].n_backlog, 0);
-	cr_assert_eq(fake.worker->ports[0].n_backlog, 2);
+	vly_backlog_flush(fake.worker, vly_socks_get(&fake.worker->socks, 0)->backlog.retry_ns - 9);
+	vly_pipeline_publish(fake.worker);
+	cr_assert_eq(vly_socks_get(&fake.worker->socks, 1)->backlog.n, 0);
+	cr_assert_eq(vly_socks_get(&fake.worker->socks, 0)->backlog.n, 2);
 	vly_backlog_drop(fake.worker, VOLLEY_TX_STOPPED);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_STOPPED], 2);

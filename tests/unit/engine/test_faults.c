@@ -13,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/server.h"
 #include "lib/fault.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "server/server.h"
 
 TestSuite(faults, .timeout = 120);
 

@@ -19,13 +19,14 @@
 #include <volley/mmsg.h>
 #include <volley/send.h>
 
-#include "sys/clock.h"
-#include "server/server.h"
-#include "path/worker.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/handler.h"
+#include "path/worker.h"
+#include "server/server.h"
+#include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -87,7 +88,7 @@ static void finish(struct volley_server *server)
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(get_stats(server).rx_queued, 0);
 	for (uint32_t i = 0; i < volley_server_get_n_workers(server); i++) {
-		cr_assert_eq(vly_buffers_n_used(server->workers[i].packets), 0, "one leaked");
+		cr_assert_eq(vly_buffers_n_used(server->workers[i].crew.packets), 0, "one leaked");
 		cr_assert_eq(vly_buffers_n_used(server->workers[i].remote.buffers), 0);
 	}
 	cr_assert_eq(volley_server_free(server), 0);
@@ -504,7 +505,7 @@ Test(handlers, a_stop_ends_between_two_packets_of_the_scalar_callback)
 	sem_wait(&gate.entered);
 	await_rx(server, 6);
 	cr_assert_eq(pthread_create(&thread, NULL, call_stop, server), 0);
-	while (atomic_load(&server->workers[0].handlers[0].command) != VLY_HANDLER_STOP)
+	while (atomic_load(&server->workers[0].crew.handlers[0].command) != VLY_HANDLER_STOP)
 		sched_yield();
 	sem_post(&gate.go);
 	pthread_join(thread, &r);
@@ -546,7 +547,7 @@ Test(handlers, a_drain_serves_more_than_the_rings_hold)
 	for (int i = 0; i < 200; i++)
 		loopback_send(fd, &to, (uint8_t)i, 8);
 	cr_assert_eq(pthread_create(&thread, NULL, call_drain, server), 0);
-	while (atomic_load(&server->command) != VLY_COMMAND_DRAIN)
+	while (atomic_load(&server->shared.command) != VLY_COMMAND_DRAIN)
 		sched_yield();
 	sem_post(&gate.go);
 	pthread_join(thread, &r);
@@ -639,7 +640,7 @@ Test(handlers, a_listener_that_goes_does_not_wait_for_callbacks_that_have_not_be
 		loopback_send(fd, &to, i, 8);
 	await_rx(server, 6);
 	cr_assert_eq(pthread_create(&thread, NULL, call_close, server), 0);
-	while (!atomic_load(&server->workers[0].ports[0].given_up))
+	while (!atomic_load(&vly_socks_get(&server->workers[0].socks, 0)->is_given_up))
 		sched_yield();
 	sem_post(&gate.go);
 	pthread_join(thread, NULL);

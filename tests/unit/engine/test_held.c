@@ -13,14 +13,15 @@
 
 #include <volley/send.h>
 
-#include "sys/clock.h"
-#include "path/held.h"
-#include "path/pipeline.h"
-#include "server/server.h"
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/held.h"
+#include "path/pipeline.h"
+#include "server/server.h"
+#include "sys/clock.h"
+#include "worker/chores.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -63,12 +64,12 @@ Test(held, an_answer_comes_later_and_goes_to_the_one_who_asked)
 	cr_assert_eq(volley_held_reply(fake.server, tokens[1], "to 22", 5), 0);
 	cr_assert_eq(fake_io_n_sent(fake.io), 0, "the worker has not looked yet");
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 1, "and that is in the books");
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(volley_addr_get_port(&fake_io_sent(fake.io, 0)->peer), 22);
 	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, "to 22", 5);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], NULL, 0), 0);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_sent(fake.io, 1)->len, 0);
 	cr_assert_eq(volley_addr_get_port(&fake_io_sent(fake.io, 1)->peer), 11);
 	cr_assert_eq(fake_server_stats(&fake).held_replied, 2);
@@ -89,7 +90,7 @@ Test(held, a_token_is_good_once)
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -ESTALE);
 	cr_assert_eq(volley_held_release(fake.server, tokens[0]), -ESTALE);
 	cr_assert_eq(volley_held_get_payload(fake.server, tokens[0], NULL, 0), -ESTALE);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -ESTALE);
 	cr_assert_eq(volley_held_release(fake.server, tokens[1]), 0);
 	cr_assert_eq(volley_held_release(fake.server, tokens[1]), -ESTALE);
@@ -110,7 +111,7 @@ Test(held, a_token_is_good_once)
 	far = tokens[2];
 	far.id += UINT64_C(1) << 32; /* the next one, which nobody has been given yet */
 	cr_assert_eq(volley_held_release(fake.server, far), -ESTALE);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_server_stats(&fake).held_released, 3);
 	fake_server_close(&fake);
@@ -171,24 +172,25 @@ Test(held, time_ends_holding_in_order)
 	uint64_t start_ns = vly_clock_now_ns();
 	uint64_t first_ns;
 
-	cr_assert_not(vly_worker_has_timers(fake.worker));
+	cr_assert_not(vly_chores_has_timers(fake.worker));
 	receive(&fake, "a", 11);
 	first_ns = vly_held_get_deadline(fake.worker);
 	cr_assert_geq(first_ns, start_ns + 1000000000);
 	receive(&fake, "b", 22);
-	cr_assert(vly_worker_has_timers(fake.worker));
+	cr_assert(vly_chores_has_timers(fake.worker));
 	cr_assert_eq(vly_held_get_deadline(fake.worker), first_ns);
-	cr_assert_eq(vly_worker_get_timeout(fake.worker, first_ns - 500), 500);
-	vly_worker_run_timers(fake.worker, first_ns - 1);
+	cr_assert_leq(vly_chores_get_timeout(fake.worker), 1000000000);
+	cr_assert_gt(vly_chores_get_timeout(fake.worker), 0);
+	vly_held_expire(fake.worker, first_ns - 1);
 	cr_assert_eq(fake_server_stats(&fake).held_expired, 0);
-	vly_worker_run_timers(fake.worker, first_ns);
+	vly_held_expire(fake.worker, first_ns);
 	cr_assert_eq(fake_server_stats(&fake).held_expired, 1);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -ESTALE);
 	cr_assert_eq(volley_held_get_payload(fake.server, tokens[1], NULL, 0), 1);
-	vly_worker_run_timers(fake.worker, first_ns + UINT64_C(3600000000000));
+	vly_held_expire(fake.worker, first_ns + UINT64_C(3600000000000));
 	cr_assert_eq(fake_server_stats(&fake).held_expired, 2);
 	cr_assert_eq(vly_held_get_deadline(fake.worker), 0);
-	cr_assert_eq(vly_worker_get_timeout(fake.worker, first_ns), -1);
+	cr_assert_eq(vly_chores_get_timeout(fake.worker), -1);
 	fake_server_close(&fake);
 }
 
@@ -223,7 +225,7 @@ Test(held, an_answer_may_be_longer_than_the_packet_was)
 	receive(&fake, "a", 11);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], big, sizeof big + 1), -EMSGSIZE);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], big, sizeof big), 0);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->len, sizeof big);
 	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, big, sizeof big);
 	cr_assert_eq(volley_addr_get_port(&fake_io_sent(fake.io, 0)->peer), 11);
@@ -249,12 +251,12 @@ Test(held, without_room_the_token_stays_good)
 	receive(&fake, "a", 97);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], big, sizeof big), -ENOBUFS);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], big, sizeof big), 0);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 17);
 	/* The two that lost their tokens above. */
-	vly_worker_run_timers(fake.worker, UINT64_MAX);
+	vly_held_expire(fake.worker, UINT64_MAX);
 	fake_server_close(&fake);
 }
 
@@ -265,7 +267,7 @@ Test(held, nobody_answers_port_0)
 	receive(&fake, "a", 0);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -EINVAL);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -ESTALE);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 0);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 1);
 	cr_assert_eq(fake_server_stats(&fake).held_replied, 1);
@@ -283,7 +285,7 @@ Test(held, the_answer_leaves_from_where_the_packet_was_sent_to)
 	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &info });
 	fake_server_run(&fake);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), 0);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr,
 		     info.local.in.sin_addr.s_addr);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->ifindex, 3);
@@ -297,9 +299,9 @@ Test(held, a_full_socket_makes_held_answers_wait_too)
 	receive(&fake, "a", 11);
 	fake_io_send_result(fake.io, -EAGAIN);
 	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "later", 5), 0);
-	vly_worker_take_inbox(fake.worker);
+	vly_chores_take_mail(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 1);
-	vly_worker_run_timers(fake.worker, vly_clock_now_ns());
+	vly_chores_run_timers(fake.worker);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, "later", 5);
 	fake_server_close(&fake);
@@ -392,7 +394,7 @@ Test(send, a_worker_sends_outside_a_volley)
 	vly_pipeline_run_once(fake.worker, 1);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
-	cr_assert_eq(fake.worker->arena_used, 0);
+	cr_assert_eq(fake.worker->arena.used, 0);
 	/* Asked for what cannot be: nothing is counted. */
 	cr_assert_eq(volley_worker_send(fake.worker, 1, fake_peer(5), NULL, "x", 1), -EINVAL);
 	odd = loopback_addr("[::1]:5");
@@ -416,11 +418,11 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 
 	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = 65536), ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
-	fake.worker->n_arena_open = 1; /* as in a callback that was given room: no flush helps */
+	fake.worker->arena.n_open = 1; /* as in a callback that was given room: no flush helps */
 	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
 	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big),
 		     -ENOBUFS);
-	fake.worker->n_arena_open = 0;
+	fake.worker->arena.n_open = 0;
 	vly_pipeline_flush(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
 	fake_server_close(&fake);

@@ -17,14 +17,14 @@
 
 #include <volley/mmsg.h>
 
-#include "sys/clock.h"
-#include "server/server.h"
-#include "path/worker.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/worker.h"
+#include "server/server.h"
+#include "sys/clock.h"
 
 TestSuite(life, .timeout = 60);
 
@@ -67,7 +67,7 @@ static void *call_stop(void *server)
 
 static void wait_command(struct volley_server *server, enum vly_command command)
 {
-	while (atomic_load(&server->command) != (uint32_t)command)
+	while (atomic_load(&server->shared.command) != (uint32_t)command)
 		sched_yield();
 }
 
@@ -104,7 +104,7 @@ static struct {
 static void ran(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
-	if (atomic_load(&worker->tid) != gettid())
+	if (!vly_self_is_me(&worker->self))
 		atomic_fetch_add(&posts.n_wrong, 1);
 	atomic_fetch_or(&posts.mask, 1u << volley_worker_get_index(worker));
 	atomic_fetch_add(&posts.n_ran, 1);
@@ -197,7 +197,7 @@ Test(life, a_drain_that_is_late_says_so_and_loses_nothing)
 	cr_assert_eq(volley_server_drain(server), -ETIME, "nothing has changed");
 	/* The next drain serves the rest. */
 	gate.slow_ns = 0;
-	server->config.drain_us = 10000000;
+	server->shared.config.drain_us = 10000000;
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_drain(server), 0);
 	cr_assert_eq(get_stats(server).delivered, 10);

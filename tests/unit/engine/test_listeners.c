@@ -15,12 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/server.h"
-#include "path/worker.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/worker.h"
+#include "server/server.h"
 
 static int n_fds_before;
 
@@ -264,7 +264,7 @@ Test(listeners, what_does_not_fit_the_time_is_counted)
 		fd, &to);
 
 	pthread_create(&thread, NULL, close_first, server);
-	while (atomic_load(&server->workers[0].inbox.head) == NULL)
+	while (atomic_load(&server->workers[0].mail.inbox.head) == NULL)
 		sched_yield(); /* until the worker has been told, which it hears afterwards */
 	sem_post(&held.go);
 	pthread_join(thread, &r);

@@ -12,12 +12,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "server/server.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "server/server.h"
 
 TestSuite(loop_base, .timeout = 60);
 
@@ -206,10 +206,10 @@ Test(loop_base, an_idle_server_never_wakes)
 	cr_assert_eq(volley_server_start(t.servers[0]), 0);
 	loopback_send(t.client, &t.to[0], 7, 16);
 	turn();
-	n_wakes = worker->counts.wakes;
+	n_wakes = worker->books.counts.wakes;
 	event_base_loopexit(t.base, &while_idle);
 	event_base_dispatch(t.base);
-	cr_assert_eq(worker->counts.wakes, n_wakes);
+	cr_assert_eq(worker->books.counts.wakes, n_wakes);
 	close_base(1);
 }
 
@@ -290,8 +290,8 @@ Test(loop_base, a_full_device_is_asked_again_by_the_clock)
 	fake_io_recv_n(fake.io, 0, 3, 8);
 	fake_io_send_result(fake.io, -ENOBUFS);
 	fake_io_send_result(fake.io, -ENOBUFS);
-	fake.worker->ports[0].ready = true;
-	vly_worker_wake(fake.worker);
+	vly_socks_set_ready(vly_socks_get(&fake.worker->socks, 0), true);
+	vly_mail_wake(&fake.worker->mail);
 	while (fake_io_n_sent(fake.io) < 3 && n_turns++ < 10)
 		event_base_loop(t.base, EVLOOP_ONCE); /* the test's timeout is what fails it */
 	cr_assert_eq(fake_io_n_sent(fake.io), 3);

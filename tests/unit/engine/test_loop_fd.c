@@ -15,14 +15,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sys/clock.h"
-#include "server/server.h"
-#include "worker/turn.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "server/server.h"
+#include "sys/clock.h"
+#include "worker/turn.h"
 
 TestSuite(loop_fd, .timeout = 60);
 
@@ -482,7 +482,7 @@ static void open_fake(struct fake_server *fake)
 	cr_assert_eq(volley_server_start(t.server), 0);
 	expect_idle();
 	fake_io_recv_n(fake->io, 0, 3, 8);
-	fake->worker->ports[0].ready = true;
+	vly_socks_set_ready(vly_socks_get(&fake->worker->socks, 0), true);
 }
 
 static void close_fake(struct fake_server *fake)

@@ -9,11 +9,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sys/clock.h"
+#include "lib/fake_io.h"
 #include "path/backlog.h"
+#include "path/listener.h"
 #include "path/pipeline.h"
 #include "server/server.h"
-#include "lib/fake_io.h"
+#include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -57,8 +58,9 @@ static struct fake_server open_segmenting(uint32_t n, uint32_t n_bytes)
 	answer_bytes = n_bytes;
 	fake_server_open(&fake, VOLLEY_CONFIG(.log = on_log), ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = answer));
-	fake.worker->ports[0].limits = (struct vly_coalesce_limits){ .n_segments = 64,
-								     .segment_bytes = 65535 };
+	vly_socks_get(&fake.worker->socks, 0)->limits.now = (struct vly_coalesce_limits){
+		.n_segments = 64, .segment_bytes = 65535
+	};
 	return fake;
 }
 
@@ -113,7 +115,8 @@ Test(outbox, by_size_alternating_lengths_leave_in_two_messages)
 
 	fake_server_open(&fake, NULL, ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = echo, .flags = VOLLEY_LISTEN_GROUP_BY_SIZE));
-	fake.worker->ports[0].limits.n_segments = 64; /* whatever this kernel can */
+	vly_socks_get(&fake.worker->socks, 0)
+		->limits.now.n_segments = 64; /* whatever this kernel can */
 	for (uint32_t i = 0; i < 10; i++)
 		fake_io_recv(fake.io, &(struct fake_datagram){ .len = i % 2 ? 40 : 50,
 							       .peer = fake_peer(7) });
@@ -183,12 +186,12 @@ Test(outbox, others_in_the_batch_are_not_touched)
 Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 {
 	struct fake_server fake = open_segmenting(4, 1400);
-	struct vly_port *port = &fake.worker->ports[0];
+	struct vly_sock *port = vly_socks_get(&fake.worker->socks, 0);
 	uint32_t n_calls;
 
 	fake_io_send_result(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
-	cr_assert_eq(port->limits.segment_bytes, 1399);
+	cr_assert_eq(port->limits.now.segment_bytes, 1399);
 	cr_assert_eq(n_logs, 1);
 	n_calls = fake_io_n_send_calls(fake.io);
 	ask(&fake, 5);
@@ -202,10 +205,10 @@ Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 	answer_bytes = 600;
 	fake_io_send_always(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
-	cr_assert_eq(port->limits.segment_bytes, 1232);
+	cr_assert_eq(port->limits.now.segment_bytes, 1232);
 	cr_assert_eq(n_logs, 1, "said once");
 	/* After a while routes may have changed. */
-	port->limits_ns = vly_clock_now_ns() - 1;
+	port->limits.until_ns = vly_clock_now_ns() - 1;
 	port->listener->limits.n_segments = 64;
 	fake_io_send_always(fake.io, INT32_MAX);
 	answer_bytes = 1400;
@@ -225,7 +228,7 @@ Test(outbox, a_device_that_cannot_turns_it_off_for_the_socket)
 	fake_io_send_result(fake.io, -EIO);
 	for (int i = 0; i < 3; i++)
 		ask(&fake, 5);
-	cr_assert_eq(fake.worker->ports[0].limits.n_segments, 1);
+	cr_assert_eq(vly_socks_get(&fake.worker->socks, 0)->limits.now.n_segments, 1);
 	cr_assert_eq(fake_server_stats(&fake).tx_healed, 3);
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_healed, 3);
@@ -241,6 +244,7 @@ Test(outbox, a_full_socket_queues_a_message_datagram_by_datagram)
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 6);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_sent, 6);
 	expect_numbered(&fake, 0, 6);
 	/* And when it fills while a message is sent one by one. */
@@ -250,6 +254,7 @@ Test(outbox, a_full_socket_queues_a_message_datagram_by_datagram)
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 4);
 	vly_backlog_flush(fake.worker, vly_clock_now_ns() + 1000000);
+	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_sent, 12);
 	expect_numbered(&fake, 6, 6);
 	fake_server_close(&fake);

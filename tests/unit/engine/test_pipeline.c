@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fake_io.h"
 #include "path/pipeline.h"
 #include "server/server.h"
-#include "lib/fake_io.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -95,7 +95,7 @@ Test(pipeline, a_short_volley_is_the_last_one)
 	fake_io_recv_n(fake.io, 0, 1, 8);
 	cr_assert_eq(fake_server_run(&fake), 74);
 	cr_assert_eq(fake_io_n_recv_calls(fake.io), 2);
-	cr_assert_not(fake.worker->ports[0].ready);
+	cr_assert_not(vly_socks_get(&fake.worker->socks, 0)->is_ready);
 	/* Nobody said that there is more. */
 	cr_assert_eq(vly_pipeline_run_once(fake.worker, 4), 0);
 	cr_assert_eq(fake_io_n_recv_calls(fake.io), 2);
@@ -111,7 +111,7 @@ Test(pipeline, the_budget_ends_a_pass_and_leaves_the_socket_ready)
 
 	fake_io_recv_n(fake.io, 0, 64 * 5, 8);
 	cr_assert_eq(fake_server_run(&fake), 64 * 4);
-	cr_assert(fake.worker->ports[0].ready);
+	cr_assert(vly_socks_get(&fake.worker->socks, 0)->is_ready);
 	cr_assert_eq(vly_pipeline_run_once(fake.worker, 1), 64);
 	cr_assert_eq(seen.n_packets, 64 * 5);
 	fake_server_close(&fake);
@@ -179,7 +179,7 @@ Test(pipeline, the_scalar_callback_gets_each_datagram_in_order)
 			 VOLLEY_LISTEN(.on_packet = count_packet, .arg = &n_scalar));
 	fake_io_recv_n(fake.io, 0, 70, 8);
 	seen.n_packets = 0;
-	fake.worker->server->config.n_budget = 1;
+	fake.worker->server->shared.config.n_budget = 1;
 	cr_assert_eq(fake_server_run(&fake), 64);
 	cr_assert_eq(n_scalar, 64);
 	cr_assert_eq(fake_server_stats(&fake).delivered, 64);
@@ -194,14 +194,14 @@ static void on_begin(struct volley_worker *worker, void *arg)
 	cr_assert_eq(arg, &n_begins);
 	cr_assert_eq(n_ends, n_begins, "the one before has ended");
 	n_begins++;
-	n_before_begin = (uint32_t)worker->counts.delivered;
+	n_before_begin = (uint32_t)worker->books.counts.delivered;
 }
 
 static void on_end(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
 	n_ends++;
-	n_before_end = (uint32_t)worker->counts.tx_sent;
+	n_before_end = (uint32_t)worker->books.counts.tx_sent;
 }
 
 Test(pipeline, on_batch_end_comes_after_the_send)
@@ -323,9 +323,9 @@ Test(pipeline, wait_gives_what_serve_serves)
 	struct fake_server fake = open_then(echo);
 
 	fake_io_recv_n(fake.io, 0, 3, 8);
-	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 3);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, vly_socks_get(&fake.worker->socks, 0)), 3);
 	cr_assert_eq(seen.n_packets, 0);
-	vly_pipeline_serve(fake.worker, &fake.worker->ports[0], 3);
+	vly_pipeline_serve(fake.worker, vly_socks_get(&fake.worker->socks, 0), 3);
 	cr_assert_eq(seen.n_packets, 3);
 	cr_assert_eq(fake_io_n_sent(fake.io), 3);
 	fake_server_close(&fake);
@@ -337,9 +337,10 @@ Test(pipeline, wait_reports_cancellation_and_swallows_errors)
 
 	fake_io_recv_error(fake.io, 0, -ECANCELED);
 	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
-	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), -ECANCELED);
-	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 0);
-	cr_assert_eq(vly_pipeline_wait(fake.worker, &fake.worker->ports[0]), 0);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, vly_socks_get(&fake.worker->socks, 0)),
+		     -ECANCELED);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, vly_socks_get(&fake.worker->socks, 0)), 0);
+	cr_assert_eq(vly_pipeline_wait(fake.worker, vly_socks_get(&fake.worker->socks, 0)), 0);
 	fake_server_close(&fake);
 }
 
@@ -350,7 +351,7 @@ Test(pipeline, discard_counts_messages_past_errors)
 	fake_io_recv_n(fake.io, 0, 70, 8);
 	fake_io_recv_error(fake.io, 0, -ECONNREFUSED);
 	fake_io_recv_n(fake.io, 0, 5, 8);
-	vly_pipeline_discard(fake.worker, 0);
+	vly_pipeline_discard(fake.worker, vly_socks_get(&fake.worker->socks, 0));
 	cr_assert_eq(seen.n_packets, 0);
 	cr_assert_eq(fake_server_stats(&fake).discarded_at_close, 75);
 	fake_server_close(&fake);
@@ -362,7 +363,7 @@ Test(pipeline, discard_gives_a_broken_socket_up)
 
 	for (int i = 0; i < 100; i++)
 		fake_io_recv_error(fake.io, 0, -EIO);
-	vly_pipeline_discard(fake.worker, 0);
+	vly_pipeline_discard(fake.worker, vly_socks_get(&fake.worker->socks, 0));
 	cr_assert_eq(fake_io_n_recv_calls(fake.io), 64);
 	fake_server_close(&fake);
 }
@@ -385,7 +386,7 @@ Test(pipeline, an_answer_in_place_is_not_copied)
 	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "hello", .len = 5 });
 	fake_server_run(&fake);
 	expect_sent(&fake, 0, "Jello");
-	cr_assert_eq(fake.worker->arena_used, 0);
+	cr_assert_eq(fake.worker->arena.used, 0);
 	fake_server_close(&fake);
 }
 
@@ -396,7 +397,7 @@ static void reply_longer_in_place(struct volley_worker *worker, struct volley_pa
 	(void)n, (void)arg;
 	memcpy(packets[0].data + 2, "y there", 7);
 	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data + 1, 8), 0);
-	cr_assert_eq(worker->arena_used, 0);
+	cr_assert_eq(worker->arena.used, 0);
 	packets[0].data[1] = 'E';
 }
 

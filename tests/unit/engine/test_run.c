@@ -15,12 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/server.h"
-#include "path/worker.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/worker.h"
+#include "server/server.h"
 
 static struct {
 	struct volley_server *server;
@@ -225,14 +225,14 @@ Test(run, a_signal_handler_may_ask)
 
 	sigaction(SIGUSR1, &action, NULL);
 	open_server(1);
-	run.server->config.on_start = signal_runner;
+	run.server->shared.config.on_start = signal_runner;
 	for (int i = 0; i < 20; i++)
 		expect_run(0);
 	/* And without run: the workers stop by themselves. */
-	run.server->config.on_start = on_start;
+	run.server->shared.config.on_start = on_start;
 	cr_assert_eq(volley_server_start(run.server), 0);
 	raise(SIGUSR1);
-	while (atomic_load(&run.server->workers[0].tid) != 0)
+	while (vly_self_is_taken(&run.server->workers[0].self))
 		sched_yield();
 	expect_run(0);
 	volley_server_free(run.server);
@@ -254,7 +254,7 @@ static void signal_and_wait(struct volley_worker *worker, struct volley_packet *
 	(void)packets, (void)n, (void)arg;
 	if (n_calls < 2) {
 		kill(getpid(), steps[n_calls].signo);
-		while (atomic_load(&worker->server->command) != steps[n_calls].command)
+		while (atomic_load(&worker->shared->command) != steps[n_calls].command)
 			sched_yield();
 		n_calls++;
 	}
@@ -297,7 +297,7 @@ Test(run, a_late_signal_does_not_kill)
 	open_server(1);
 	run.in_start = true;
 	run.signo = SIGTERM;
-	run.server->config.on_stop = signal_again;
+	run.server->shared.config.on_stop = signal_again;
 	expect_run(0);
 	fault_disarm();
 	volley_server_free(run.server);

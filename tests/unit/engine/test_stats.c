@@ -12,13 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "path/pipeline.h"
-#include "server/server.h"
-#include "path/stats.h"
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
+#include "path/ledger.h"
+#include "path/pipeline.h"
+#include "server/server.h"
 
 static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		     void *arg)
@@ -31,7 +31,7 @@ static void number(struct volley_stats *stats, uint64_t first)
 {
 	uint64_t *counts = &stats->rx_datagrams;
 
-	for (size_t i = 0; i < VLY_STATS_N; i++)
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 		counts[i] = first + i;
 }
 
@@ -45,15 +45,15 @@ static struct volley_server *new_server(uint32_t n_workers)
 
 Test(stats, what_is_published_is_read)
 {
-	struct vly_stats_snapshot snapshot = { 0 };
+	struct vly_snapshot snapshot = { 0 };
 	struct volley_stats in = { 0 }, out = { .size = 7 };
 	const uint64_t *counts = &out.rx_datagrams;
 
 	for (uint64_t round = 1; round <= 3; round++) {
 		number(&in, round * 1000);
-		vly_stats_publish(&snapshot, &in);
-		vly_stats_read(&snapshot, &out);
-		for (size_t i = 0; i < VLY_STATS_N; i++)
+		vly_snapshot_write(&snapshot, &in);
+		vly_snapshot_read(&snapshot, &out);
+		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 			cr_assert_eq(counts[i], round * 1000 + i);
 		cr_assert_eq(snapshot.sequence, 2 * round);
 	}
@@ -83,7 +83,7 @@ Test(stats, every_send_error_has_a_name)
 		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 			if (known[i].error == error)
 				expected = known[i].reason;
-		cr_assert_eq(vly_stats_get_tx_drop(-error), expected, "errno %d", error);
+		cr_assert_eq(vly_ledger_get_tx_drop(-error), expected, "errno %d", error);
 	}
 }
 
@@ -91,7 +91,7 @@ Test(stats, every_send_error_has_a_name)
 static void publish(struct volley_worker *worker, const struct volley_stats *stats)
 {
 	worker->remote.n_posted = stats->tx_foreign;
-	vly_stats_publish(&worker->snapshot, stats);
+	vly_snapshot_write(&worker->books.snapshot, stats);
 }
 
 Test(stats, totals_are_the_sums_over_workers)
@@ -110,12 +110,12 @@ Test(stats, totals_are_the_sums_over_workers)
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.memory_bytes, 3 * server->workers[0].memory_bytes);
 	stats.memory_bytes = 3 * (100 + memory);
-	for (size_t i = 0; i < VLY_STATS_N; i++)
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 		cr_assert_eq(counts[i], 300 + 3 * i, "counter %zu", i);
 	cr_assert_eq(stats.size, sizeof stats);
 	cr_assert_eq(volley_server_get_worker_stats(server, 2, &stats), 0);
 	stats.memory_bytes = 200 + memory;
-	for (size_t i = 0; i < VLY_STATS_N; i++)
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 		cr_assert_eq(counts[i], 200 + i);
 	cr_assert_eq(volley_server_get_worker_stats(server, 3, &stats), -EINVAL);
 	volley_server_free(server);
@@ -131,7 +131,7 @@ Test(stats, the_readers_struct_may_be_newer_but_not_no_struct)
 	struct volley_stats stats = { .size = sizeof stats };
 
 	number(&stats, 50);
-	vly_stats_publish(&server->workers[0].snapshot, &stats);
+	vly_snapshot_write(&server->workers[0].books.snapshot, &stats);
 	larger.stats.size = sizeof larger;
 	cr_assert_eq(volley_server_get_stats(server, &larger.stats), 0);
 	cr_assert_eq(larger.stats.size, sizeof larger, "the caller's size is the caller's");
@@ -285,7 +285,7 @@ Test(stats, unread_bytes_are_the_kernels)
 	volley_server_format_stats(server, text, sizeof text);
 	cr_assert_not_null(strstr(text, "\"unread\": 0,"));
 	loopback_send(fd, volley_listener_get_addr(volley_server_get_listener(server, 0)), 1, 9);
-	cr_assert_eq(loopback_wait(server->workers[0].ports[0].fd), 1);
+	cr_assert_eq(loopback_wait(vly_socks_get(&server->workers[0].socks, 0)->fd), 1);
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_gt(stats.unread_bytes, 9);
 	volley_server_format_stats(server, text, sizeof text);
@@ -303,14 +303,15 @@ Test(stats, kernel_drops_are_added_up_past_the_wrap)
 {
 	struct volley_server *server = new_server(1);
 	struct volley_stats stats = { .size = sizeof stats };
-	struct vly_port *port = &server->workers[0].ports[0];
+	struct vly_sock *sock;
 
 	cr_assert_eq(
 		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch)),
 		0);
 	/* As if all but three of 2^32 had been seen, and now the counter is back at 0. */
-	port->kernel_drops = UINT32_MAX - 2;
-	port->drops_seen = UINT32_MAX - 2;
+	sock = vly_socks_get(&server->workers[0].socks, 0);
+	sock->drops.total = UINT32_MAX - 2;
+	sock->drops.seen = UINT32_MAX - 2;
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.kernel_drops, UINT64_C(1) << 32);
 	/* Reading it again adds nothing. */

@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sys/clock.h"
 #include "base/compiler.h"
 #include "io/coalesce.h"
 #include "lib/fault.h"
 #include "lib/grouping.h"
 #include "lib/loopback.h"
+#include "sys/clock.h"
 
 enum { N = GROUPING_N };
 

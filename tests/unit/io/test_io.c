@@ -35,7 +35,7 @@ struct bench {
 
 static void attach(struct bench *b, uint32_t listener, int fd, int family, uint32_t want)
 {
-	struct vly_io_port port = { .fd = fd, .family = family, .want = want };
+	struct vly_io_sock port = { .fd = fd, .family = family, .want = want };
 
 	cr_assert_eq(vly_cmsg_enable(fd, family, want), 0);
 	cr_assert_eq(vly_io_attach(b->io, listener, &port), 0);
@@ -102,7 +102,7 @@ Test(io, names_are_known_and_open)
 
 	cr_assert_eq(vly_slots_init(&slots, NULL, 4, 100), 0);
 	for (int i = 0; i < N_NAMES; i++) {
-		cr_assert(vly_io_test_name(names[i]));
+		cr_assert(vly_io_is_name(names[i]));
 		cr_assert_eq(vly_io_open(names[i], &slots, &io), 0);
 		cr_assert_str_eq(vly_io_get_name(io), names[i]);
 		vly_io_close(io);
@@ -110,14 +110,14 @@ Test(io, names_are_known_and_open)
 	for (int i = 0; i < 2; i++) {
 		const char *name = i == 0 ? "auto" : NULL;
 
-		cr_assert(vly_io_test_name(name));
+		cr_assert(vly_io_is_name(name));
 		cr_assert_eq(vly_io_open(name, &slots, &io), 0);
 		cr_assert_str_eq(vly_io_get_name(io), "mmsg", "the best comes first");
 		vly_io_close(io);
 	}
 	io = NULL;
-	cr_assert_not(vly_io_test_name("mms"));
-	cr_assert_not(vly_io_test_name("null"), "only in builds for benchmarks");
+	cr_assert_not(vly_io_is_name("mms"));
+	cr_assert_not(vly_io_is_name("null"), "only in builds for benchmarks");
 	cr_assert_eq(vly_io_open("mms", &slots, &io), -EINVAL);
 	cr_assert_null(io);
 	vly_io_close(NULL);
@@ -126,7 +126,7 @@ Test(io, names_are_known_and_open)
 
 Test(io, open_and_attach_need_memory)
 {
-	struct vly_io_port port = { .fd = -1, .family = AF_INET, .want = VLY_CMSG_LOCAL };
+	struct vly_io_sock port = { .fd = -1, .family = AF_INET, .want = VLY_CMSG_LOCAL };
 	struct vly_slots slots;
 	struct vly_io *io = NULL;
 

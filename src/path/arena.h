@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_PATH_ARENA_H
+#define VLY_PATH_ARENA_H
+
+/* Room for replies until they are sent. The worker's alone. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct volley_allocator;
+
+struct vly_arena {
+	uint8_t *base;
+	uint32_t n_bytes;
+	uint32_t used;
+	uint32_t last;   /* where the latest room begins, which a shorter reply gives back */
+	uint32_t n_open; /* rooms handed out in this callback, which stay valid in it */
+	const struct volley_allocator *allocator;
+};
+
+/* 0 or -ENOMEM. fini takes a zeroed arena too. */
+int vly_arena_init(struct vly_arena *arena, const struct volley_allocator *allocator,
+		   uint32_t n_bytes);
+void vly_arena_fini(struct vly_arena *arena);
+
+/* Room for so many bytes, or NULL. Valid until vly_arena_recycle() or _clear(). */
+void *vly_arena_get(struct vly_arena *arena, uint32_t n_bytes);
+
+/* The same for the user to write into: it stays valid to the end of the callback. */
+void *vly_arena_open(struct vly_arena *arena, uint32_t n_bytes, uint32_t *ret_n_bytes);
+
+/*
+ * Whether these bytes stand in a room. If so, the room is closed, and what the bytes leave unused
+ * of it is given back.
+ */
+bool vly_arena_close(struct vly_arena *arena, const uint8_t *data, uint32_t len);
+
+/* All that is in it was sent: start over, unless a room is still being written to. */
+void vly_arena_recycle(struct vly_arena *arena);
+
+/* A callback has returned; a volley was sent. */
+void vly_arena_end_callback(struct vly_arena *arena);
+void vly_arena_clear(struct vly_arena *arena);
+
+#endif

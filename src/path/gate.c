@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A gate is shut, takes reports, and is opened once with a verdict over all who wait:
+ *
+ *     starter: close | start n threads | await n ----- open, with a verdict
+ *     thread:                          report, pass ----------------------- go on, or leave
+ */
+
+#include "path/gate.h"
+
+void vly_gate_init(struct vly_gate *gate)
+{
+	vly_lock_init(&gate->lock);
+	vly_cond_init(&gate->changed);
+}
+
+void vly_gate_fini(struct vly_gate *gate)
+{
+	vly_cond_fini(&gate->changed);
+	vly_lock_fini(&gate->lock);
+}
+
+void vly_gate_close(struct vly_gate *gate)
+{
+	vly_lock_take(&gate->lock);
+	gate->n_reported = 0;
+	gate->result = 0;
+	gate->is_open = false;
+	vly_lock_give(&gate->lock);
+}
+
+void vly_gate_report(struct vly_gate *gate, int result)
+{
+	vly_lock_take(&gate->lock);
+	gate->n_reported++;
+	if (result < 0 && gate->result >= 0)
+		gate->result = result;
+	vly_cond_wake(&gate->changed);
+	vly_lock_give(&gate->lock);
+}
+
+int vly_gate_pass(struct vly_gate *gate)
+{
+	int r;
+
+	vly_lock_take(&gate->lock);
+	while (!gate->is_open)
+		vly_cond_wait(&gate->changed, &gate->lock);
+	r = gate->result;
+	vly_lock_give(&gate->lock);
+	return r;
+}
+
+int vly_gate_await(struct vly_gate *gate, uint32_t n)
+{
+	int r;
+
+	vly_lock_take(&gate->lock);
+	while (gate->n_reported < n)
+		vly_cond_wait(&gate->changed, &gate->lock);
+	r = gate->result;
+	vly_lock_give(&gate->lock);
+	return r;
+}
+
+void vly_gate_open(struct vly_gate *gate, int verdict)
+{
+	vly_lock_take(&gate->lock);
+	gate->result = verdict;
+	gate->is_open = true;
+	vly_cond_wake(&gate->changed);
+	vly_lock_give(&gate->lock);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_PATH_ICMP_H
+#define VLY_PATH_ICMP_H
+
+#include "path/worker.h"
+
+/*
+ * Take in what the network reported about earlier replies of a listener with
+ * VOLLEY_LISTEN_REPORT_ERRORS; nothing for others. The worker's thread.
+ */
+void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock);
+
+/* vly_io_send(), but an error that was pending for another datagram does not count. */
+int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
+		  const uint16_t *heads, uint32_t n);
+
+#endif

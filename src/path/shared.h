@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_PATH_SHARED_H
+#define VLY_PATH_SHARED_H
+
+/*
+ * The server, as a worker sees it: what all workers of a server share. Nothing below server/ knows
+ * more of it than this.
+ */
+
+#include <stdatomic.h>
+
+#include <volley/config.h>
+
+#include "sys/lock.h"
+
+/* What the server wants of its workers; it only grows while they run. */
+enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
+
+struct vly_shared {
+	struct volley_config config; /* every field set and in range; read-only */
+	int event_fd;                /* wakes volley_server_run(): a worker has left */
+
+	/*
+	 * Held for moments, by anyone but a signal handler, and the last to be taken. It guards what
+	 * workers and outsiders both look at: which sockets a worker has, what the kernel counted on
+	 * them, and whether the worker is present and takes posts.
+	 */
+	struct vly_lock lock;
+	struct vly_cond changed; /* something that it guards */
+
+	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
+	VLY_ALIGNED _Atomic uint32_t command;
+};
+
+/* What the server wants now. */
+static inline enum vly_command vly_shared_get_command(const struct vly_shared *shared)
+{
+	return (enum vly_command)atomic_load_explicit(&shared->command, memory_order_seq_cst);
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A sequence lock without stand-alone fences. The writer makes the count odd, stores each counter
+ * with release (so none can be seen before the odd count), and makes it even with release. The
+ * reader loads with acquire, and starts over when the count was odd or moved.
+ */
+
+#include <stddef.h>
+
+#include "path/snapshot.h"
+#include "sys/thread.h"
+
+static_assert(sizeof(struct volley_stats) == sizeof(size_t) + VLY_SNAPSHOT_N * sizeof(uint64_t),
+	      "counters only, no padding: they are copied and summed as an array");
+
+void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+{
+	const uint64_t *from = &counts->rx_datagrams;
+	uint32_t sequence = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
+
+	atomic_store_explicit(&snapshot->sequence, sequence + 1, memory_order_relaxed);
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++) /* release: after the odd count */
+		atomic_store_explicit(&snapshot->counts[i], from[i], memory_order_release);
+	/* release: publishes every counter above */
+	atomic_store_explicit(&snapshot->sequence, sequence + 2, memory_order_release);
+}
+
+void vly_snapshot_read(struct vly_snapshot *snapshot, struct volley_stats *ret_counts)
+{
+	uint64_t *to = &ret_counts->rx_datagrams;
+	uint32_t before;
+	uint32_t after;
+
+	do {
+		before = atomic_load_explicit(&snapshot->sequence, memory_order_acquire);
+		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+			to[i] = atomic_load_explicit(&snapshot->counts[i], memory_order_acquire);
+		after = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
+		if (before & 1)
+			vly_thread_yield(); /* the writer may wait for this very CPU */
+	} while (before != after || (before & 1));
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The table of a worker's sockets and its lists.
+ *
+ * The list of the ready is settled late: a socket that was found empty stays in it until the next
+ * pass comes by. So after a pass the list names exactly the sockets that the pass has served, which
+ * is what a loop wants to know.
+ */
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "path/listener.h"
+#include "path/socks.h"
+
+/* The table begins with so many, and doubles. */
+enum { FIRST_ROOM = 4 };
+
+void vly_socks_init(struct vly_socks *socks, const struct volley_allocator *allocator)
+{
+	*socks = (struct vly_socks){ .allocator = allocator };
+	TAILQ_INIT(&socks->ready);
+	TAILQ_INIT(&socks->backlogged);
+}
+
+void vly_socks_fini(struct vly_socks *socks)
+{
+	for (uint32_t i = 0; i < socks->n_table; i++)
+		vly_mem_free(socks->table[i]);
+	vly_mem_free(socks->table);
+	vly_mem_free(socks->of_listener);
+}
+
+/* An array of pointers with room for one more index. */
+static bool make_room(const struct vly_socks *socks, struct vly_sock ***array, uint32_t *n_room,
+		      uint32_t index)
+{
+	uint32_t n = *n_room > 0 ? *n_room : FIRST_ROOM;
+	struct vly_sock **larger;
+
+	if (index < *n_room)
+		return true;
+	while (n <= index)
+		n *= 2;
+	larger = vly_mem_grow(socks->allocator, *array, *n_room, n, sizeof **array);
+	if (larger == NULL)
+		return false;
+	*array = larger;
+	*n_room = n;
+	return true;
+}
+
+struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *listener, int fd)
+{
+	struct vly_sock *sock;
+	uint32_t index = 0;
+
+	while (index < socks->n_table && socks->table[index] != NULL)
+		index++;
+	if (!make_room(socks, &socks->table, &socks->n_room, index) ||
+	    !make_room(socks, &socks->of_listener, &socks->n_of_listener, listener->index))
+		return NULL;
+	sock = vly_mem_new(socks->allocator, 1, sizeof *sock);
+	if (sock == NULL)
+		return NULL;
+	sock->socks = socks;
+	sock->listener = listener;
+	sock->index = index;
+	sock->serial = ++socks->last_serial;
+	sock->fd = fd;
+	sock->reads = true;
+	sock->is_kept = vly_listener_keeps(listener);
+	sock->watch.fd = -1;
+	vly_limits_init(&sock->limits, &listener->limits);
+	vly_drops_begin(&sock->drops, fd, listener->adopted);
+	socks->table[index] = sock;
+	if (index >= socks->n_table)
+		socks->n_table = index + 1;
+	if (socks->of_listener[listener->index] == NULL)
+		socks->of_listener[listener->index] = sock;
+	return sock;
+}
+
+void vly_socks_remove(struct vly_sock *sock)
+{
+	struct vly_socks *socks = sock->socks;
+	struct vly_sock **first = &socks->of_listener[sock->listener->index];
+
+	assert(vly_queue_is_empty(&sock->backlog) && sock->n_handled == 0);
+
+	if (*first == sock)
+		*first = vly_socks_get_next(sock);
+	vly_socks_set_ready(sock, false);
+	if (sock->in_ready)
+		TAILQ_REMOVE(&socks->ready, sock, ready_link);
+	if (sock->in_backlogged)
+		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
+	socks->n_drops_gone += sock->drops.total;
+	socks->table[sock->index] = NULL;
+	vly_mem_free(sock);
+}
+
+struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index)
+{
+	return sock_index < socks->n_table ? socks->table[sock_index] : NULL;
+}
+
+struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_index, uint32_t serial)
+{
+	struct vly_sock *sock = vly_socks_get(socks, sock_index);
+
+	return sock != NULL && sock->serial == serial ? sock : NULL;
+}
+
+struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd)
+{
+	for (uint32_t i = 0; i < socks->n_table; i++)
+		if (socks->table[i] != NULL && socks->table[i]->fd == fd)
+			return socks->table[i];
+	return NULL;
+}
+
+struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index)
+{
+	return listener_index < socks->n_of_listener ? socks->of_listener[listener_index] : NULL;
+}
+
+struct vly_sock *vly_socks_get_next(const struct vly_sock *sock)
+{
+	const struct vly_socks *socks = sock->socks;
+
+	for (uint32_t i = sock->index + 1; i < socks->n_table; i++)
+		if (socks->table[i] != NULL && socks->table[i]->listener == sock->listener)
+			return socks->table[i];
+	return NULL;
+}
+
+void vly_socks_set_ready(struct vly_sock *sock, bool is_ready)
+{
+	struct vly_socks *socks = sock->socks;
+
+	if (sock->is_ready == is_ready)
+		return;
+	sock->is_ready = is_ready;
+	socks->n_ready += is_ready ? 1 : -1u;
+	if (!is_ready || sock->in_ready)
+		return;
+	sock->in_ready = true;
+	TAILQ_INSERT_TAIL(&socks->ready, sock, ready_link);
+}
+
+bool vly_socks_settle(struct vly_sock *sock)
+{
+	struct vly_socks *socks = sock->socks;
+
+	if (sock->is_ready)
+		return true;
+	TAILQ_REMOVE(&socks->ready, sock, ready_link);
+	sock->in_ready = false;
+	return false;
+}
+
+struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index)
+{
+	for (uint32_t i = sock_index + 1; i < socks->n_table; i++) /* UINT32_MAX: from 0 on */
+		if (socks->table[i] != NULL)
+			return socks->table[i];
+	return NULL;
+}
+
+void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats)
+{
+	stats->kernel_drops += socks->n_drops_gone;
+	for (uint32_t i = 0; i < socks->n_table; i++) {
+		struct vly_sock *sock = socks->table[i];
+
+		if (sock == NULL)
+			continue;
+		if (sock->fd >= 0)
+			stats->unread_bytes += vly_drops_read(&sock->drops, sock->fd);
+		stats->kernel_drops += sock->drops.total;
+	}
+}
+
+void vly_socks_set_all_ready(struct vly_socks *socks)
+{
+	for (uint32_t i = 0; i < socks->n_table; i++)
+		if (socks->table[i] != NULL)
+			vly_socks_set_ready(socks->table[i], socks->table[i]->reads);
+}
+
+void vly_socks_keep_ready(struct vly_socks *socks)
+{
+	struct vly_sock *sock;
+
+	TAILQ_FOREACH(sock, &socks->ready, ready_link)
+	vly_socks_set_ready(sock, sock->reads);
+}
+
+void vly_socks_set_backlogged(struct vly_sock *sock)
+{
+	struct vly_socks *socks = sock->socks;
+	bool waits = !vly_queue_is_empty(&sock->backlog);
+
+	if (sock->in_backlogged == waits)
+		return;
+	sock->in_backlogged = waits;
+	if (waits)
+		TAILQ_INSERT_TAIL(&socks->backlogged, sock, backlogged_link);
+	else
+		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_PATH_SOCKS_H
+#define VLY_PATH_SOCKS_H
+
+/*
+ * A worker's sockets: any number of them, of any number of listeners. Lists name those that have
+ * something to do, so that no pass looks at all of them.
+ *
+ * Only the worker changes its sockets. Others may look at the table, at descriptors and at the
+ * kernel's drops, with the lock of path/shared.h; so the worker holds it when it changes those.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <volley/stats.h>
+
+#include "path/drops.h"
+#include "path/limits.h"
+#include "path/queue.h"
+
+struct volley_allocator;
+struct volley_listener;
+
+/* What a loop has of a socket: loop_event.c's two events, or loop_fd.c's entry in epoll. */
+struct vly_watch {
+	struct event *reader;
+	struct event *writer;
+	bool is_polled;              /* the reader is out of the loop while the socket is busy */
+	uint32_t events;             /* that epoll has of `fd`; 0: none */
+	int fd;                      /* the socket may have lost its own when it is taken out */
+	TAILQ_ENTRY(vly_sock) asked; /* while `events` has EPOLLOUT */
+};
+
+struct vly_sock {
+	/* Set once. */
+	struct vly_socks *socks; /* where it stands */
+	struct volley_listener *listener;
+	uint32_t index;  /* in the table, and for the backend */
+	uint32_t serial; /* no other socket of the worker has or had it */
+	int fd;
+	/* The data path's. */
+	bool reads;       /* datagrams are taken from it */
+	bool is_kept;     /* somebody else may hold it: see vly_listener_keeps() */
+	bool is_ready;    /* the loop found it readable, or did not look */
+	bool in_ready;    /* it stands in the list of the ready */
+	uint32_t n_taken; /* messages received in the last pass */
+	/* Packets of it that handlers have; once it is given up, they give them back unserved. */
+	uint32_t n_handled;
+	_Atomic bool is_given_up;
+
+	struct vly_queue backlog;
+	struct vly_limits limits;
+	struct vly_drops drops;
+	struct vly_watch watch;
+	bool in_backlogged;
+	TAILQ_ENTRY(vly_sock) ready_link;
+	TAILQ_ENTRY(vly_sock) backlogged_link;
+};
+
+TAILQ_HEAD(vly_sock_list, vly_sock);
+
+struct vly_socks {
+	struct vly_sock **table; /* by index; NULL: free */
+	uint32_t n_table;        /* up to the highest index that was ever in use */
+	uint32_t n_room;
+	struct vly_sock **of_listener; /* the first one of each listener, by its index */
+	uint32_t n_of_listener;
+	uint32_t last_serial;
+	uint64_t n_drops_gone;      /* the kernel's, of sockets that are closed */
+	struct vly_sock_list ready; /* and those that this pass has served */
+	uint32_t n_ready;
+	struct vly_sock_list backlogged; /* replies wait for room there */
+	const struct volley_allocator *allocator;
+};
+
+void vly_socks_init(struct vly_socks *socks, const struct volley_allocator *allocator);
+void vly_socks_fini(struct vly_socks *socks);
+
+/*
+ * A new socket at the lowest free index; what it starts with is the listener's. NULL for lack of
+ * memory. Remove it again: its descriptor stays open. With the lock, both.
+ */
+struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *listener, int fd);
+void vly_socks_remove(struct vly_sock *sock);
+
+/* By index, and by the serial as well: NULL when that one is gone. */
+struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index);
+struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_index,
+				uint32_t serial);
+/* By descriptor. Looks at all of them: for changes, not for datagrams. */
+struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd);
+/* The first one of a listener, and the next of the same; NULL: there is none. */
+struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index);
+struct vly_sock *vly_socks_get_next(const struct vly_sock *sock);
+
+/* Whether it has something to read, or replies that wait: keep the lists right. */
+void vly_socks_set_ready(struct vly_sock *sock, bool is_ready);
+void vly_socks_set_backlogged(struct vly_sock *sock);
+
+/* The lists: the first, and the one behind a socket; NULL: there is none. */
+static inline struct vly_sock *vly_socks_get_ready(const struct vly_socks *socks)
+{
+	return TAILQ_FIRST(&socks->ready);
+}
+
+static inline struct vly_sock *vly_socks_get_next_ready(const struct vly_sock *sock)
+{
+	return TAILQ_NEXT(sock, ready_link);
+}
+
+static inline struct vly_sock *vly_socks_get_backlogged(const struct vly_socks *socks)
+{
+	return TAILQ_FIRST(&socks->backlogged);
+}
+
+static inline struct vly_sock *vly_socks_get_next_backlogged(const struct vly_sock *sock)
+{
+	return TAILQ_NEXT(sock, backlogged_link);
+}
+
+/* Whether any is ready; the list may hold some that no longer are. */
+static inline bool vly_socks_has_ready(const struct vly_socks *socks)
+{
+	return socks->n_ready > 0;
+}
+
+/* A pass begins: take the socket out of the list if it is not ready any more. True: it is. */
+bool vly_socks_settle(struct vly_sock *sock);
+
+/* All of them: the one behind an index, from UINT32_MAX on; NULL: there is none. */
+struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index);
+
+/* Ask the kernel what all of them dropped and hold, and add what closed ones dropped. With the
+ * lock. */
+void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats);
+
+/* Every socket that is read is ready: for loops that do not ask the kernel which are. */
+void vly_socks_set_all_ready(struct vly_socks *socks);
+/* The same for those that the last pass has served. */
+void vly_socks_keep_ready(struct vly_socks *socks);
+
+#endif

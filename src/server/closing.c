@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * How listeners end. One that goes takes the way of a whole server: its sockets refuse what is new,
+ * are served until they are empty, leave the kernel's lookup, are read once more, and only then are
+ * the kernel's counters read and the sockets closed. What they counted stays with the worker. The
+ * index is free again.
+ */
+
+#include <errno.h>
+
+#include "server/call.h"
+#include "server/closing.h"
+#include "server/handover/import.h"
+#include "server/listener.h"
+#include "server/listeners.h"
+#include "sys/clock.h"
+#include "sys/socket.h"
+#include "worker/change.h"
+
+static void refuse_new(const struct volley_listener *listener)
+{
+	for (uint32_t i = 0; !vly_listener_keeps(listener) && i < listener->n_fds; i++)
+		vly_socket_set_drop_all(listener->fds[i], true);
+}
+
+/*
+ * Serve a listener's sockets to the last datagram, and send the last reply, in turns with the
+ * others. Once a millisecond, for its workers serve it by themselves; this is to hear how far they
+ * are.
+ */
+static int drain(struct volley_server *server, struct volley_listener *listener)
+{
+	uint64_t end_ns = vly_clock_now_ns() + vly_clock_from_us(server->shared.config.drain_us);
+	int r = 0;
+
+	while (vly_call_run(server, vly_change_serve, listener) < 0) {
+		if (vly_clock_now_ns() >= end_ns) {
+			r = -ETIME;
+			break;
+		}
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
+	}
+	while (r < 0 && vly_call_run(server, vly_change_give_up, listener) < 0)
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
+	return r;
+}
+
+/*
+ * Refuse, leave, settle, count, close: in this order nothing can slip in between. A sender that had
+ * found a socket before it left may still be on its way to drop a datagram there, hence the third.
+ * A socket that could not leave (its address is gone) loses at most the count of what came between
+ * reading and closing.
+ */
+static int close_listener(struct volley_server *server, struct volley_listener *listener)
+	VLY_REQUIRES(server->listening)
+{
+	int r;
+
+	refuse_new(listener);
+	vly_socket_settle();
+	r = drain(server, listener);
+	vly_call_run(server, vly_change_leave, listener);
+	vly_socket_settle();
+	vly_call_run(server, vly_change_finish, listener);
+	vly_listeners_forget(server, listener->index);
+	return r;
+}
+
+int volley_listener_close(struct volley_server *server, uint32_t listener_index)
+{
+	struct volley_listener *listener;
+	int r;
+
+	if (!vly_listeners_lock(server, &r))
+		return r;
+	listener = vly_listeners_get(server, listener_index);
+	r = listener != NULL ? close_listener(server, listener) : -ENOENT;
+	vly_listeners_unlock(server);
+	return r;
+}
+
+void vly_closing_close_all(struct volley_server *server)
+{
+	struct volley_listener *listener;
+
+	vly_import_fini(server);
+	vly_listeners_set_drop_all(server, true);
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		if ((listener = vly_listeners_get(server, i)) != NULL)
+			vly_call_run(server, vly_change_leave, listener);
+	vly_socket_settle();
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		listener = vly_listeners_get(server, i);
+		if (listener == NULL)
+			continue;
+		vly_call_run(server, vly_change_finish, listener);
+		listener->n_fds = 0;
+	}
+}

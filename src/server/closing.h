@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_CLOSING_H
+#define VLY_SERVER_CLOSING_H
+
+#include "server/server.h"
+
+/*
+ * Of a server whose workers have left: count what the sockets still hold, and close them. The
+ * listeners stay, for the statistics.
+ */
+void vly_closing_close_all(struct volley_server *server) VLY_REQUIRES(server->listening);
+
+#endif

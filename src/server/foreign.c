@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What threads that are none of the server's ask of it: sends, and replies to held packets. A copy
+ * goes to one worker (path/remote.c), for sends always the same for one peer, so that what a thread
+ * sends to a peer keeps its order.
+ */
+
+#include <errno.h>
+
+#include <volley/send.h>
+
+#include "path/held.h"
+#include "path/packet.h"
+#include "path/remote.h"
+#include "path/route.h"
+#include "server/server.h"
+#include "sys/addr.h"
+
+/* Sends ---------------------------------------------------------------------------------------- */
+
+/* Who sends it and how. */
+struct sender {
+	struct volley_worker *worker;
+	struct vly_route route;
+	uint32_t sock_index;
+	uint32_t sock_serial;
+};
+
+/*
+ * The worker that sends to a peer through a listener, the same one each time; one without a socket
+ * of that listener is passed over.
+ */
+static int choose(struct volley_server *server, uint32_t listener_index, struct sender *sender)
+	VLY_REQUIRES(server->shared.lock)
+{
+	uint32_t n = server->shared.config.n_workers;
+	uint32_t first = vly_addr_pick(&sender->route.peer, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct volley_worker *worker = &server->workers[(first + i) % n];
+		struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
+
+		if (sock == NULL || sock->fd < 0)
+			continue;
+		sender->worker = worker;
+		sender->sock_index = sock->index;
+		sender->sock_serial = sock->serial;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Under the lock, because listeners come and go. */
+static int find_sender(struct volley_server *server, uint32_t listener_index,
+		       const struct volley_addr *peer, const struct volley_addr *local,
+		       struct sender *ret_sender)
+{
+	int r = 0;
+
+	vly_lock_take(&server->shared.lock);
+	if (server->state != VLY_SERVER_RUNNING)
+		r = -ESHUTDOWN;
+	else if (listener_index >= server->n_listeners || server->listeners[listener_index] == NULL)
+		r = -EINVAL;
+	else
+		r = vly_route_find(server->listeners[listener_index], peer, local,
+				   &ret_sender->route);
+	if (r >= 0)
+		r = choose(server, listener_index, ret_sender);
+	vly_lock_give(&server->shared.lock);
+	return r;
+}
+
+static int post(struct volley_worker *worker, const struct sender *sender, const void *data,
+		size_t len) VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_buffer *buffer;
+
+	if (!vly_remote_is_open(worker))
+		return -ESHUTDOWN;
+	if (len > VLY_MAX_PAYLOAD)
+		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (sender->route.is_refused)
+		return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	buffer = vly_remote_get_send_buffer(worker, (uint32_t)len);
+	if (buffer == NULL)
+		return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	buffer->peer = sender->route.peer;
+	buffer->info.local = sender->route.local;
+	buffer->info.ifindex = 0;
+	buffer->sock_index = sender->sock_index;
+	buffer->sock_serial = sender->sock_serial;
+	vly_remote_post(worker, buffer, data, (uint32_t)len);
+	return 0;
+}
+
+int volley_server_send(struct volley_server *server, uint32_t listener_index,
+		       const struct volley_addr *peer, const struct volley_addr *local,
+		       const void *data, size_t len)
+{
+	struct sender sender;
+	int r = find_sender(server, listener_index, peer, local, &sender);
+
+	if (r < 0)
+		return r;
+	vly_remote_lock(sender.worker);
+	r = post(sender.worker, &sender, data, len);
+	vly_remote_unlock(sender.worker);
+	return r;
+}
+
+/* Held packets --------------------------------------------------------------------------------- */
+
+/* The worker that a token names, or NULL. */
+static struct volley_worker *find_worker(struct volley_server *server, struct volley_held held)
+{
+	uint32_t worker_index = vly_held_get_worker_index(held);
+
+	return worker_index < server->shared.config.n_workers ? &server->workers[worker_index]
+							      : NULL;
+}
+
+int volley_held_release(struct volley_server *server, struct volley_held held)
+{
+	struct volley_worker *worker = find_worker(server, held);
+
+	return worker != NULL ? vly_held_release(worker, held) : -ESTALE;
+}
+
+int volley_held_get_payload(struct volley_server *server, struct volley_held held, void *data,
+			    size_t n)
+{
+	struct volley_worker *worker = find_worker(server, held);
+
+	return worker != NULL ? vly_held_get_payload(worker, held, data, n) : -ESTALE;
+}
+
+int volley_held_reply(struct volley_server *server, struct volley_held held, const void *data,
+		      size_t len)
+{
+	struct volley_worker *worker = find_worker(server, held);
+
+	return worker != NULL ? vly_held_reply(worker, held, data, len) : -ESTALE;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_LISTENER_H
+#define VLY_SERVER_LISTENER_H
+
+/* Making a listener and its sockets; what one is stands in path/listener.h. */
+
+#include "path/listener.h"
+
+/*
+ * Open and bind n sockets for the address. Fills `listener` but for its index. 0 or -errno, after a
+ * sentence to the log that says what to do; on failure nothing stays open. `v6only` as decided by
+ * the caller.
+ */
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+		      uint32_t n);
+
+/*
+ * Make a listener of n sockets that are bound to `addr` already. Fills `listener` but for its
+ * index and leaves the sockets as they are, for somebody else may still read them. On failure they
+ * are not the listener's.
+ */
+int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
+		       const int *fds, uint32_t n);
+
+/* Set what the config asks for on an adopted socket, whatever it had before. 0 or -errno. */
+int vly_listener_configure(struct volley_listener *listener, int fd);
+
+/* Close its sockets, which no worker has. Free it, whose sockets are closed or somebody else's. */
+void vly_listener_close_fds(struct volley_listener *listener);
+void vly_listener_free(struct volley_listener *listener);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What the wait strategy "fd" gives to the outside: a descriptor, a deadline, and a pass. */
+
+#include <errno.h>
+
+#include "path/worker.h"
+#include "server/server.h"
+#include "worker/turn.h"
+
+static struct volley_worker *get_worker(struct volley_server *server)
+{
+	return server->shared.config.wait == VOLLEY_WAIT_FD ? &server->workers[0] : NULL;
+}
+
+int volley_server_get_fd(struct volley_server *server)
+{
+	struct volley_worker *worker = get_worker(server);
+
+	return worker != NULL ? worker->loop.poll_fd : -EINVAL;
+}
+
+int64_t volley_server_get_timeout_ns(struct volley_server *server)
+{
+	struct volley_worker *worker = get_worker(server);
+
+	return worker != NULL ? vly_turn_get_timeout(worker) : -1;
+}
+
+int volley_server_process(struct volley_server *server)
+{
+	struct volley_worker *worker = get_worker(server);
+
+	return worker != NULL ? vly_turn_process(worker) : -EINVAL;
+}

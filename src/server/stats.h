@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_STATS_H
+#define VLY_SERVER_STATS_H
+
+#include <volley/stats.h>
+
+#include "server/server.h"
+
+/* A worker's counters as of now, and the totals: what was carried over, and all workers. */
+void vly_stats_read(struct volley_server *server, uint32_t worker_index,
+		    struct volley_stats *ret_stats) VLY_REQUIRES(server->shared.lock);
+void vly_stats_sum(struct volley_server *server, struct volley_stats *ret_sum)
+	VLY_REQUIRES(server->shared.lock);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The statistics as JSON: every name at every level, so that readers need not ask whether. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "path/ledger.h"
+#include "server/stats.h"
+
+/* snprintf that goes on where it was, and keeps counting when the room is used up. */
+struct text {
+	char *at;
+	size_t n_left;
+	size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text->at, text->n_left, format, args);
+	va_end(args);
+	text->len += (size_t)n;
+	if ((size_t)n >= text->n_left) {
+		text->n_left = 0;
+		return;
+	}
+	text->at += n;
+	text->n_left -= (size_t)n;
+}
+
+#define PUT(text, stats, field) \
+	put(text, "\"" #field "\": %llu, ", (unsigned long long)(stats)->field)
+
+static void put_drop(struct text *text, bool first, const char *name, uint64_t count)
+{
+	put(text, "%s\"%s\": %llu", first ? "" : ", ", name, (unsigned long long)count);
+}
+
+static void put_drops(struct text *text, const struct volley_stats *stats, bool received)
+{
+	put(text, received ? "\"rx_dropped\": {" : "\"tx_dropped\": {");
+	for (int i = 0; received && i < VOLLEY_RX_N_DROPS; i++)
+		put_drop(text, i == 0, vly_ledger_get_rx_name((enum volley_rx_drop)i),
+			 stats->rx_dropped[i]);
+	for (int i = 0; !received && i < VOLLEY_TX_N_DROPS; i++)
+		put_drop(text, i == 0, vly_ledger_get_tx_name((enum volley_tx_drop)i),
+			 stats->tx_dropped[i]);
+	put(text, "}, ");
+}
+
+static void put_stats(struct text *text, const struct volley_stats *stats, bool coalesces)
+{
+	bool lost = stats->kernel_drops > 0 || stats->discarded_at_close > 0;
+
+	PUT(text, stats, rx_datagrams);
+	PUT(text, stats, delivered);
+	put_drops(text, stats, true);
+	PUT(text, stats, rx_queued);
+	PUT(text, stats, held_taken);
+	PUT(text, stats, held_replied);
+	PUT(text, stats, held_released);
+	PUT(text, stats, held_expired);
+	PUT(text, stats, held_abandoned);
+	PUT(text, stats, held_now);
+	PUT(text, stats, held_refused);
+	PUT(text, stats, tx_requested);
+	PUT(text, stats, tx_sent);
+	put_drops(text, stats, false);
+	PUT(text, stats, tx_queued);
+	PUT(text, stats, tx_reported);
+	PUT(text, stats, tx_foreign);
+	PUT(text, stats, rx_messages);
+	PUT(text, stats, tx_messages);
+	PUT(text, stats, discarded_at_close);
+	/* The kernel reports unread bytes, not messages, so only zero is exact. */
+	if (stats->unread_bytes == 0)
+		put(text, "\"unread\": 0, \"enqueued\": %ju, ",
+		    (uintmax_t)stats->rx_messages + stats->discarded_at_close);
+	else
+		put(text, "\"unread\": null, \"enqueued\": null, ");
+	PUT(text, stats, unread_bytes);
+	PUT(text, stats, kernel_drops);
+	PUT(text, stats, rx_batches);
+	PUT(text, stats, rx_syscalls);
+	PUT(text, stats, tx_syscalls);
+	PUT(text, stats, rx_coalesced);
+	PUT(text, stats, tx_segmented);
+	PUT(text, stats, tx_healed);
+	PUT(text, stats, wakes);
+	PUT(text, stats, memory_bytes);
+	/* The kernel counts messages; with GRO one may have been several datagrams. */
+	put(text, "\"datagrams_exact\": %s", coalesces && lost ? "false" : "true");
+}
+
+/* Everything as of one moment. */
+struct picture {
+	struct volley_stats sum;
+	struct volley_stats carried;
+	struct volley_stats *workers;
+	bool coalesces;
+};
+
+static int take_picture(struct volley_server *server, struct picture *picture)
+{
+	uint32_t n = server->shared.config.n_workers;
+
+	picture->workers = vly_mem_new(server->shared.config.allocator, n,
+				       sizeof *picture->workers);
+	if (picture->workers == NULL)
+		return -ENOMEM;
+	vly_lock_take(&server->shared.lock);
+	picture->coalesces = server->coalesces;
+	picture->carried = server->carried;
+	picture->sum = server->carried;
+	for (uint32_t i = 0; i < n; i++) {
+		vly_stats_read(server, i, &picture->workers[i]);
+		vly_ledger_add(&picture->sum, &picture->workers[i]);
+	}
+	vly_lock_give(&server->shared.lock);
+	return 0;
+}
+
+int volley_server_format_stats(struct volley_server *server, char *text, size_t n_text)
+{
+	struct text out = { .at = text, .n_left = text != NULL ? n_text : 0 };
+	struct picture picture;
+	int r = take_picture(server, &picture);
+
+	if (r < 0)
+		return r;
+	put(&out, "{");
+	put_stats(&out, &picture.sum, picture.coalesces);
+	put(&out, ", \"io\": \"%s\", \"carried\": {", volley_server_get_io(server));
+	put_stats(&out, &picture.carried, picture.coalesces);
+	put(&out, "}, \"workers\": [");
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
+		put(&out, "%s{", i > 0 ? ", " : "");
+		put_stats(&out, &picture.workers[i], picture.coalesces);
+		put(&out, "}");
+	}
+	put(&out, "]}\n");
+	vly_mem_free(picture.workers);
+	return (int)out.len;
+}

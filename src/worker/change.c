@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * How sockets come to a worker and go. A worker's sockets are its own while it runs, so every
+ * change of them is made here, by the worker. Outsiders look at table, descriptors and drops with
+ * the lock of path/shared.h, so it is held where those change.
+ */
+
+#include <errno.h>
+
+#include "path/backlog.h"
+#include "path/handlers.h"
+#include "path/held.h"
+#include "path/listener.h"
+#include "path/pipeline.h"
+#include "sys/socket.h"
+#include "worker/change.h"
+#include "worker/life.h"
+#include "worker/loop_ops.h"
+
+static struct vly_sock *get_first(const struct volley_worker *worker,
+				  const struct volley_listener *listener)
+{
+	return vly_socks_get_first(&worker->socks, listener->index);
+}
+
+/* Coming -------------------------------------------------------------------------------------- */
+
+static int add(struct volley_worker *worker, struct volley_listener *listener, int fd)
+{
+	struct vly_io_sock config = { .fd = fd,
+				      .family = listener->addr.sa.sa_family,
+				      .want = listener->room };
+	struct vly_sock *sock;
+	int r;
+
+	vly_lock_take(&worker->shared->lock);
+	sock = vly_socks_add(&worker->socks, listener, fd);
+	vly_lock_give(&worker->shared->lock);
+	if (sock == NULL)
+		return -ENOMEM;
+	r = vly_io_attach(worker->io, sock->index, &config);
+	return r < 0 ? r : vly_loop_update(worker, sock);
+}
+
+int vly_change_attach(struct volley_worker *worker, void *arg)
+{
+	struct volley_listener *listener = arg;
+	int r = 0;
+
+	for (uint32_t i = worker->index; r >= 0 && i < listener->n_fds;
+	     i += worker->shared->config.n_workers)
+		r = add(worker, listener, listener->fds[i]);
+	return r;
+}
+
+/* Going --------------------------------------------------------------------------------------- */
+
+/* Take a socket away from all who know it. Its drops stay in the books; it stays open. */
+static void take_away(struct volley_worker *worker, struct vly_sock *sock)
+{
+	uint32_t sock_index = sock->index;
+
+	sock->reads = false;
+	vly_socks_set_ready(sock, false);
+	vly_lock_take(&worker->shared->lock);
+	sock->fd = -1;
+	vly_lock_give(&worker->shared->lock);
+	vly_loop_update(worker, sock);
+	vly_io_detach(worker->io, sock_index);
+	vly_lock_take(&worker->shared->lock);
+	vly_socks_remove(sock);
+	vly_lock_give(&worker->shared->lock);
+}
+
+/* The kernel's counter, for the last time. */
+static void read_drops(struct volley_worker *worker, struct vly_sock *sock)
+{
+	vly_lock_take(&worker->shared->lock);
+	vly_drops_read(&sock->drops, sock->fd);
+	vly_lock_give(&worker->shared->lock);
+}
+
+int vly_change_detach(struct volley_worker *worker, void *arg)
+{
+	struct vly_sock *sock;
+
+	while ((sock = get_first(worker, arg)) != NULL) {
+		read_drops(worker, sock);
+		take_away(worker, sock);
+	}
+	return 0;
+}
+
+static bool is_served(struct volley_worker *worker, const struct vly_sock *sock)
+{
+	return !sock->is_ready && vly_queue_is_empty(&sock->backlog) && sock->n_handled == 0 &&
+	       !vly_held_has_sock(worker, sock);
+}
+
+/* Only the control thread asks for a worker without a thread, and then there is nobody to serve. */
+static bool is_present(struct volley_worker *worker)
+{
+	bool present;
+
+	vly_lock_take(&worker->shared->lock);
+	present = vly_life_is_present(worker);
+	vly_lock_give(&worker->shared->lock);
+	return present;
+}
+
+int vly_change_serve(struct volley_worker *worker, void *arg)
+{
+	int r = 0;
+
+	if (!is_present(worker))
+		return 0;
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
+	     sock = vly_socks_get_next(sock)) {
+		if (sock->is_kept) {
+			sock->reads = false; /* the queue is somebody else's from here on */
+			vly_loop_update(worker, sock);
+		}
+		vly_socks_set_ready(sock, sock->reads);
+		vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
+		if (!is_served(worker, sock))
+			r = -EAGAIN;
+	}
+	return r;
+}
+
+int vly_change_give_up(struct volley_worker *worker, void *arg)
+{
+	int r = 0;
+
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
+	     sock = vly_socks_get_next(sock))
+		if (!vly_handlers_give_up(sock))
+			r = -EAGAIN;
+	return r;
+}
+
+int vly_change_leave(struct volley_worker *worker, void *arg)
+{
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
+	     sock = vly_socks_get_next(sock))
+		if (!sock->is_kept)
+			vly_socket_leave(sock->fd);
+	return 0;
+}
+
+int vly_change_finish(struct volley_worker *worker, void *arg)
+{
+	struct vly_sock *sock;
+
+	while ((sock = get_first(worker, arg)) != NULL) {
+		int fd = sock->fd;
+
+		vly_held_abandon_sock(worker, sock);
+		vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
+		if (!sock->is_kept)
+			vly_pipeline_discard(worker, sock);
+		vly_pipeline_publish(worker);
+		read_drops(worker, sock);
+		take_away(worker, sock);
+		vly_socket_close(fd);
+	}
+	return 0;
+}
+
+/* Handing over -------------------------------------------------------------------------------- */
+
+/* The first socket behind an index whose listener goes to another process. */
+static struct vly_sock *get_exported(const struct volley_worker *worker, uint32_t sock_index)
+{
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, sock_index);
+
+	while (sock != NULL && !sock->listener->exported)
+		sock = vly_socks_get_after(&worker->socks, sock->index);
+	return sock;
+}
+
+static void set_reads(struct volley_worker *worker, bool reads)
+{
+	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL;
+	     sock = get_exported(worker, sock->index)) {
+		sock->reads = reads;
+		vly_socks_set_ready(sock, false);
+		vly_loop_update(worker, sock); /* cannot fail: the loop knows the socket */
+	}
+}
+
+int vly_change_pause(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	set_reads(worker, false);
+	return 0;
+}
+
+int vly_change_resume(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	set_reads(worker, true);
+	return 0;
+}
+
+int vly_change_give_up_exported(struct volley_worker *worker, void *arg)
+{
+	int r = 0;
+
+	(void)arg;
+	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL;
+	     sock = get_exported(worker, sock->index))
+		if (!vly_handlers_give_up(sock))
+			r = -EAGAIN;
+	return r;
+}
+
+int vly_change_give_away(struct volley_worker *worker, void *arg)
+{
+	struct vly_sock *sock;
+
+	(void)arg;
+	while ((sock = get_exported(worker, UINT32_MAX)) != NULL) {
+		int fd = sock->fd;
+
+		vly_held_abandon_sock(worker, sock);
+		vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
+		vly_pipeline_publish(worker);
+		take_away(worker, sock);
+		vly_socket_close(fd);
+	}
+	return 0;
+}
+
+int vly_change_await(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	if (!is_present(worker))
+		return 0;
+	return vly_ledger_get_rx_queued(&worker->books) > 0 ||
+			       vly_ledger_get_tx_queued(&worker->books) > 0 ||
+			       vly_held_has_any(worker)
+		       ? -EAGAIN
+		       : 0;
+}
+
+int vly_change_own(struct volley_worker *worker, void *arg)
+{
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
+	     sock = vly_socks_get_next(sock))
+		sock->is_kept = vly_listener_keeps(sock->listener);
+	return 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The chores of a worker: its mail, its timers, its orders.
+ *
+ * The command is written before the cancellation request, and the worker acknowledges the request
+ * before it reads the command: so a request that was acknowledged has been obeyed.
+ */
+
+#include "worker/chores.h"
+#include "base/compiler.h"
+#include "base/mem.h"
+#include "path/backlog.h"
+#include "path/handlers.h"
+#include "path/held.h"
+#include "path/outbox.h"
+#include "path/pipeline.h"
+#include "path/remote.h"
+#include "sys/clock.h"
+#include "worker/errand.h"
+
+enum vly_command vly_chores_take_command(struct volley_worker *worker)
+{
+	if (volley_cancel_pending())
+		volley_cancel_clear();
+	return vly_shared_get_command(worker->shared);
+}
+
+static void run_post(struct volley_worker *worker, struct vly_post *post)
+{
+	post->fn(worker, post->arg);
+	vly_mem_free(post);
+}
+
+static void take(struct volley_worker *worker, struct vly_inbox_node *node)
+{
+	enum vly_mail_kind kind = node->kind;
+
+	/* What was taken before a function leaves before it: it may close the listener that sends. */
+	if ((kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND) && vly_outbox_count(worker) > 0)
+		vly_pipeline_flush(worker);
+	if (kind == VLY_MAIL_HANDLER)
+		vly_handlers_take(worker, node);
+	else if (kind == VLY_MAIL_SEND)
+		vly_remote_take(worker, node);
+	else if (kind == VLY_MAIL_ERRAND)
+		vly_errand_run(worker);
+	else
+		run_post(worker, VLY_CONTAINER_OF(node, struct vly_post, node));
+}
+
+void vly_chores_take_mail(struct volley_worker *worker)
+{
+	struct vly_inbox_node *node = vly_mail_take(&worker->mail);
+
+	if (VLY_LIKELY(node == NULL))
+		return;
+	assert(vly_self_is_allowed(&worker->self));
+	while (node != NULL) {
+		struct vly_inbox_node *next = node->next;
+
+		take(worker, node);
+		node = next;
+	}
+	vly_pipeline_flush(worker);
+}
+
+bool vly_chores_has_timers(const struct volley_worker *worker)
+{
+	return vly_ledger_get_tx_queued(&worker->books) > 0 || vly_held_has_any(worker);
+}
+
+int64_t vly_chores_get_timeout(struct volley_worker *worker)
+{
+	uint64_t now_ns;
+	uint64_t deadline_ns;
+	int64_t backlog_ns;
+	int64_t held_ns;
+
+	if (!vly_chores_has_timers(worker))
+		return -1;
+	now_ns = vly_clock_now_ns();
+	backlog_ns = vly_backlog_get_timeout(worker, now_ns);
+	deadline_ns = vly_held_get_deadline(worker);
+	if (deadline_ns == 0)
+		return backlog_ns;
+	held_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+	return backlog_ns < 0 || held_ns < backlog_ns ? held_ns : backlog_ns;
+}
+
+void vly_chores_run_timers(struct volley_worker *worker)
+{
+	uint64_t now_ns;
+
+	if (VLY_LIKELY(!vly_chores_has_timers(worker)))
+		return;
+	now_ns = vly_clock_now_ns();
+	if (vly_ledger_get_tx_queued(&worker->books) > 0) {
+		vly_backlog_flush(worker, now_ns);
+		vly_pipeline_publish(worker);
+	}
+	vly_held_expire(worker, now_ns);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_WORKER_CHORES_H
+#define VLY_WORKER_CHORES_H
+
+/* What every loop does between two passes. The worker's thread. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "path/worker.h"
+
+/* Take what other threads sent: run posts and errands, send sends and replies. */
+void vly_chores_take_mail(struct volley_worker *worker);
+
+/*
+ * What happens by the clock (the backlog, held packets). Whether anything does; the nanoseconds
+ * until then, or -1 for never; do it.
+ */
+bool vly_chores_has_timers(const struct volley_worker *worker);
+int64_t vly_chores_get_timeout(struct volley_worker *worker);
+void vly_chores_run_timers(struct volley_worker *worker);
+
+/* Between waits: acknowledge a pending cancellation, and read the command that it is about. */
+enum vly_command vly_chores_take_command(struct volley_worker *worker);
+
+#endif

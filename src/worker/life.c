@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The life of a worker, which its thread (worker_thread.c) or whoever has its turn (turn.c) leads:
+ *
+ *     STOPPED --begin, set_running--> RUNNING --the loop ends, drained--> INTAKE_OFF
+ *        ^                                                                    |
+ *        +--end-- FLUSHED <--replies left or dropped-- HANDLERS_DONE <--------+
+ *
+ * After begin a worker whose start was called off goes to its end at once.
+ */
+
+#include <volley/error.h>
+
+#include "base/log.h"
+#include "path/backlog.h"
+#include "path/handlers.h"
+#include "path/held.h"
+#include "path/pipeline.h"
+#include "path/remote.h"
+#include "sys/clock.h"
+#include "worker/chores.h"
+#include "worker/life.h"
+#include "worker/loop_ops.h"
+
+/* How long a stop may wait for full sockets to take the last replies. */
+enum { STOP_FLUSH_US = 20000 };
+
+/* Forward by one step, or back to the beginning. */
+static void set_state(struct volley_worker *worker, enum vly_life_state state)
+{
+	assert(state == VLY_LIFE_STOPPED || state == worker->life.state + 1);
+	assert(vly_self_is_allowed(&worker->self));
+
+	worker->life.state = state;
+}
+
+void vly_life_init(struct volley_worker *worker)
+{
+	worker->life.is_closed = false;
+	vly_drain_init(&worker->drain);
+}
+
+/* Beginning ------------------------------------------------------------------------------------ */
+
+static void pin(const struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+	int r;
+
+	if (!(config->flags & VOLLEY_SERVER_PIN) || vly_loop_is_callers(worker))
+		return;
+	r = vly_thread_pin(worker->index);
+	if (r < 0)
+		vly_log_write(config, VOLLEY_LOG_WARNING, "worker %u could not be pinned: %s",
+			      worker->index, volley_error_name(r));
+}
+
+int vly_life_begin(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+	int r = vly_handlers_start(worker);
+
+	if (r >= 0)
+		pin(worker); /* after the handlers, which would inherit it */
+	if (r >= 0)
+		r = vly_loop_open(worker);
+	if (r >= 0 && config->on_start != NULL) {
+		r = config->on_start(worker, config->arg);
+		if (r < 0)
+			vly_loop_close(worker);
+	}
+	if (r >= 0)
+		vly_remote_open(worker);
+	else
+		vly_handlers_stop(worker);
+	return r;
+}
+
+void vly_life_set_running(struct volley_worker *worker)
+{
+	set_state(worker, VLY_LIFE_RUNNING);
+}
+
+bool vly_life_is_running(const struct volley_worker *worker)
+{
+	return worker->life.state == VLY_LIFE_RUNNING;
+}
+
+void vly_life_set_present(struct volley_worker *worker, bool present)
+{
+	vly_lock_take(&worker->shared->lock);
+	worker->life.is_present = present;
+	vly_cond_wake(&worker->shared->changed);
+	vly_lock_give(&worker->shared->lock);
+}
+
+bool vly_life_is_present(const struct volley_worker *worker)
+{
+	return worker->life.is_present;
+}
+
+bool vly_life_takes_posts(const struct volley_worker *worker)
+{
+	return worker->life.is_present && !worker->life.is_closed;
+}
+
+/* Ending --------------------------------------------------------------------------------------- */
+
+/* Nothing keeps a socket from growing that is somebody else's too. */
+static void leave_kept(struct volley_worker *worker)
+{
+	struct vly_sock *sock = vly_socks_get_ready(&worker->socks);
+
+	for (; sock != NULL; sock = vly_socks_get_next_ready(sock))
+		if (sock->is_kept)
+			vly_socks_set_ready(sock, false);
+}
+
+/* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
+static bool serve_rest(struct volley_worker *worker)
+{
+	vly_socks_set_all_ready(&worker->socks);
+	leave_kept(worker);
+	for (;;) {
+		vly_pipeline_run_once(worker, worker->shared->config.n_budget);
+		vly_chores_take_mail(worker);
+		vly_chores_run_timers(worker);
+		if (!vly_socks_has_ready(&worker->socks))
+			return true;
+		if (!vly_drain_is_on(&worker->drain, worker->shared))
+			return false;
+	}
+}
+
+/* Wait for handlers to serve what they have, and for held packets to be replied to. */
+static bool await_rest(struct volley_worker *worker)
+{
+	vly_handlers_drain(worker);
+	for (;;) {
+		bool left = vly_handlers_have_left(worker);
+
+		vly_chores_take_mail(worker);
+		vly_chores_run_timers(worker);
+		if (left && !vly_held_has_any(worker))
+			return true;
+		if (!vly_drain_is_on(&worker->drain, worker->shared))
+			return false;
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* the mail is looked at then */
+	}
+}
+
+static void drain(struct volley_worker *worker)
+{
+	vly_drain_is_on(&worker->drain, worker->shared); /* from here at the latest time runs */
+	if (!serve_rest(worker) || !await_rest(worker))
+		vly_drain_set_late(&worker->drain);
+}
+
+/* How long the last replies may wait: less when a drain becomes a stop meanwhile. */
+static uint64_t get_flush_ns(const struct volley_worker *worker)
+{
+	bool drains = vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN;
+
+	return vly_clock_from_us(drains ? worker->shared->config.backlog_us : STOP_FLUSH_US);
+}
+
+/* Give full sockets a moment to take the replies that wait; then drop them by name. */
+static void flush_rest(struct volley_worker *worker)
+{
+	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t now_ns = start_ns;
+
+	while (vly_ledger_get_tx_queued(&worker->books) > 0 &&
+	       now_ns - start_ns < get_flush_ns(worker)) {
+		vly_backlog_flush(worker, now_ns);
+		vly_pipeline_publish(worker);
+		if (vly_ledger_get_tx_queued(&worker->books) > 0)
+			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
+		now_ns = vly_clock_now_ns();
+	}
+	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
+	vly_pipeline_publish(worker);
+}
+
+/* From here on volley_server_post() refuses. */
+static void close_mail(struct volley_worker *worker)
+{
+	vly_lock_take(&worker->shared->lock);
+	worker->life.is_closed = true;
+	vly_lock_give(&worker->shared->lock);
+}
+
+/* Handlers end, and nobody can reply or send from outside any more. */
+static void stop_others(struct volley_worker *worker)
+{
+	vly_handlers_stop(worker);
+	vly_held_abandon(worker);
+	vly_remote_close(worker);
+}
+
+void vly_life_finish(struct volley_worker *worker)
+{
+	if (vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN)
+		drain(worker);
+	set_state(worker, VLY_LIFE_INTAKE_OFF);
+	stop_others(worker);
+	close_mail(worker);
+	vly_chores_take_mail(worker);
+	vly_pipeline_flush(worker);
+	set_state(worker, VLY_LIFE_HANDLERS_DONE);
+	flush_rest(worker);
+	set_state(worker, VLY_LIFE_FLUSHED);
+}
+
+void vly_life_end(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+
+	/* Already done, unless another worker's start failed and this one never served. */
+	stop_others(worker);
+	if (config->on_stop != NULL)
+		config->on_stop(worker, config->arg);
+	vly_loop_close(worker);
+	set_state(worker, VLY_LIFE_STOPPED);
+}

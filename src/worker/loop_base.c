@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Wait strategy "event" on the caller's event_base: a worker without a thread. Two events stand on
+ * the base: the descriptor of loop_fd.c, which stands for all sockets and the eventfd, and a timer
+ * for what is to be done by the clock. Both mean the same: take a turn. A turn may be the last, and
+ * then these very events are gone when it returns.
+ */
+
+#include <errno.h>
+
+#include <event2/event.h>
+
+#include "base/mem.h"
+#include "worker/chores.h"
+#include "worker/loop_base.h"
+#include "worker/loop_fd.h"
+#include "worker/turn.h"
+
+struct vly_loop_base {
+	struct event *wake;
+	struct event *timer;
+};
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	vly_turn_process(arg);
+}
+
+static void close_base(struct volley_worker *worker)
+{
+	struct vly_loop_base *loop = worker->loop.base;
+
+	if (loop == NULL)
+		return;
+	if (loop->timer != NULL)
+		event_free(loop->timer);
+	if (loop->wake != NULL)
+		event_free(loop->wake);
+	vly_mem_free(loop);
+	worker->loop.base = NULL;
+	vly_loop_fd_close(worker);
+}
+
+static int open_base(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+	struct vly_loop_base *loop = vly_mem_new(config->allocator, 1, sizeof *loop);
+	int r = loop != NULL ? vly_loop_fd_open(worker) : -ENOMEM;
+
+	if (r < 0) {
+		vly_mem_free(loop);
+		return r;
+	}
+	worker->loop.base = loop;
+	loop->wake = event_new(config->event_base, worker->loop.poll_fd, EV_READ | EV_PERSIST,
+			       on_turn, worker);
+	loop->timer = evtimer_new(config->event_base, on_turn, worker);
+	if (loop->wake != NULL && loop->timer != NULL && event_add(loop->wake, NULL) == 0)
+		return 0;
+	close_base(worker);
+	return -ENOMEM;
+}
+
+static void arm_base(struct volley_worker *worker)
+{
+	struct timeval timeout;
+	int64_t us;
+
+	vly_loop_fd_arm(worker);
+	us = vly_chores_get_timeout(worker);
+	if (us < 0)
+		return;
+	/* Rounded up: waking a microsecond early would find nothing to do and come back. */
+	us = (us + 999) / 1000;
+	timeout = (struct timeval){ .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
+	event_add(worker->loop.base->timer, &timeout);
+}
+
+static struct event_base *get_base(const struct volley_worker *worker)
+{
+	return worker->loop.base != NULL ? worker->shared->config.event_base : NULL;
+}
+
+const struct vly_loop_ops vly_loop_base_ops = {
+	.open = open_base,
+	.close = close_base,
+	.update = vly_loop_fd_update,
+	.arm = arm_base,
+	.get_event_base = get_base,
+};

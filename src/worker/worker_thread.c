@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A worker's thread. It is new at each start: it attaches to the cancellation module, begins the
+ * worker's life, reports, waits for the verdict over all workers, serves, and leads the life to its
+ * end.
+ */
+
+#include <stdio.h>
+
+#include <volley/error.h>
+
+#include "base/log.h"
+#include "path/gate.h"
+#include "sys/wake.h"
+#include "worker/life.h"
+#include "worker/loop_ops.h"
+#include "worker/worker_thread.h"
+
+static int attach(struct volley_worker *worker)
+{
+	int r = vly_mail_attach(&worker->mail);
+
+	if (r < 0)
+		vly_log_write(
+			&worker->shared->config, VOLLEY_LOG_ERROR,
+			"worker %u cannot be cancellable: %s; if the program uses SIGURG itself, "
+			"choose another signal with volley_cancel_init()",
+			worker->index, volley_error_name(r));
+	return r;
+}
+
+static void *worker_main(void *arg)
+{
+	struct volley_worker *worker = arg;
+	struct vly_gate *gate = worker->thread.gate;
+	int r;
+
+	vly_self_enter(&worker->self);
+	r = attach(worker);
+	if (r >= 0)
+		r = vly_life_begin(worker);
+	vly_gate_report(gate, r);
+	if (vly_gate_pass(gate) >= 0) {
+		vly_life_set_running(worker);
+		worker->loop.ops->run(worker);
+		vly_life_finish(worker);
+	}
+	if (r >= 0)
+		vly_life_end(worker);
+	volley_cancel_detach();
+	vly_life_set_present(worker, false);
+	vly_self_leave(&worker->self);
+	vly_wake_post(worker->shared->event_fd);
+	return NULL;
+}
+
+int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
+{
+	char name[16];
+	int r;
+
+	worker->thread.gate = gate;
+	vly_life_init(worker);
+	vly_life_set_present(worker, true);
+	snprintf(name, sizeof name, "volley-%u", worker->index);
+	r = vly_thread_start(&worker->thread.thread, name, worker_main, worker);
+	if (r < 0)
+		vly_life_set_present(worker, false);
+	return r;
+}
+
+void vly_worker_join(struct volley_worker *worker)
+{
+	vly_thread_join(&worker->thread.thread);
+}
