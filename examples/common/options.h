@@ -86,8 +86,8 @@ int options_number(const struct options *options, const char *name, const char *
 		   unsigned long min, unsigned long max, uint32_t *ret_value);
 
 /*
- * Listen on every address with `listener`, say "ready" for each on stderr, run until a signal
- * ends it, and write the statistics. Frees the server. Returns an exit code.
+ * Listen on every address with `listener`, say "ready" for each on stderr, run until a signal ends
+ * it, and write the statistics. Frees the server. Returns an exit code.
  */
 int options_serve(struct options *options, const struct volley_listen_config *listener);
 

@@ -5,8 +5,8 @@
  * it, takes the sockets over, and puts its own in the path's place by rename(2), so that there is
  * no moment without one. A path at which nobody answers is left over and simply replaced.
  *
- * Only processes of one user meet there: the path's mode is 0600, and the library asks who the
- * peer is.
+ * Only processes of one user meet there: the path's mode is 0600, and the library asks who the peer
+ * is.
  */
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Answers. The common one is a look-up and a copy: header and question stay, the encoded answer
- * of the zone follows, then OPT. The algorithm is that of RFC 1034, 4.3.2, with DNAME (RFC 6672):
+ * Answers. The common one is a look-up and a copy: header and question stay, the encoded answer of
+ * the zone follows, then OPT. The algorithm is that of RFC 1034, 4.3.2, with DNAME (RFC 6672):
  *
  *     zone -> name found?   -> below a cut: referral; below a DNAME: redirect
  *                           -> records of the type, CNAME (redirect), or NODATA

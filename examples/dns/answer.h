@@ -8,8 +8,10 @@
 #include "cookie.h"
 #include "query.h"
 
-/* EDNS(0) in answers: what we take and give over UDP without asking for fragments (DNS flag day
- * 2020); what an answer may need beside its records: OPT, a server identifier, a cookie, TSIG. */
+/*
+ * EDNS(0) in answers: what we take and give over UDP without asking for fragments (DNS flag day
+ * 2020); what an answer may need beside its records: OPT, a server identifier, a cookie, TSIG.
+ */
 enum { DNS_UDP_BYTES = 1232, DNS_MAX_ID = 64 };
 
 /* What one thread answers with. Only that thread uses it. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The zones. Finding the one for a name tries only depths at which some zone begins, longest
- * first: one probe for a server whose zones are all of one depth, whatever their number.
+ * The zones. Finding the one for a name tries only depths at which some zone begins, longest first:
+ * one probe for a server whose zones are all of one depth, whatever their number.
  *
- * Each reader (a worker, the TCP thread) counts as one user for as long as it holds the pointer,
- * so whoever lets go last frees, and no reader ever waits.
+ * Each reader (a worker, the TCP thread) counts as one user for as long as it holds the pointer, so
+ * whoever lets go last frees, and no reader ever waits.
  */
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Server cookies prove that a client receives what is sent to its address. Ours are those of
- * RFC 9018: version 1, three reserved bytes, a timestamp, and SipHash-2-4 of all that with the
- * client's cookie and address.
+ * Server cookies prove that a client receives what is sent to its address. Ours are those of RFC
+ * 9018: version 1, three reserved bytes, a timestamp, and SipHash-2-4 of all that with the client's
+ * cookie and address.
  *
  * The secret is of the day that the timestamp is in, derived from a master key. So it changes by
  * itself, yesterday's cookies stay good for their hour, and no reader shares state with another. A

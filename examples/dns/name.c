@@ -7,8 +7,8 @@
  * deeper than all there are is not hashed to its end: who sends such names shall not cost more.
  *
  * The hash is a keyed folded multiplication over words of 8 bytes. It need not withstand flooding:
- * tables are filled from zone files alone, so a query can do no worse than probe the longest run
- * of a table that nobody could aim at without knowing the key. Equality is always decided by the
+ * tables are filled from zone files alone, so a query can do no worse than probe the longest run of
+ * a table that nobody could aim at without knowing the key. Equality is always decided by the
  * bytes.
  *
  * Lower case is made 8 bytes at a time. Label lengths are at most 63 and so below 'A': they come

@@ -10,8 +10,10 @@
 #include "counts.h"
 #include "rrl.h"
 
-/* Queries looked at together: enough that memory has come when it is needed, few enough that what
- * was parsed is still in the first-level cache (each fills 4 to 6 lines). */
+/*
+ * Queries looked at together: enough that memory has come when it is needed, few enough that what
+ * was parsed is still in the first-level cache (each fills 4 to 6 lines).
+ */
 enum { DNS_N_TOGETHER = 32 };
 
 /* One per worker; only its thread touches it, but for reading the counts. */

@@ -29,8 +29,10 @@ enum {
 	MAX_LISTENERS = 64,
 	BACKLOG = 256,
 	LENGTH_BYTES = 2,
-	/* Answers that wait for a client before it is read from again: a pipeline of small ones,
-	 * or a few of the largest. */
+	/*
+	 * Answers that wait for a client before it is read from again: a pipeline of small ones, or
+	 * a few of the largest.
+	 */
 	MAX_WAITING = 2 * DNS_MAX_MESSAGE,
 	STOP_SECONDS = 1,
 };

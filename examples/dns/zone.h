@@ -41,8 +41,8 @@ struct dns_node {
 };
 
 /*
- * An answer, encoded as it stands in a message whose question is the "anchor": the name itself;
- * for a referral the cut; for a negative answer the apex; for a wildcard its parent. The anchor is
+ * An answer, encoded as it stands in a message whose question is the "anchor": the name itself; for
+ * a referral the cut; for a negative answer the apex; for a wildcard its parent. The anchor is
  * always the end of the name in question, so for a longer name every compression pointer moves by
  * the difference.
  */

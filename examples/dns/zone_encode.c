@@ -2,9 +2,8 @@
 
 /*
  * Answers are written once, at load: each with its records, compressed against the name in question
- * (which stands at offset 12 of every message) and against themselves, and with the additional
- * data it would need. struct dns_blob in zone.h says how one blob serves questions of different
- * lengths.
+ * (which stands at offset 12 of every message) and against themselves, and with the additional data
+ * it would need. struct dns_blob in zone.h says how one blob serves questions of different lengths.
  *
  * Invariants. A pointer in a blob is below MAX_POINTER, so that it can still be moved behind a
  * chain of CNAMEs. Optional additional data stands last. Nodes lie in the order in which the zone
@@ -22,8 +21,10 @@
 
 enum {
 	MAX_BODY = 65000,
-	/* 14 bits, less the longest chain that can stand before a blob: answer.c's 8 links of at
-	 * most 2 * 267 bytes. */
+	/*
+	 * 14 bits, less the longest chain that can stand before a blob: answer.c's 8 links of at
+	 * most 2 * 267 bytes.
+	 */
 	MAX_POINTER = 0x3fff - 8 * 2 * 267,
 	/* Optional additional data beyond this helps nobody: most of it would not be sent. */
 	MAX_OPTIONAL = 4096,

@@ -34,8 +34,10 @@ enum {
 	MAX_ENTRY = 1 << 18, /* every byte of 65,535 as \DDD */
 	MAX_DEPTH = 8,       /* files in files */
 	MAX_FILES = 1000,    /* in all: one that includes itself twice would be 2^8 of them */
-	/* Records that the $GENERATE lines of a zone make in all: a short file shall not fill the
-	 * memory. 16 times the addresses of a /16. A text in memory gets by with few. */
+	/*
+	 * Records that the $GENERATE lines of a zone make in all: a short file shall not fill the
+	 * memory. 16 times the addresses of a /16. A text in memory gets by with few.
+	 */
 	MAX_GENERATED = 1 << 20,
 	MAX_GENERATED_TEXT = 1 << 12,
 	TOKEN_BYTES = 4 * DNS_NAME_MAX + 2,

@@ -40,8 +40,8 @@ struct volley_addr {
  *
  * @param text      NUL-terminated text
  * @param ret_addr  the address; untouched on failure
- * @return 0, or -EINVAL when the text is not an address and a port, or -ENODEV when the scope
- *         names no interface
+ * @return 0, or -EINVAL when the text is not an address and a port, or -ENODEV when the scope names
+ *         no interface
  * @threads  any
  * @blocks   never
  */

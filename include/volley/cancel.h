@@ -53,11 +53,11 @@ enum volley_cancel_state {
  * handler stays until the process ends.
  *
  * @param config  NULL for the defaults: SIGURG
- * @return 0, also when it was done before and no other signal is asked for; -EALREADY when it
- *         was done with another; -EBUSY when the signal has a handler already (another copy of
- *         this library counts as one); -EINVAL for a signal that cannot be used (a real-time
- *         signal can fail to be sent) or an unknown flag; -E2BIG for a config of a newer header
- *         with fields set
+ * @return 0, also when it was done before and no other signal is asked for; -EALREADY when it was
+ *         done with another; -EBUSY when the signal has a handler already (another copy of this
+ *         library counts as one); -EINVAL for a signal that cannot be used (a real-time signal can
+ *         fail to be sent) or an unknown flag; -E2BIG for a config of a newer header with fields
+ *         set
  * @threads  any
  * @blocks   never
  */
@@ -67,8 +67,8 @@ VOLLEY_API int volley_cancel_init(const struct volley_cancel_config *config);
  * Make the calling thread cancellable.
  *
  * The thread's cancellation signal is ours from here to detach: do not block, unblock or wait for
- * it, and do not keep a signal mask from before a volley_cancel_clear() to restore it afterwards.
- * A thread that ends detaches by itself.
+ * it, and do not keep a signal mask from before a volley_cancel_clear() to restore it afterwards. A
+ * thread that ends detaches by itself.
  *
  * @param ret_handle  the thread's handle with one reference for the caller, to be given back with
  *                    volley_cancel_unref(); may be NULL
@@ -126,8 +126,8 @@ VOLLEY_API void volley_cancel_unref(struct volley_cancel *handle);
 VOLLEY_API int volley_cancel_request(struct volley_cancel *handle);
 
 /**
- * Request cancellation and wait until the thread has acknowledged by clear or detach. The thread
- * is nudged again and again meanwhile, which only a thread that mistreats its signal mask needs.
+ * Request cancellation and wait until the thread has acknowledged by clear or detach. The thread is
+ * nudged again and again meanwhile, which only a thread that mistreats its signal mask needs.
  *
  * @param timeout_us  how long to wait in microseconds; negative for ever; 0 not at all
  * @return 0 when acknowledged; -ETIMEDOUT, and the request stays; -ESRCH as
@@ -151,8 +151,8 @@ VOLLEY_API int volley_cancel_pending(void);
  *
  * It never unwinds, not even in exit mode.
  *
- * @return -ECANCELED when a request is pending, cancellation is enabled and no region is
- *         committed; else 0
+ * @return -ECANCELED when a request is pending, cancellation is enabled and no region is committed;
+ *         else 0
  * @threads  any; async-signal-safe
  * @blocks   never
  */
@@ -185,8 +185,8 @@ VOLLEY_API int volley_cancel_set_state(enum volley_cancel_state state,
  * Have requests write to an eventfd too: the waker of a thread that blocks in an event loop of its
  * own. It is readable from the request to the clear.
  *
- * @param eventfd  a non-blocking eventfd that stays open until removed; -1 removes, and then
- *                 nobody writes to the old one any more
+ * @param eventfd  a non-blocking eventfd that stays open until removed; -1 removes, and then nobody
+ *                 writes to the old one any more
  * @return 0; -EBADF; -EINVAL for a blocking descriptor; -ESRCH when not attached
  * @threads  the attached one, not from a signal handler
  * @blocks   for requests in the middle of their few instructions
@@ -258,8 +258,8 @@ VOLLEY_API long volley_cancel_syscall(long nr, long a1, long a2, long a3, long a
 VOLLEY_API int volley_cancel_enter(void);
 
 /**
- * From here to the region's end no cancellation point fails with -ECANCELED nor is interrupted by
- * a request.
+ * From here to the region's end no cancellation point fails with -ECANCELED nor is interrupted by a
+ * request.
  *
  * @return 0; -EINVAL outside a region
  * @threads  as volley_cancel_enter()

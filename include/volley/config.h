@@ -72,9 +72,9 @@ enum volley_log_level {
 };
 
 /**
- * The log hook: rare events, one complete sentence each, without a newline. Without a hook
- * nothing is ever printed. May be called from any thread that calls volley and from workers,
- * never from a signal handler; it must not call back into the server.
+ * The log hook: rare events, one complete sentence each, without a newline. Without a hook nothing
+ * is ever printed. May be called from any thread that calls volley and from workers, never from a
+ * signal handler; it must not call back into the server.
  */
 typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
 
@@ -89,8 +89,10 @@ typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, voi
  * objects (event_set_mem_functions() is for those), and the stacks of threads.
  */
 struct volley_allocator {
-	/** n_bytes of memory, aligned to align_bytes (a power of two, up to 4,096); what it holds
-	 *  does not matter. NULL when there is none: the caller then gets -ENOMEM. */
+	/**
+	 * n_bytes of memory, aligned to align_bytes (a power of two, up to 4,096); what it holds
+	 * does not matter. NULL when there is none: the caller then gets -ENOMEM.
+	 */
 	void *(*allocate)(size_t n_bytes, size_t align_bytes, void *arg);
 	/** Take back what allocate gave for the same two numbers; never NULL. */
 	void (*deallocate)(void *mem, size_t n_bytes, size_t align_bytes, void *arg);
@@ -112,21 +114,31 @@ enum volley_wait {
 struct volley_config {
 	/** sizeof(struct volley_config), as your compiler sees it; VOLLEY_CONFIG() fills it. */
 	size_t size;
-	/** Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. With
-	 *  a loop of your own there is one worker and no thread. */
+	/**
+	 * Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. With
+	 * a loop of your own there is one worker and no thread.
+	 */
 	uint32_t n_workers;
-	/** Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
-	 *  half costs 3 % (docs/benchmarks.md). */
+	/**
+	 * Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
+	 * half costs 3 % (docs/benchmarks.md).
+	 */
 	uint32_t n_batch;
-	/** Receive calls per socket and wake, 1 to 1,024, before timers and other sockets get their
-	 *  turn. Default 4. */
+	/**
+	 * Receive calls per socket and wake, 1 to 1,024, before timers and other sockets get their
+	 * turn. Default 4.
+	 */
 	uint32_t n_budget;
-	/** Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident
-	 *  where datagrams touched it. */
+	/**
+	 * Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident
+	 * where datagrams touched it.
+	 */
 	uint32_t max_datagram_bytes;
-	/** Socket receive and send buffer to ask for, before the kernel's doubling, be it more or
-	 *  less than what the system gives by itself. Default: the larger of 4 MiB and that; a
-	 *  warning is logged when you asked and the kernel gave less. */
+	/**
+	 * Socket receive and send buffer to ask for, before the kernel's doubling, be it more or
+	 * less than what the system gives by itself. Default: the larger of 4 MiB and that; a
+	 * warning is logged when you asked and the kernel gave less.
+	 */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
 	/** Room for copied replies per worker and flush, 65,536 or more. Default 1 MiB. */
@@ -141,11 +153,15 @@ struct volley_config {
 	uint32_t wait;
 	/** VOLLEY_SERVER_* */
 	uint32_t flags;
-	/** I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
-	 *  the best that this kernel offers. */
+	/**
+	 * I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
+	 * the best that this kernel offers.
+	 */
 	const char *io;
-	/** Called first on each worker's thread; a negative errno makes volley_server_start() fail
-	 *  with it. May block. */
+	/**
+	 * Called first on each worker's thread; a negative errno makes volley_server_start() fail
+	 * with it. May block.
+	 */
 	volley_worker_start_fn on_start;
 	/** Called last on each worker's thread, once for each successful on_start. */
 	volley_worker_fn on_stop;
@@ -159,32 +175,45 @@ struct volley_config {
 	void *arg;
 	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
 	const struct volley_allocator *allocator;
-	/** Called on the worker's thread for each volley, before its packets are delivered.
-	 *  on_batch_end follows, also when none of them could be. */
+	/**
+	 * Called on the worker's thread for each volley, before its packets are delivered.
+	 * on_batch_end follows, also when none of them could be.
+	 */
 	volley_worker_fn on_batch_begin;
-	/** Serve on this libevent base of yours instead of a thread of ours, with the wait strategy
-	 *  `event`: volley_server_start() adds its events there and returns, your loop serves, and
-	 *  stop, drain, close and free take them out again. All of these, and what adds and closes
-	 *  listeners meanwhile, only on the thread that runs the base (or while nobody does). The
-	 *  base must outlive the server or its last stop; freeing it first is an error that
-	 *  libevent does not notice. Several servers may share one base. See docs/loops.md. */
+	/**
+	 * Serve on this libevent base of yours instead of a thread of ours, with the wait strategy
+	 * `event`: volley_server_start() adds its events there and returns, your loop serves, and
+	 * stop, drain, close and free take them out again. All of these, and what adds and closes
+	 * listeners meanwhile, only on the thread that runs the base (or while nobody does). The
+	 * base must outlive the server or its last stop; freeing it first is an error that libevent
+	 * does not notice. Several servers may share one base. See docs/loops.md.
+	 */
 	struct event_base *event_base;
-	/** Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
-	 *  there, while the worker goes on receiving. Default 0: callbacks run on the worker.
-	 *  A client's datagrams all go to one handler and stay in order. Not with
-	 *  VOLLEY_WAIT_BLOCK. */
+	/**
+	 * Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
+	 * there, while the worker goes on receiving. Default 0: callbacks run on the worker. A
+	 * client's datagrams all go to one handler and stay in order. Not with VOLLEY_WAIT_BLOCK.
+	 */
 	uint32_t n_handlers;
-	/** Packets that one handler may have at a time, waiting or in its callback: a power of two
-	 *  from 8 to 32,768; what comes beyond is dropped as `ring_full`. Default 1,024. */
+	/**
+	 * Packets that one handler may have at a time, waiting or in its callback: a power of two
+	 * from 8 to 32,768; what comes beyond is dropped as `ring_full`. Default 1,024.
+	 */
 	uint32_t n_ring;
-	/** How long a packet may wait for its handler before it is dropped as `expired`, in
-	 *  microseconds. Default 0: for ever. */
+	/**
+	 * How long a packet may wait for its handler before it is dropped as `expired`, in
+	 * microseconds. Default 0: for ever.
+	 */
 	uint32_t max_age_us;
-	/** Packets that a worker may hold (volley_packet_hold()) at a time, 1 to 1,048,576. Default
-	 *  1,024; memory is only resident where packets were held. */
+	/**
+	 * Packets that a worker may hold (volley_packet_hold()) at a time, 1 to 1,048,576. Default
+	 * 1,024; memory is only resident where packets were held.
+	 */
 	uint32_t n_held;
-	/** How long a packet may be held before its token is void, 1 to 3,600,000,000 us. Default
-	 *  10,000,000. */
+	/**
+	 * How long a packet may be held before its token is void, 1 to 3,600,000,000 us. Default
+	 * 10,000,000.
+	 */
 	uint32_t hold_us;
 };
 
@@ -204,12 +233,12 @@ struct volley_config {
 /**
  * Answers differ in length, and those to one client may leave in any order.
  *
- * Answers that are equally long can leave as one segmented message; without this flag only a run
- * of them can, since answers to one client leave in the order in which they were given. With it,
- * the answers of a volley to one client are first sorted by length, longest first (equally long
- * ones keep their order), so that almost all of them leave in company. No answer becomes longer.
- * For protocols whose answers name their question, such as DNS. No effect where nothing is
- * segmented (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
+ * Answers that are equally long can leave as one segmented message; without this flag only a run of
+ * them can, since answers to one client leave in the order in which they were given. With it, the
+ * answers of a volley to one client are first sorted by length, longest first (equally long ones
+ * keep their order), so that almost all of them leave in company. No answer becomes longer. For
+ * protocols whose answers name their question, such as DNS. No effect where nothing is segmented
+ * (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
  */
 #define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
 /** Adopted sockets are somebody else's as well: see volley_server_adopt(). */
@@ -219,12 +248,16 @@ struct volley_config {
  * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).
  */
 enum volley_mtu_discover {
-	/** Ignore what ICMP says of the path, and let routers fragment: an attacker can forge those
-	 *  messages to have every answer cut up, and a server cannot send again (RFC 9715, Linux
-	 *  3.15). Costs nothing beside VOLLEY_MTU_KERNEL. */
+	/**
+	 * Ignore what ICMP says of the path, and let routers fragment: an attacker can forge those
+	 * messages to have every answer cut up, and a server cannot send again (RFC 9715, Linux
+	 * 3.15). Costs nothing beside VOLLEY_MTU_KERNEL.
+	 */
 	VOLLEY_MTU_OMIT = 0,
-	/** As the system has it (ip_no_pmtu_disc): usually believes ICMP, and fragments what is
-	 *  longer than the path MTU that it told. */
+	/**
+	 * As the system has it (ip_no_pmtu_disc): usually believes ICMP, and fragments what is
+	 * longer than the path MTU that it told.
+	 */
 	VOLLEY_MTU_KERNEL,
 	/** Never fragment; longer answers are dropped as EMSGSIZE. */
 	VOLLEY_MTU_DO,

@@ -69,8 +69,8 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  * @param server      a server that has not imported yet
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
  * @param timeout_us  how long the old process may take to answer
- * @return how many sockets there are; -ETIMEDOUT; -EPIPE; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY
- *         when it has imported; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
+ * @return how many sockets there are; -ETIMEDOUT; -EPIPE; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when
+ *         it has imported; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
  * @threads  any but a worker
  * @blocks   up to timeout_us
  * @kernel   as volley_server_export_fds()
@@ -88,8 +88,8 @@ VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, ui
  * @param server      a running server that has imported
  * @param fd          the same socket
  * @param timeout_us  how long the old process may take; more than its drain_us
- * @return 0; -ETIMEDOUT; -ECANCELED when the old process took its sockets back; -EPROTO;
- *         -ENOTCONN when nothing was imported; -EDEADLK; -ESHUTDOWN; -ENOMEM
+ * @return 0; -ETIMEDOUT; -ECANCELED when the old process took its sockets back; -EPROTO; -ENOTCONN
+ *         when nothing was imported; -EDEADLK; -ESHUTDOWN; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to timeout_us and the slowest callback
  */

@@ -52,9 +52,9 @@ struct volley_packet {
  * Answer a packet. The answer leaves with the volley, after the callback has returned.
  *
  * When `data` lies in the packet's own [data, data + capacity) and it is the first answer to this
- * packet, nothing is copied and you leave those bytes alone until the callback returns. Memory
- * from volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any
- * number of answers to one packet is fine; they leave in order.
+ * packet, nothing is copied and you leave those bytes alone until the callback returns. Memory from
+ * volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any number of
+ * answers to one packet is fine; they leave in order.
  *
  * A failed answer is counted in `tx_dropped` under the reason that is returned.
  *
@@ -62,8 +62,8 @@ struct volley_packet {
  * @param data    payload; NULL only when len is 0
  * @param len     0 to 65,507 bytes (65,527 over IPv6); a longer one is -EMSGSIZE
  * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
- *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both
- *         of which would loop or fail
+ *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both of
+ *         which would loop or fail
  * @threads  the callback's, inside it
  * @blocks   never
  */

@@ -32,9 +32,8 @@ struct volley_worker;
  *
  * @param config      NULL for all defaults; copied
  * @param ret_server  the server; untouched on failure
- * @return 0; -EINVAL for a value out of range (the log hook gets a sentence that names it);
- *         -E2BIG for a config of a newer header with fields set that this library does not know;
- *         -ENOMEM
+ * @return 0; -EINVAL for a value out of range (the log hook gets a sentence that names it); -E2BIG
+ *         for a config of a newer header with fields set that this library does not know; -ENOMEM
  * @threads  any
  * @blocks   never
  */
@@ -45,10 +44,10 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * Listen on an address: one socket per worker, bound now. On a running server each worker takes its
  * socket up between two volleys, and when this returns all of them serve it.
  *
- * Another server that binds the port gets EADDRINUSE, a second one of volley's too, unless both
- * set VOLLEY_LISTEN_SHARE_PORT. (A process of this user that sets SO_REUSEPORT before its first
- * bind can still join: the kernel has no way to keep it out of a group.)
- * Datagrams queue from now on and are served once the server is started.
+ * Another server that binds the port gets EADDRINUSE, a second one of volley's too, unless both set
+ * VOLLEY_LISTEN_SHARE_PORT. (A process of this user that sets SO_REUSEPORT before its first bind
+ * can still join: the kernel has no way to keep it out of a group.) Datagrams queue from now on and
+ * are served once the server is started.
  *
  * @param server   a server that is not closed
  * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
@@ -73,8 +72,8 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * so. Sockets of different addresses make listeners of their own.
  *
  * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
- * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing
- * depends on it. What they have queued is served. What they had dropped before is not counted.
+ * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing depends
+ * on it. What they have queued is served. What they had dropped before is not counted.
  *
  * Where somebody else holds the same sockets and will want them afterwards (a service manager
  * does), set VOLLEY_LISTEN_KEEP_SOCKETS: then stop, drain and close only end the reading, what is
@@ -120,8 +119,8 @@ VOLLEY_API int volley_activation_get_fds(const char *name, int *ret_fds, uint32_
  *
  * @param server      any state
  * @param n_listener  the index of a listener
- * @return 0; -ENOENT when there is none; -ETIME when config.drain_us was over first, and then it
- *         is closed as well and the rest counted as discarded_at_close; -EDEADLK from a worker;
+ * @return 0; -ENOENT when there is none; -ETIME when config.drain_us was over first, and then it is
+ *         closed as well and the rest counted as discarded_at_close; -EDEADLK from a worker;
  *         -ESHUTDOWN when the server is closed
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   up to config.drain_us and the slowest callback
@@ -151,8 +150,8 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  *
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
  * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
- * draining. The only function of volley that touches signals other than the cancellation signal.
- * A program that tells others that it is ready does so in an on_start hook, or blocks both signals
+ * draining. The only function of volley that touches signals other than the cancellation signal. A
+ * program that tells others that it is ready does so in an on_start hook, or blocks both signals
  * itself before: one that comes before they are blocked ends the process.
  *
  * @param server  any server
@@ -167,13 +166,13 @@ VOLLEY_API int volley_server_run(struct volley_server *server);
 /**
  * Stop every worker and wait for it.
  *
- * A worker blocked in the kernel wakes at once; one inside your callback finishes it first.
- * Replies already made are sent; the sockets stay open and keep what is unread for a later start
+ * A worker blocked in the kernel wakes at once; one inside your callback finishes it first. Replies
+ * already made are sent; the sockets stay open and keep what is unread for a later start
  * (volley_server_drain() serves it first; volley_server_free() counts it).
  *
  * @param server  running or already stopped server
- * @return 0, or -EDEADLK when called from a worker: use volley_server_request_stop() there
- *         and in run's on_signal hook
+ * @return 0, or -EDEADLK when called from a worker: use volley_server_request_stop() there and in
+ *         run's on_signal hook
  * @threads  any but a worker; safe against a second call; while another thread is in
  *         volley_server_run(), this makes it drain and waits until it is done
  * @blocks   until the slowest callback returns

@@ -81,8 +81,10 @@ struct volley_stats {
 	uint64_t tx_sent;
 	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
 	uint64_t tx_queued;
-	/** Of those in tx_sent: reports of the network that one did not arrive, on listeners with
-	 *  VOLLEY_LISTEN_REPORT_ERRORS. */
+	/**
+	 * Of those in tx_sent: reports of the network that one did not arrive, on listeners with
+	 * VOLLEY_LISTEN_REPORT_ERRORS.
+	 */
 	uint64_t tx_reported;
 	/** Messages taken from and given to the kernel (one may hold several datagrams). */
 	uint64_t rx_messages;
@@ -97,15 +99,19 @@ struct volley_stats {
 	uint64_t rx_batches;
 	uint64_t rx_syscalls;
 	uint64_t tx_syscalls;
-	/** Messages that held several datagrams: received ones (GRO), sent ones (GSO), and those
-	 *  that the kernel refused, whose datagrams then were sent one by one. */
+	/**
+	 * Messages that held several datagrams: received ones (GRO), sent ones (GSO), and those
+	 * that the kernel refused, whose datagrams then were sent one by one.
+	 */
 	uint64_t rx_coalesced;
 	uint64_t tx_segmented;
 	uint64_t tx_healed;
 	/** Times a worker woke from its wait. */
 	uint64_t wakes;
-	/** Bytes that the workers' slots, arenas and buffers may take; what datagrams never
-	 *  touched is not resident. */
+	/**
+	 * Bytes that the workers' slots, arenas and buffers may take; what datagrams never touched
+	 * is not resident.
+	 */
 	uint64_t memory_bytes;
 	/** Packets that volley_packet_hold() refused to hold. */
 	uint64_t held_refused;
@@ -139,9 +145,9 @@ VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint
 					      struct volley_stats *ret_stats);
 
 /**
- * The counters as one JSON object: every name as a total at the top level, and the same per
- * worker under "workers" and for what a hot restart carried over under "carried". The shape is
- * part of the API: names are only added.
+ * The counters as one JSON object: every name as a total at the top level, and the same per worker
+ * under "workers" and for what a hot restart carried over under "carried". The shape is part of the
+ * API: names are only added.
  *
  * @param server   any state
  * @param text     room for it, or NULL

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Names of errors. glibc 2.32 has strerrorname_np(); musl and the BSDs do not, and what the
- * ledger prints must not depend on the C library, so the names that sockets can give are listed
- * here.
+ * Names of errors. glibc 2.32 has strerrorname_np(); musl and the BSDs do not, and what the ledger
+ * prints must not depend on the C library, so the names that sockets can give are listed here.
  */
 
 #include <errno.h>

@@ -40,9 +40,9 @@
 #include "cancel/cancel_ops.h"
 
 /*
- * How often the handler may signal its own thread again between two clears: once per signal
- * handler of the application stacked on a cancellation point. 64 is more than fit on a usual
- * alternate stack; without a bound, a thread whose mask is restored behind our back would spin.
+ * How often the handler may signal its own thread again between two clears: once per signal handler
+ * of the application stacked on a cancellation point. 64 is more than fit on a usual alternate
+ * stack; without a bound, a thread whose mask is restored behind our back would spin.
  */
 #define MAX_RAISED 64
 
@@ -83,8 +83,10 @@ static void mask_restore_with(sigset_t *old, bool blocked)
 	mask_restore(old);
 }
 
-/* tgkill by number: musl and older C libraries have no wrapper. A standard signal cannot fail for
- * lack of room. */
+/*
+ * tgkill by number: musl and older C libraries have no wrapper. A standard signal cannot fail for
+ * lack of room.
+ */
 static int send_signal(struct volley_cancel *handle)
 {
 	long r = syscall(SYS_tgkill, atomic_load_explicit(&handle->pid, memory_order_relaxed),
@@ -322,8 +324,8 @@ void volley_cancel_unref(struct volley_cancel *handle)
  * Wait until no request that may have seen the state before this call is still under way. New ones
  * count on the other side after each flip, so that a requester in a loop cannot hold us up; both
  * sides are waited for, because a request may have read the epoch long ago. They are a few
- * instructions with signals blocked; one that was preempted may need our CPU, also when we are of
- * a higher real-time priority: so yield, then sleep.
+ * instructions with signals blocked; one that was preempted may need our CPU, also when we are of a
+ * higher real-time priority: so yield, then sleep.
  */
 static void wait_inflight(struct volley_cancel *self)
 {
@@ -419,8 +421,10 @@ static int nudge(struct volley_cancel *handle, bool is_new)
 	if (!atomic_load_explicit(&handle->gone, memory_order_seq_cst) &&
 	    atomic_load_explicit(&handle->pid, memory_order_relaxed) == getpid()) {
 		r = 0;
-		/* Publishes what the requester did before; before the nudges, or a thread that
-		 * they wake would sleep again. */
+		/*
+		 * Publishes what the requester did before; before the nudges, or a thread that they
+		 * wake would sleep again.
+		 */
 		if (is_new)
 			atomic_store_explicit(&handle->requested, 1, memory_order_seq_cst);
 		if (atomic_load_explicit(&handle->requested, memory_order_seq_cst) != 0) {

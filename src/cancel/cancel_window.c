@@ -43,8 +43,8 @@ extern const char vly_cancel_window_cancel[];
 
 /*
  * Message headers as the kernel reads them. musl follows POSIX: int and socklen_t where the kernel
- * has size_t, and padding that nobody need have set. The C library's wrappers see to it, and we
- * do not call them.
+ * has size_t, and padding that nobody need have set. The C library's wrappers see to it, and we do
+ * not call them.
  */
 struct kernel_msghdr {
 	void *name;

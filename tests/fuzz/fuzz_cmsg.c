@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The walk over control messages: any bytes are a control buffer. The address sanitizer watches
- * the ends of it; what is found must be something that one of the messages could have said.
+ * The walk over control messages: any bytes are a control buffer. The address sanitizer watches the
+ * ends of it; what is found must be something that one of the messages could have said.
  */
 
 #include <string.h>

@@ -2,8 +2,8 @@
 
 /*
  * The split of super-packets: messages of any length and segment size, with any flags, through the
- * engine over the scripted backend. Every byte must come to the callback exactly once and in
- * order, in views of the right size, and the books must balance.
+ * engine over the scripted backend. Every byte must come to the callback exactly once and in order,
+ * in views of the right size, and the books must balance.
  */
 
 #include <string.h>

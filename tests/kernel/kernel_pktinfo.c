@@ -2,9 +2,9 @@
 
 /*
  * Where a datagram was sent to, and from where an answer may leave: what src/sys/cmsg.c relies on.
- * ipi_spec_dst is an address of ours even where the destination (ipi_addr) is a broadcast; a
- * mapped peer on an AF_INET6 socket comes with both kinds of information, the IPv6 one first; and
- * its answer may name its source as a mapped IPV6_PKTINFO.
+ * ipi_spec_dst is an address of ours even where the destination (ipi_addr) is a broadcast; a mapped
+ * peer on an AF_INET6 socket comes with both kinds of information, the IPv6 one first; and its
+ * answer may name its source as a mapped IPV6_PKTINFO.
  */
 
 #include <arpa/inet.h>

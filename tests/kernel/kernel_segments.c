@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * UDP_SEGMENT and UDP_GRO: how much one message may hold, what comes out at the other end, and
- * what is lost when there is too little room for it.
+ * UDP_SEGMENT and UDP_GRO: how much one message may hold, what comes out at the other end, and what
+ * is lost when there is too little room for it.
  */
 
 #include <errno.h>

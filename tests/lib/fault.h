@@ -73,9 +73,9 @@ enum fault_function {
 #undef FAULT_CONSTANT
 
 /*
- * The nth call (from 1, counted from now) of `function` fails with `error`, once. Replaces what
- * was armed before. Pointer functions give NULL (mmap MAP_FAILED), the pthread ones return `error`,
- * the others -1 with errno set.
+ * The nth call (from 1, counted from now) of `function` fails with `error`, once. Replaces what was
+ * armed before. Pointer functions give NULL (mmap MAP_FAILED), the pthread ones return `error`, the
+ * others -1 with errno set.
  */
 void fault_arm(enum fault_function function, unsigned int nth, int error);
 

@@ -3,8 +3,8 @@
 #define TESTS_LIB_NAMESPACE_H
 
 /*
- * A network of the test's own, for plain programs: anonymous, so it goes away with the process
- * and nothing has to be cleaned up. To be entered before any thread is started.
+ * A network of the test's own, for plain programs: anonymous, so it goes away with the process and
+ * nothing has to be cleaned up. To be entered before any thread is started.
  */
 
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Held packets answered by three foreign threads, which also compete for each token: one of
- * two answers succeeds. Each answer must reach the client that asked, once. Every
- * round ends in a stop while tokens are out: those that succeeded are exactly those in the ledger.
+ * Held packets answered by three foreign threads, which also compete for each token: one of two
+ * answers succeeds. Each answer must reach the client that asked, once. Every round ends in a stop
+ * while tokens are out: those that succeeded are exactly those in the ledger.
  *
  *	race_held [--n PACKETS]
  */

@@ -6,9 +6,9 @@
  * five are asleep as often as can be and every wake matters: one that is missed leaves everybody
  * asleep, which the consumer notices after MISSED_MS.
  *
- * Before that, the one moment that matters, over and over: a push and a sleep at the same time.
- * The sleep may be refused, or the push may have to wake, or both, but never neither. With a
- * release store in vly_inbox_sleep(), some 20 rounds of a million were "neither" on a busy x86.
+ * Before that, the one moment that matters, over and over: a push and a sleep at the same time. The
+ * sleep may be refused, or the push may have to wake, or both, but never neither. With a release
+ * store in vly_inbox_sleep(), some 20 rounds of a million were "neither" on a busy x86.
  *
  *	race_inbox [--n NODES]		in all, 2,000,000 unless told
  */

@@ -2,17 +2,17 @@
 
 /*
  * The same random script of sends through the send engine and through one sendto per datagram: the
- * receivers get the same datagrams, from the same addresses and in the same order for each of
- * them, and every datagram that failed is counted under the errno that it has alone. Grouped by
- * size, the order may differ; among equally long datagrams it must not.
+ * receivers get the same datagrams, from the same addresses and in the same order for each of them,
+ * and every datagram that failed is counted under the errno that it has alone. Grouped by size, the
+ * order may differ; among equally long datagrams it must not.
  *
  * With full queues (a slow qdisc) the reference has nothing to say; there, what came must be what
  * was sent less what the kernel says that it dropped behind our back, in order.
  *
  *	differential [--long] [--scripts N] [--seed N]
  *
- * Script i of a run has seed SEED + i; one that fails is reported with its own seed, and
- * `--scripts 1 --seed THAT` repeats it alone.
+ * Script i of a run has seed SEED + i; one that fails is reported with its own seed, and `--scripts
+ * 1 --seed THAT` repeats it alone.
  */
 
 #include <inttypes.h>

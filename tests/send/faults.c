@@ -2,8 +2,8 @@
 
 /*
  * Every call of a worker's cycle fails once with every errno of its man page, one at a time, while
- * two clients ask. Nothing may crash, hang or spin; no request may be lost, since a failed call
- * has taken none; and what was not answered must be counted by name.
+ * two clients ask. Nothing may crash, hang or spin; no request may be lost, since a failed call has
+ * taken none; and what was not answered must be counted by name.
  *
  * The calls are those that lib/fault.h wraps: the data path's system calls, the read of the
  * eventfd, event_add. Inside libevent, and in the window of the cancellation point, nothing can be

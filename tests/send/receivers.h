@@ -3,8 +3,8 @@
 #define TESTS_SEND_RECEIVERS_H
 
 /*
- * The destinations of a script: sockets on loopback, and what each of them got, in order. What
- * left from different addresses may overtake each other, so each of those has an inbox of its own.
+ * The destinations of a script: sockets on loopback, and what each of them got, in order. What left
+ * from different addresses may overtake each other, so each of those has an inbox of its own.
  */
 
 #include <stdint.h>

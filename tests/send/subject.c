@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The server is never started: this thread is its worker. The backend is the real one with
- * another receive, which puts the script's bursts into the slots, those of several datagrams as
- * the super-packets that UDP_GRO would make of them.
+ * The server is never started: this thread is its worker. The backend is the real one with another
+ * receive, which puts the script's bursts into the slots, those of several datagrams as the
+ * super-packets that UDP_GRO would make of them.
  */
 
 #include <errno.h>

@@ -11,8 +11,8 @@
  * threads and pages there are. Before the traffic and after the cycle it waits for a line on stdin,
  * so that the judge can read the kernel's counters while nothing moves.
  *
- * The flooding client's socket drops every answer in a filter, which the kernel counts: answers
- * are counted without being read.
+ * The flooding client's socket drops every answer in a filter, which the kernel counts: answers are
+ * counted without being read.
  */
 
 #include <dirent.h>

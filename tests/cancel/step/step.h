@@ -6,8 +6,8 @@
  * What the stepping driver (step.c, tracer.c) and the process it steps (victim.c, op_*.c) share.
  *
  * The tracer makes the sockets and forks the victim process. There one thread, the victim, makes
- * the call that is stepped, and another, the helper, does what the tracer asks for meanwhile:
- * it is not traced, so that its requests are as genuine as anybody's.
+ * the call that is stepped, and another, the helper, does what the tracer asks for meanwhile: it is
+ * not traced, so that its requests are as genuine as anybody's.
  */
 
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The batch calls: one contract, tried on the native calls and on the portable loop,
- * each with the window and with the ppoll variant.
+ * The batch calls: one contract, tried on the native calls and on the portable loop, each with the
+ * window and with the ppoll variant.
  */
 
 #include <criterion/criterion.h>

@@ -384,8 +384,8 @@ Test(cmsg, payloads_that_are_too_short_are_not_read)
 }
 
 /*
- * Every length in the header against every length of the buffer, placed against an unmapped page
- * by the allocator under AddressSanitizer and valgrind: the parser must neither hang nor read on.
+ * Every length in the header against every length of the buffer, placed against an unmapped page by
+ * the allocator under AddressSanitizer and valgrind: the parser must neither hang nor read on.
  */
 Test(cmsg, lengths_that_lie_are_not_believed)
 {
