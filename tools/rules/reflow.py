@@ -60,13 +60,13 @@ def fill(head, hang, text, room):
     return lines + [line]
 
 
-def hanging(lines, begin):
+def hanging(lines, begin, head):
     """The end and the indent of the lines that go on the tag or item at begin."""
     end = begin + 1
     while end < len(lines) and lines[end].startswith(" "):
         end += 1
-    indents = {len(line) - len(line.lstrip()) for line in lines[begin + 1:end]}
-    return end, indents.pop() if len(indents) == 1 else None
+    indents = {len(line) - len(line.lstrip()) for line in lines[begin + 1:end]} or {len(head)}
+    return end, indents.pop() if len(indents) == 1 else 0
 
 
 def goes_on(line):
@@ -80,8 +80,8 @@ def refilled(lines, room):
     while at < len(lines):
         begin = TAG.match(lines[at]) or ITEM.match(lines[at])
         if begin:
-            end, indent = hanging(lines, at)
             head = begin.group(0)
+            end, indent = hanging(lines, at, head)
             parts = [lines[at][len(head):]] + [line.strip() for line in lines[at + 1:end]]
             is_text = indent and parts[0] and not any(PICTURE.search(part) for part in parts)
             result += fill(head, " " * indent, " ".join(parts), room) if is_text else lines[at:end]
