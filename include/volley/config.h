@@ -46,10 +46,10 @@ typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_pac
 				 void *arg);
 
 /**
- * The network reported (ICMP) that an earlier answer did not arrive. On the worker's thread,
- * between packet callbacks.
+ * The network reported (ICMP) that an earlier reply did not arrive. On the worker's thread, between
+ * packet callbacks.
  *
- * @param peer   whom the answer was for
+ * @param peer   whom the reply was for
  * @param error  positive errno, such as ECONNREFUSED or EHOSTUNREACH
  */
 typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volley_addr *peer,
@@ -231,13 +231,13 @@ struct volley_config {
 #define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
 #define VOLLEY_LISTEN_REPORT_ERRORS     256u /* count ICMP errors, call on_error */
 /**
- * Answers differ in length, and those to one client may leave in any order.
+ * Replies differ in length, and those to one client may leave in any order.
  *
- * Answers that are equally long can leave as one segmented message; without this flag only a run of
- * them can, since answers to one client leave in the order in which they were given. With it, the
- * answers of a volley to one client are first sorted by length, longest first (equally long ones
- * keep their order), so that almost all of them leave in company. No answer becomes longer. For
- * protocols whose answers name their question, such as DNS. No effect where nothing is segmented
+ * Replies that are equally long can leave as one segmented message; without this flag only a run of
+ * them can, since replies to one client leave in the order in which they were given. With it, the
+ * replies of a volley to one client are first sorted by length, longest first (equally long ones
+ * keep their order), so that almost all of them leave in company. No reply becomes longer. For
+ * protocols whose replies name their question, such as DNS. No effect where nothing is segmented
  * (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
  */
 #define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
@@ -250,7 +250,7 @@ struct volley_config {
 enum volley_mtu_discover {
 	/**
 	 * Ignore what ICMP says of the path, and let routers fragment: an attacker can forge those
-	 * messages to have every answer cut up, and a server cannot send again (RFC 9715, Linux
+	 * messages to have every reply cut up, and a server cannot send again (RFC 9715, Linux
 	 * 3.15). Costs nothing beside VOLLEY_MTU_KERNEL.
 	 */
 	VOLLEY_MTU_OMIT = 0,
@@ -259,7 +259,7 @@ enum volley_mtu_discover {
 	 * longer than the path MTU that it told.
 	 */
 	VOLLEY_MTU_KERNEL,
-	/** Never fragment; longer answers are dropped as EMSGSIZE. */
+	/** Never fragment; longer replies are dropped as EMSGSIZE. */
 	VOLLEY_MTU_DO,
 	/** Never fragment, and ignore ICMP: for those who probe the path themselves (RFC 8899). */
 	VOLLEY_MTU_PROBE,

@@ -14,7 +14,7 @@
  *                                                 volley_server_listen() ... finds them by address
  *                                                 volley_server_start(): both read now
  *           stops reading         <-- ready ---   volley_server_import_commit()
- *           answers what it has
+ *           replies to what it has
  *           is served out         -- counters ->
  *           closes its copies     <-- taken ---
  *           returns 0             --- gone --->   returns 0
@@ -68,7 +68,7 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  *
  * @param server      a server that has not imported yet
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
- * @param timeout_us  how long the old process may take to answer
+ * @param timeout_us  how long the old process may take to reply
  * @return how many sockets there are; -ETIMEDOUT; -EPIPE; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when
  *         it has imported; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
  * @threads  any but a worker

@@ -4,8 +4,8 @@
 
 /**
  * @file packet.h
- * A received datagram, and how to answer it. Everything here is for the thread that runs the packet
- * callback (a worker's, or a handler's with config.n_handlers), inside the callback.
+ * A received datagram, and how to reply to it. Everything here is for the thread that runs the
+ * packet callback (a worker's, or a handler's with config.n_handlers), inside the callback.
  */
 
 #include <stddef.h>
@@ -33,11 +33,11 @@ struct volley_packet {
 	uint8_t *data;
 	/** Its length, 0 to 65,535. */
 	uint32_t len;
-	/** Room for an answer in place, at least `len`. */
+	/** Room for a reply in place, at least `len`. */
 	uint32_t capacity;
 	/** Who sent it. */
 	const struct volley_addr *peer;
-	/** The address it was sent to, with the listener's port; the answer leaves from there. */
+	/** The address it was sent to, with the listener's port; the reply leaves from there. */
 	const struct volley_addr *local;
 	struct volley_listener *listener;
 	struct volley_worker *worker;
@@ -49,14 +49,14 @@ struct volley_packet {
 };
 
 /**
- * Answer a packet. The answer leaves with the volley, after the callback has returned.
+ * Reply to a packet. The reply leaves with the volley, after the callback has returned.
  *
- * When `data` lies in the packet's own [data, data + capacity) and it is the first answer to this
+ * When `data` lies in the packet's own [data, data + capacity) and it is the first reply to this
  * packet, nothing is copied and you leave those bytes alone until the callback returns. Memory from
  * volley_packet_reply_buffer() is not copied either. Anything else is copied at once. Any number of
- * answers to one packet is fine; they leave in order.
+ * replies to one packet is fine; they leave in order.
  *
- * A failed answer is counted in `tx_dropped` under the reason that is returned.
+ * A failed reply is counted in `tx_dropped` under the reason that is returned.
  *
  * @param packet  a packet of the running callback
  * @param data    payload; NULL only when len is 0
@@ -70,13 +70,13 @@ struct volley_packet {
 VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len);
 
 /**
- * Room to write an answer into, for volley_packet_reply() to send without a copy.
+ * Room to write a reply into, for volley_packet_reply() to send without a copy.
  *
  * @param packet        a packet of the running callback
  * @param need          bytes wanted, 1 to 65,527
  * @param ret_capacity  bytes given, at least `need`; may be NULL
- * @return the room, valid until the callback returns, and from the first answer out of it on as far
- *         as that answer reaches: the rest is given back; NULL when the arena is used up
+ * @return the room, valid until the callback returns, and from the first reply out of it on as far
+ *         as that reply reaches: the rest is given back; NULL when the arena is used up
  * @threads  the callback's, inside it
  * @blocks   never
  */

@@ -4,9 +4,9 @@
 
 /**
  * @file send.h
- * Sending outside a packet callback: answers to held packets, later and from any thread, and
- * datagrams that answer nothing. Both are counted as answers are: `tx_requested` and then
- * `tx_sent`, `tx_queued`, or a reason in `tx_dropped`.
+ * Sending outside a packet callback: replies to held packets, later and from any thread, and
+ * datagrams that are no reply. Both are counted as replies are: `tx_requested` and then `tx_sent`,
+ * `tx_queued`, or a reason in `tx_dropped`.
  */
 
 #include <stddef.h>
@@ -34,10 +34,10 @@ struct volley_held {
 };
 
 /**
- * Keep a packet beyond the callback, to answer or release it later.
+ * Keep a packet beyond the callback, to reply to it or to release it later.
  *
  * The payload is copied and can be read back with volley_held_get_payload(). The packet may be
- * answered in the callback as well. It is yours until volley_held_reply(), volley_held_release(),
+ * replied to in the callback as well. It is yours until volley_held_reply(), volley_held_release(),
  * the end of config.hold_us (counted as `held_expired`), or the stop of the worker
  * (`held_abandoned`); a drain waits for held packets as long as it may take.
  *
@@ -51,7 +51,7 @@ struct volley_held {
 VOLLEY_API int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_held);
 
 /**
- * Answer a held packet. The answer leaves with the worker's next volley, from the address that the
+ * Reply to a held packet. The reply leaves with the worker's next volley, from the address that the
  * packet was sent to. Uses the token up, unless it fails with -EMSGSIZE or -ENOBUFS.
  *
  * @param server  the server that the packet came from
@@ -59,7 +59,7 @@ VOLLEY_API int volley_packet_hold(struct volley_packet *packet, struct volley_he
  * @param data    payload, copied; NULL only when len is 0
  * @param len     0 to 65,507 bytes (65,527 over IPv6)
  * @return 0 when it is queued; -ESTALE; -EINVAL (counted as `refused`) for a peer that must not be
- *         answered, see volley_packet_reply(); -EMSGSIZE; -ENOBUFS when no room was left
+ *         replied to, see volley_packet_reply(); -EMSGSIZE; -ENOBUFS when no room was left
  *         (`no_buffer`)
  * @threads  any; not from a signal handler; not once volley_server_free() was called
  * @blocks   for the moment in which another thread hands something to this worker
@@ -68,7 +68,7 @@ VOLLEY_API int volley_held_reply(struct volley_server *server, struct volley_hel
 				 const void *data, size_t len);
 
 /**
- * Give up a held packet without an answer. Uses the token up.
+ * Give up a held packet without a reply. Uses the token up.
  *
  * @return 0 or -ESTALE
  * @threads  as volley_held_reply()
@@ -89,18 +89,19 @@ VOLLEY_API int volley_held_get_payload(struct volley_server *server, struct voll
 				       void *data, size_t n);
 
 /**
- * Send a datagram that answers nothing, from any thread.
+ * Send a datagram that is no reply, from any thread.
  *
  * One worker sends it, chosen by the peer, with its next volley: datagrams of one thread to one
  * peer leave in order.
  *
- * @param server      a running server
- * @param n_listener  the listener whose socket sends: 0 or more
- * @param peer        where to; of the listener's family, or IPv4 on an IPv6 listener that takes it
- * @param local       the address to leave from (its port is not looked at), or NULL for the
- *                    listener's, or the kernel's choice where that is a wildcard
- * @param data        payload, copied; NULL only when len is 0
- * @param len         0 to 65,507 bytes (65,527 over IPv6)
+ * @param server          a running server
+ * @param listener_index  the listener whose socket sends: 0 or more
+ * @param peer            where to; of the listener's family, or IPv4 on an IPv6 listener that takes
+ *                        it
+ * @param local           the address to leave from (its port is not looked at), or NULL for the
+ *                        listener's, or the kernel's choice where that is a wildcard
+ * @param data            payload, copied; NULL only when len is 0
+ * @param len             0 to 65,507 bytes (65,527 over IPv6)
  * @return 0 when it is queued; -ESHUTDOWN when not running; -EINVAL for an unknown listener, a
  *         family that does not suit it, port 0 (counted as `refused`) or the listener's own address
  *         (the same); -EMSGSIZE; -ENOBUFS when as many wait already as the worker has room for
@@ -108,7 +109,7 @@ VOLLEY_API int volley_held_get_payload(struct volley_server *server, struct voll
  * @threads  any, workers and handlers included; not from a signal handler
  * @blocks   for the moment in which another thread hands something to that worker
  */
-VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t n_listener,
+VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t listener_index,
 				  const struct volley_addr *peer, const struct volley_addr *local,
 				  const void *data, size_t len);
 
@@ -123,7 +124,7 @@ VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t n_liste
  * @threads  the worker's
  * @blocks   never
  */
-VOLLEY_API int volley_worker_send(struct volley_worker *worker, uint32_t n_listener,
+VOLLEY_API int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 				  const struct volley_addr *peer, const struct volley_addr *local,
 				  const void *data, size_t len);
 

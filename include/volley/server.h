@@ -117,8 +117,8 @@ VOLLEY_API int volley_activation_get_fds(const char *name, int *ret_fds, uint32_
  * counted and closed. Its counters stay in the server's. Its index is free for the next
  * volley_server_listen(), and its struct volley_listener is gone.
  *
- * @param server      any state
- * @param n_listener  the index of a listener
+ * @param server          any state
+ * @param listener_index  the index of a listener
  * @return 0; -ENOENT when there is none; -ETIME when config.drain_us was over first, and then it is
  *         closed as well and the rest counted as discarded_at_close; -EDEADLK from a worker;
  *         -ESHUTDOWN when the server is closed
@@ -126,7 +126,7 @@ VOLLEY_API int volley_activation_get_fds(const char *name, int *ret_fds, uint32_
  * @blocks   up to config.drain_us and the slowest callback
  * @kernel   as volley_server_drain()
  */
-VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t n_listener);
+VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t listener_index);
 
 /**
  * Start the workers and wait until each has run its on_start hook.
@@ -272,7 +272,7 @@ VOLLEY_API const char *volley_server_get_io(const struct volley_server *server);
  * @blocks   for a lock that only start, stop and readers of statistics hold
  */
 VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_server *server,
-							      uint32_t n_listener);
+							      uint32_t listener_index);
 
 /**
  * The address that a listener is bound to, with the port that port 0 became.
@@ -358,7 +358,7 @@ VOLLEY_API int volley_server_get_fd(struct volley_server *server);
 
 /**
  * How long the loop may sleep at most, with VOLLEY_WAIT_FD: until volley_server_process() has to be
- * called even if the descriptor is not readable (answers wait for a full device, or not much
+ * called even if the descriptor is not readable (replies wait for a full device, or not much
  * longer). Ask before each sleep. Round up: with milliseconds, sleep (ns + 999999) / 1000000.
  *
  * @param server  any state
@@ -374,14 +374,14 @@ VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
  * calls each), run what was posted, send what waits. Then return to the loop; if there is more, the
  * descriptor is still readable. May be called at any time.
  *
- * After volley_server_request_stop() this is the call that stops: it sends what was answered, runs
- * on_stop, and says -ESHUTDOWN, as do all later ones until the server is started again.
+ * After volley_server_request_stop() this is the call that stops: it sends the replies that were
+ * made, runs on_stop, and says -ESHUTDOWN, as do all later ones until the server is started again.
  *
  * @param server  a running server
  * @return how many messages were received, 0 or more; -ESHUTDOWN when not running; -EINVAL with
  *         another wait strategy; -EDEADLK from one of its own callbacks
  * @threads  any, one after the other; callbacks and hooks run on the caller's
- * @blocks   not by itself (your callbacks may); up to 20 ms when it stops with answers that wait
+ * @blocks   not by itself (your callbacks may); up to 20 ms when it stops with replies that wait
  */
 VOLLEY_API int volley_server_process(struct volley_server *server);
 

@@ -115,7 +115,7 @@ struct volley_stats {
 	uint64_t memory_bytes;
 	/** Packets that volley_packet_hold() refused to hold. */
 	uint64_t held_refused;
-	/** Of those in tx_requested: sends and answers that other threads handed to a worker. */
+	/** Of those in tx_requested: sends and replies that other threads handed to a worker. */
 	uint64_t tx_foreign;
 };
 
@@ -134,14 +134,14 @@ VOLLEY_API int volley_server_get_stats(struct volley_server *server,
 /**
  * One worker's counters.
  *
- * @param server     any state
- * @param n_worker   0 to n_workers - 1
- * @param ret_stats  `size` set by the caller
+ * @param server        any state
+ * @param worker_index  0 to n_workers - 1
+ * @param ret_stats     `size` set by the caller
  * @return 0, or -EINVAL
  * @threads  any
  * @blocks   as volley_server_get_stats()
  */
-VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint32_t n_worker,
+VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint32_t worker_index,
 					      struct volley_stats *ret_stats);
 
 /**
