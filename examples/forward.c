@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * forward ADDR:PORT UPSTREAM:PORT: pass requests on to another server and its answers back to the
- * clients, for protocols whose messages start with a 16-bit ID that answers repeat, as DNS does.
- * Each request is held until its answer comes or two seconds are over. SIGTERM or SIGINT ends it
- * and prints the ledger: held_expired are requests that got no answer, held_abandoned those that
- * waited for one at the end (a drain refuses what is new at every socket, answers too).
+ * forward ADDR:PORT UPSTREAM:PORT: pass requests on to another server and its replies back to the
+ * clients, for protocols whose messages start with a 16-bit ID that replies repeat, as DNS does.
+ * Each request is held until its reply comes or two seconds are over. SIGTERM or SIGINT ends it and
+ * prints the ledger: held_expired are requests that got no reply, held_abandoned those that waited
+ * for one at the end (a drain refuses what is new at every socket, replies too).
  */
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@ struct forwarder {
 	struct pending pending[1 << 16];
 };
 
-/* IDs are drawn, so that nobody can guess one and forge an answer. */
+/* IDs are drawn, so that nobody can guess one and forge a reply. */
 static struct pending *draw_id(struct forwarder *forwarder, struct volley_server *server)
 {
 	for (int i = 0; i < N_TRIES; i++) {
@@ -62,7 +62,7 @@ static void on_request(struct volley_worker *worker, struct volley_packet *packe
 		volley_held_release(server, pending->held);
 }
 
-static void on_answer(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+static void on_reply(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
 	struct forwarder *forwarder = arg;
 	struct pending *pending;
@@ -106,7 +106,7 @@ static int serve(struct volley_server *server, const char *address, struct forwa
 				 VOLLEY_LISTEN(.on_packet = on_request, .arg = forwarder));
 	if (r >= 0)
 		r = volley_server_listen(server, ipv6 ? "[::]:0" : "0.0.0.0:0",
-					 VOLLEY_LISTEN(.on_packet = on_answer, .arg = forwarder));
+					 VOLLEY_LISTEN(.on_packet = on_reply, .arg = forwarder));
 	if (r >= 0)
 		r = volley_server_run(server);
 	if (r < 0)

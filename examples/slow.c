@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * slow ADDR:PORT [HANDLERS]: an echo whose every answer takes a millisecond, as if it asked a
- * database. Eight handler threads wait while the worker goes on receiving, so it answers eight
+ * slow ADDR:PORT [HANDLERS]: an echo whose every reply takes a millisecond, as if it asked a
+ * database. Eight handler threads wait while the worker goes on receiving, so it replies eight
  * times as often as one thread could, and loses nothing below that rate. SIGTERM or SIGINT serves
  * what is queued, prints the ledger, and exits.
  */
@@ -16,13 +16,13 @@
 enum { N_HANDLERS = 8, WAIT_NS = 1000000 };
 
 /* A wait that a stop ends: all of volley's cancellation points do. */
-static void answer_slowly(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+static void reply_slowly(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
 	const struct timespec wait = { .tv_nsec = WAIT_NS };
 
 	(void)worker, (void)arg;
 	if (volley_ppoll(NULL, 0, &wait, NULL) < 0)
-		return; /* -ECANCELED: the server stops and nobody waits for this answer */
+		return; /* -ECANCELED: the server stops and nobody waits for this reply */
 	volley_packet_reply(packet, packet->data, packet->len);
 }
 
@@ -62,8 +62,7 @@ static int serve(const char *address, uint32_t n_handlers)
 				  &server);
 
 	if (r >= 0)
-		r = volley_server_listen(server, address,
-					 VOLLEY_LISTEN(.on_packet = answer_slowly));
+		r = volley_server_listen(server, address, VOLLEY_LISTEN(.on_packet = reply_slowly));
 	if (r >= 0)
 		r = volley_server_run(server);
 	if (r >= 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Hot restart by a path. The path is a socket that one process answers at; a new one connects to
+ * Hot restart by a path. The path is a socket that one process listens at; a new one connects to
  * it, takes the sockets over, and puts its own in the path's place by rename(2), so that there is
- * no moment without one. A path at which nobody answers is left over and simply replaced.
+ * no moment without one. A path at which nobody listens is left over and simply replaced.
  *
  * Only processes of one user meet there: the path's mode is 0600, and the library asks who the peer
  * is.
@@ -134,7 +134,7 @@ int replace_commit(struct replace *replace)
 		return fail(replace, r, "the old process serves on");
 	replace->listen_fd = open_path(replace);
 	if (replace->listen_fd < 0)
-		return fail(replace, replace->listen_fd, "cannot answer there");
+		return fail(replace, replace->listen_fd, "cannot listen there");
 	sem_init(&replace->attached, 0, 0);
 	r = -pthread_create(&replace->thread, NULL, serve, replace);
 	if (r < 0)

@@ -3,8 +3,8 @@
 #define EXAMPLES_COMMON_REPLACE_H
 
 /*
- * Hot restart by a path: whoever answers there is replaced, and then this process answers there.
- * Every function returns 0, or -errno after a sentence on stderr.
+ * Hot restart by a path: the process that listens there is replaced, and then this one listens
+ * there. Every function returns 0, or -errno after a sentence on stderr.
  */
 
 #include <pthread.h>
@@ -27,11 +27,11 @@ struct replace {
 	bool running;
 };
 
-/* Before listening: get the sockets of the process that answers at `path`, if there is one. */
+/* Before listening: get the sockets of the process that listens at `path`, if there is one. */
 int replace_begin(struct replace *replace, const char *program, const char *path,
 		  struct volley_server *server);
 
-/* When the server serves: that process may go. Then answer at the path, on a thread of our own. */
+/* When the server serves: that process may go. Then listen at the path, on a thread of our own. */
 int replace_commit(struct replace *replace);
 
 /* The server has ended. Takes a zeroed object too, and may come twice. */

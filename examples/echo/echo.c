@@ -3,8 +3,8 @@
 /*
  * volley-echo: sends every datagram back to where it came from (RFC 862), in place and in volleys.
  *
- * Datagrams from ports below 1024 are not answered unless told so: those are the ports of other
- * servers, and two servers that answer each other never stop (CVE-2024-2169).
+ * Datagrams from ports below 1024 are not replied to unless told so: those are the ports of other
+ * servers, and two servers that reply to each other never stop (CVE-2024-2169).
  */
 
 #include <stdio.h>
@@ -28,10 +28,10 @@ static const char usage[] =
 	"\n"
 	"Send every UDP datagram back to its sender.\n"
 	"\n"
-	"  --allow-low-ports     answer source ports below 1024 too (danger of echo loops\n"
+	"  --allow-low-ports     reply to source ports below 1024 too (danger of echo loops\n"
 	"                        between servers)\n"
-	"  --replace PATH        take the sockets over from the process that answers at this\n"
-	"                        path, without losing a datagram, and then answer there\n";
+	"  --replace PATH        take the sockets over from the process that listens at this\n"
+	"                        path, without losing a datagram, and then listen there\n";
 
 static const char usage_end[] =
 	"\n"

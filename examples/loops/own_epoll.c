@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 		common_announce(server, "own_epoll");
 		r = serve(server, epoll_fd, signal_fd);
 	}
-	volley_server_drain(server); /* what is queued is still answered */
+	volley_server_drain(server); /* what is queued is still replied to */
 	close(epoll_fd);
 	close(signal_fd);
 	return common_close(server) || r < 0;

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 		common_announce(server, "own_libevent");
 		event_base_dispatch(base);
 	}
-	volley_server_drain(server); /* what is queued is still answered; its events are gone */
+	volley_server_drain(server); /* what is queued is still replied to; its events are gone */
 	r = common_close(server) || r < 0;
 	event_free(term);
 	event_free(interrupt);

@@ -87,6 +87,6 @@ int main(int argc, char **argv)
 		close_all(&own);
 	uv_run(loop, UV_RUN_DEFAULT); /* until every handle is closed */
 	uv_loop_close(loop);
-	volley_server_drain(own.server); /* what is queued is still answered */
+	volley_server_drain(own.server); /* what is queued is still replied to */
 	return common_close(own.server) || r < 0;
 }

@@ -2,7 +2,7 @@
 
 /*
  * A timer on a worker's loop: volley brings the threads, and each worker has an event_base on which
- * your own events can be. This one says how many datagrams were answered, ten times a second.
+ * your own events can be. This one says how many datagrams were replied to, ten times a second.
  *
  *	timer [ADDRESS]
  */

@@ -29,7 +29,7 @@ struct job {
 	pthread_barrier_t attached;
 };
 
-/* Until cancelled. Other errors are those of single datagrams: an ICMP answer, say. */
+/* Until cancelled. Other errors are those of single datagrams: an ICMP error, say. */
 static void *work(void *arg)
 {
 	struct job *job = arg;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """
 The library as its users meet it: installed into a folder, found by pkg-config, linked shared and
-static, from C, C++, CMake and as a Meson subproject; each time the program is run and answers.
+static, from C, C++, CMake and as a Meson subproject; each time the program is run and replies.
 Usage: test_consumers.py SOURCE_TREE BUILD_FOLDER
 """
 import os
@@ -53,7 +53,7 @@ def install():
     assert not os.path.exists(os.path.join(PREFIX, "bin", "minimal"))
 
 
-def answers(program, env=None):
+def replies(program, env=None):
     """Start the program (it serves [::]:7777), ask it, end it."""
     with subprocess.Popen([program], env=env or ENV, stderr=subprocess.PIPE) as process:
         try:
@@ -82,7 +82,7 @@ def shared():
     sh("cc", MINIMAL, "-o", program, *pkg_config("--cflags", "--libs", "volley"))
     needed = sh("ldd", program)
     assert "libvolley.so.0" in needed, needed
-    answers(program)
+    replies(program)
 
 
 def static():
@@ -92,7 +92,7 @@ def static():
              for flag in pkg_config("--static", "--cflags", "--libs", "volley")]
     sh("cc", MINIMAL, "-o", program, *flags)
     assert "libvolley" not in sh("ldd", program)
-    answers(program, env=os.environ)
+    replies(program, env=os.environ)
 
 
 def no_flags_leak():
@@ -142,7 +142,7 @@ def cmake():
     folder = os.path.join(WORK, "cmake")
     sh("cmake", "-S", os.path.join(HERE, "cmake"), "-B", folder, f"-DMINIMAL={MINIMAL}")
     sh("cmake", "--build", folder)
-    answers(os.path.join(folder, "consumer"))
+    replies(os.path.join(folder, "consumer"))
 
 
 def subproject():
@@ -160,7 +160,7 @@ def subproject():
     sh("meson", "setup", folder, top, "-Dminimal=minimal.c", env=env)
     sh("ninja", "-C", folder, env=env)
     assert not os.path.exists(os.path.join(folder, "subprojects", "volley", "tests"))
-    answers(os.path.join(folder, "consumer"), env=os.environ)
+    replies(os.path.join(folder, "consumer"), env=os.environ)
 
 
 CASES = [("install", install), ("shared", shared), ("static", static),

@@ -36,7 +36,7 @@
 #include "../lib/check.h"
 
 #define N_BATCH 8
-/* A request that nobody has answered for so long is missed. Machines stall; a hang is for ever. */
+/* A request that is not acknowledged for so long is missed. Machines stall; a hang is for ever. */
 #define MISSED_S 20
 /* Long enough to reach the worker's whole cycle: clear, count, call, block. */
 #define DAWDLE_NS 8192
@@ -318,7 +318,7 @@ static void dawdle(void)
 		continue;
 }
 
-/* One request and its answer; false when it was missed. */
+/* One request and its acknowledgement; false when it was missed. */
 static bool request_once(struct histogram *histogram)
 {
 	uint64_t n_acks = atomic_load(&run.n_acks);
@@ -433,7 +433,7 @@ static void play(const struct scenario *scenario, int n_requests)
 
 	n_missed = requests(n_requests, &cancel, &eventfd_wake);
 	CHECK_EQ(n_missed, 0);
-	REQUIRE(n_missed == 0); /* a worker that does not answer cannot be joined */
+	REQUIRE(n_missed == 0); /* a worker that does not react cannot be joined */
 
 	if (stopper > 0) {
 		atomic_store(stopper_quit, true);

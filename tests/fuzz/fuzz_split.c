@@ -12,7 +12,7 @@
 #include "lib/fake_io.h"
 #include "path/pipeline.h"
 
-/* 65,507: no IPv4 datagram is longer, and no answer could be. */
+/* 65,507: no IPv4 datagram is longer, and no reply could be. */
 enum { N_MESSAGES = 80, MAX_BYTES = 65507 };
 
 struct message {

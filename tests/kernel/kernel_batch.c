@@ -98,8 +98,8 @@ static void an_empty_datagram_is_one(int fd, struct volley_addr *self)
 	CHECK_EQ(msgs[1].msg_len, 1);
 }
 
-/* A datagram whose source port is 0 arrives; an answer to it is EINVAL. */
-static void port_0_arrives_and_cannot_be_answered(int fd, const struct volley_addr *self)
+/* A datagram whose source port is 0 arrives; a reply to it is EINVAL. */
+static void port_0_arrives_and_cannot_be_replied_to(int fd, const struct volley_addr *self)
 {
 	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
 	struct {
@@ -140,7 +140,7 @@ int main(void)
 	sendmmsg_stops_before_a_bad_message(fd, &self);
 	sendmmsg_sends_1024_at_most(fd, &self);
 	an_empty_datagram_is_one(fd, &self);
-	port_0_arrives_and_cannot_be_answered(fd, &self);
+	port_0_arrives_and_cannot_be_replied_to(fd, &self);
 	a_buffer_request_is_doubled(fd);
 	close(fd);
 	return check_done();

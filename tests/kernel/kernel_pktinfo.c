@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Where a datagram was sent to, and from where an answer may leave: what src/sys/cmsg.c relies on.
+ * Where a datagram was sent to, and from where a reply may leave: what src/sys/cmsg.c relies on.
  * ipi_spec_dst is an address of ours even where the destination (ipi_addr) is a broadcast; a mapped
  * peer on an AF_INET6 socket comes with both kinds of information, the IPv6 one first; and its
- * answer may name its source as a mapped IPV6_PKTINFO.
+ * reply may name its source as a mapped IPV6_PKTINFO.
  */
 
 #include <arpa/inet.h>
@@ -108,7 +108,7 @@ static void spec_dst_is_the_destination_of_a_unicast(void)
 	struct volley_addr addr, to, from;
 	int fd = loopback_open("0.0.0.0:0", &addr);
 	int client = loopback_open("127.0.0.1:0", NULL);
-	struct in_pktinfo answer = { 0 };
+	struct in_pktinfo reply = { 0 };
 	struct got got;
 	uint8_t byte;
 
@@ -118,9 +118,9 @@ static void spec_dst_is_the_destination_of_a_unicast(void)
 	got = recv_info(fd);
 	CHECK_EQ(got.in.ipi_spec_dst.s_addr, to.in.sin_addr.s_addr);
 	CHECK_EQ(got.in.ipi_addr.s_addr, to.in.sin_addr.s_addr);
-	/* The answer leaves from there; with no source named, it would leave from 127.0.0.1. */
-	answer.ipi_spec_dst = got.in.ipi_spec_dst;
-	CHECK_EQ(send_info(fd, &got.from, IPPROTO_IP, IP_PKTINFO, &answer, sizeof answer), 0);
+	/* The reply leaves from there; with no source named, it would leave from 127.0.0.1. */
+	reply.ipi_spec_dst = got.in.ipi_spec_dst;
+	CHECK_EQ(send_info(fd, &got.from, IPPROTO_IP, IP_PKTINFO, &reply, sizeof reply), 0);
 	CHECK_EQ(loopback_recv(client, &byte, 1, &from), 1);
 	CHECK_EQ(from.in.sin_addr.s_addr, to.in.sin_addr.s_addr);
 	loopback_send(fd, &got.from, 0, 1);
@@ -169,7 +169,7 @@ static void a_mapped_peer_brings_both(void)
 	struct volley_addr addr, to, from;
 	int fd = loopback_open("[::]:0", &addr);
 	int client = loopback_open("127.0.0.1:0", NULL);
-	struct in6_pktinfo answer = { 0 };
+	struct in6_pktinfo reply = { 0 };
 	struct got got;
 	uint8_t byte;
 
@@ -187,12 +187,12 @@ static void a_mapped_peer_brings_both(void)
 	loopback_send(client, &to, 0, 1);
 	got = recv_info(fd);
 	CHECK(got.in6_at > 0 && got.in_at > got.in6_at);
-	/* Only the IPv4 one knows where to answer from. */
+	/* Only the IPv4 one knows where to reply from. */
 	CHECK_EQ(mapped_part(&got.in6.ipi6_addr), to.in.sin_addr.s_addr);
 	CHECK_EQ(got.in.ipi_spec_dst.s_addr, htonl(INADDR_LOOPBACK));
 
-	answer.ipi6_addr = loopback_addr("[::ffff:127.0.0.5]:0").in6.sin6_addr;
-	CHECK_EQ(send_info(fd, &got.from, IPPROTO_IPV6, IPV6_PKTINFO, &answer, sizeof answer), 0);
+	reply.ipi6_addr = loopback_addr("[::ffff:127.0.0.5]:0").in6.sin6_addr;
+	CHECK_EQ(send_info(fd, &got.from, IPPROTO_IPV6, IPV6_PKTINFO, &reply, sizeof reply), 0);
 	CHECK_EQ(loopback_recv(client, &byte, 1, &from), 1);
 	CHECK_EQ(from.in.sin_addr.s_addr, loopback_addr("127.0.0.5:0").in.sin_addr.s_addr);
 	close(fd);

@@ -11,7 +11,7 @@ enum { GROUPING_N = 1024 };
 
 /*
  * Judge the grouping of entries first to first + n - 1 of tx. NULL when it is right, else what is
- * wrong with it. The rules leave exactly one right answer, so there is nothing else to compare
+ * wrong with it. The rules leave exactly one right result, so there is nothing else to compare
  * with.
  */
 const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_t n,

@@ -100,7 +100,7 @@ static uint64_t sum(const uint32_t counts[N_CLIENTS])
 	return total;
 }
 
-/* Until n answers are here. False: nothing came for five seconds. */
+/* Until n replies are here. False: nothing came for five seconds. */
 static bool exchange(const struct volley_addr *to, uint64_t n)
 {
 	int n_idle = 0;

@@ -3,7 +3,7 @@
 /*
  * Servers of one process hand their sockets to one another, back and forth, under traffic, against
  * readers of statistics, and now and then against an end of the one that gives. Whoever ends up
- * with the sockets answers; the counters go with them, and nothing is lost: as many answers as
+ * with the sockets replies; the counters go with them, and nothing is lost: as many replies as
  * datagrams were delivered in all.
  *
  *	race_handover [--n CYCLES]
@@ -31,7 +31,7 @@ static atomic_bool done;
 static struct volley_addr to;
 static char address[VOLLEY_ADDR_TEXT_BYTES];
 
-/* One datagram at a time, so whatever has no answer was lost. */
+/* One datagram at a time, so whatever has no reply was lost. */
 static void *ask(void *arg)
 {
 	int fd = loopback_open("127.0.0.1:0", NULL);

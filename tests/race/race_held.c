@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Held packets answered by three foreign threads, which also compete for each token: one of two
- * answers succeeds. Each answer must reach the client that asked, once. Every round ends in a stop
+ * Held packets replied to by three foreign threads, which also compete for each token: one of two
+ * replies succeeds. Each reply must reach the client that asked, once. Every round ends in a stop
  * while tokens are out: those that succeeded are exactly those in the ledger.
  *
  *	race_held [--n PACKETS]
@@ -41,7 +41,7 @@ static struct {
 	atomic_bool end;
 	atomic_uint n_hold_failed;
 	atomic_uint n_odd;
-	atomic_ulong n_answered;
+	atomic_ulong n_replied;
 	atomic_ulong n_stale;
 	int fds[N_CLIENTS];
 	uint32_t sent[N_CLIENTS];
@@ -90,14 +90,14 @@ static void use(struct volley_held held)
 	if (r >= 0)
 		r = volley_held_reply(race.server, held, &message, sizeof message);
 	if (r == 0)
-		atomic_fetch_add(&race.n_answered, 1);
+		atomic_fetch_add(&race.n_replied, 1);
 	else if (r == -ESTALE)
 		atomic_fetch_add(&race.n_stale, 1);
 	else
 		atomic_fetch_add(&race.n_odd, 1);
 }
 
-static void *answer(void *arg)
+static void *reply(void *arg)
 {
 	struct volley_held held;
 
@@ -163,7 +163,7 @@ static uint64_t exchange(const struct volley_addr *to, uint64_t n)
 			poll(NULL, 0, 1);
 	}
 	CHECK(n_idle < 5000);
-	/* Stop in the middle; whatever still comes was answered before. */
+	/* Stop in the middle; whatever still comes was replied to before. */
 	CHECK(volley_server_stop(race.server) == 0);
 	for (uint32_t i = 0; i < N_CLIENTS; i++)
 		receive_some(i, &seen[i]);
@@ -182,7 +182,7 @@ static void run_round(const struct peer_way *way, uint32_t n_handlers, uint64_t 
 
 	memset(race.sent, 0, sizeof race.sent);
 	memset(race.received, 0, sizeof race.received);
-	atomic_store(&race.n_answered, 0);
+	atomic_store(&race.n_replied, 0);
 	atomic_store(&race.end, false);
 	race.head = race.tail = 0;
 	race.taken_once = false;
@@ -193,7 +193,7 @@ static void run_round(const struct peer_way *way, uint32_t n_handlers, uint64_t 
 				  hold, NULL, &to);
 	REQUIRE(volley_server_start(race.server) == 0);
 	for (int i = 0; i < N_THREADS; i++)
-		REQUIRE(pthread_create(&threads[i], NULL, answer, NULL) == 0);
+		REQUIRE(pthread_create(&threads[i], NULL, reply, NULL) == 0);
 	n_received = exchange(&to, n);
 	atomic_store(&race.end, true);
 	for (int i = 0; i < N_THREADS; i++)
@@ -202,7 +202,7 @@ static void run_round(const struct peer_way *way, uint32_t n_handlers, uint64_t 
 	CHECK(ledger_find_server_fault(race.server) == NULL);
 	CHECK_EQ(atomic_load(&race.n_odd), 0);
 	CHECK_EQ(atomic_load(&race.n_hold_failed), 0);
-	CHECK_EQ(stats.held_replied, atomic_load(&race.n_answered));
+	CHECK_EQ(stats.held_replied, atomic_load(&race.n_replied));
 	CHECK_EQ(stats.tx_sent, stats.held_replied);
 	CHECK_EQ(n_received, stats.tx_sent);
 	CHECK_EQ(stats.held_taken, stats.held_replied + stats.held_abandoned);

@@ -4,7 +4,7 @@
  * Listeners come and go from two threads, under traffic, against a thread that sends through
  * whatever listener there is, against readers of statistics, and against starts, stops and drains:
  * each call comes back with what its header promises, descriptors and the ledger balance, and a
- * last listener answers.
+ * last listener replies.
  *
  *	race_listeners [--n CYCLES]
  */

@@ -41,7 +41,7 @@ static struct {
 	atomic_ulong n_ran[N_POSTERS];
 	atomic_ulong n_accepted;
 	atomic_uint n_left;
-	atomic_ulong n_answers;
+	atomic_ulong n_replies;
 	atomic_bool done;
 	atomic_ulong round; /* of requests */
 	unsigned int n_posters;
@@ -85,7 +85,7 @@ static void *ask(void *arg)
 		for (int i = 0; i < 2; i++)
 			sendto(fd, "ask", 3, MSG_DONTWAIT, &race.to.sa, race.to.len);
 		while (recv(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
-			atomic_fetch_add(&race.n_answers, 1);
+			atomic_fetch_add(&race.n_replies, 1);
 		sched_yield();
 	}
 	close(fd);
@@ -98,7 +98,7 @@ static void open_race(const struct volley_config *config)
 	for (int i = 0; i < N_POSTERS; i++)
 		atomic_store(&race.n_ran[i], 0);
 	atomic_store(&race.n_accepted, 0);
-	atomic_store(&race.n_answers, 0);
+	atomic_store(&race.n_replies, 0);
 	atomic_store(&race.done, false);
 	REQUIRE(volley_server_start(race.server) == 0);
 }
@@ -122,7 +122,7 @@ static void close_race(pthread_t threads[N_POSTERS + 1])
 	CHECK_EQ(volley_server_stop(race.server), 0);
 	CHECK_EQ(atomic_load(&race.n_accepted),
 		 atomic_load(&race.n_ran[0]) + atomic_load(&race.n_ran[1]));
-	CHECK(!race.asks || atomic_load(&race.n_answers) > 0);
+	CHECK(!race.asks || atomic_load(&race.n_replies) > 0);
 	CHECK(ledger_find_server_fault(race.server) == NULL);
 	CHECK_EQ(volley_server_free(race.server), 0);
 }
@@ -246,7 +246,7 @@ static void run_from_anywhere(void)
 	start_threads(threads, N_POSTERS, true);
 	for (int i = 0; i < 3; i++)
 		REQUIRE(pthread_create(&drivers[i], NULL, drive, i == 2 ? &race : NULL) == 0);
-	for (int i = 0; i < 200 || atomic_load(&race.n_answers) == 0; i++) {
+	for (int i = 0; i < 200 || atomic_load(&race.n_replies) == 0; i++) {
 		CHECK_EQ(i % 2 ? volley_server_stop(race.server) : volley_server_drain(race.server),
 			 0);
 		CHECK_EQ(volley_server_start(race.server), 0);

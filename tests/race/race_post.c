@@ -42,7 +42,7 @@ static void ran(struct volley_worker *worker, void *arg)
 	atomic_fetch_add(&race.n_ran, 1);
 }
 
-/* Sleep for a moment on a descriptor that never has anything, then answer. */
+/* Sleep for a moment on a descriptor that never has anything, then reply. */
 static void wait_and_echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			  void *arg)
 {
@@ -75,7 +75,7 @@ static void run_round(const struct peer_way *way, int fd)
 {
 	pthread_t posters[N_POSTERS];
 	struct volley_addr to;
-	int n_answers = 0;
+	int n_replies = 0;
 
 	race.server = peer_server(
 		VOLLEY_CONFIG(.n_workers = N_WORKERS, .wait = way->wait, .io = way->io),
@@ -86,10 +86,10 @@ static void run_round(const struct peer_way *way, int fd)
 	for (int i = 0; i < N_POSTERS; i++)
 		REQUIRE(pthread_create(&posters[i], NULL, post, NULL) == 0);
 	for (int i = 0; i < 200; i++)
-		n_answers += peer_ask(fd, &to, (uint8_t)i);
+		n_replies += peer_ask(fd, &to, (uint8_t)i);
 	for (int i = 0; i < N_POSTERS; i++)
 		pthread_join(posters[i], NULL);
-	CHECK_EQ(n_answers, 200);
+	CHECK_EQ(n_replies, 200);
 	CHECK_EQ(atomic_load(&race.n_accepted), N_POSTERS * POSTS_PER_ROUND);
 	/* Nobody stops the workers: only a wake that was not lost gets the last post run. */
 	for (long i = 0; atomic_load(&race.n_ran) != N_WORKERS * N_POSTERS * POSTS_PER_ROUND; i++) {

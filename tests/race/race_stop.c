@@ -3,7 +3,7 @@
 /*
  * Starts and stops under traffic, from several threads and by request, in every wait strategy and
  * with every backend: each comes back, descriptors and the ledger balance, and the last server
- * still answers.
+ * still replies.
  *
  *	race_stop [--n CYCLES]
  */

@@ -3,7 +3,7 @@
 /*
  * Every call of a worker's cycle fails once with every errno of its man page, one at a time, while
  * two clients ask. Nothing may crash, hang or spin; no request may be lost, since a failed call has
- * taken none; and what was not answered must be counted by name.
+ * taken none; and what was not replied to must be counted by name.
  *
  * The calls are those that lib/fault.h wraps: the data path's system calls, the read of the
  * eventfd, event_add. Inside libevent, and in the window of the cancellation point, nothing can be
@@ -46,7 +46,7 @@ struct bench {
 	const struct volley_addr *addr;
 	int clients[N_CLIENTS];
 	uint64_t n_asked;
-	uint64_t n_answered;
+	uint64_t n_replied;
 };
 
 static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
@@ -65,13 +65,13 @@ static struct volley_stats read_stats(struct bench *bench)
 	return stats;
 }
 
-static void read_answers(struct bench *bench)
+static void read_replies(struct bench *bench)
 {
 	uint8_t data[256];
 
 	for (int i = 0; i < N_CLIENTS; i++)
 		while (recv(bench->clients[i], data, sizeof data, MSG_DONTWAIT) >= 0)
-			bench->n_answered++;
+			bench->n_replied++;
 }
 
 /* Until every request was delivered, nothing waits, and what was sent has come. */
@@ -82,9 +82,9 @@ static bool settle(struct bench *bench)
 	do {
 		struct volley_stats stats = read_stats(bench);
 
-		read_answers(bench);
+		read_replies(bench);
 		if (stats.delivered == bench->n_asked && stats.tx_queued == 0 &&
-		    stats.tx_sent == bench->n_answered)
+		    stats.tx_sent == bench->n_replied)
 			return true;
 		usleep(50); /* the worker may share our CPU */
 	} while (vly_clock_now_ns() < end_ns);
@@ -113,14 +113,14 @@ static bool exchange(struct bench *bench, enum fault_function function, unsigned
 			"call %u, %s: asked %llu delivered %llu sent %llu came %llu queued %llu\n",
 			nth, strerror(error), (unsigned long long)bench->n_asked,
 			(unsigned long long)after.delivered, (unsigned long long)after.tx_sent,
-			(unsigned long long)bench->n_answered, (unsigned long long)after.tx_queued);
+			(unsigned long long)bench->n_replied, (unsigned long long)after.tx_queued);
 	fault = ledger_find_server_fault(bench->server);
 	if (!CHECK(fault == NULL))
 		fprintf(stderr, "call %u, %s: %s\n", nth, strerror(error), fault);
 	if (!CHECK(after.wakes - before.wakes <= MAX_WAKES))
 		fprintf(stderr, "call %u, %s: %llu wakes\n", nth, strerror(error),
 			(unsigned long long)(after.wakes - before.wakes));
-	/* One failing call costs one answer at most, but for the ones it is tried again for. */
+	/* One failing call costs one reply at most, but for the ones it is tried again for. */
 	CHECK(ledger_sum(after.tx_dropped, VOLLEY_TX_N_DROPS) -
 		      ledger_sum(before.tx_dropped, VOLLEY_TX_N_DROPS) <=
 	      1);

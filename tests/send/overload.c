@@ -206,7 +206,7 @@ static void *send_load(void *arg)
 	struct mmsghdr msgs[BATCH];
 
 	leave_first_cpu();
-	vly_socket_set_drop_all(fd, true); /* nobody reads the answers */
+	vly_socket_set_drop_all(fd, true); /* nobody reads the replies */
 	memset(msgs, 0, sizeof msgs);
 	for (int i = 0; i < BATCH; i++)
 		msgs[i].msg_hdr = (struct msghdr){ .msg_name = (void *)(uintptr_t)load->addr,
@@ -234,7 +234,7 @@ static int compare_lates(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Answers per second under a load; the sender's count and the timers' lateness as well. */
+/* Replies per second under a load; the sender's count and the timers' lateness as well. */
 static double measure(struct load *load, uint64_t per_second)
 {
 	struct volley_stats before;

@@ -21,7 +21,7 @@ enum {
 	SCRIPT_MAX_BYTES = 65535, /* of a burst */
 };
 
-/* How the callback hands its answer over. */
+/* How the callback hands its reply over. */
 enum script_how { SCRIPT_IN_PLACE = 0, SCRIPT_COPY, SCRIPT_ROOM, SCRIPT_N_HOWS };
 
 struct script_burst {

@@ -33,7 +33,7 @@ struct subject {
 	struct vly_io_ops ops;
 	const struct script_volley *volley;
 	bool given;     /* the volley has been received */
-	uint32_t burst; /* whose answers are next */
+	uint32_t burst; /* whose replies are next */
 	uint32_t datagram;
 	bool keep; /* messages, where every destination is a receiver of ours */
 	uint32_t n_messages;
@@ -96,7 +96,7 @@ static int send_real(struct vly_io *io, uint32_t listener, const struct vly_tx *
 	return r;
 }
 
-static void answer(struct volley_packet *packet, enum script_how how)
+static void reply(struct volley_packet *packet, enum script_how how)
 {
 	uint8_t copy[SCRIPT_MAX_BYTES];
 	void *room = NULL;
@@ -124,7 +124,7 @@ static void on_batch(struct volley_worker *worker, struct volley_packet *packets
 	for (size_t i = 0; i < n; i++) {
 		const struct script_burst *burst = &subject->volley->bursts[subject->burst];
 
-		answer(&packets[i], burst->how);
+		reply(&packets[i], burst->how);
 		if (++subject->datagram == script_count(burst)) {
 			subject->datagram = 0;
 			subject->burst++;

@@ -4,8 +4,8 @@
 
 /*
  * The two sides of the comparison. The subject is a server whose every datagram comes from the
- * script and whose callback answers it; all that is real in it is the engine, the sending half of
- * its backend, and the sockets. The reference sends the same datagrams, one sendto each.
+ * script and whose callback replies to it; all that is real in it is the engine, the sending half
+ * of its backend, and the sockets. The reference sends the same datagrams, one sendto each.
  */
 
 #include <volley/server.h>

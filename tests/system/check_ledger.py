@@ -6,9 +6,9 @@ Judge a server's books by what others saw: check_ledger.py SERVER.json WITNESS.j
 SERVER.json is what volley-echo --stats wrote at its end. WITNESS.json is what the client and the
 kernel counted in a network namespace that held nothing but the two:
 
-    sent, received     datagrams the clients sent, and answers they read
-    client_drops       answers the kernel dropped at the clients' sockets (SO_MEMINFO)
-    unanswered         datagrams the server was right not to answer (low source ports)
+    sent, received     datagrams the clients sent, and replies they read
+    client_drops       replies the kernel dropped at the clients' sockets (SO_MEMINFO)
+    unreplied          datagrams the server was right not to reply to (low source ports)
     firewalled         datagrams that the firewall took from the server's sends
     Udp, Udp6          differences of the counters of /proc/net/snmp and /proc/net/snmp6
 
@@ -80,7 +80,7 @@ def outer_equations(c, w):
     yield ("tx_messages = the kernel's OutDatagrams less the clients' own, less the firewall's",
            c["tx_messages"], kernel["OutDatagrams"] - w["sent"])
     yield ("what was sent arrived", c["tx_sent"], w["received"] + w["client_drops"])
-    yield ("an echo server answers all it is given", c["delivered"] - w["unanswered"],
+    yield ("an echo server replies to all it is given", c["delivered"] - w["unreplied"],
            c["tx_requested"])
     yield ("tx_dropped.EPERM = what the firewall took", c["tx_dropped.EPERM"], w["firewalled"])
 

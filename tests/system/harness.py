@@ -197,8 +197,8 @@ def client(address, timeout=PATIENCE, rcvbuf=4 << 20, connect=True):
 
 def ask(sock, payload):
     sock.send(payload)
-    answer = sock.recv(65536)
-    assert answer == payload, f"{len(payload)} bytes sent, {len(answer)} other bytes came back"
+    reply = sock.recv(65536)
+    assert reply == payload, f"{len(payload)} bytes sent, {len(reply)} other bytes came back"
 
 
 def snmp():

@@ -11,7 +11,7 @@
  * threads and pages there are. Before the traffic and after the cycle it waits for a line on stdin,
  * so that the judge can read the kernel's counters while nothing moves.
  *
- * The flooding client's socket drops every answer in a filter, which the kernel counts: answers are
+ * The flooding client's socket drops every reply in a filter, which the kernel counts: replies are
  * counted without being read.
  */
 
@@ -164,12 +164,12 @@ static void flood_stop(struct client *client)
 
 static void ask(struct client *client)
 {
-	char answer[128];
+	char reply[128];
 
 	for (int i = 0; i < N_ASK; i++) {
 		send_one(client);
-		if (recv(client->fd, answer, sizeof answer, 0) < 0)
-			die("no answer", errno);
+		if (recv(client->fd, reply, sizeof reply, 0) < 0)
+			die("no reply", errno);
 		client->n_received++;
 	}
 }
@@ -203,7 +203,7 @@ static void report(struct volley_server *server, struct client *client, double s
 	if (n <= 0 || (size_t)n >= sizeof text)
 		die("volley_server_format_stats", ENOSPC);
 	printf("{\"server\": %.*s, \"witness\": {\"sent\": %u, \"received\": %u, "
-	       "\"client_drops\": %u, \"unanswered\": 0, \"firewalled\": 0}, \"stop_us\": %.0f, ",
+	       "\"client_drops\": %u, \"unreplied\": 0, \"firewalled\": 0}, \"stop_us\": %.0f, ",
 	       n - 1, text, atomic_load_explicit(&client->n_sent, memory_order_relaxed),
 	       client->n_received, get_drops(client->fd), stop_us);
 }

@@ -129,8 +129,8 @@ def sigterm_drains(wait, io):
                 server.signal(signal.SIGCONT)
                 assert server.wait() == 0, server.stderr
                 sock.settimeout(0)
-                answers = [sock.recv(100) for _ in range(n)]
-                assert answers == [b"%d" % i for i in range(n)]
+                replies = [sock.recv(100) for _ in range(n)]
+                assert replies == [b"%d" % i for i in range(n)]
             stats = server.stats()
             assert stats["tx_sent"] == n + 1 and stats["discarded_at_close"] == 0, stats
             assert stats["unread"] == 0, stats
@@ -183,7 +183,7 @@ def sigusr1_writes():
 
 
 def ask_for_stats(server, expected):
-    """An answer arrives before its volley is over, and the books are published when it is."""
+    """A reply arrives before its volley is over, and the books are published when it is."""
     deadline = time.monotonic() + harness.PATIENCE
     while True:
         server.signal(signal.SIGUSR1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-volley-echo on real traffic: every size byte for byte, many clients, several listeners, answers
+volley-echo on real traffic: every size byte for byte, many clients, several listeners, replies
 from the address that was asked; with every backend and every way to wait.
 """
 import itertools
@@ -41,9 +41,9 @@ def echo_sizes(sock, sizes, window_bytes=1 << 20):
             n_bytes += 2 * size + 1024
         if n_bytes > window_bytes or size is None:
             for expected in waiting:
-                answer = sock.recv(65536)
-                assert answer == payload(expected), \
-                    f"asked with {expected} bytes, {len(answer)} other bytes came back"
+                reply = sock.recv(65536)
+                assert reply == payload(expected), \
+                    f"asked with {expected} bytes, {len(reply)} other bytes came back"
             waiting, n_bytes = [], 0
 
 
@@ -107,7 +107,7 @@ def socat_every_size(address):
 
 
 def socat_nothing(address):
-    """An empty datagram ends socat's input here, and its answer ends socat."""
+    """An empty datagram ends socat's input here, and its reply ends socat."""
     def case():
         with harness.Server(listen=(address,)) as server:
             done = subprocess.run(["socat", "-t", str(harness.PATIENCE), "STDIO",
@@ -136,7 +136,7 @@ def connect_unix(sock, path):
 
 
 def n_clients(n, io, wait):
-    """Each client gets its own answers and nobody else's."""
+    """Each client gets its own replies and nobody else's."""
     def case():
         with harness.Server("--workers", "2", "--io", io, "--wait", wait) as server:
             socks = [harness.client(server.address, rcvbuf=1 << 18) for _ in range(n)]
@@ -145,10 +145,10 @@ def n_clients(n, io, wait):
                 for i, sock in enumerate(socks):
                     sock.send(b"client %d round %d" % (i, number))
                 for i, sock in enumerate(socks):
-                    answer = sock.recv(65536)
-                    assert answer == b"client %d round %d" % (i, number), (i, number, answer)
+                    reply = sock.recv(65536)
+                    assert reply == b"client %d round %d" % (i, number), (i, number, reply)
             for sock in socks:
-                assert not select.select([sock], [], [], 0)[0], "an answer too many"
+                assert not select.select([sock], [], [], 0)[0], "a reply too many"
                 sock.close()
             check_books(server.stop(), n * rounds)
     return case
@@ -171,12 +171,12 @@ def two_listeners(wait):
     return case
 
 
-def answered_from(server_address, ask_at, sock=None):
-    """Ask at an address from an unconnected socket; the address of whoever answers."""
+def replied_from(server_address, ask_at, sock=None):
+    """Ask at an address from an unconnected socket; the address of whoever replies."""
     with sock or harness.client(ask_at, connect=False) as asking:
         asking.sendto(b"who", ask_at)
-        answer, source = asking.recvfrom(100)
-        assert answer == b"who"
+        reply, source = asking.recvfrom(100)
+        assert reply == b"who"
         return source[0]
 
 
@@ -184,8 +184,8 @@ def wildcard_v4(io):
     def case():
         with harness.Server("--io", io, listen=("0.0.0.0:0",)) as server:
             for host in ("127.0.0.1", "127.0.0.5", "127.9.8.7"):
-                source = answered_from(server, (host, server.port))
-                assert source == host, f"asked at {host}, {source} answered"
+                source = replied_from(server, (host, server.port))
+                assert source == host, f"asked at {host}, {source} replied"
     return case
 
 
@@ -195,12 +195,12 @@ def wildcard_v6(io):
         try:
             with harness.Server("--io", io, listen=("[::]:0",)) as server:
                 for host in ("::1", "fd00::5"):
-                    source = answered_from(server, (host, server.port))
-                    assert source == host, f"asked at {host}, {source} answered"
+                    source = replied_from(server, (host, server.port))
+                    assert source == host, f"asked at {host}, {source} replied"
                 # IPv4 on the same socket: v4-mapped inside, plain on the wire.
                 for host in ("127.0.0.1", "127.0.0.5"):
-                    source = answered_from(server, (host, server.port))
-                    assert source == host, f"asked at {host}, {source} answered"
+                    source = replied_from(server, (host, server.port))
+                    assert source == host, f"asked at {host}, {source} replied"
         finally:
             harness.run_ip("address", "del", "fd00::5/128", "dev", "lo")
     return case
@@ -231,13 +231,13 @@ def two_addresses_per_interface():
                     if ":" in address and listen.startswith("0"):
                         continue
                     code = ("import sys; sys.path.insert(0, sys.argv[1]); import test_echo as t;"
-                            "print(t.answered_from(None, (sys.argv[2], int(sys.argv[3]))))")
+                            "print(t.replied_from(None, (sys.argv[2], int(sys.argv[3]))))")
                     done = subprocess.run([*inside, sys.executable, "-c", code,
                                            os.path.dirname(os.path.abspath(__file__)), address,
                                            str(server.port)], capture_output=True, text=True,
                                           check=False, timeout=60)
                     assert done.stdout.strip() == address, \
-                        f"asked at {address}, answered from {done.stdout} {done.stderr}"
+                        f"asked at {address}, replied from {done.stdout} {done.stderr}"
     finally:
         asker.kill()
         asker.wait()
@@ -254,7 +254,7 @@ def wait_for_namespace(pid):
 
 
 def low_ports():
-    """A source port below 1024 gets an answer only when that is allowed (CVE-2024-2169)."""
+    """A source port below 1024 gets a reply only when that is allowed (CVE-2024-2169)."""
     for allowed in (False, True):
         with harness.Server(*(["--allow-low-ports"] if allowed else [])) as server:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as low, \
@@ -269,7 +269,7 @@ def low_ports():
 
 
 def truncated():
-    """Longer than --max-datagram: counted, not answered."""
+    """Longer than --max-datagram: counted, not replied to."""
     with harness.Server("--max-datagram", "100", "--workers", "1") as server:
         with harness.client(server.address) as sock:
             sock.send(b"x" * 101)

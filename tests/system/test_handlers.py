@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """
 The examples whose callbacks wait, and volley-echo with handlers, on real traffic: nothing is lost,
-each answer reaches the one who asked, the books balance, and eight handlers wait at the same time.
+each reply reaches the one who asked, the books balance, and eight handlers wait at the same time.
 """
 import os
 import resource
@@ -40,7 +40,7 @@ def balance(books):
 
 
 def ask_in_turns(address, n_ports, n_each):
-    """Each port has one request under way until it has had n_each answers. Seconds it took."""
+    """Each port has one request under way until it has had n_each replies. Seconds it took."""
     poller = select.epoll()
     clients = {}
     for _ in range(n_ports):
@@ -54,10 +54,10 @@ def ask_in_turns(address, n_ports, n_each):
     n_open = n_ports
     while n_open > 0:
         events = poller.poll(harness.PATIENCE)
-        assert events, f"{n_open} ports wait for an answer"
+        assert events, f"{n_open} ports wait for a reply"
         for fd, _ in events:
             client, number = clients[fd]
-            assert client.recv(64) == struct.pack("!II", fd, number), "somebody else's answer"
+            assert client.recv(64) == struct.pack("!II", fd, number), "somebody else's reply"
             clients[fd][1] = number + 1
             if number + 1 < n_each:
                 client.send(struct.pack("!II", fd, number + 1))
@@ -74,11 +74,11 @@ def slow_waits_in_parallel(n_ports, n_each):
         took = ask_in_turns(slow.address, n_ports, n_each)
         books = slow.stop()
     n = n_ports * n_each
-    print(f"  slow: {n / took:.0f} answers per second to {n_ports} ports")
+    print(f"  slow: {n / took:.0f} replies per second to {n_ports} ports")
     assert books["delivered"] == books["tx_sent"] == n, books
     assert books["kernel_drops"] == 0
-    # One thread that waits a millisecond each time cannot answer a thousand a second.
-    assert n / took > 2000, f"{n / took:.0f} answers per second: the handlers do not wait at once"
+    # One thread that waits a millisecond each time cannot reply to a thousand a second.
+    assert n / took > 2000, f"{n / took:.0f} replies per second: the handlers do not wait at once"
 
 
 def slow_4096_ports():
@@ -116,15 +116,15 @@ def forward_finds_the_way_back():
         requests = [upstream.recvfrom(4096) for _ in clients]
         assert len({request[:2] for request, _ in requests}) == 50, "an ID was used twice"
         back = requests[0][1]
-        upstream.sendto(b"\0", back)  # too short to be an answer
+        upstream.sendto(b"\0", back)  # too short to be a reply
         stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         stranger.sendto(requests[0][0][:2] + b"forged", back)
         for request, address in reversed(requests):
-            upstream.sendto(request[:2] + b"answer to " + request[2:], address)
-            upstream.sendto(request[:2] + b"answer to " + request[2:], address)  # twice
+            upstream.sendto(request[:2] + b"reply to " + request[2:], address)
+            upstream.sendto(request[:2] + b"reply to " + request[2:], address)  # twice
         for i, client in enumerate(clients):
-            assert client.recv(4096) == b"\x12\x34answer to question %d" % i
-        clients[0].sendto(b"\x00\x01nobody answers", forward.address)
+            assert client.recv(4096) == b"\x12\x34reply to question %d" % i
+        clients[0].sendto(b"\x00\x01nobody replies", forward.address)
         upstream.recv(4096)
         books = forward.stop()
     assert books["held_replied"] == 50 and books["held_abandoned"] == 1, books

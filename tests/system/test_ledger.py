@@ -39,7 +39,7 @@ class Scene:
         self.server = harness.Server(*args, listen=listen, program=program)
         self.before = harness.snmp()  # the server probes the kernel by a datagram of its own
         self.socks = []
-        self.witness = {"sent": 0, "received": 0, "client_drops": 0, "unanswered": 0,
+        self.witness = {"sent": 0, "received": 0, "client_drops": 0, "unreplied": 0,
                         "firewalled": 0}
 
     def __enter__(self):
@@ -59,9 +59,9 @@ class Scene:
         self.witness["sent"] += 1
 
     def receive(self, sock):
-        answer = sock.recv(65536)
+        reply = sock.recv(65536)
         self.witness["received"] += 1
-        return answer
+        return reply
 
     def collect(self):
         """After the server's end: read what is left, and the kernel's counts."""
@@ -151,7 +151,7 @@ def truncated(io, wait, program=None):
                 scene.receive(sock)
         stats, witness = scene.finish()
         assert program or stats["rx_dropped"]["truncated"] == 200, stats
-        witness["unanswered"] = 0
+        witness["unreplied"] = 0
         return stats, witness
 
 
@@ -192,7 +192,7 @@ def flooded(signals):
 
 
 def firewall(io, wait, program=None):
-    """nftables takes every answer to one of two clients: EPERM, and the other one is served."""
+    """nftables takes every reply to one of two clients: EPERM, and the other one is served."""
     if shutil.which("nft") is None:
         raise harness.Skip("no nft")
     with Scene("--io", io, "--wait", wait, "--workers", "1", program=program) as scene:
@@ -220,7 +220,7 @@ def firewall(io, wait, program=None):
 
 
 def mixed(io, _wait, program=None):
-    """IPv4 and IPv6, specific and wildcard, and low source ports that get no answer."""
+    """IPv4 and IPv6, specific and wildcard, and low source ports that get no reply."""
     with Scene("--io", io, "--workers", "2", program=program,
                listen=("127.0.0.1:0", "[::1]:0", "[::]:0")) as scene:
         socks = [scene.client(address) for address in scene.server.addresses[:2]]
@@ -235,7 +235,7 @@ def mixed(io, _wait, program=None):
             for sock in socks:
                 scene.receive(sock)
         stats, witness = scene.finish()
-        witness["unanswered"] = 200
+        witness["unreplied"] = 200
         return stats, witness
 
 

@@ -38,9 +38,9 @@ class Program(harness.Example):
             return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
 
     def expect_books(self, stats, n):
-        """n datagrams were answered: by its own word, and by the client's and the kernel's."""
+        """n datagrams were replied to: by its own word, and by the client's and the kernel's."""
         assert stats["tx_sent"] == n, f"{stats['tx_sent']} instead of {n}"
-        witness = {"sent": n, "received": n, "client_drops": 0, "unanswered": 0, "firewalled": 0,
+        witness = {"sent": n, "received": n, "client_drops": 0, "unreplied": 0, "firewalled": 0,
                    **harness.snmp_delta(self.before, harness.snmp())}
         problems = check_ledger.judge(stats, witness)
         assert not problems, problems
@@ -73,7 +73,7 @@ def sleeps(name):
 
 
 def drains(name):
-    """What was queued when the signal came is answered."""
+    """What was queued when the signal came is replied to."""
     with Program(name) as program, harness.client(program.address) as sock:
         program.process.send_signal(signal.SIGSTOP)
         for i in range(50):

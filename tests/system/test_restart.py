@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """
 Hot restarts: volley-echo --replace under load, again and again, with other numbers of workers each
-time. Every datagram has a number and every one is answered; the last process's books, with what
+time. Every datagram has a number and every one is replied to; the last process's books, with what
 was carried over, are judged by check_ledger.py. And every step at which it can fail: the old
 process serves on.
 
@@ -35,7 +35,7 @@ OFFER, SOCKETS, READY, COUNTERS, TAKEN, GONE, RESUMED = range(1, 8)
 
 
 class Load(threading.Thread):
-    """Numbered datagrams from many ports, as fast as the answers come; each number comes back."""
+    """Numbered datagrams from many ports, as fast as the replies come; each number comes back."""
 
     def __init__(self, address):
         super().__init__()
@@ -71,20 +71,20 @@ class Load(threading.Thread):
     def take(self, i, sock):
         while True:
             try:
-                answer = sock.recv(100)
+                reply = sock.recv(100)
             except BlockingIOError:
                 return
-            whose, number = struct.unpack("=II", answer)
+            whose, number = struct.unpack("=II", reply)
             self.received += 1
             self.wrong += whose != i or number not in self.waiting[i]
             self.waiting[i].discard(number)
 
     def wait_for_more(self, n):
-        """Until n more answers came, or none for too long."""
+        """Until n more replies came, or none for too long."""
         end, goal = time.monotonic() + harness.PATIENCE, self.received + n
         while self.received < goal and time.monotonic() < end:
             time.sleep(0.001)
-        assert self.received >= goal, "nobody answers"
+        assert self.received >= goal, "nobody replies"
 
     def end(self):
         self.ending.set()
@@ -111,7 +111,7 @@ def ended(server):
 
 def judge(stats, sent, received, before):
     kernel = harness.snmp_delta(before, harness.snmp())
-    witness = {"sent": sent, "received": received, "client_drops": 0, "unanswered": 0,
+    witness = {"sent": sent, "received": received, "client_drops": 0, "unreplied": 0,
                "firewalled": 0, **kernel}
     problems = check_ledger.judge(stats, witness)
     assert not problems, problems
@@ -324,7 +324,7 @@ def old_one_dies():
 
 
 def left_over_path():
-    """A path at which nobody answers any more is no obstacle, and is removed in the end."""
+    """A path at which nobody listens any more is no obstacle, and is removed in the end."""
     with folder() as where:
         path = os.path.join(where, "control")
         with start(path, 1) as server:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Every way in which the kernel refuses an answer, made to happen: by a firewall, routes, an MTU, a
-closed port, full queues. Exactly the answers that were refused are counted, under their errno, and
+Every way in which the kernel refuses a reply, made to happen: by a firewall, routes, an MTU, a
+closed port, full queues. Exactly the replies that were refused are counted, under their errno, and
 nobody else's is lost; on the plain path (--no-coalesce) and on the segmented one.
 
 The server sleeps (SIGSTOP) while requests are queued and the network is broken, so one volley
@@ -72,8 +72,8 @@ class Scene:
     def wake(self):
         self.server.signal(signal.SIGCONT)
 
-    def answers(self, sock, n):
-        """n answers in order, and not one more."""
+    def replies(self, sock, n):
+        """n replies in order, and not one more."""
         numbers = [int.from_bytes(sock.recv(65536)[:4], "big") for _ in range(n)]
         assert numbers == sorted(set(numbers)), f"out of order: {numbers}"
         return numbers
@@ -88,7 +88,7 @@ class Scene:
             sock.setblocking(False)
             try:
                 sock.recv(1)
-                raise AssertionError("an answer too many")
+                raise AssertionError("a reply too many")
             except BlockingIOError:
                 pass
         return stats, {name: n for name, n in drops.items() if n}
@@ -104,7 +104,7 @@ NFT_UNDO = ("nft delete table inet e",)
 
 
 def one_sick(errno, path, make, undo):
-    """All answers to one client fail, the other's arrive."""
+    """All replies to one client fail, the other's arrive."""
     def case():
         with Scene(*path, undo=undo) as scene:
             scene.ask()
@@ -114,7 +114,7 @@ def one_sick(errno, path, make, undo):
                 else:
                     sh(command)
             scene.wake()
-            assert scene.answers(scene.well, 8) == list(range(8))
+            assert scene.replies(scene.well, 8) == list(range(8))
             stats, drops = scene.stop()
             assert drops == {errno: 8}, drops
             assert stats["tx_sent"] == 8
@@ -164,7 +164,7 @@ def refused_whole():
         nft(f"udp sport {scene.port} udp length gt 200 drop")
         scene.wake()
         for sock in (scene.sick, scene.well):
-            assert scene.answers(sock, 8) == list(range(8))
+            assert scene.replies(sock, 8) == list(range(8))
         stats, drops = scene.stop()
         assert not drops and stats["tx_healed"] == 2 and stats["tx_segmented"] == 0, stats
 
@@ -173,7 +173,7 @@ ROUTE = f"local {SICK} dev lo src 127.0.0.1 mtu lock 1400 table local"
 
 
 def above_the_mtu(narrow, widen, *args, n_healed):
-    """Answers longer than one client's path: they pass in fragments, and the others' stay whole."""
+    """Replies longer than one client's path: they pass in fragments, and the others' stay whole."""
     def case():
         with Scene(*args, undo=(widen,)) as scene:
             for i in range(8):
@@ -182,13 +182,13 @@ def above_the_mtu(narrow, widen, *args, n_healed):
             sh(narrow)
             scene.wake()
             for sock in (scene.sick, scene.well):
-                assert scene.answers(sock, 8) == list(range(8))
+                assert scene.replies(sock, 8) == list(range(8))
             for _ in range(3):  # and again, with what was learned
                 scene.server.signal(signal.SIGSTOP)
                 scene.ask(size=1200)
                 scene.wake()
                 for sock in (scene.sick, scene.well):
-                    scene.answers(sock, 8)
+                    scene.replies(sock, 8)
             stats, drops = scene.stop()
             assert not drops, drops
             assert stats["tx_healed"] == n_healed, stats["tx_healed"]
@@ -197,7 +197,7 @@ def above_the_mtu(narrow, widen, *args, n_healed):
 
 
 def too_long(path):
-    """Where nothing may be fragmented, longer answers than the path takes are EMSGSIZE."""
+    """Where nothing may be fragmented, longer replies than the path takes are EMSGSIZE."""
     def case():
         with Scene("--never-fragment", *path, undo=(f"ip route del {ROUTE}",)) as scene:
             for i in range(8):
@@ -207,8 +207,8 @@ def too_long(path):
                                 ("127.0.0.1", scene.port))
             sh(f"ip route add {ROUTE}")
             scene.wake()
-            assert scene.answers(scene.well, 8) == list(range(8))
-            assert scene.answers(scene.sick, 2) == [6, 7]
+            assert scene.replies(scene.well, 8) == list(range(8))
+            assert scene.replies(scene.sick, 2) == [6, 7]
             stats, drops = scene.stop()
             assert drops == {"EMSGSIZE": 6}, drops
             assert (stats["tx_healed"] >= 1) == (not path), stats["tx_healed"]
@@ -217,7 +217,7 @@ def too_long(path):
 
 
 def port_zero(path):
-    """Nobody can answer port 0; the library refuses before the kernel does."""
+    """Nobody can reply to port 0; the library refuses before the kernel does."""
     def case():
         with Scene(*path) as scene, \
                 socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
@@ -227,14 +227,14 @@ def port_zero(path):
                            ("127.0.0.1", 0))
             scene.wake()
             for sock in (scene.sick, scene.well):
-                assert scene.answers(sock, 4) == list(range(4))
+                assert scene.replies(sock, 4) == list(range(4))
             stats, drops = scene.stop()
             assert drops == {"refused": 5} and stats["delivered"] == 13, (drops, stats)
     return case
 
 
 def dead_peer(path):
-    """ICMP errors of one client's closed port never cost the other's answers."""
+    """ICMP errors of one client's closed port never cost the other's replies."""
     def case():
         with Scene("--report-errors", *path) as scene:
             scene.wake()
@@ -247,7 +247,7 @@ def dead_peer(path):
                     scene.well.sendto(i.to_bytes(4, "big"), ("127.0.0.1", scene.port))
                 gone.close()
                 scene.wake()
-                assert scene.answers(scene.well, 4) == list(range(4))
+                assert scene.replies(scene.well, 4) == list(range(4))
             stats, drops = scene.stop()
             assert not drops, f"a stale error was charged to somebody: {drops}"
             assert stats["tx_sent"] == stats["tx_requested"] == n_rounds * 8, stats
@@ -263,7 +263,7 @@ def full_queue(path, errno, args, qdisc):
             scene.ask(n=n, size=1000)
             sh(f"tc qdisc add dev lo root {qdisc}")
             scene.wake()
-            time.sleep(1.0)  # ten times as long as an answer may wait
+            time.sleep(1.0)  # ten times as long as a reply may wait
             before = [int(x) for x in scene.proc("stat").rsplit(") ", 1)[1].split()[11:13]]
             time.sleep(0.5)
             after = [int(x) for x in scene.proc("stat").rsplit(") ", 1)[1].split()[11:13]]
@@ -313,7 +313,7 @@ def one_route(errno, kind, path):
             if kind != "throw":
                 sh(f"ip route add {kind} {host}/32")
             scene.wake()
-            assert scene.answers(scene.well, 8) == list(range(8))
+            assert scene.replies(scene.well, 8) == list(range(8))
             stats, drops = scene.stop()
             assert drops == {errno: 8}, drops
             assert stats["tx_sent"] == 8 and (stats["tx_healed"] >= 1) == (not path), stats
@@ -335,12 +335,12 @@ def cases():
     yield from route_cases()
     yield "segmented messages are refused, single ones are not", refused_whole
     # What the path takes is not believed, unless asked for; what the device takes is known.
-    yield ("answers above the path's MTU, which is not believed",
+    yield ("replies above the path's MTU, which is not believed",
            above_the_mtu(f"ip route add {ROUTE}", f"ip route del {ROUTE}", n_healed=0))
-    yield ("answers above the path's MTU",
+    yield ("replies above the path's MTU",
            above_the_mtu(f"ip route add {ROUTE}", f"ip route del {ROUTE}", "--believe-icmp",
                          n_healed=1))
-    yield ("answers above the device's MTU",
+    yield ("replies above the device's MTU",
            above_the_mtu("ip link set lo mtu 1400", "ip link set lo mtu 65536", n_healed=1))
 
 

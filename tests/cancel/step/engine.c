@@ -9,7 +9,7 @@
  * between the drain of the eventfd and the next wait.
  *
  * Afterwards: the stop returns; the server is started again; every datagram that the kernel took
- * has been answered once, before the stop or after the new start.
+ * has been replied to once, before the stop or after the new start.
  *
  *	engine [--long]		every boundary; without, one in SAMPLE where there is traffic
  */
@@ -232,7 +232,7 @@ static bool call(enum event event)
 	return helper_wait(4000) && atomic_load(&shared->event_result) == 0;
 }
 
-/* Stop for good, start again, and see every datagram answered that the kernel took. */
+/* Stop for good, start again, and see every datagram replied to that the kernel took. */
 static const char *settle(int fd, int n)
 {
 	const char *fault;

@@ -74,7 +74,7 @@ static bool has(uint32_t bit)
 	return (probe.bits & bit) != 0;
 }
 
-/* Answers to the client, alike but for the payload. */
+/* Replies to the client, alike but for the payload. */
 static struct vly_tx make_tx(const struct bench *b, const char *text)
 {
 	return (struct vly_tx){ .data = (const uint8_t *)text,
@@ -403,7 +403,7 @@ Test(io, no_call_sends_more_than_the_kernel_takes)
 	}
 }
 
-Test(io, answers_leave_from_the_address_they_are_told)
+Test(io, replies_leave_from_the_address_they_are_told)
 {
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };

@@ -80,8 +80,8 @@ static int send_source(int fd, const struct received *request)
 	return vly_raw_sendmsg(fd, &msg);
 }
 
-/* Ask at `host`, from `client_host`, on a wildcard socket of `family`; who answers? */
-static void expect_answer_from(int family, const char *client_host, const char *host)
+/* Ask at `host`, from `client_host`, on a wildcard socket of `family`; who replies? */
+static void expect_reply_from(int family, const char *client_host, const char *host)
 {
 	struct volley_addr to, from;
 	int server = open_any(family, VLY_CMSG_LOCAL, host, &to);
@@ -99,22 +99,22 @@ static void expect_answer_from(int family, const char *client_host, const char *
 	cr_assert_eq(send_source(server, &request), 2);
 	cr_assert_eq(loopback_recv(client, buf, sizeof buf, &from), 2);
 	cr_assert_eq(from.len, to.len);
-	cr_assert_eq(memcmp(&from, &to, from.len), 0, "answered from elsewhere than %s", host);
+	cr_assert_eq(memcmp(&from, &to, from.len), 0, "replied from elsewhere than %s", host);
 	close(server);
 	close(client);
 }
 
-Test(cmsg, answers_leave_from_where_the_request_came_to)
+Test(cmsg, replies_leave_from_where_the_request_came_to)
 {
-	expect_answer_from(AF_INET, "127.0.0.1:0", "127.0.0.1:0");
-	expect_answer_from(AF_INET, "127.0.0.1:0", "127.0.0.5:0");
-	expect_answer_from(AF_INET6, "[::1]:0", "[::1]:0");
+	expect_reply_from(AF_INET, "127.0.0.1:0", "127.0.0.1:0");
+	expect_reply_from(AF_INET, "127.0.0.1:0", "127.0.0.5:0");
+	expect_reply_from(AF_INET6, "[::1]:0", "[::1]:0");
 }
 
-Test(cmsg, answers_to_mapped_peers_too)
+Test(cmsg, replies_to_mapped_peers_too)
 {
-	expect_answer_from(AF_INET6, "127.0.0.1:0", "127.0.0.1:0");
-	expect_answer_from(AF_INET6, "127.0.0.1:0", "127.0.0.5:0");
+	expect_reply_from(AF_INET6, "127.0.0.1:0", "127.0.0.1:0");
+	expect_reply_from(AF_INET6, "127.0.0.1:0", "127.0.0.5:0");
 }
 
 Test(cmsg, a_mapped_peer_has_a_mapped_local_address)
@@ -247,7 +247,7 @@ static struct vly_cmsg_info parse(struct made *made, sa_family_t peer)
 	return info;
 }
 
-Test(cmsg, multicast_is_answered_from_where_the_kernel_likes)
+Test(cmsg, multicast_is_replied_to_from_where_the_kernel_likes)
 {
 	struct in6_pktinfo info6 = { .ipi6_ifindex = 7 };
 	struct made made = { .n = 0 };
