@@ -5,13 +5,13 @@
  * statistics file. Only public headers, so it can be copied into a server of one's own.
  */
 
+#include "options.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "options.h"
 
 const char options_help[] =
 	"  --listen ADDR:PORT    serve this address: 127.0.0.1:53, [::1]:53, [::]:53 (IPv6\n"

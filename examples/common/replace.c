@@ -9,6 +9,8 @@
  * is.
  */
 
+#include "replace.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +19,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "replace.h"
 
 /* How long either side may take for a step; a server that starts does not take longer. */
 enum { TIMEOUT_US = 10000000 };

@@ -19,9 +19,10 @@
  * else the answer is empty and says so (TC).
  */
 
+#include "answer.h"
+
 #include <string.h>
 
-#include "answer.h"
 #include "wire.h"
 
 enum {

@@ -8,10 +8,10 @@
  * whoever lets go last frees, and no reader ever waits.
  */
 
+#include "catalog.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "catalog.h"
 
 static void insert(struct dns_catalog *catalog, struct dns_zone *zone)
 {

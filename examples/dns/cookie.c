@@ -10,9 +10,10 @@
  * fixed secret, for a set of servers that must agree, is used as it is.
  */
 
+#include "cookie.h"
+
 #include <string.h>
 
-#include "cookie.h"
 #include "wire.h"
 
 enum {

@@ -15,9 +15,9 @@
  * through unchanged.
  */
 
-#include <string.h>
-
 #include "name.h"
+
+#include <string.h>
 
 enum { MAX_LABEL = 63, WORD = 8 };
 

@@ -10,9 +10,10 @@
  * records, each name in which is walked once. Nothing is written to the packet.
  */
 
+#include "query.h"
+
 #include <string.h>
 
-#include "query.h"
 #include "wire.h"
 
 /* OPT and TSIG are all that a query carries; some room for what is still to be invented. */

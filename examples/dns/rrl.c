@@ -12,10 +12,11 @@
  * account without the key. Each worker has its own table, so the limit is per worker.
  */
 
+#include "rrl.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "rrl.h"
 #include "siphash.h"
 
 enum {

@@ -11,9 +11,10 @@
  * into volley's send arena.
  */
 
+#include "serve.h"
+
 #include <time.h>
 
-#include "serve.h"
 #include "wire.h"
 
 static uint32_t get_time(void)

@@ -10,6 +10,8 @@
  * on which nothing moves for the idle time is closed.
  */
 
+#include "tcp.h"
+
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -22,7 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tcp.h"
 #include "wire.h"
 
 enum {

@@ -7,11 +7,11 @@
  * names deeper than anything in the zone cost no more.
  */
 
+#include "zone.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include "zone.h"
 
 static const struct dns_node *probe(const struct dns_zone *zone, const struct dns_name *name,
 				    uint32_t label)

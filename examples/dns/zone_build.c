@@ -8,6 +8,8 @@
  *     add ... add -> check -> mark cuts -> lay out nodes and answers (zone_encode.c) -> link
  */
 
+#include "zone_build.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +17,6 @@
 #include <string.h>
 
 #include "wire.h"
-#include "zone_build.h"
 #include "zone_data.h"
 #include "zone_encode.h"
 
@@ -248,7 +249,8 @@ static int check_node(struct dns_build *build, const struct dns_build_node *node
 		return refuse(build, node->name, "more than one CNAME");
 	if (dname != NULL && dname->n_records > 1)
 		return refuse(build, node->name, "more than one DNAME");
-	for (const struct dns_build_rrset *r = node->rrsets; cname != NULL && r; r = r->next)
+	for (const struct dns_build_rrset *r = node->rrsets; cname != NULL && r != NULL;
+	     r = r->next)
 		if (!may_stand_beside_cname(r->type))
 			return refuse(build, node->name, "CNAME and other data");
 	return 0;

@@ -2,11 +2,12 @@
 
 /* The few types of which a server knows more than their bytes. */
 
+#include "zone_data.h"
+
 #include <stddef.h>
 
 #include "name.h"
 #include "wire.h"
-#include "zone_data.h"
 
 static const struct dns_data_form forms[] = {
 	{ DNS_NS, 0, 1, 0, true },     { DNS_MD, 0, 1, 0, true },   { DNS_MF, 0, 1, 0, true },

@@ -10,6 +10,8 @@
  * file brought them, each followed by its own answers, so a look-up reads forward.
  */
 
+#include "zone_encode.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,6 @@
 
 #include "wire.h"
 #include "zone_data.h"
-#include "zone_encode.h"
 
 enum {
 	MAX_BODY = 65000,

@@ -16,6 +16,8 @@
 
 #include <stdbool.h> /* before ldns.h, which else makes bool a signed char */
 
+#include "zone_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ldns/ldns.h>
@@ -27,7 +29,6 @@
 #include <unistd.h>
 
 #include "wire.h"
-#include "zone_file.h"
 #include "zone_generate.h"
 
 enum {

@@ -10,12 +10,12 @@
  * the file. What is not known (BIND's "nibble" bases) is an error.
  */
 
+#include "zone_generate.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "zone_generate.h"
 
 enum { MAX_WIDTH = 63, NUMBER_BYTES = 64 + 1 };
 

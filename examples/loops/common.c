@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "common.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "common.h"
 
 static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
 {

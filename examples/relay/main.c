@@ -51,7 +51,7 @@ static int open_socket(const char *port, int (*name)(int, const struct sockaddr 
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	return fd < 0 || name(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -1 : fd;
+	return fd < 0 || name(fd, (struct sockaddr *)&addr, sizeof addr) < 0 ? -1 : fd;
 }
 
 int main(int argc, char **argv)

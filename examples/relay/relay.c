@@ -30,7 +30,7 @@ void relay_init(struct relay *relay, int in, int out, relay_transform_fn transfo
 static void prepare_receive(struct relay *relay)
 {
 	for (int i = 0; i < RELAY_BATCH; i++)
-		relay->iovs[i] = (struct iovec){ relay->data[i], sizeof(relay->data[i]) };
+		relay->iovs[i] = (struct iovec){ relay->data[i], sizeof relay->data[i] };
 }
 
 static void transform(struct relay *relay, int n)

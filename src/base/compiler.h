@@ -5,15 +5,16 @@
 /* What differs between compilers and CPUs, in one place. */
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define VLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define VLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* The line of x86-64 and of the aarch64 CPUs we know. */
+/* The cache line of x86-64 and of most aarch64. */
 #define VLY_CACHE_LINE 64
-#define VLY_ALIGNED    _Alignas(VLY_CACHE_LINE)
+#define VLY_ALIGNED    alignas(VLY_CACHE_LINE)
 
 #define VLY_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -13,6 +13,8 @@
  * A pool has none, because it would not begin with its page any more; its owner remembers.
  */
 
+#include "base/mem.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,6 @@
 #include <volley/config.h>
 
 #include "base/compiler.h"
-#include "base/mem.h"
 
 struct head {
 	VLY_ALIGNED const struct volley_allocator *allocator;

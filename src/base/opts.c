@@ -7,12 +7,12 @@
  * own.
  */
 
+#include "base/opts.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "base/opts.h"
 
 /*
  * No struct of ours comes near a page. A larger size is stack garbage in a field that nobody set,

@@ -103,7 +103,7 @@ static void waker_write(struct volley_cancel *handle)
 	uint64_t one = 1;
 
 	if (fd >= 0)
-		syscall(SYS_write, fd, &one, sizeof(one));
+		syscall(SYS_write, fd, &one, sizeof one);
 }
 
 static void waker_drain(struct volley_cancel *handle)
@@ -112,7 +112,7 @@ static void waker_drain(struct volley_cancel *handle)
 	uint64_t count;
 
 	if (fd >= 0)
-		syscall(SYS_read, fd, &count, sizeof(count));
+		syscall(SYS_read, fd, &count, sizeof count);
 }
 
 /*
@@ -226,24 +226,24 @@ static int install(int signo)
 static int read_config(const struct volley_cancel_config *config,
 		       struct volley_cancel_config *ret_config)
 {
-	struct volley_cancel_config known = { .size = sizeof(known) };
+	struct volley_cancel_config known = { .size = sizeof known };
 	const unsigned char *bytes = (const unsigned char *)config;
 
-	if (config->size < sizeof(config->size))
+	if (config->size < sizeof config->size)
 		return -EINVAL;
-	for (size_t i = sizeof(known); i < config->size; i++)
+	for (size_t i = sizeof known; i < config->size; i++)
 		if (bytes[i] != 0)
 			return -E2BIG;
-	memcpy(&known, config, config->size < sizeof(known) ? config->size : sizeof(known));
+	memcpy(&known, config, config->size < sizeof known ? config->size : sizeof known);
 	*ret_config = known;
 	return 0;
 }
 
 int volley_cancel_init(const struct volley_cancel_config *config)
 {
-	struct volley_cancel_config c = { .size = sizeof(c) };
+	struct volley_cancel_config c = { .size = sizeof c };
 	sigset_t old;
-	int r = config ? read_config(config, &c) : 0;
+	int r = config != NULL ? read_config(config, &c) : 0;
 
 	if (r < 0)
 		return r;
@@ -282,10 +282,10 @@ int volley_cancel_attach(struct volley_cancel **ret_handle)
 	r = volley_cancel_init(NULL);
 	if (r < 0)
 		return r;
-	handle = aligned_alloc(alignof(struct volley_cancel), sizeof(*handle));
+	handle = aligned_alloc(alignof(struct volley_cancel), sizeof *handle);
 	if (handle == NULL)
 		return -ENOMEM;
-	handle_init(handle, ret_handle ? 2 : 1);
+	handle_init(handle, ret_handle != NULL ? 2 : 1);
 	r = pthread_setspecific(process.key, handle);
 	if (r != 0) {
 		free(handle);
@@ -528,5 +528,5 @@ int volley_cancel_sigaction(int signo, const struct sigaction *act, struct sigac
 		copy = *act;
 		sigaddset(&copy.sa_mask, vly_cancel_signo());
 	}
-	return sigaction(signo, act ? &copy : NULL, ret_old) < 0 ? -errno : 0;
+	return sigaction(signo, act != NULL ? &copy : NULL, ret_old) < 0 ? -errno : 0;
 }

@@ -103,7 +103,7 @@ static int64_t socket_deadline_us(const struct op *op)
 {
 	int name = op->events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO;
 	struct timeval timeout = { 0 };
-	socklen_t len = sizeof(timeout);
+	socklen_t len = sizeof timeout;
 
 	if (getsockopt(op->fd, SOL_SOCKET, name, &timeout, &len) < 0)
 		return 0;

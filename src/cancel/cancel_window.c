@@ -90,7 +90,7 @@ static long point(long nr, const long args[6])
 
 static void put_size(void *base, size_t offset, size_t size)
 {
-	memcpy((char *)base + offset, &size, sizeof(size));
+	memcpy((char *)base + offset, &size, sizeof size);
 }
 
 /* Set the padding, of the control messages too when they are to be sent. */
@@ -173,9 +173,10 @@ int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct timespec *timeou
 		else if (vly_cancel_thread != NULL)
 			sigaddset(&mask, vly_cancel_signo());
 	}
-	return (int)point(SYS_ppoll,
-			  (const long[6]){ (long)fds, (long)n_fds, (long)(timeout ? &left : NULL),
-					   (long)(sigmask ? &mask : NULL), KERNEL_SIGSET_BYTES });
+	return (int)point(SYS_ppoll, (const long[6]){ (long)fds, (long)n_fds,
+						      (long)(timeout != NULL ? &left : NULL),
+						      (long)(sigmask != NULL ? &mask : NULL),
+						      KERNEL_SIGSET_BYTES });
 }
 
 int volley_epoll_wait(int epfd, struct epoll_event *events, int n_events, int timeout_ms)

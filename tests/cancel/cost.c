@@ -68,7 +68,7 @@ static int compare(const void *a, const void *b)
 
 static double quantile(double *values, int n, double q)
 {
-	qsort(values, (size_t)n, sizeof(*values), compare);
+	qsort(values, (size_t)n, sizeof *values, compare);
 	return values[(int)(q * (n - 1))];
 }
 

@@ -39,7 +39,7 @@ static void prepare(void)
 {
 	for (uint32_t i = 0; i < N_BATCH; i++) {
 		numbers[i] = i;
-		iovs[i] = (struct iovec){ &numbers[i], sizeof(numbers[i]) };
+		iovs[i] = (struct iovec){ &numbers[i], sizeof numbers[i] };
 		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iovs[i], .msg_iovlen = 1 };
 	}
 }
@@ -59,7 +59,7 @@ static long do_recvmsg(void)
 
 static long do_read(void)
 {
-	ssize_t r = volley_read(in, numbers, sizeof(numbers[0]));
+	ssize_t r = volley_read(in, numbers, sizeof numbers[0]);
 
 	return r < 0 ? r : 1;
 }
@@ -92,14 +92,14 @@ static long do_sendmsg(void)
 
 static long do_write(void)
 {
-	ssize_t r = volley_write(out, numbers, sizeof(numbers[0]));
+	ssize_t r = volley_write(out, numbers, sizeof numbers[0]);
 
 	return r < 0 ? r : 1;
 }
 
 static long do_syscall(void)
 {
-	long r = volley_cancel_syscall(SYS_read, in, (long)numbers, sizeof(numbers[0]), 0, 0, 0);
+	long r = volley_cancel_syscall(SYS_read, in, (long)numbers, sizeof numbers[0], 0, 0, 0);
 
 	return r < 0 ? r : 1;
 }
@@ -145,14 +145,14 @@ static void await_sleep(pid_t tid)
 	char path[64], text[256];
 	const char *state = NULL;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
 	do {
 		FILE *f = fopen(path, "r");
 
 		sched_yield();
 		if (f == NULL)
 			return;
-		state = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL;
+		state = fgets(text, sizeof text, f) != NULL ? strrchr(text, ')') : NULL;
 		fclose(f);
 	} while (state == NULL || state[2] != 'S');
 }
@@ -184,7 +184,7 @@ static int drain(int fd)
 	uint32_t number;
 	int n = 0;
 
-	while (recv(fd, &number, sizeof(number), MSG_DONTWAIT) >= 0)
+	while (recv(fd, &number, sizeof number, MSG_DONTWAIT) >= 0)
 		n++;
 	return n;
 }
@@ -213,7 +213,7 @@ static void test_blocked(const struct call *call)
 	uint32_t filler = 0;
 	pthread_t thread;
 
-	while (call->sends && send(out, &filler, sizeof(filler), MSG_DONTWAIT) > 0)
+	while (call->sends && send(out, &filler, sizeof filler, MSG_DONTWAIT) > 0)
 		;
 	start(call->call, &thread);
 	await_sleep(atomic_load(&run.tid));
@@ -239,7 +239,7 @@ static void test_nested(const struct call *call)
 	uint32_t filler = 0;
 	pthread_t thread;
 
-	while (call->sends && send(out, &filler, sizeof(filler), MSG_DONTWAIT) > 0)
+	while (call->sends && send(out, &filler, sizeof filler, MSG_DONTWAIT) > 0)
 		;
 	atomic_store(&run.n_signals, 0);
 	start(call->call, &thread);
@@ -256,7 +256,7 @@ static void test_nested(const struct call *call)
 static void test_busy(const struct call *call)
 {
 	for (uint32_t i = 0; !call->sends && i < 3; i++)
-		CHECK_EQ(send(out, &i, sizeof(i), 0), sizeof(i));
+		CHECK_EQ(send(out, &i, sizeof i, 0), sizeof i);
 	prepare();
 	CHECK_EQ(volley_cancel_attach(NULL), 0);
 	CHECK_EQ(call->call(), call->done);
@@ -303,8 +303,8 @@ static void test_region(void)
 
 static void test_counts(void)
 {
-	struct mmsghdr *many = calloc(1025, sizeof(*many));
-	struct iovec iov = { numbers, sizeof(numbers[0]) };
+	struct mmsghdr *many = calloc(1025, sizeof *many);
+	struct iovec iov = { numbers, sizeof numbers[0] };
 
 	REQUIRE(many != NULL);
 	for (int i = 0; i < 1025; i++)
@@ -387,7 +387,7 @@ static void open_all(void)
 	REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM, 0, silent) == 0); /* nobody writes to it */
 	in = pair[0];
 	out = pair[1];
-	setsockopt(out, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	setsockopt(out, SOL_SOCKET, SO_SNDBUF, &few, sizeof few);
 	epoll_fd = epoll_create1(0);
 	REQUIRE(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, in, &event) == 0);
 	listener = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -403,7 +403,7 @@ int main(void)
 	open_all();
 	/* The ppoll variant cannot do any call, and says so. */
 	has_window = volley_cancel_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0) > 0;
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
 		if (calls[i].call == do_syscall && !has_window) {
 			SKIP("no volley_cancel_syscall() in the ppoll variant");
 			continue;

@@ -120,9 +120,9 @@ struct batch {
 
 static void batch_init(struct batch *batch)
 {
-	memset(batch, 0, sizeof(*batch));
+	memset(batch, 0, sizeof *batch);
 	for (int i = 0; i < N_BATCH; i++) {
-		batch->iovs[i] = (struct iovec){ &batch->numbers[i], sizeof(batch->numbers[i]) };
+		batch->iovs[i] = (struct iovec){ &batch->numbers[i], sizeof batch->numbers[i] };
 		batch->msgs[i].msg_hdr.msg_iov = &batch->iovs[i];
 		batch->msgs[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -251,7 +251,7 @@ static pid_t start_stopper(void)
 	pid_t victim = getpid();
 	pid_t pid;
 
-	stopper_quit = mmap(NULL, sizeof(*stopper_quit), PROT_READ | PROT_WRITE,
+	stopper_quit = mmap(NULL, sizeof *stopper_quit, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(stopper_quit != MAP_FAILED);
 	pid = fork();
@@ -272,19 +272,19 @@ static void open_sockets(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 	int pair[2], few = 8192;
 
 	if (run.scenario->receives) {
 		run.in = socket(AF_INET, SOCK_DGRAM, 0);
 		run.out = socket(AF_INET, SOCK_DGRAM, 0);
-		REQUIRE(bind(run.in, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+		REQUIRE(bind(run.in, (struct sockaddr *)&addr, sizeof addr) == 0);
 		getsockname(run.in, (struct sockaddr *)&addr, &len);
-		REQUIRE(connect(run.out, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+		REQUIRE(connect(run.out, (struct sockaddr *)&addr, sizeof addr) == 0);
 		return;
 	}
 	REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
-	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &few, sizeof few);
 	run.in = pair[0];
 	run.out = pair[1];
 }
@@ -343,7 +343,7 @@ static void *wake_main(void *arg)
 	struct wake *wake = arg;
 	uint64_t count;
 
-	while (read(wake->fd, &count, sizeof(count)) == sizeof(count) && count < 1000) {
+	while (read(wake->fd, &count, sizeof count) == sizeof count && count < 1000) {
 		atomic_store(&wake->returned_ns, clock_ns());
 		sem_post(&wake->returned);
 	}
@@ -357,7 +357,7 @@ static void wake_once(struct wake *wake, struct histogram *histogram)
 
 	dawdle();
 	start_ns = clock_ns();
-	CHECK(write(wake->fd, &one, sizeof(one)) == sizeof(one));
+	CHECK(write(wake->fd, &one, sizeof one) == sizeof one);
 	REQUIRE(wait_for(&wake->returned));
 	histogram_add(histogram, atomic_load(&wake->returned_ns) - start_ns);
 }
@@ -375,7 +375,7 @@ static uint64_t requests(int n, struct histogram *cancel, struct histogram *even
 		if (i % 10 == 0)
 			wake_once(&wake, eventfd_wake);
 	}
-	CHECK(write(wake.fd, &end, sizeof(end)) == sizeof(end));
+	CHECK(write(wake.fd, &end, sizeof end) == sizeof end);
 	pthread_join(thread, NULL);
 	sem_destroy(&wake.returned);
 	close(wake.fd);
@@ -386,7 +386,7 @@ static uint64_t requests(int n, struct histogram *cancel, struct histogram *even
 static void settle(void)
 {
 	uint32_t meminfo[9] = { 0 };
-	socklen_t len = sizeof(meminfo);
+	socklen_t len = sizeof meminfo;
 	struct batch batch;
 	int fd = run.scenario->receives ? run.in : run.out;
 	int n;
@@ -415,7 +415,7 @@ static void play(const struct scenario *scenario, int n_requests)
 	int r;
 	uint64_t n_missed;
 
-	memset(&run, 0, sizeof(run));
+	memset(&run, 0, sizeof run);
 	run.scenario = scenario;
 	REQUIRE(sem_init(&run.acked, 0, 0) == 0);
 	last_number = -1;
@@ -476,7 +476,7 @@ int main(int argc, char **argv)
 
 	sigaction(SIGUSR1, &usr1, NULL);
 	sigaction(SIGUSR2, &usr2, NULL);
-	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
+	for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
 		play(&scenarios[i], n_all / 100 * scenarios[i].percent);
 	return check_done();
 }

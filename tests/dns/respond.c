@@ -2,11 +2,12 @@
 
 /* The packet path of volley-dns for tests without a socket. */
 
+#include "respond.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "respond.h"
 #include "wire.h"
 #include "zone_file.h"
 

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ struct got {
 
 static struct got recv_info(int fd)
 {
-	_Alignas(8) char control[256];
+	alignas(8) char control[256];
 	char byte;
 	struct got got = { .in_at = 0 };
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
@@ -62,7 +63,7 @@ static struct got recv_info(int fd)
 static int send_info(int fd, struct volley_addr *to, int level, int type, const void *info,
 		     size_t n_info)
 {
-	_Alignas(struct cmsghdr) char control[64] = { 0 };
+	alignas(struct cmsghdr) char control[64] = { 0 };
 	char byte = 0;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr msg = {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,7 +42,7 @@ struct got {
 
 static struct got recv_segments(int fd, size_t n_payload, size_t n_control)
 {
-	_Alignas(8) char control[64];
+	alignas(8) char control[64];
 	struct iovec iov = { .iov_base = payload, .iov_len = n_payload };
 	struct msghdr msg = {
 		.msg_iov = &iov,

@@ -69,9 +69,9 @@ static int is_asleep(void)
 	FILE *file;
 	int asleep = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)atomic_load(&tid));
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)atomic_load(&tid));
 	file = fopen(path, "r");
-	if (file != NULL && fgets(line, sizeof(line), file) != NULL &&
+	if (file != NULL && fgets(line, sizeof line, file) != NULL &&
 	    (p = strrchr(line, ')')) != NULL)
 		asleep = p[2] == 'S';
 	if (file != NULL)
@@ -84,12 +84,12 @@ static int error_after(int (*how)(struct mmsghdr *msgs))
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 	pthread_t thread;
 	int error = 0;
 
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	REQUIRE(bind(fd, (void *)&addr, sizeof(addr)) == 0);
+	REQUIRE(bind(fd, (void *)&addr, sizeof addr) == 0);
 	REQUIRE(getsockname(fd, (void *)&addr, &len) == 0);
 	REQUIRE(connect(fd, (void *)&addr, len) == 0); /* to itself */
 	REQUIRE(send(fd, "x", 1, 0) == 1);
@@ -103,7 +103,7 @@ static int error_after(int (*how)(struct mmsghdr *msgs))
 	}
 	pthread_join(thread, NULL);
 	CHECK_EQ(result, 1);
-	len = sizeof(error);
+	len = sizeof error;
 	REQUIRE(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0);
 	close(fd);
 	return error;

@@ -5,6 +5,8 @@
  * listener from the front. Everything is in growing arrays, because tests are allowed to allocate.
  */
 
+#include "lib/fake_io.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fake_io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "path/backlog.h"

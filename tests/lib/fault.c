@@ -7,6 +7,8 @@
  * missing there leaves __real_ undefined, which fails the link.
  */
 
+#include "lib/fault.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
@@ -23,8 +25,6 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-
-#include "lib/fault.h"
 
 static atomic_int armed = -1; /* enum fault_function */
 static atomic_bool forever;

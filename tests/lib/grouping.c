@@ -7,9 +7,9 @@
  * may end before it has to.
  */
 
-#include <string.h>
-
 #include "lib/grouping.h"
+
+#include <string.h>
 
 /* The UDP payload of the largest IPv4 packet: 65,535 less 20 and 8 bytes of headers. */
 enum { MAX_BYTES = 65535 - 20 - 8 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "lib/ledger.h"
+
 #include <stdio.h>
 
 #include <volley/server.h>
-
-#include "lib/ledger.h"
 
 static _Thread_local char text[256];
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "lib/loopback.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -8,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "lib/loopback.h"
 
 static void die(const char *what)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "lib/namespace.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -8,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "lib/namespace.h"
 
 static bool write_file(const char *path, const char *text)
 {

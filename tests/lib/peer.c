@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "lib/peer.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/loopback.h"
-#include "lib/peer.h"
 
 const struct peer_way peer_ways[PEER_N_WAYS] = {
 	{ VOLLEY_WAIT_EVENT, "mmsg" }, { VOLLEY_WAIT_EVENT, "msg" }, { VOLLEY_WAIT_BLOCK, "mmsg" },

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "send/receivers.h"
+
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
@@ -7,7 +9,6 @@
 #include <string.h>
 
 #include "lib/loopback.h"
-#include "send/receivers.h"
 #include "sys/socket.h"
 
 enum { BATCH = 64, ROOM_BYTES = 65536, RCVBUF_BYTES = 64 << 20, PATIENCE_MS = 1000 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ void reference_close(struct reference *reference)
 
 static ssize_t send_from(int fd, const struct script_burst *burst, const uint8_t *data, size_t n)
 {
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo))] = { 0 };
+	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo))] = { 0 };
 	struct cmsghdr *cmsg = (struct cmsghdr *)(void *)control;
 	struct in_pktinfo info = { .ipi_spec_dst = burst->local.in.sin_addr };
 	struct iovec iov = { (void *)(uintptr_t)data, n };

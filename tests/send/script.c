@@ -6,13 +6,14 @@
  * alone and as whole segmented messages.
  */
 
+#include "send/script.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "lib/loopback.h"
 #include "lib/namespace.h"
-#include "send/script.h"
 
 /* What the kernel says to each is what the reference learns. */
 static const char *const bad_texts[2][8] = {

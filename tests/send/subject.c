@@ -6,6 +6,8 @@
  * super-packets that UDP_GRO would make of them.
  */
 
+#include "send/subject.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +20,6 @@
 #include "path/pipeline.h"
 #include "path/worker.h"
 #include "send/receivers.h"
-#include "send/subject.h"
 #include "server/server.h"
 #include "sys/clock.h"
 #include "sys/socket.h"

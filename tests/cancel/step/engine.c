@@ -173,7 +173,7 @@ static void send_numbers(int fd, uint32_t first, int n)
 	for (uint32_t i = 0; i < (uint32_t)n; i++) {
 		uint32_t number = first + i;
 
-		if (sendto(fd, &number, sizeof(number), 0, &common->address.sa,
+		if (sendto(fd, &number, sizeof number, 0, &common->address.sa,
 			   common->address.len) < 0)
 			perror("sendto");
 	}
@@ -186,7 +186,7 @@ static const char *receive_all(int fd, int n)
 	uint32_t number, seen = 0;
 
 	while (poll(&in, 1, seen == (1u << n) - 1 ? 0 : 2000) > 0) {
-		if (recv(fd, &number, sizeof(number), 0) != sizeof(number) || number > N_FULL)
+		if (recv(fd, &number, sizeof number, 0) != sizeof number || number > N_FULL)
 			return "a strange reply";
 		if (seen & 1u << number)
 			return "a reply came twice";
@@ -267,7 +267,7 @@ static struct outcome run_case(int queue, int k)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	enum stop stop;
 
-	memset(common, 0, sizeof(*common));
+	memset(common, 0, sizeof *common);
 	atomic_store(&common->marks, true);
 	if (fd < 0 || tracer_start(&tracer, NULL) < 0) {
 		outcome.fault = "the server does not start";
@@ -332,10 +332,10 @@ int main(int argc, char **argv)
 
 	CPU_ZERO(&cpus);
 	CPU_SET(sched_getcpu(), &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	sched_setaffinity(0, sizeof cpus, &cpus);
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
-	common = mmap(NULL, sizeof(*common), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED || common == MAP_FAILED)
 		return 1;
@@ -349,7 +349,7 @@ int main(int argc, char **argv)
 	       "fault", "time");
 	for (strategy = VOLLEY_WAIT_EVENT; strategy <= VOLLEY_WAIT_SPIN; strategy++)
 		for (what = STOP; what < N_WHATS; what++)
-			for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
+			for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
 				sweep(names[strategy], queues[i], queues[i] == 0 ? 1 : sample);
 	printf("%d passed, %d failed\n", n_passed, n_failed);
 	return n_failed > 0 || n_passed == 0;

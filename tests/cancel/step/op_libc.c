@@ -33,7 +33,7 @@ static void before(const struct op *op)
 	(void)op;
 	for (uint32_t i = 0; i < N_BATCH; i++) {
 		numbers[i] = i;
-		iovs[i] = (struct iovec){ &numbers[i], sizeof(numbers[i]) };
+		iovs[i] = (struct iovec){ &numbers[i], sizeof numbers[i] };
 		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iovs[i], .msg_iovlen = 1 };
 	}
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
@@ -91,7 +91,7 @@ static const struct op ops[] = {
 const struct library c_library = {
 	.name = "libc",
 	.ops = ops,
-	.n_ops = sizeof(ops) / sizeof(ops[0]),
+	.n_ops = sizeof ops / sizeof ops[0],
 	.attach = attach,
 	.before = before,
 	.after = after,

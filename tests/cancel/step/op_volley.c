@@ -144,14 +144,14 @@ static int64_t call_sendmsg(void)
 
 static int64_t call_read(void)
 {
-	ssize_t r = volley_read(wires.recv_in, numbers, sizeof(numbers[0]));
+	ssize_t r = volley_read(wires.recv_in, numbers, sizeof numbers[0]);
 
 	return report(r, r >= 0);
 }
 
 static int64_t call_write(void)
 {
-	ssize_t r = volley_write(wires.send_in, numbers, sizeof(numbers[0]));
+	ssize_t r = volley_write(wires.send_in, numbers, sizeof numbers[0]);
 
 	return report(r, r >= 0);
 }
@@ -159,7 +159,7 @@ static int64_t call_write(void)
 static int64_t call_syscall(void)
 {
 	long r = volley_cancel_syscall(SYS_recvfrom, wires.recv_in, (long)numbers,
-				       sizeof(numbers[0]), 0, 0, 0);
+				       sizeof numbers[0], 0, 0, 0);
 
 	return report(r, r >= 0);
 }
@@ -259,7 +259,7 @@ static void before(const struct op *op)
 		victim.free_fd = lowest_free_fd();
 	for (uint32_t i = 0; i < N_BATCH; i++) {
 		numbers[i] = i;
-		iovs[i] = (struct iovec){ &numbers[i], sizeof(numbers[i]) };
+		iovs[i] = (struct iovec){ &numbers[i], sizeof numbers[i] };
 		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iovs[i], .msg_iovlen = 1 };
 	}
 	if (op->direction == RELAYS)
@@ -287,7 +287,7 @@ static void after_detach(void)
 	if (volley_cancel_request(old) != -ESRCH)
 		victim_fault("request after detach");
 	volley_cancel_unref(old);
-	if (read(victim.eventfd, &count, sizeof(count)) > 0)
+	if (read(victim.eventfd, &count, sizeof count) > 0)
 		victim_fault("eventfd readable after detach");
 	check_clean(&victim, "after detach");
 	attach_end(&victim);
@@ -392,7 +392,7 @@ static const struct op ops[] = {
 const struct library volley_library = {
 	.name = "volley",
 	.ops = ops,
-	.n_ops = sizeof(ops) / sizeof(ops[0]),
+	.n_ops = sizeof ops / sizeof ops[0],
 	.attach = attach,
 	.before = before,
 	.after = after,

@@ -31,16 +31,16 @@ static int udp_pair(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 	int few = 2304; /* room for about six messages: "full" is soon reached */
 
 	wires.recv_in = socket(AF_INET, SOCK_DGRAM, 0);
 	wires.recv_out = socket(AF_INET, SOCK_DGRAM, 0);
-	setsockopt(wires.recv_in, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
-	if (bind(wires.recv_in, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	setsockopt(wires.recv_in, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+	if (bind(wires.recv_in, (struct sockaddr *)&addr, sizeof addr) < 0)
 		return -errno;
 	getsockname(wires.recv_in, (struct sockaddr *)&addr, &len);
-	return connect(wires.recv_out, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	return connect(wires.recv_out, (struct sockaddr *)&addr, sizeof addr) < 0 ? -errno : 0;
 }
 
 int queues_open(void)
@@ -54,13 +54,13 @@ int queues_open(void)
 		return -errno;
 	wires.send_in = pair[0];
 	wires.send_out = pair[1];
-	setsockopt(wires.send_in, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	setsockopt(wires.send_in, SOL_SOCKET, SO_SNDBUF, &few, sizeof few);
 	wires.listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	listener_addr.sun_family = AF_UNIX;
 	if (bind(wires.listener, (struct sockaddr *)&listener_addr, sizeof(sa_family_t)) < 0 ||
 	    listen(wires.listener, N_BATCH) < 0)
 		return -errno;
-	listener_len = sizeof(listener_addr);
+	listener_len = sizeof listener_addr;
 	getsockname(wires.listener, (struct sockaddr *)&listener_addr, &listener_len);
 	wires.epoll = epoll_create1(0);
 	return epoll_ctl(wires.epoll, EPOLL_CTL_ADD, wires.recv_in, &event) < 0 ? -errno : 0;
@@ -69,15 +69,15 @@ int queues_open(void)
 static int fill_recv(int state)
 {
 	uint32_t meminfo[9], drops;
-	socklen_t len = sizeof(meminfo);
+	socklen_t len = sizeof meminfo;
 	int n = 0;
 
 	getsockopt(wires.recv_in, SOL_SOCKET, SO_MEMINFO, meminfo, &len);
 	drops = meminfo[8];
 	for (uint32_t i = 0; state < 0 || n < state; i++) {
-		if (send(wires.recv_out, &i, sizeof(i), 0) < 0)
+		if (send(wires.recv_out, &i, sizeof i, 0) < 0)
 			return -errno;
-		len = sizeof(meminfo);
+		len = sizeof meminfo;
 		getsockopt(wires.recv_in, SOL_SOCKET, SO_MEMINFO, meminfo, &len);
 		if (meminfo[8] != drops)
 			break;
@@ -93,10 +93,10 @@ static void fill_send(int state)
 
 	if (state == 0)
 		return;
-	while (send(wires.send_in, &number, sizeof(number), MSG_DONTWAIT) > 0)
+	while (send(wires.send_in, &number, sizeof number, MSG_DONTWAIT) > 0)
 		number++;
 	for (int i = 0; state > 0 && i < state; i++)
-		recv(wires.send_out, &number, sizeof(number), 0);
+		recv(wires.send_out, &number, sizeof number, 0);
 }
 
 static int fill_listener(int state)
@@ -135,7 +135,7 @@ static int drain(int fd, uint32_t *numbers)
 	int n = 0;
 	uint32_t number;
 
-	while (recv(fd, &number, sizeof(number), MSG_DONTWAIT) == sizeof(number))
+	while (recv(fd, &number, sizeof number, MSG_DONTWAIT) == sizeof number)
 		if (number < FILLER && n < N_MAX)
 			numbers[n++] = number;
 	return n;
@@ -174,7 +174,7 @@ int queue_check(const struct op *op, int n_filled, char *fault, size_t n_fault)
 	uint32_t left[N_MAX];
 	uint32_t sent[N_MAX];
 	int error = 0;
-	socklen_t len = sizeof(error);
+	socklen_t len = sizeof error;
 	int r = getsockopt(wires.recv_in, SOL_SOCKET, SO_ERROR, &error, &len);
 	int n_left = drain(wires.recv_in, left);
 	int n_sent = drain(wires.send_out, sent);

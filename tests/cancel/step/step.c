@@ -17,6 +17,8 @@
  * Without --long the pairs of boundaries are sampled, one in SAMPLE; everything else is complete.
  */
 
+#include "step.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -28,8 +30,6 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "step.h"
 
 /*
  * One pair in so many, primes so that no row or column is left out. In CI that leaves two minutes.
@@ -116,7 +116,7 @@ static void post(enum event event, struct verdict *verdict)
 
 	helper_post(event);
 	if (!helper_wait(may_wait ? 2 : 4000) && !may_wait)
-		snprintf(verdict->fault, sizeof(verdict->fault), "the helper's call blocks");
+		snprintf(verdict->fault, sizeof verdict->fault, "the helper's call blocks");
 }
 
 /* Stop at each boundary; do what is due there. Returns the last stop. */
@@ -168,7 +168,7 @@ static void finish_helper(const struct one_case *c, struct verdict *verdict)
 		return;
 	}
 	if (op_of(c)->event == EVENT_SLEEP && atomic_load(&shared->event_result) != -ECANCELED)
-		snprintf(verdict->fault, sizeof(verdict->fault), "the sleeper returned %d",
+		snprintf(verdict->fault, sizeof verdict->fault, "the sleeper returned %d",
 			 atomic_load(&shared->event_result));
 	helper_post(EVENT_FINISH);
 	verdict->hung = !helper_wait(2000);
@@ -186,7 +186,7 @@ static void finish(const struct one_case *c, enum stop stop, struct verdict *ver
 		finish_helper(c, verdict);
 	verdict->hung |= stop == STOP_STUCK;
 	if (stop == STOP_DEAD)
-		snprintf(verdict->fault, sizeof(verdict->fault), "the victim died");
+		snprintf(verdict->fault, sizeof verdict->fault, "the victim died");
 }
 
 static struct verdict run_case(const struct one_case *c)
@@ -197,7 +197,7 @@ static struct verdict run_case(const struct one_case *c)
 
 	verdict.started = begin(c, &n_filled);
 	if (!verdict.started) {
-		snprintf(verdict.fault, sizeof(verdict.fault), "the case does not begin");
+		snprintf(verdict.fault, sizeof verdict.fault, "the case does not begin");
 		tracer_kill(&tracer);
 		return verdict;
 	}
@@ -206,8 +206,8 @@ static struct verdict run_case(const struct one_case *c)
 	if (verdict.hung || verdict.fault[0] != 0 || c->library->single_use)
 		tracer_kill(&tracer);
 	if (verdict.fault[0] == 0)
-		memcpy(verdict.fault, shared->fault, sizeof(verdict.fault));
-	verdict.n_lost = queue_check(op_of(c), n_filled, verdict.fault, sizeof(verdict.fault));
+		memcpy(verdict.fault, shared->fault, sizeof verdict.fault);
+	verdict.n_lost = queue_check(op_of(c), n_filled, verdict.fault, sizeof verdict.fault);
 	return verdict;
 }
 
@@ -399,7 +399,7 @@ static void pin(void)
 
 	CPU_ZERO(&cpus);
 	CPU_SET(sched_getcpu(), &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	sched_setaffinity(0, sizeof cpus, &cpus);
 }
 
 static void *wait_for_cancel(void *arg)
@@ -451,7 +451,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	pin();
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED || queues_open() < 0) {
 		perror("step");

@@ -47,11 +47,11 @@ static char thread_state(const struct tracer *tracer)
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)tracer->pid, (int)tracer->tid);
+	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)tracer->pid, (int)tracer->tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 'X';
-	n = read(fd, text, sizeof(text) - 1);
+	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	if (n <= 0)
 		return 'X';
@@ -206,7 +206,7 @@ void tracer_detach(struct tracer *tracer)
 int tracer_start(struct tracer *tracer, const struct library *library)
 {
 	*tracer = (struct tracer){ 0 };
-	memset(shared, 0, sizeof(*shared));
+	memset(shared, 0, sizeof *shared);
 	fflush(stdout);
 	tracer->pid = fork();
 	if (tracer->pid < 0)

@@ -30,7 +30,7 @@ void victim_fault(const char *format, ...)
 	if (shared->fault[0] != 0)
 		return;
 	va_start(args, format);
-	vsnprintf(shared->fault, sizeof(shared->fault), format, args);
+	vsnprintf(shared->fault, sizeof shared->fault, format, args);
 	va_end(args);
 }
 

@@ -66,7 +66,7 @@ static int swap_waker(int old)
 	uint64_t count;
 
 	volley_cancel_set_waker(new);
-	while (read(old, &count, sizeof(count)) > 0)
+	while (read(old, &count, sizeof count) > 0)
 		;
 	poll_once();
 	if (is_readable(old))
@@ -152,7 +152,7 @@ static void *request_comers(void *arg)
 	while (!atomic_load(&done)) {
 		struct volley_cancel *handle = atomic_exchange_explicit(&comer, NULL,
 									memory_order_acq_rel);
-		int r = handle ? volley_cancel_request(handle) : 0;
+		int r = handle != NULL ? volley_cancel_request(handle) : 0;
 
 		if (r != 0 && r != -ESRCH)
 			atomic_fetch_add(&n_wrong, 1);

@@ -34,8 +34,8 @@ static long sleep_for_ever(void *arg)
 
 Test(init, defaults_and_idempotence)
 {
-	struct volley_cancel_config config = { .size = sizeof(config), .signo = SIGUSR2 };
-	struct volley_cancel_config any = { .size = sizeof(any) };
+	struct volley_cancel_config config = { .size = sizeof config, .signo = SIGUSR2 };
+	struct volley_cancel_config any = { .size = sizeof any };
 
 	cr_assert_eq(volley_cancel_init(NULL), 0);
 	cr_assert_eq(vly_cancel_signo(), SIGURG);
@@ -48,7 +48,7 @@ Test(init, defaults_and_idempotence)
 
 Test(init, other_signal)
 {
-	struct volley_cancel_config config = { .size = sizeof(config), .signo = SIGUSR2 };
+	struct volley_cancel_config config = { .size = sizeof config, .signo = SIGUSR2 };
 	struct victim victim;
 
 	cr_assert_eq(volley_cancel_init(&config), 0);
@@ -78,10 +78,10 @@ Test(init, refuses_bad_configs)
 	struct {
 		struct volley_cancel_config config;
 		uint64_t newer;
-	} big = { .config = { .size = sizeof(big) } };
-	struct volley_cancel_config config = { .size = sizeof(config) };
+	} big = { .config = { .size = sizeof big } };
+	struct volley_cancel_config config = { .size = sizeof config };
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		config.signo = bad[i];
 		cr_assert_eq(volley_cancel_init(&config), -EINVAL, "signal %d", bad[i]);
 	}

@@ -36,7 +36,7 @@ static struct iovec too_many[IOV_MAX + 1];
 
 static void prepare(unsigned int n, size_t len)
 {
-	memset(msgs, 0, sizeof(msgs));
+	memset(msgs, 0, sizeof msgs);
 	for (unsigned int i = 0; i < n; i++) {
 		iovs[i] = (struct iovec){ bytes[i], len };
 		msgs[i].msg_hdr.msg_iov = &iovs[i];
@@ -55,13 +55,13 @@ static void open_udp(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 	int size = 4 << 20;
 
 	a = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	b = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	setsockopt(a, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	cr_assert_eq(bind(a, (void *)&addr, sizeof(addr)), 0);
+	setsockopt(a, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+	cr_assert_eq(bind(a, (void *)&addr, sizeof addr), 0);
 	cr_assert_eq(getsockname(a, (void *)&addr, &len), 0);
 	cr_assert_eq(connect(b, (void *)&addr, len), 0);
 }
@@ -79,14 +79,14 @@ static void open_pair(void)
 static void send_numbers(int from, int n)
 {
 	for (int i = from; i < from + n; i++)
-		cr_assert_eq(send(b, &i, sizeof(i), 0), sizeof(i));
+		cr_assert_eq(send(b, &i, sizeof i, 0), sizeof i);
 }
 
 static int number_at(unsigned int i)
 {
 	int number;
 
-	memcpy(&number, bytes[i], sizeof(number));
+	memcpy(&number, bytes[i], sizeof number);
 	return number;
 }
 
@@ -95,7 +95,7 @@ static int unread(void)
 	char junk[64];
 	int n = 0;
 
-	while (recv(a, junk, sizeof(junk), MSG_DONTWAIT) >= 0)
+	while (recv(a, junk, sizeof junk, MSG_DONTWAIT) >= 0)
 		n++;
 	return n;
 }
@@ -122,7 +122,7 @@ BOTH(recv_takes_what_is_there)
 {
 	open_udp();
 	send_numbers(0, 3);
-	prepare(8, sizeof(bytes[0]));
+	prepare(8, sizeof bytes[0]);
 	cr_assert_eq(impl->recv(a, msgs, 8, 0), 3);
 	for (unsigned int i = 0; i < 3; i++) {
 		cr_assert_eq(number_at(i), (int)i);
@@ -136,7 +136,7 @@ BOTH(recv_stops_at_vlen)
 {
 	open_udp();
 	send_numbers(0, 3);
-	prepare(8, sizeof(bytes[0]));
+	prepare(8, sizeof bytes[0]);
 	cr_assert_eq(impl->recv(a, msgs, 1, 0), 1);
 	cr_assert_eq(impl->recv(a, msgs, 2, 0), 2);
 	cr_assert_eq(number_at(1), 2);
@@ -148,7 +148,7 @@ BOTH(recv_of_1025)
 {
 	open_udp();
 	send_numbers(0, 1025);
-	prepare(1025, sizeof(bytes[0]));
+	prepare(1025, sizeof bytes[0]);
 	cr_assert_eq(impl->recv(a, msgs, 1025, MSG_WAITFORONE), 1025);
 	cr_assert_eq(number_at(1024), 1024);
 	send_numbers(0, 1025);
@@ -173,7 +173,7 @@ BOTH(empty_datagrams_count)
 	open_udp();
 	prepare(4, 0);
 	cr_assert_eq(impl->send(b, msgs, 4, 0), 4);
-	prepare(8, sizeof(bytes[0]));
+	prepare(8, sizeof bytes[0]);
 	cr_assert_eq(impl->recv(a, msgs, 8, 0), 4);
 	for (unsigned int i = 0; i < 4; i++)
 		cr_assert_eq(msgs[i].msg_len, 0);
@@ -185,7 +185,7 @@ BOTH(pending_takes_nothing)
 {
 	open_udp();
 	send_numbers(0, 3);
-	prepare(8, sizeof(bytes[0]));
+	prepare(8, sizeof bytes[0]);
 	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
 	cr_assert_eq(impl->recv(a, msgs, 8, 0), -ECANCELED);
 	cr_assert_eq(impl->recv(a, msgs, 8, MSG_DONTWAIT), -ECANCELED);
@@ -197,7 +197,7 @@ BOTH(pending_takes_nothing)
 BOTH(disabled_recv_and_send)
 {
 	open_udp();
-	prepare(8, sizeof(bytes[0]));
+	prepare(8, sizeof bytes[0]);
 	cr_assert_eq(volley_cancel_set_state(VOLLEY_CANCEL_DISABLE, NULL), 0);
 	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
 	cr_assert_eq(impl->send(b, msgs, 8, 0), 8);
@@ -224,7 +224,7 @@ BOTH(send_stops_at_a_bad_message)
 	open_udp();
 	prepare(5, sizeof(int));
 	msgs[3].msg_hdr.msg_name = &nowhere;
-	msgs[3].msg_hdr.msg_namelen = sizeof(nowhere);
+	msgs[3].msg_hdr.msg_namelen = sizeof nowhere;
 	cr_assert_eq(impl->send(b, msgs, 5, 0), 3);
 	cr_assert_eq(msgs[2].msg_len, sizeof(int));
 	cr_assert_eq(impl->send(b, msgs + 3, 2, 0), -EINVAL);
@@ -317,7 +317,7 @@ BOTH(blocked_recv_is_cancelled_and_the_socket_is_well)
 {
 	struct victim victim;
 	int error = 0;
-	socklen_t len = sizeof(error);
+	socklen_t len = sizeof error;
 
 	open_udp();
 	prepare(4, sizeof(int));
@@ -377,15 +377,15 @@ BOTH(interrupted_send_reports_its_count)
 BOTH(stream_sends_stay_in_order)
 {
 	static char big[1 << 20];
-	struct iovec iov = { big, sizeof(big) };
+	struct iovec iov = { big, sizeof big };
 	int fds[2];
 	int size = 4096;
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
 	prepare(2, 1);
 	msgs[0].msg_hdr.msg_iov = &iov;
 	cr_assert_eq(impl->send(fds[0], msgs, 2, MSG_DONTWAIT), 1);
-	cr_assert_lt(msgs[0].msg_len, sizeof(big));
+	cr_assert_lt(msgs[0].msg_len, sizeof big);
 	cr_assert_gt(msgs[0].msg_len, 0);
 }

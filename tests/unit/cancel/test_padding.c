@@ -7,6 +7,7 @@
  */
 
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,18 +19,18 @@
 
 static int pair[2];
 static char buf[4];
-static struct iovec iov = { buf, sizeof(buf) };
-static _Alignas(size_t) unsigned char control[CMSG_SPACE(sizeof(int))];
+static struct iovec iov = { buf, sizeof buf };
+static alignas(size_t) unsigned char control[CMSG_SPACE(sizeof(int))];
 
 static void prepare(struct msghdr *msg)
 {
-	memset(msg, 0xff, sizeof(*msg));
+	memset(msg, 0xff, sizeof *msg);
 	msg->msg_name = NULL;
 	msg->msg_namelen = 0;
 	msg->msg_iov = &iov;
 	msg->msg_iovlen = 1;
 	msg->msg_control = control;
-	msg->msg_controllen = sizeof(control);
+	msg->msg_controllen = sizeof control;
 	msg->msg_flags = 0;
 }
 
@@ -38,7 +39,7 @@ static void prepare_control(struct msghdr *msg)
 {
 	struct cmsghdr *cmsg;
 
-	memset(control, 0xff, sizeof(control));
+	memset(control, 0xff, sizeof control);
 	cmsg = CMSG_FIRSTHDR(msg);
 	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 	cmsg->cmsg_level = SOL_SOCKET;
@@ -54,7 +55,7 @@ static void check_control(struct msghdr *msg)
 	REQUIRE(cmsg != NULL);
 	CHECK_EQ(cmsg->cmsg_len, CMSG_LEN(sizeof(int)));
 	CHECK_EQ(cmsg->cmsg_type, SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof fd);
 	CHECK_EQ(close(fd), 0);
 }
 
@@ -67,9 +68,9 @@ int main(void)
 
 	prepare(&msgs[0].msg_hdr);
 	prepare_control(&msgs[0].msg_hdr);
-	CHECK_EQ(volley_sendmsg(pair[0], &msgs[0].msg_hdr, 0), sizeof(buf));
+	CHECK_EQ(volley_sendmsg(pair[0], &msgs[0].msg_hdr, 0), sizeof buf);
 	prepare(&msgs[0].msg_hdr);
-	CHECK_EQ(volley_recvmsg(pair[1], &msgs[0].msg_hdr, MSG_DONTWAIT), sizeof(buf));
+	CHECK_EQ(volley_recvmsg(pair[1], &msgs[0].msg_hdr, MSG_DONTWAIT), sizeof buf);
 	check_control(&msgs[0].msg_hdr);
 
 	prepare(&msgs[0].msg_hdr);

@@ -23,11 +23,11 @@ static void open_udp(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 
 	fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	fds[1] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof addr), 0);
 	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
 	cr_assert_eq(connect(fds[1], (void *)&addr, len), 0);
 }
@@ -43,7 +43,7 @@ static void open_full(int type)
 	char junk[1024] = { 0 };
 
 	cr_assert_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
-	while (send(fds[0], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+	while (send(fds[0], junk, sizeof junk, MSG_DONTWAIT) > 0)
 		;
 }
 
@@ -61,7 +61,7 @@ static void unfill(void)
 {
 	char junk[1024];
 
-	while (recv(fds[1], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+	while (recv(fds[1], junk, sizeof junk, MSG_DONTWAIT) > 0)
 		;
 }
 
@@ -79,11 +79,11 @@ static void open_listener(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 
 	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof addr), 0);
 	cr_assert_eq(listen(fds[0], 1), 0);
 	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
 	cr_assert_eq(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
@@ -92,7 +92,7 @@ static void open_listener(void)
 static void connect_one(void)
 {
 	struct sockaddr_in addr;
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 
 	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
 	connect(fds[1], (void *)&addr, len);
@@ -101,7 +101,7 @@ static void connect_one(void)
 static long call_recvmsg(void *arg)
 {
 	char buf[64];
-	struct iovec iov = { buf, sizeof(buf) };
+	struct iovec iov = { buf, sizeof buf };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	(void)arg;
@@ -111,7 +111,7 @@ static long call_recvmsg(void *arg)
 static long call_recvmmsg(void *arg)
 {
 	char buf[64];
-	struct iovec iov = { buf, sizeof(buf) };
+	struct iovec iov = { buf, sizeof buf };
 	struct mmsghdr msgs[2] = { { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } },
 				   { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } } };
 
@@ -122,7 +122,7 @@ static long call_recvmmsg(void *arg)
 static long call_sendmsg(void *arg)
 {
 	char buf[1] = "x";
-	struct iovec iov = { buf, sizeof(buf) };
+	struct iovec iov = { buf, sizeof buf };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	(void)arg;
@@ -132,7 +132,7 @@ static long call_sendmsg(void *arg)
 static long call_sendmmsg(void *arg)
 {
 	char buf[1] = "x";
-	struct iovec iov = { buf, sizeof(buf) };
+	struct iovec iov = { buf, sizeof buf };
 	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
 
 	(void)arg;
@@ -144,7 +144,7 @@ static long call_read(void *arg)
 	char buf[64];
 
 	(void)arg;
-	return volley_read(fds[0], buf, sizeof(buf));
+	return volley_read(fds[0], buf, sizeof buf);
 }
 
 static long call_write(void *arg)
@@ -207,7 +207,7 @@ static long call_syscall(void *arg)
 	char buf[64];
 
 	(void)arg;
-	return volley_cancel_syscall(SYS_read, fds[0], (long)buf, sizeof(buf), 0, 0, 0);
+	return volley_cancel_syscall(SYS_read, fds[0], (long)buf, sizeof buf, 0, 0, 0);
 }
 
 static const struct point {
@@ -539,20 +539,20 @@ Test(points, socket_timeout)
 	struct victim victim;
 
 	open_udp();
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof(long_time)), 0);
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof long_time), 0);
 	victim_start(&victim, call_recvmmsg, NULL);
 	wait_asleep(victim.tid);
 	cr_assert_eq(volley_cancel_request(victim.handle), 0);
 	victim_join(&victim);
 	check_cancelled(&points[1], &victim);
 
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof(short_time)),
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof short_time),
 		     0);
 	cr_assert_eq(volley_cancel_attach(NULL), 0);
 	cr_assert_eq(call_recvmmsg(NULL), -EAGAIN);
 	cr_assert_eq(call_recvmsg(NULL), -EAGAIN);
 	open_full_dgram();
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof(short_time)),
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof short_time),
 		     0);
 	cr_assert_eq(call_sendmsg(NULL), -EAGAIN);
 }

@@ -83,7 +83,7 @@ static void *victim_main(void *arg)
 
 static inline void victim_start(struct victim *victim, long (*fn)(void *arg), void *arg)
 {
-	memset(victim, 0, sizeof(*victim));
+	memset(victim, 0, sizeof *victim);
 	victim->fn = fn;
 	victim->arg = arg;
 	sem_init(&victim->ready, 0, 0);
@@ -99,11 +99,11 @@ static inline char thread_state(pid_t tid)
 	FILE *file;
 	char state = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
 	file = fopen(path, "r");
 	if (file == NULL)
 		return 0;
-	if (fgets(line, sizeof(line), file) != NULL && (p = strrchr(line, ')')) != NULL)
+	if (fgets(line, sizeof line, file) != NULL && (p = strrchr(line, ')')) != NULL)
 		state = p[2];
 	fclose(file);
 	return state;

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,7 +30,7 @@ struct received {
 
 static struct received recv_with(int fd, int family, uint32_t want)
 {
-	_Alignas(8) uint8_t control[256];
+	alignas(8) uint8_t control[256];
 	uint8_t payload[2048];
 	struct received got = { .len = 0 };
 	struct iovec iov = { .iov_base = payload, .iov_len = sizeof payload };
@@ -67,7 +68,7 @@ static int open_any(int family, uint32_t want, const char *host, struct volley_a
 
 static int send_source(int fd, const struct received *request)
 {
-	_Alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
+	alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
 	uint8_t payload[3] = "ok";
 	struct iovec iov = { .iov_base = payload, .iov_len = 2 };
 	struct volley_addr to = request->from;
@@ -213,7 +214,7 @@ Test(cmsg, enable_fails_with_errno)
 /* Made-up control messages from here on. */
 
 struct made {
-	_Alignas(8) uint8_t bytes[256];
+	alignas(8) uint8_t bytes[256];
 	size_t n;
 };
 
@@ -274,7 +275,7 @@ Test(cmsg, link_local_keeps_its_interface_and_nothing_else_does)
 		struct volley_addr local = loopback_addr(cases[i].local);
 		struct in6_pktinfo in6 = { .ipi6_addr = local.in6.sin6_addr, .ipi6_ifindex = 7 };
 		struct made made = { .n = 0 };
-		_Alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
+		alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
 		struct cmsghdr head;
 		struct vly_cmsg_info info;
 
@@ -296,7 +297,7 @@ Test(cmsg, link_local_keeps_its_interface_and_nothing_else_does)
 Test(cmsg, ipv4_source_is_spec_dst_without_an_interface)
 {
 	struct volley_addr local = loopback_addr("127.0.0.5:0");
-	_Alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
+	alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
 	struct in_pktinfo info;
 
 	memset(control, 0xee, sizeof control);
