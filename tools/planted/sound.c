@@ -8,7 +8,7 @@
 
 Test(planted, sound)
 {
-	int *room = malloc(sizeof(*room));
+	int *room = malloc(sizeof *room);
 
 	cr_assert(room != NULL);
 	*room = 1;

@@ -9,7 +9,7 @@
 
 Test(planted, uninitialised)
 {
-	volatile int *room = malloc(sizeof(*room));
+	volatile int *room = malloc(sizeof *room);
 
 	cr_assert(room != NULL);
 	if (*room == 42)
