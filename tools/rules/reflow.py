@@ -151,7 +151,7 @@ def check(text):
             number += next((i for i, pair in enumerate(zip(before, after)) if pair[0] != pair[1]),
                            0)
             alone = re.fullmatch(r"\s*/\*\*?", before[0]) and before[-1].strip() == "*/"
-            problems.append((number, "the next word would fit into this line" if alone else
+            problems.append((number, "the paragraph is not filled from here" if alone else
                              "the marks of a comment of several lines stand alone"))
             pieces += [text[last:comment.start()], better]
             last = comment.end()
