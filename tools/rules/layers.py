@@ -19,15 +19,19 @@ BELOW = {
     "sys": ("base", "cancel"),
     "data": ("sys", "base"),
     "io": ("data", "sys", "base", "cancel"),
-    "path": ("worker", "server", "io", "data", "sys", "base", "cancel"),
-    "worker": ("server", "path", "io", "data", "sys", "base", "cancel"),
+    "path": ("io", "data", "sys", "base", "cancel"),
+    "worker": ("path", "io", "data", "sys", "base", "cancel"),
     "server": ("worker", "path", "io", "data", "sys", "base", "cancel"),
+    # Until its files have moved to the three above.
+    "engine": ("server", "worker", "path", "io", "data", "sys", "base", "cancel"),
 }
+# What may lie deeper than src/<layer>/: rooms that are part of their layer.
+ROOMS = ("server/handover",)
 # Each third-party library has one home.
 HOMES = {
-    "event2/": "src/worker/loop_event.c",
-    "liburing": "src/io/io_uring.c",
-    "xdp/": "src/io/io_xdp.c",
+    "event2/": ("src/worker/loop_event.c", "src/worker/loop_base.c", "src/engine/loop_event.c"),
+    "liburing": ("src/io/io_uring.c",),
+    "xdp/": ("src/io/io_xdp.c",),
 }
 SYSTEM = re.compile(r"^(sys|net|netinet|netpacket|arpa|linux|asm|asm-generic)/[\w./-]+\.h$")
 C_LIBRARY = set("""assert complex ctype dirent dlfcn errno fcntl features fenv fnmatch getopt glob
@@ -67,9 +71,9 @@ def check_own(path, layer, name, backends):
 def check_angle(path, name):
     if name.startswith("volley/") or is_system(name):
         return None
-    for prefix, home in HOMES.items():
+    for prefix, homes in HOMES.items():
         if name.startswith(prefix):
-            return None if path == home else f"<{name}> belongs into {home} alone"
+            return None if path in homes else f"<{name}> belongs into {homes[0]} alone"
     return f"<{name}> is a third-party header without a home"
 
 
@@ -85,7 +89,7 @@ def check_file(top, path, backends):
     parts = path.split("/")
     for number, quoted, name in includes(tree.read(top, path)):
         problem = None
-        if parts[0] == "src" and len(parts) >= 3 and parts[1] in BELOW:
+        if parts[0] == "src" and len(parts) > 2 and parts[1] in BELOW:
             problem = (check_own(path, parts[1], name, backends) if quoted
                        else check_angle(path, name))
         elif parts[0] == "include":
@@ -103,7 +107,8 @@ def main(top):
                 if path.startswith("src/io/io_") and path.endswith(".c")}
     problems = []
     for path in paths:
-        if path.startswith("src/") and path.split("/")[1] not in BELOW:
+        folder = os.path.dirname(path)[len("src/"):]
+        if path.startswith("src/") and folder not in BELOW and folder not in ROOMS:
             problems.append(f"{path}: in no layer")
         problems += check_file(top, path, backends)
     return tree.report(problems)

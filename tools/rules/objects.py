@@ -31,8 +31,7 @@ def symbols(path):
 
 
 def check(source, path):
-    name = source.split("/")[2]
-    stem = name.rpartition(".")[0]
+    stem = os.path.basename(source).rpartition(".")[0]
     noun = "vly_" + stem.split("_")[0] + "_"
     for symbol, section, is_global in symbols(path):
         if is_global and not symbol.startswith((noun, "volley_")):
@@ -50,7 +49,7 @@ def main(folder):
     seen = 0
     for command in commands:
         source = os.path.relpath(os.path.join(command["directory"], command["file"]))
-        if not source.startswith("src/") or source.count("/") != 2:
+        if not source.startswith("src/"):
             continue
         path = os.path.join(command["directory"], command["output"])
         if os.path.exists(path):
