@@ -20,7 +20,7 @@
  * handler can run; a nudge is never left behind by a clear or detach; a thread id is never
  * signalled after detach.
  *
- * What makes a call cancellable is left to cancel_window.c or cancel_ppoll.c.
+ * What makes a call cancellable is left to cancel_window.c and its calls, or to cancel_ppoll.c.
  */
 
 #include <errno.h>
@@ -49,15 +49,7 @@
 static struct {
 	pthread_mutex_t lock;
 	pthread_key_t key;
-	_Atomic int signo;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-_Thread_local struct volley_cancel *vly_cancel_thread;
-
-int vly_cancel_signo(void)
-{
-	return atomic_load_explicit(&process.signo, memory_order_acquire);
-}
 
 /* Block every signal that can be; the C library keeps its own two. */
 static void mask_block(sigset_t *ret_old)
@@ -215,7 +207,7 @@ static int install(int signo)
 		return -r;
 	}
 	/* Published before the handler can run: init() is done when this is not 0. */
-	atomic_store_explicit(&process.signo, signo, memory_order_release);
+	vly_cancel_set_signo(signo);
 	action.sa_sigaction = on_signal;
 	sigfillset(&action.sa_mask);
 	sigaction(signo, &action, NULL); /* cannot fail: asking for the old one did not */

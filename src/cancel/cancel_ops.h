@@ -3,9 +3,10 @@
 #define VLY_CANCEL_OPS_H
 
 /*
- * What the files of this folder and the batch calls of cancel/mmsg*.c share. cancel.c holds handles
- * and requests, cancel_region.c the thread's own state; one of cancel_window.c and cancel_ppoll.c
- * makes calls cancellable.
+ * What the files of this folder share. cancel.c holds handles and requests, cancel_region.c the
+ * thread's own state. What makes calls cancellable comes in two variants, of two files each: the
+ * one for the signal handler (cancel_window.c or cancel_masked.c), and above everything else the
+ * calls (cancel_window_calls.c or cancel_ppoll.c).
  */
 
 #include <signal.h>
@@ -45,10 +46,11 @@ struct volley_cancel {
 extern _Thread_local struct volley_cancel *vly_cancel_thread
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* cancel.c */
+/* cancel_self.c, as is the thread's handle above */
 
 /* The cancellation signal; 0 before init. */
 int vly_cancel_signo(void);
+void vly_cancel_set_signo(int signo);
 
 static inline bool vly_cancel_armed(struct volley_cancel *self)
 {
@@ -69,7 +71,7 @@ void vly_cancel_apply(struct volley_cancel *self);
 /* The last step of every cancellation point: EINTR of a request becomes ECANCELED; exit mode. */
 long vly_cancel_result(struct volley_cancel *self, long r);
 
-/* One of cancel_window.c and cancel_ppoll.c */
+/* One of cancel_window.c and cancel_masked.c */
 
 /* Whether an armed thread leaves the signal unblocked. */
 extern const bool vly_cancel_unblocks;
@@ -79,6 +81,8 @@ void vly_cancel_redirect(void *ucontext);
 
 /* False where the edited mask of an interrupted context is ignored (Valgrind). */
 bool vly_cancel_may_raise(void);
+
+/* One of cancel_window_calls.c and cancel_ppoll.c */
 
 /* The batch calls as the system has them, made cancellable; the caller sees to the flags. */
 int vly_cancel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int vlen, int flags);

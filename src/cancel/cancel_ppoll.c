@@ -34,8 +34,6 @@
 
 #include "cancel/cancel_ops.h"
 
-const bool vly_cancel_unblocks = false;
-
 /* One call on a socket, and how to try it. */
 struct op {
 	long (*run)(const struct op *op, int flags);
@@ -47,16 +45,6 @@ struct op {
 	void *in;        /* what is written to: a buffer or a header */
 	const void *out; /* what is sent */
 };
-
-bool vly_cancel_may_raise(void)
-{
-	return true;
-}
-
-void vly_cancel_redirect(void *ucontext)
-{
-	(void)ucontext;
-}
 
 /* Leave errno as it was: our callers return their error. */
 static long result_of(long r, int saved)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/io.h"
+#include "io/message.h"
 
 struct volley_allocator;
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "io/io.h"
 #include "io/io_ops.h"
 
 static const struct vly_io_ops *const backends[] = {

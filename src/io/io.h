@@ -14,34 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <volley/addr.h>
-
 #include "data/slots.h"
+#include "io/message.h"
 
 struct vly_io;
-
-/*
- * One datagram to send. Entries of one message are chained: `next` is the entry after this one in
- * the same segmented message, and the head's n_segments says how many there are (1: a plain
- * datagram).
- */
-struct vly_tx {
-	const uint8_t *data;
-	const struct volley_addr *peer;
-	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
-	uint32_t len;
-	uint32_t ifindex; /* for a link-local `local` */
-	uint32_t sock_index;
-	uint16_t next;
-	uint16_t n_segments;
-};
-
-/* What a backend is told about one socket. */
-struct vly_io_sock {
-	int fd;
-	int family;
-	uint32_t want; /* enum vly_cmsg_bit */
-};
 
 /*
  * Open the backend called `name` ("auto" and NULL: the best one) for one worker, receiving into

@@ -7,7 +7,12 @@
  * log or allocation after open, and it touches no slot beyond those it was asked for.
  */
 
-#include "io/io.h"
+#include <stdbool.h>
+
+#include "data/slots.h"
+#include "io/message.h"
+
+struct vly_io;
 
 struct vly_io_ops {
 	const char *name;

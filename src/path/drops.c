@@ -30,6 +30,11 @@ uint32_t vly_drops_get_seen(const struct vly_drops *drops)
 	return drops->seen;
 }
 
+uint64_t vly_drops_get_total(const struct vly_drops *drops)
+{
+	return drops->total;
+}
+
 void vly_drops_disown(struct vly_drops *drops, uint32_t kernel_count)
 {
 	drops->total -= (uint32_t)(kernel_count - drops->first);

@@ -23,8 +23,9 @@ void vly_drops_begin(struct vly_drops *drops, int fd, bool used);
 /* Ask the kernel. Returns the bytes that unread messages hold. */
 uint32_t vly_drops_read(struct vly_drops *drops, int fd);
 
-/* What the kernel said last. */
+/* What the kernel said last; and messages that were ours. */
 uint32_t vly_drops_get_seen(const struct vly_drops *drops);
+uint64_t vly_drops_get_total(const struct vly_drops *drops);
 
 /* Up to this number of the kernel's, the drops are somebody else's after all. */
 void vly_drops_disown(struct vly_drops *drops, uint32_t kernel_count);

@@ -241,8 +241,7 @@ void vly_handlers_reclaim(struct volley_worker *worker)
 
 /* There --------------------------------------------------------------------------------------- */
 
-static void fill(struct volley_worker *worker, const struct volley_packet *view,
-		 struct vly_buffer *buffer, uint64_t deadline_ns)
+static void fill(const struct volley_packet *view, struct vly_buffer *buffer, uint64_t deadline_ns)
 {
 	memcpy(buffer->data, view->data, view->len);
 	buffer->len = view->len;
@@ -254,7 +253,7 @@ static void fill(struct volley_worker *worker, const struct volley_packet *view,
 	memset(buffer->n_failed, 0, sizeof buffer->n_failed);
 	/* TTL and the like, where the listener asks the kernel for anything. */
 	if (view->listener->want != 0)
-		buffer->info = worker->intake.slots.infos[VLY_PACKET_INDEX(view->internal)];
+		buffer->info = *vly_packet_get_info(view);
 	vly_packet_keep(view, buffer);
 }
 
@@ -324,7 +323,7 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 
 		if (buffer == NULL)
 			continue;
-		fill(worker, &views[i], buffer, deadline_ns);
+		fill(&views[i], buffer, deadline_ns);
 		handler->pending[handler->n_pending++] = buffer->index;
 		handler->n_out++;
 		buffer->sock->n_handled++;

@@ -15,6 +15,7 @@
 
 #include "path/icmp.h"
 #include "base/compiler.h"
+#include "io/io.h"
 #include "path/listener.h"
 #include "sys/errqueue.h"
 

@@ -11,6 +11,11 @@
 #include "path/mail.h"
 #include "sys/wake.h"
 
+void vly_mail_reset(struct vly_mail *mail)
+{
+	mail->event_fd = -1;
+}
+
 int vly_mail_init(struct vly_mail *mail, enum vly_mail_sleep sleep)
 {
 	vly_inbox_init(&mail->inbox);
@@ -22,7 +27,7 @@ int vly_mail_init(struct vly_mail *mail, enum vly_mail_sleep sleep)
 void vly_mail_fini(struct vly_mail *mail)
 {
 	vly_wake_close(mail->event_fd);
-	mail->event_fd = -1;
+	vly_mail_reset(mail);
 }
 
 int vly_mail_attach(struct vly_mail *mail)

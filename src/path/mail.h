@@ -45,6 +45,9 @@ struct vly_mail {
 	struct volley_cancel *_Atomic handle; /* NULL: the worker has no thread */
 };
 
+/* Before init of anything: so that fini takes one whose init was never called. */
+void vly_mail_reset(struct vly_mail *mail);
+
 /* 0 or -errno. fini takes one whose init failed. */
 int vly_mail_init(struct vly_mail *mail, enum vly_mail_sleep sleep);
 void vly_mail_fini(struct vly_mail *mail);

@@ -37,13 +37,21 @@ int vly_pipeline_init(struct volley_worker *worker)
 	if (r < 0)
 		return r;
 	intake->views = vly_mem_new(config->allocator, VLY_PIPELINE_N_VIEWS, sizeof *intake->views);
-	return intake->views == NULL ? -ENOMEM : 0;
+	if (intake->views == NULL)
+		return -ENOMEM;
+	return vly_io_open(config->io, &intake->slots, &worker->io);
 }
 
 void vly_pipeline_fini(struct volley_worker *worker)
 {
+	vly_io_close(worker->io);
 	vly_mem_free(worker->intake.views);
 	vly_slots_fini(&worker->intake.slots);
+}
+
+uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker)
+{
+	return worker->intake.slots.n_payload_bytes;
 }
 
 /* Receiving ------------------------------------------------------------------------------------ */

@@ -12,9 +12,12 @@
  */
 enum { VLY_PIPELINE_N_VIEWS = 256 };
 
-/* 0 or -ENOMEM. fini takes a worker whose init failed. */
+/* Slots, views and the backend. 0 or -errno. fini takes a worker whose init failed. */
 int vly_pipeline_init(struct volley_worker *worker);
 void vly_pipeline_fini(struct volley_worker *worker);
+
+/* Payload bytes of the slots. */
+uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker);
 
 /*
  * One pass of a worker over its ready sockets: receive, call back, send; up to `budget` volleys

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "data/buffers.h"
-#include "io/io.h"
+#include "io/message.h"
 
 struct vly_queue {
 	struct vly_buffer *first; /* linked by their nodes; order of arrival, and of deadlines */

@@ -96,7 +96,7 @@ void vly_socks_remove(struct vly_sock *sock)
 		TAILQ_REMOVE(&socks->ready, sock, ready_link);
 	if (sock->in_backlogged)
 		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
-	socks->n_drops_gone += sock->drops.total;
+	socks->n_drops_gone += vly_drops_get_total(&sock->drops);
 	socks->table[sock->index] = NULL;
 	vly_mem_free(sock);
 }
@@ -179,7 +179,7 @@ void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats)
 			continue;
 		if (sock->fd >= 0)
 			stats->unread_bytes += vly_drops_read(&sock->drops, sock->fd);
-		stats->kernel_drops += sock->drops.total;
+		stats->kernel_drops += vly_drops_get_total(&sock->drops);
 	}
 }
 

@@ -102,8 +102,12 @@ enum vly_life_state {
 /* worker/life.c. */
 struct vly_life {
 	enum vly_life_state state;
-	bool is_closed;  /* shared->lock: takes no more posts */
-	bool is_present; /* shared->lock: has a thread, or is served by the caller's loop */
+};
+
+/* worker/presence.c, with shared->lock. */
+struct vly_presence {
+	bool is_here;   /* has a thread, or is served by the caller's loop */
+	bool is_closed; /* takes no more posts */
 };
 
 /* worker/turn.c: a worker without a thread is the one who has the turn. */
@@ -150,6 +154,7 @@ struct volley_worker {
 	struct vly_books books;
 	struct vly_drain drain;
 	struct vly_life life;
+	struct vly_presence presence;
 	struct vly_worker_thread thread;
 	struct vly_turn turn;
 	struct vly_loop loop;

@@ -9,7 +9,7 @@
 
 #include <volley/addr.h>
 
-#include "server/server.h"
+#include "server/state.h"
 
 /* A socket that can be adopted, and what tells it from others. */
 struct vly_candidate {

@@ -12,9 +12,9 @@
  */
 
 #include "server/call.h"
-#include "server/server.h"
-#include "worker/life.h"
+#include "server/state.h"
 #include "worker/loop.h"
+#include "worker/presence.h"
 #include "worker/turn.h"
 
 static bool has_present(const struct volley_server *server) VLY_REQUIRES(server->shared.lock)
@@ -23,7 +23,7 @@ static bool has_present(const struct volley_server *server) VLY_REQUIRES(server-
 		const struct volley_worker *worker = &server->workers[i];
 
 		vly_lock_assume(&worker->shared->lock);
-		if (vly_life_is_present(worker))
+		if (vly_presence_is_here(worker))
 			return true;
 	}
 	return false;
@@ -39,7 +39,7 @@ static bool send_all(struct volley_server *server, struct vly_round *round)
 		const struct volley_worker *worker = &server->workers[i];
 
 		vly_lock_assume(&worker->shared->lock);
-		if (!vly_life_takes_posts(worker))
+		if (!vly_presence_is_open(worker))
 			return false;
 	}
 	round->n_left = n;

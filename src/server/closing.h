@@ -2,7 +2,7 @@
 #ifndef VLY_SERVER_CLOSING_H
 #define VLY_SERVER_CLOSING_H
 
-#include "server/server.h"
+#include "server/state.h"
 
 /*
  * Of a server whose workers have left: count what the sockets still hold, and close them. The

@@ -14,7 +14,7 @@
 #include "path/packet.h"
 #include "path/remote.h"
 #include "path/route.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/addr.h"
 
 /* Sends ---------------------------------------------------------------------------------------- */

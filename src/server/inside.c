@@ -4,7 +4,7 @@
 
 #include "server/inside.h"
 #include "path/handlers.h"
-#include "server/server.h"
+#include "server/state.h"
 
 bool vly_inside_is_worker(const struct volley_server *server)
 {

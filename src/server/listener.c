@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "server/config.h"
 #include "server/listener.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
 #include "sys/socket.h"

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "server/server.h"
+#include "server/state.h"
 
 /*
  * Take `listening` for a change, if there can be one. False: it is not taken, and *ret_error says

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-#include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
+#include "worker/loop_fd.h"
 #include "worker/turn.h"
 
 static struct volley_worker *get_worker(struct volley_server *server)
@@ -17,7 +17,7 @@ int volley_server_get_fd(struct volley_server *server)
 {
 	struct volley_worker *worker = get_worker(server);
 
-	return worker != NULL ? worker->loop.poll_fd : -EINVAL;
+	return worker != NULL ? vly_loop_fd_get(worker) : -EINVAL;
 }
 
 int64_t volley_server_get_timeout_ns(struct volley_server *server)

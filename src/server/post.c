@@ -5,8 +5,8 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "server/server.h"
-#include "worker/life.h"
+#include "server/state.h"
+#include "worker/presence.h"
 
 static struct vly_post *new_post(struct volley_server *server, volley_worker_fn fn, void *arg)
 {
@@ -30,7 +30,7 @@ static bool takes_posts(const struct volley_server *server) VLY_REQUIRES(server-
 		const struct volley_worker *worker = &server->workers[i];
 
 		vly_lock_assume(&worker->shared->lock);
-		if (!vly_life_takes_posts(worker))
+		if (!vly_presence_is_open(worker))
 			return false;
 	}
 	return true;

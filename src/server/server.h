@@ -2,68 +2,11 @@
 #ifndef VLY_SERVER_SERVER_H
 #define VLY_SERVER_SERVER_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
+/* The transitions of a server's life, for run.c, which does the parts one by one. */
 
-#include <volley/server.h>
-#include <volley/stats.h>
+#include "server/state.h"
 
-#include "path/gate.h"
-#include "path/shared.h"
-#include "sys/probe.h"
-#include "sys/thread.h"
-
-enum vly_server_state {
-	VLY_SERVER_STOPPED = 0,
-	VLY_SERVER_STARTING, /* threads exist, hooks run, nothing is served */
-	VLY_SERVER_RUNNING,
-	VLY_SERVER_CLOSED, /* no sockets any more; only the statistics are left */
-};
-
-/* Whether a thread is inside volley_server_run(), and whether it was asked to leave. */
-enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
-
-/*
- * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
- * while they wait for workers. `listening` is held for a change of the listeners, and for the
- * moments in which the others need that there is none; so listeners come and go while run serves.
- * `shared.lock` is held for moments, and may be taken by anyone but a signal handler. A worker takes
- * neither of the first two.
- */
-struct volley_server {
-	struct vly_shared shared; /* what workers see; config is in it */
-	struct vly_probe probe;   /* read-only after new */
-	struct volley_worker *workers;
-	struct vly_lock control;
-	struct vly_lock listening;
-
-	/* listening: */
-	bool warned_buffer[2];     /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
-	struct vly_import *import; /* sockets of the process before, or NULL */
-
-	/* listening and shared.lock to write, either to read: up to the highest index that was ever
-	 * in use, NULL where there is none. */
-	struct volley_listener **listeners;
-	uint32_t n_listeners;
-	uint32_t n_listeners_room;
-
-	/* shared.lock: */
-	enum vly_server_state state;
-	bool coalesces; /* some listener does or did */
-	bool exporting; /* a hand-over is under way; listeners do not change */
-	struct volley_stats carried;
-
-	_Atomic bool export_abort; /* the hand-over shall end */
-	struct vly_gate gate;      /* where workers that start meet */
-
-	/* request_stop(), which may run in a signal handler: no locks. */
-	_Atomic uint32_t run;             /* enum vly_run */
-	_Atomic uint32_t n_want_stop;     /* callers that wait for `control` to stop the workers */
-	_Atomic uint32_t n_stopping;      /* calls of request_stop() that are inside */
-	_Atomic vly_thread_id run_thread; /* the thread inside run; 0: none */
-};
-
-/* run.c: the parts of stop and drain that it does one by one. With `control`. */
+/* With `control`. */
 int vly_server_start(struct volley_server *server) VLY_REQUIRES(server->control);
 void vly_server_refuse_new(struct volley_server *server) VLY_REQUIRES(server->control);
 void vly_server_join(struct volley_server *server) VLY_REQUIRES(server->control);

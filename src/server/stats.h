@@ -4,7 +4,7 @@
 
 #include <volley/stats.h>
 
-#include "server/server.h"
+#include "server/state.h"
 
 /* A worker's counters as of now, and the totals: what was carried over, and all workers. */
 void vly_stats_read(struct volley_server *server, uint32_t worker_index,

@@ -28,7 +28,5 @@ void volley_worker_set_data(struct volley_worker *worker, void *data)
 
 struct event_base *volley_worker_get_event_base(const struct volley_worker *worker)
 {
-	const struct vly_loop_ops *loop = worker->loop.ops;
-
-	return loop->get_event_base != NULL ? loop->get_event_base(worker) : NULL;
+	return vly_loop_get_base(worker);
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "io/io.h"
 #include "path/backlog.h"
 #include "path/handlers.h"
 #include "path/held.h"
@@ -15,8 +16,8 @@
 #include "path/pipeline.h"
 #include "sys/socket.h"
 #include "worker/change.h"
-#include "worker/life.h"
 #include "worker/loop_ops.h"
+#include "worker/presence.h"
 
 static struct vly_sock *get_first(const struct volley_worker *worker,
 				  const struct volley_listener *listener)
@@ -104,7 +105,7 @@ static bool is_present(struct volley_worker *worker)
 	bool present;
 
 	vly_lock_take(&worker->shared->lock);
-	present = vly_life_is_present(worker);
+	present = vly_presence_is_here(worker);
 	vly_lock_give(&worker->shared->lock);
 	return present;
 }

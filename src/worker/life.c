@@ -22,6 +22,7 @@
 #include "worker/chores.h"
 #include "worker/life.h"
 #include "worker/loop_ops.h"
+#include "worker/presence.h"
 
 /* How long a stop may wait for full sockets to take the last replies. */
 enum { STOP_FLUSH_US = 20000 };
@@ -37,7 +38,7 @@ static void set_state(struct volley_worker *worker, enum vly_life_state state)
 
 void vly_life_init(struct volley_worker *worker)
 {
-	worker->life.is_closed = false;
+	vly_presence_init(worker);
 	vly_drain_init(&worker->drain);
 }
 
@@ -85,24 +86,6 @@ void vly_life_set_running(struct volley_worker *worker)
 bool vly_life_is_running(const struct volley_worker *worker)
 {
 	return worker->life.state == VLY_LIFE_RUNNING;
-}
-
-void vly_life_set_present(struct volley_worker *worker, bool present)
-{
-	vly_lock_take(&worker->shared->lock);
-	worker->life.is_present = present;
-	vly_cond_wake(&worker->shared->changed);
-	vly_lock_give(&worker->shared->lock);
-}
-
-bool vly_life_is_present(const struct volley_worker *worker)
-{
-	return worker->life.is_present;
-}
-
-bool vly_life_takes_posts(const struct volley_worker *worker)
-{
-	return worker->life.is_present && !worker->life.is_closed;
 }
 
 /* Ending --------------------------------------------------------------------------------------- */
@@ -183,14 +166,6 @@ static void flush_rest(struct volley_worker *worker)
 	vly_pipeline_publish(worker);
 }
 
-/* From here on volley_server_post() refuses. */
-static void close_mail(struct volley_worker *worker)
-{
-	vly_lock_take(&worker->shared->lock);
-	worker->life.is_closed = true;
-	vly_lock_give(&worker->shared->lock);
-}
-
 /* Handlers end, and nobody can reply or send from outside any more. */
 static void stop_others(struct volley_worker *worker)
 {
@@ -205,7 +180,7 @@ void vly_life_finish(struct volley_worker *worker)
 		drain(worker);
 	set_state(worker, VLY_LIFE_INTAKE_OFF);
 	stop_others(worker);
-	close_mail(worker);
+	vly_presence_close(worker); /* from here on volley_server_post() refuses */
 	vly_chores_take_mail(worker);
 	vly_pipeline_flush(worker);
 	set_state(worker, VLY_LIFE_HANDLERS_DONE);

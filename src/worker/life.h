@@ -24,11 +24,4 @@ bool vly_life_is_running(const struct volley_worker *worker);
 void vly_life_finish(struct volley_worker *worker);
 void vly_life_end(struct volley_worker *worker);
 
-/* Anyone: let the others know that the worker begins to exist, or has left. */
-void vly_life_set_present(struct volley_worker *worker, bool present);
-
-/* Anyone: whether it does, and whether it takes posts. */
-bool vly_life_is_present(const struct volley_worker *worker) VLY_REQUIRES(worker->shared->lock);
-bool vly_life_takes_posts(const struct volley_worker *worker) VLY_REQUIRES(worker->shared->lock);
-
 #endif

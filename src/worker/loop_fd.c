@@ -36,6 +36,11 @@ void vly_loop_fd_fini(struct volley_worker *worker)
 	worker->loop.poll_fd = -1;
 }
 
+int vly_loop_fd_get(const struct volley_worker *worker)
+{
+	return worker->loop.poll_fd;
+}
+
 static uint32_t get_wanted(const struct vly_sock *sock)
 {
 	if (sock->fd < 0)

@@ -11,6 +11,8 @@ extern const struct vly_loop_ops vly_loop_fd_ops;
 int vly_loop_fd_init(struct volley_worker *worker);
 void vly_loop_fd_fini(struct volley_worker *worker);
 
+int vly_loop_fd_get(const struct volley_worker *worker);
+
 /* The parts, of which serving on an event_base is made as well. */
 int vly_loop_fd_open(struct volley_worker *worker);
 void vly_loop_fd_close(struct volley_worker *worker);

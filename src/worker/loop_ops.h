@@ -31,6 +31,30 @@ static inline bool vly_loop_is_callers(const struct volley_worker *worker)
 	return worker->loop.ops->run == NULL;
 }
 
+/* Set once, at first to none. */
+static inline void vly_loop_set(struct volley_worker *worker, const struct vly_loop_ops *ops)
+{
+	worker->loop.ops = ops;
+	worker->loop.poll_fd = -1;
+}
+
+static inline void vly_loop_run(struct volley_worker *worker)
+{
+	worker->loop.ops->run(worker);
+}
+
+static inline void vly_loop_arm(struct volley_worker *worker)
+{
+	worker->loop.ops->arm(worker);
+}
+
+static inline struct event_base *vly_loop_get_base(const struct volley_worker *worker)
+{
+	const struct vly_loop_ops *ops = worker->loop.ops;
+
+	return ops->get_event_base != NULL ? ops->get_event_base(worker) : NULL;
+}
+
 static inline int vly_loop_open(struct volley_worker *worker)
 {
 	int r = worker->loop.ops->open != NULL ? worker->loop.ops->open(worker) : 0;

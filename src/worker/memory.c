@@ -6,7 +6,6 @@
  */
 
 #include "worker/memory.h"
-#include "io/io.h"
 #include "path/backlog.h"
 #include "path/handlers.h"
 #include "path/held.h"
@@ -21,8 +20,8 @@ void vly_memory_clear(struct volley_worker *worker, struct vly_shared *shared, u
 {
 	worker->shared = shared;
 	worker->index = index;
-	worker->mail.event_fd = -1;
-	worker->loop.poll_fd = -1;
+	vly_mail_reset(&worker->mail);
+	vly_loop_set(worker, NULL);
 	vly_socks_init(&worker->socks, shared->config.allocator);
 	vly_turn_init(worker);
 }
@@ -39,7 +38,7 @@ static uint64_t count_bytes(const struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->shared->config;
 
-	return worker->intake.slots.n_payload_bytes + config->arena_bytes +
+	return vly_pipeline_count_bytes(worker) + config->arena_bytes +
 	       vly_buffers_count_bytes(worker->backlog) + vly_remote_count_bytes(worker) +
 	       vly_handlers_count_bytes(worker);
 }
@@ -51,7 +50,7 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 	int r;
 
 	worker->server = server;
-	worker->loop.ops = loop;
+	vly_loop_set(worker, loop);
 	vly_held_init(worker);
 	r = vly_mail_init(&worker->mail, get_sleep(worker));
 	if (r >= 0 && vly_loop_is_callers(worker))
@@ -68,15 +67,12 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 		r = vly_remote_init(worker);
 	if (r >= 0)
 		r = vly_handlers_init(worker);
-	if (r >= 0)
-		r = vly_io_open(config->io, &worker->intake.slots, &worker->io);
 	worker->memory_bytes = r >= 0 ? count_bytes(worker) : 0;
 	return r;
 }
 
 void vly_memory_fini(struct volley_worker *worker)
 {
-	vly_io_close(worker->io);
 	vly_handlers_fini(worker);
 	vly_remote_fini(worker);
 	vly_backlog_fini(worker);

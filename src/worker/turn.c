@@ -20,6 +20,7 @@
 #include "worker/life.h"
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
+#include "worker/presence.h"
 #include "worker/turn.h"
 
 void vly_turn_init(struct volley_worker *worker)
@@ -47,7 +48,7 @@ void vly_turn_give(struct volley_worker *worker)
 void vly_turn_arm(struct volley_worker *worker)
 {
 	if (vly_life_is_running(worker))
-		worker->loop.ops->arm(worker);
+		vly_loop_arm(worker);
 }
 
 int vly_turn_start(struct volley_worker *worker)
@@ -59,7 +60,7 @@ int vly_turn_start(struct volley_worker *worker)
 	r = vly_life_begin(worker);
 	if (r >= 0) {
 		vly_life_set_running(worker);
-		vly_life_set_present(worker, true);
+		vly_presence_set(worker, true);
 		vly_turn_arm(worker);
 	}
 	vly_turn_give(worker);
@@ -71,7 +72,7 @@ static void leave(struct volley_worker *worker)
 {
 	vly_life_finish(worker);
 	vly_life_end(worker);
-	vly_life_set_present(worker, false);
+	vly_presence_set(worker, false);
 }
 
 void vly_turn_stop(struct volley_worker *worker)

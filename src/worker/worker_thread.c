@@ -15,6 +15,7 @@
 #include "sys/wake.h"
 #include "worker/life.h"
 #include "worker/loop_ops.h"
+#include "worker/presence.h"
 #include "worker/worker_thread.h"
 
 static int attach(struct volley_worker *worker)
@@ -43,13 +44,13 @@ static void *worker_main(void *arg)
 	vly_gate_report(gate, r);
 	if (vly_gate_pass(gate) >= 0) {
 		vly_life_set_running(worker);
-		worker->loop.ops->run(worker);
+		vly_loop_run(worker);
 		vly_life_finish(worker);
 	}
 	if (r >= 0)
 		vly_life_end(worker);
 	volley_cancel_detach();
-	vly_life_set_present(worker, false);
+	vly_presence_set(worker, false);
 	vly_self_leave(&worker->self);
 	vly_wake_post(worker->shared->event_fd);
 	return NULL;
@@ -62,11 +63,11 @@ int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
 
 	worker->thread.gate = gate;
 	vly_life_init(worker);
-	vly_life_set_present(worker, true);
+	vly_presence_set(worker, true);
 	snprintf(name, sizeof name, "volley-%u", worker->index);
 	r = vly_thread_start(&worker->thread.thread, name, worker_main, worker);
 	if (r < 0)
-		vly_life_set_present(worker, false);
+		vly_presence_set(worker, false);
 	return r;
 }
 

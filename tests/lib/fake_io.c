@@ -14,11 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/io.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "path/backlog.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 
 enum { N_PEERS = 65536, N_RESULTS = 4096 };
 

@@ -34,7 +34,7 @@
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
 

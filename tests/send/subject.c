@@ -20,7 +20,7 @@
 #include "path/pipeline.h"
 #include "path/worker.h"
 #include "send/receivers.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
 #include "worker/chores.h"

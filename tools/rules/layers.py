@@ -23,13 +23,12 @@ BELOW = {
     "worker": ("path", "io", "data", "sys", "base", "cancel"),
     "server": ("worker", "path", "io", "data", "sys", "base", "cancel"),
     # Until its files have moved to the three above.
-    "engine": ("server", "worker", "path", "io", "data", "sys", "base", "cancel"),
 }
 # What may lie deeper than src/<layer>/: rooms that are part of their layer.
 ROOMS = ("server/handover",)
 # Each third-party library has one home.
 HOMES = {
-    "event2/": ("src/worker/loop_event.c", "src/worker/loop_base.c", "src/engine/loop_event.c"),
+    "event2/": ("src/worker/loop_event.c", "src/worker/loop_base.c"),
     "liburing": ("src/io/io_uring.c",),
     "xdp/": ("src/io/io_xdp.c",),
 }

@@ -5,6 +5,36 @@ circles.py, which has read the code already, runs this rule.
 """
 # struct -> the modules of src/ that may name its fields. The header that defines it always may.
 OWNERS = {
+    # The members of struct volley_worker. (vly_shared is everybody's by its purpose.)
+    "vly_intake": ("path/pipeline", "path/packet"),
+    "vly_arena": ("path/arena",),
+    "vly_outbox": ("path/outbox",),
+    "vly_socks": ("path/socks",),
+    "vly_crew": ("path/handlers", "path/handler"),
+    "vly_books": ("path/ledger",),
+    "vly_snapshot": ("path/snapshot",),
+    "vly_drain": ("path/drain",),
+    "vly_life": ("worker/life",),
+    "vly_presence": ("worker/presence",),
+    "vly_worker_thread": ("worker/worker_thread",),
+    "vly_turn": ("worker/turn",),
+    "vly_loop": ("worker/loop_ops", "worker/loop_event", "worker/loop_base", "worker/loop_fd"),
+    "vly_mail": ("path/mail",),
+    "vly_remote": ("path/remote",),
+    "vly_held": ("path/held",),
+    "vly_errand": ("worker/errand",),
+    "vly_self": ("path/self",),
+    # Those of struct vly_sock.
+    "vly_queue": ("path/queue",),
+    "vly_limits": ("path/limits",),
+    "vly_drops": ("path/drops",),
+    "vly_watch": ("worker/loop_event", "worker/loop_fd"),
+    # And others that several threads or files see.
+    "vly_gate": ("path/gate",),
+    "vly_inbox": ("data/inbox",),
+    "vly_ring": ("data/ring",),
+    "vly_lock": ("sys/lock",),
+    "vly_cond": ("sys/lock",),
 }
 
 

@@ -22,7 +22,7 @@ PURE = set("""arpa/inet.h assert.h bits/byteswap.h bits/cpu-set.h bits/stdio.h b
 bsd/string.h ctype.h inttypes.h math.h netinet/in.h stdatomic.h stdio.h stdlib.h string.h
 strings.h""".split())
 # Loops wait by libevent, which has its own system calls.
-LOOPS = re.compile(r"src/(worker|engine)/loop_\w+")
+LOOPS = re.compile(r"src/worker/loop_\w+")
 EXCUSED = {
     ("src/base/mem", "mmap"): "huge pages for the slots; base may include nothing, sys neither",
     ("src/base/mem", "munmap"): "the same",

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "lib/fake_io.h"
-#include "server/server.h"
+#include "server/state.h"
 
 #define ADDRESS "127.0.0.1:0"
 

@@ -12,10 +12,10 @@
 
 #include "lib/fake_io.h"
 #include "path/backlog.h"
-#include "worker/chores.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
+#include "worker/chores.h"
 
 #define ADDRESS "127.0.0.1:0"
 

@@ -16,7 +16,7 @@
 #include "lib/fault.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
-#include "server/server.h"
+#include "server/state.h"
 
 TestSuite(faults, .timeout = 120);
 

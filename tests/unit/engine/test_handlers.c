@@ -25,7 +25,7 @@
 #include "lib/peer.h"
 #include "path/handler.h"
 #include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"

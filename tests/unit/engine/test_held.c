@@ -19,7 +19,7 @@
 #include "lib/peer.h"
 #include "path/held.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 #include "worker/chores.h"
 

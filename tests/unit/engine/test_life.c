@@ -23,7 +23,7 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 
 TestSuite(life, .timeout = 60);

@@ -17,7 +17,7 @@
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
-#include "server/server.h"
+#include "server/state.h"
 
 TestSuite(loop_base, .timeout = 60);
 

@@ -20,7 +20,7 @@
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 #include "worker/turn.h"
 

@@ -13,7 +13,7 @@
 #include "path/backlog.h"
 #include "path/listener.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 #include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"

@@ -14,7 +14,7 @@
 
 #include "lib/fake_io.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 
 #define ADDRESS "127.0.0.1:0"
 

@@ -20,7 +20,7 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
 
 static struct {
 	struct volley_server *server;

@@ -18,7 +18,7 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/worker.h"
-#include "server/server.h"
+#include "server/state.h"
 
 enum state { NEW, LISTENING, RUNNING, LEFT, STOPPED, DRAINED, CLOSED, N_STATES };
 

@@ -18,7 +18,7 @@
 #include "lib/loopback.h"
 #include "path/ledger.h"
 #include "path/pipeline.h"
-#include "server/server.h"
+#include "server/state.h"
 
 static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		     void *arg)

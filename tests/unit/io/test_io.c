@@ -14,6 +14,7 @@
 
 #include <volley/cancel.h>
 
+#include "io/io.h"
 #include "io/io_ops.h"
 #include "lib/fault.h"
 #include "lib/loopback.h"

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_IO_MESSAGE_H
+#define VLY_IO_MESSAGE_H
+
+/* What is sent, and by what: the words that the layer above and the backends have in common. */
+
+#include <stdint.h>
+
+#include <volley/addr.h>
+
+/*
+ * One datagram to send. Entries of one message are chained: `next` is the entry after this one in
+ * the same segmented message, and the head's n_segments says how many there are (1: a plain
+ * datagram).
+ */
+struct vly_tx {
+	const uint8_t *data;
+	const struct volley_addr *peer;
+	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
+	uint32_t len;
+	uint32_t ifindex; /* for a link-local `local` */
+	uint32_t sock_index;
+	uint16_t next;
+	uint16_t n_segments;
+};
+
+/* What a backend is told about one socket. */
+struct vly_io_sock {
+	int fd;
+	int family;
+	uint32_t want; /* enum vly_cmsg_bit */
+};
+
+#endif
