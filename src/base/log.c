@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The way to the user's log hook. Rare events only, so formatting on the stack is fine; a
- * sentence longer than the buffer is cut.
+ * The way to the user's log hook. Rare events only, so formatting on the stack is fine; a sentence
+ * longer than the buffer is cut.
  */
+
+#include "base/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "base/log.h"
 
 void vly_log_write(const struct volley_config *config, enum volley_log_level level,
 		   const char *format, ...)

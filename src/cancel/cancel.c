@@ -69,9 +69,9 @@ static void mask_restore(const sigset_t *old)
 static void mask_restore_with(sigset_t *old, bool blocked)
 {
 	if (blocked)
-		sigaddset(old, vly_cancel_signo());
+		sigaddset(old, vly_cancel_get_signo());
 	else
-		sigdelset(old, vly_cancel_signo());
+		sigdelset(old, vly_cancel_get_signo());
 	mask_restore(old);
 }
 
@@ -83,7 +83,7 @@ static int send_signal(struct volley_cancel *handle)
 {
 	long r = syscall(SYS_tgkill, atomic_load_explicit(&handle->pid, memory_order_relaxed),
 			 atomic_load_explicit(&handle->tid, memory_order_relaxed),
-			 vly_cancel_signo());
+			 vly_cancel_get_signo());
 
 	return r < 0 ? -errno : 0;
 }
@@ -121,14 +121,14 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)info;
-	if (self == NULL || !vly_cancel_requested(self))
+	if (self == NULL || !vly_cancel_is_requested(self))
 		return;
-	if (vly_cancel_armed(self))
+	if (vly_cancel_is_armed(self))
 		vly_cancel_redirect(context);
 	if (sigismember(&ucontext->uc_sigmask, signo))
 		return;
 	sigaddset(&ucontext->uc_sigmask, signo);
-	if (vly_cancel_may_raise() &&
+	if (vly_cancel_is_mask_kept() &&
 	    atomic_fetch_add_explicit(&self->n_raised, 1, memory_order_relaxed) < MAX_RAISED)
 		send_signal(self);
 	errno = saved;
@@ -166,7 +166,7 @@ static void after_fork_child(void)
 	atomic_store_explicit(&self->waker, -1, memory_order_relaxed);
 	atomic_store_explicit(&self->pid, getpid(), memory_order_relaxed);
 	atomic_store_explicit(&self->tid, (pid_t)syscall(SYS_gettid), memory_order_relaxed);
-	if (vly_cancel_requested(self))
+	if (vly_cancel_is_requested(self))
 		send_signal(self); /* a frame below may be a blocked call */
 }
 
@@ -244,9 +244,9 @@ int volley_cancel_init(const struct volley_cancel_config *config)
 
 	mask_block(&old); /* a fork in a handler would wait for the lock that we hold */
 	pthread_mutex_lock(&process.lock);
-	if (vly_cancel_signo() == 0)
+	if (vly_cancel_get_signo() == 0)
 		r = install(c.signo ? c.signo : SIGURG);
-	else if (c.signo != 0 && c.signo != vly_cancel_signo())
+	else if (c.signo != 0 && c.signo != vly_cancel_get_signo())
 		r = -EALREADY;
 	pthread_mutex_unlock(&process.lock);
 	mask_restore(&old);
@@ -285,7 +285,7 @@ int volley_cancel_attach(struct volley_cancel **ret_handle)
 	}
 
 	mask_block(&old);
-	handle->found_blocked = sigismember(&old, vly_cancel_signo()) == 1;
+	handle->found_blocked = sigismember(&old, vly_cancel_get_signo()) == 1;
 	vly_cancel_thread = handle;
 	mask_restore_with(&old, !vly_cancel_unblocks);
 	if (ret_handle != NULL)
@@ -342,7 +342,7 @@ static void drain(struct volley_cancel *self)
 	int old;
 
 	sigemptyset(&set);
-	sigaddset(&set, vly_cancel_signo());
+	sigaddset(&set, vly_cancel_get_signo());
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old); /* sigtimedwait is a pthread point */
 	while (sigtimedwait(&set, NULL, &now) > 0)
 		;
@@ -368,7 +368,7 @@ int volley_cancel_clear(void)
 	/* A new request may have lost its wake to our drain; the flag cannot be lost. */
 	if (atomic_load_explicit(&self->requested, memory_order_seq_cst) != 0)
 		waker_write(self);
-	mask_restore_with(&old, !vly_cancel_unblocks || !vly_cancel_armed(self));
+	mask_restore_with(&old, !vly_cancel_unblocks || !vly_cancel_is_armed(self));
 	errno = saved;
 	return 0;
 }
@@ -502,7 +502,7 @@ int volley_cancel_set_waker(int eventfd)
 	/* Release: the eventfd was made before who writes to it. */
 	atomic_store_explicit(&self->waker, eventfd < 0 ? -1 : eventfd, memory_order_seq_cst);
 	wait_inflight(self); /* nobody writes to the old one from here on: it may be closed */
-	if (vly_cancel_requested(self))
+	if (vly_cancel_is_requested(self))
 		waker_write(self);
 	return 0;
 }
@@ -514,11 +514,11 @@ int volley_cancel_sigaction(int signo, const struct sigaction *act, struct sigac
 
 	if (r < 0)
 		return r;
-	if (signo == vly_cancel_signo())
+	if (signo == vly_cancel_get_signo())
 		return -EINVAL;
 	if (act != NULL) {
 		copy = *act;
-		sigaddset(&copy.sa_mask, vly_cancel_signo());
+		sigaddset(&copy.sa_mask, vly_cancel_get_signo());
 	}
 	return sigaction(signo, act != NULL ? &copy : NULL, ret_old) < 0 ? -errno : 0;
 }

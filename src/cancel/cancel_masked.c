@@ -9,7 +9,7 @@
 
 const bool vly_cancel_unblocks = false;
 
-bool vly_cancel_may_raise(void)
+bool vly_cancel_is_mask_kept(void)
 {
 	return true;
 }

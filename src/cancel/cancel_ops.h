@@ -49,16 +49,16 @@ extern _Thread_local struct volley_cancel *vly_cancel_thread
 /* cancel_self.c, as is the thread's handle above */
 
 /* The cancellation signal; 0 before init. */
-int vly_cancel_signo(void);
+int vly_cancel_get_signo(void);
 void vly_cancel_set_signo(int signo);
 
-static inline bool vly_cancel_armed(struct volley_cancel *self)
+static inline bool vly_cancel_is_armed(struct volley_cancel *self)
 {
 	return self != NULL && atomic_load_explicit(&self->armed, memory_order_relaxed);
 }
 
 /* Acquire: who sees the request sees what the requester did before it. */
-static inline bool vly_cancel_requested(struct volley_cancel *self)
+static inline bool vly_cancel_is_requested(struct volley_cancel *self)
 {
 	return atomic_load_explicit(&self->requested, memory_order_acquire) != 0;
 }
@@ -69,7 +69,7 @@ static inline bool vly_cancel_requested(struct volley_cancel *self)
 void vly_cancel_apply(struct volley_cancel *self);
 
 /* The last step of every cancellation point: EINTR of a request becomes ECANCELED; exit mode. */
-long vly_cancel_result(struct volley_cancel *self, long r);
+long vly_cancel_finish(struct volley_cancel *self, long r);
 
 /* One of cancel_window.c and cancel_masked.c */
 
@@ -80,7 +80,7 @@ extern const bool vly_cancel_unblocks;
 void vly_cancel_redirect(void *ucontext);
 
 /* False where the edited mask of an interrupted context is ignored (Valgrind). */
-bool vly_cancel_may_raise(void);
+bool vly_cancel_is_mask_kept(void);
 
 /* One of cancel_window_calls.c and cancel_ppoll.c */
 

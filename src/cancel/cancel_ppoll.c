@@ -65,10 +65,10 @@ static void sleep_mask(const sigset_t *given, sigset_t *ret_mask)
 		pthread_sigmask(SIG_BLOCK, NULL, ret_mask);
 	if (vly_cancel_thread == NULL)
 		return;
-	if (vly_cancel_armed(vly_cancel_thread))
-		sigdelset(ret_mask, vly_cancel_signo());
+	if (vly_cancel_is_armed(vly_cancel_thread))
+		sigdelset(ret_mask, vly_cancel_get_signo());
 	else
-		sigaddset(ret_mask, vly_cancel_signo());
+		sigaddset(ret_mask, vly_cancel_get_signo());
 }
 
 static bool is_nonblocking(int fd)
@@ -130,14 +130,14 @@ static long point(const struct op *op)
 	int saved = errno;
 	long r;
 
-	if (!vly_cancel_armed(self))
+	if (!vly_cancel_is_armed(self))
 		return result_of(op->run(op, op->flags), saved);
 	do {
-		if (vly_cancel_requested(self))
-			return vly_cancel_result(self, -ECANCELED);
+		if (vly_cancel_is_requested(self))
+			return vly_cancel_finish(self, -ECANCELED);
 		r = result_of(op->run(op, op->flags | MSG_DONTWAIT), saved);
 		if (r != -EAGAIN || (op->flags & MSG_DONTWAIT))
-			return vly_cancel_result(self, r);
+			return vly_cancel_finish(self, r);
 		if (deadline_us < 0) {
 			if (is_nonblocking(op->fd))
 				return -EAGAIN;
@@ -146,7 +146,7 @@ static long point(const struct op *op)
 		r = sleep_until_ready(op, deadline_us);
 	} while (r == 0);
 	errno = saved;
-	return vly_cancel_result(self, r);
+	return vly_cancel_finish(self, r);
 }
 
 static long run_recvmmsg(const struct op *op, int flags)
@@ -184,10 +184,10 @@ static long run_send(const struct op *op, int flags)
  */
 static long may_call(struct volley_cancel *self, int fd)
 {
-	if (!vly_cancel_armed(self))
+	if (!vly_cancel_is_armed(self))
 		return 0;
-	if (vly_cancel_requested(self))
-		return vly_cancel_result(self, -ECANCELED);
+	if (vly_cancel_is_requested(self))
+		return vly_cancel_finish(self, -ECANCELED);
 	return is_nonblocking(fd) ? 0 : -ENOSYS;
 }
 
@@ -255,10 +255,10 @@ int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct timespec *timeou
 	int saved = errno;
 	sigset_t mask;
 
-	if (vly_cancel_armed(self) && vly_cancel_requested(self))
-		return (int)vly_cancel_result(self, -ECANCELED);
+	if (vly_cancel_is_armed(self) && vly_cancel_is_requested(self))
+		return (int)vly_cancel_finish(self, -ECANCELED);
 	sleep_mask(sigmask, &mask);
-	return (int)vly_cancel_result(self, result_of(ppoll(fds, n_fds, timeout, &mask), saved));
+	return (int)vly_cancel_finish(self, result_of(ppoll(fds, n_fds, timeout, &mask), saved));
 }
 
 int volley_epoll_wait(int epfd, struct epoll_event *events, int n_events, int timeout_ms)
@@ -268,11 +268,11 @@ int volley_epoll_wait(int epfd, struct epoll_event *events, int n_events, int ti
 	sigset_t mask;
 	long r;
 
-	if (vly_cancel_armed(self) && vly_cancel_requested(self))
-		return (int)vly_cancel_result(self, -ECANCELED);
+	if (vly_cancel_is_armed(self) && vly_cancel_is_requested(self))
+		return (int)vly_cancel_finish(self, -ECANCELED);
 	sleep_mask(NULL, &mask);
 	r = result_of(epoll_pwait(epfd, events, n_events, timeout_ms, &mask), saved);
-	return (int)vly_cancel_result(self, r);
+	return (int)vly_cancel_finish(self, r);
 }
 
 int volley_accept4(int fd, struct sockaddr *addr, socklen_t *addr_len, int flags)

@@ -26,7 +26,7 @@ static void mask_change(int how)
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, vly_cancel_signo());
+	sigaddset(&set, vly_cancel_get_signo());
 	pthread_sigmask(how, &set, NULL);
 }
 
@@ -36,19 +36,19 @@ void vly_cancel_apply(struct volley_cancel *self)
 			     VOLLEY_CANCEL_ENABLE &&
 		     atomic_load_explicit(&self->committed, memory_order_relaxed) == 0;
 
-	if (armed == vly_cancel_armed(self))
+	if (armed == vly_cancel_is_armed(self))
 		return;
 	if (!armed && vly_cancel_unblocks)
 		mask_change(SIG_BLOCK);
 	atomic_store_explicit(&self->armed, armed, memory_order_relaxed);
-	if (armed && vly_cancel_unblocks && !vly_cancel_requested(self))
+	if (armed && vly_cancel_unblocks && !vly_cancel_is_requested(self))
 		mask_change(SIG_UNBLOCK);
 }
 
-long vly_cancel_result(struct volley_cancel *self, long r)
+long vly_cancel_finish(struct volley_cancel *self, long r)
 {
-	if ((r != -EINTR && r != -ECANCELED) || !vly_cancel_armed(self) ||
-	    !vly_cancel_requested(self))
+	if ((r != -EINTR && r != -ECANCELED) || !vly_cancel_is_armed(self) ||
+	    !vly_cancel_is_requested(self))
 		return r;
 	if (atomic_load_explicit(&self->exits, memory_order_relaxed) &&
 	    atomic_load_explicit(&self->depth, memory_order_relaxed) == 0) {
@@ -60,14 +60,14 @@ long vly_cancel_result(struct volley_cancel *self, long r)
 
 int volley_cancel_pending(void)
 {
-	return vly_cancel_thread != NULL && vly_cancel_requested(vly_cancel_thread);
+	return vly_cancel_thread != NULL && vly_cancel_is_requested(vly_cancel_thread);
 }
 
 int volley_cancel_test(void)
 {
 	struct volley_cancel *self = vly_cancel_thread;
 
-	return vly_cancel_armed(self) && vly_cancel_requested(self) ? -ECANCELED : 0;
+	return vly_cancel_is_armed(self) && vly_cancel_is_requested(self) ? -ECANCELED : 0;
 }
 
 int volley_cancel_set_state(enum volley_cancel_state state, enum volley_cancel_state *ret_old)

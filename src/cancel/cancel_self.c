@@ -8,7 +8,7 @@ _Thread_local struct volley_cancel *vly_cancel_thread;
 
 static _Atomic int process_signo;
 
-int vly_cancel_signo(void)
+int vly_cancel_get_signo(void)
 {
 	return atomic_load_explicit(&process_signo, memory_order_acquire);
 }

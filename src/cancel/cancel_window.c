@@ -14,7 +14,7 @@
  * the kernel the signal interrupts, and a restarted call is back at call.
  *
  * Calls that the kernel does not restart after a handler (the polls, and anything with a socket
- * timeout) return EINTR at end: vly_cancel_result() makes that ECANCELED.
+ * timeout) return EINTR at end: vly_cancel_finish() makes that ECANCELED.
  */
 
 #include "cancel/cancel_ops.h"
@@ -28,7 +28,7 @@ extern const char vly_cancel_window_cancel[];
 
 const bool vly_cancel_unblocks = true;
 
-bool vly_cancel_may_raise(void)
+bool vly_cancel_is_mask_kept(void)
 {
 	return !vly_cancel_on_valgrind();
 }

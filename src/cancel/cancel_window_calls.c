@@ -48,9 +48,9 @@ static const _Atomic uint32_t never;
 static long point(long nr, const long args[6])
 {
 	struct volley_cancel *self = vly_cancel_thread;
-	const _Atomic uint32_t *flag = vly_cancel_armed(self) ? &self->requested : &never;
+	const _Atomic uint32_t *flag = vly_cancel_is_armed(self) ? &self->requested : &never;
 
-	return vly_cancel_result(self, vly_cancel_window(flag, nr, args));
+	return vly_cancel_finish(self, vly_cancel_window(flag, nr, args));
 }
 
 static void put_size(void *base, size_t offset, size_t size)
@@ -133,10 +133,10 @@ int volley_ppoll(struct pollfd *fds, nfds_t n_fds, const struct timespec *timeou
 		left = *timeout;
 	if (sigmask != NULL) {
 		mask = *sigmask;
-		if (vly_cancel_armed(vly_cancel_thread))
-			sigdelset(&mask, vly_cancel_signo());
+		if (vly_cancel_is_armed(vly_cancel_thread))
+			sigdelset(&mask, vly_cancel_get_signo());
 		else if (vly_cancel_thread != NULL)
-			sigaddset(&mask, vly_cancel_signo());
+			sigaddset(&mask, vly_cancel_get_signo());
 	}
 	return (int)point(SYS_ppoll, (const long[6]){ (long)fds, (long)n_fds,
 						      (long)(timeout != NULL ? &left : NULL),

@@ -6,10 +6,12 @@
  *     first message   a cancellation point, may sleep; fails as a whole
  *     the others      never sleep, never cancellable: something has been taken or sent
  *
- * An error met after the first received message ended the batch. A single call has taken it off
- * the socket, so it is kept here for the thread's next receive on that same socket. A message that
+ * An error met after the first received message ended the batch. A single call has taken it off the
+ * socket, so it is kept here for the thread's next receive on that same socket. A message that
  * could not be sent fails again when the caller goes on from it, so that nothing is kept for sends.
  */
+
+#include "cancel/mmsg_loop.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,8 +20,6 @@
 
 #include <volley/cancel.h>
 #include <volley/mmsg.h>
-
-#include "cancel/mmsg_loop.h"
 
 /* As sendmmsg of Linux (UIO_MAXIOV), so that callers meet one limit everywhere. */
 #define MAX_SEND 1024

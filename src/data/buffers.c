@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The pool of packet buffers: one free list per class, last in first out, and behind it the
- * buffers that nobody has taken yet, so that a pool that is hardly used keeps few pages resident.
- * Headers and payload are apart: headers are walked when a backlog is sent, payload is only
- * gathered by the kernel. Indices run through the classes in order, smallest first.
+ * The pool of packet buffers: one free list per class, last in first out, and behind it the buffers
+ * that nobody has taken yet, so that a pool that is hardly used keeps few pages resident. Headers
+ * and payload are apart: headers are walked when a backlog is sent, payload is only gathered by the
+ * kernel. Indices run through the classes in order, smallest first.
  *
- * Invariant: a buffer is fresh, or on its class's free list, or its taker has it; n_used counts
- * the latter. What a taker does with the fields meanwhile is the taker's; `generation` and the
- * payload stay as they are while a buffer is free.
+ * Invariant: a buffer is fresh, or on its class's free list, or its taker has it; n_used counts the
+ * latter. What a taker does with the fields meanwhile is the taker's; `generation` and the payload
+ * stay as they are while a buffer is free.
  */
+
+#include "data/buffers.h"
 
 #include <assert.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"
-#include "data/buffers.h"
 
 /*
  * A DNS reply or a game packet; an MTU and what jumbo-minded EDNS sizes ask for; the largest that
@@ -119,7 +120,7 @@ uint64_t vly_buffers_count_bytes(const struct vly_buffers *buffers)
 	return n_bytes;
 }
 
-struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes)
+struct vly_buffer *vly_buffers_take(struct vly_buffers *buffers, uint32_t n_bytes)
 {
 	for (int c = 0; c < VLY_BUFFERS_N_CLASSES; c++) {
 		struct class *class = &buffers->classes[c];
@@ -149,7 +150,7 @@ void vly_buffers_put(struct vly_buffers *buffers, struct vly_buffer *buffer)
 	buffers->n_used--;
 }
 
-struct vly_buffer *vly_buffers_at(struct vly_buffers *buffers, uint32_t index)
+struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t index)
 {
 	assert(index < buffers->n_buffers);
 
@@ -166,7 +167,7 @@ struct vly_buffer *vly_buffers_find(struct vly_buffers *buffers, uint32_t index)
 	return NULL;
 }
 
-uint32_t vly_buffers_n_used(const struct vly_buffers *buffers)
+uint32_t vly_buffers_count_used(const struct vly_buffers *buffers)
 {
 	return buffers->n_used;
 }

@@ -5,9 +5,9 @@
 /*
  * Packet buffers: the bounded pool for datagrams that outlive their volley (replies waiting for a
  * full socket, ring entries, held packets, sends of other threads). Three size classes; none left
- * is NULL, and the caller counts a drop under its name. A pool belongs to one thread, or to
- * whoever holds its lock: a buffer that was handed to another thread comes back through a ring or
- * the inbox. Buffers have indices, which is what rings carry.
+ * is NULL, and the caller counts a drop under its name. A pool belongs to one thread, or to whoever
+ * holds its lock: a buffer that was handed to another thread comes back through a ring or the
+ * inbox. Buffers have indices, which is what rings carry.
  */
 
 #include <stdint.h>
@@ -52,7 +52,7 @@ struct vly_buffer {
 	struct vly_cmsg_info info; /* info.local, info.ifindex: where a reply leaves from */
 };
 
-static inline uint32_t vly_buffer_capacity(const struct vly_buffer *buffer)
+static inline uint32_t vly_buffer_get_capacity(const struct vly_buffer *buffer)
 {
 	return vly_buffers_class_bytes[buffer->class_index];
 }
@@ -80,12 +80,12 @@ void vly_buffers_free(struct vly_buffers *buffers);
 uint64_t vly_buffers_count_bytes(const struct vly_buffers *buffers);
 
 /* A buffer with room for n_bytes: from the smallest class that fits and has one left. */
-struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t n_bytes);
+struct vly_buffer *vly_buffers_take(struct vly_buffers *buffers, uint32_t n_bytes);
 void vly_buffers_put(struct vly_buffers *buffers, struct vly_buffer *buffer);
 
 /* A buffer by its index, which must be good; or by any number: NULL for one never taken. */
-struct vly_buffer *vly_buffers_at(struct vly_buffers *buffers, uint32_t index);
+struct vly_buffer *vly_buffers_get(struct vly_buffers *buffers, uint32_t index);
 struct vly_buffer *vly_buffers_find(struct vly_buffers *buffers, uint32_t index);
-uint32_t vly_buffers_n_used(const struct vly_buffers *buffers);
+uint32_t vly_buffers_count_used(const struct vly_buffers *buffers);
 
 #endif

@@ -2,11 +2,11 @@
 
 /*
  * The inbox. A push links its node in front of the head; a take cuts the whole chain off, which is
- * newest first, and turns it round. As nobody ever removes a single node, a head that was taken
- * and pushed again between a producer's look and its exchange is still the right next (no ABA).
+ * newest first, and turns it round. As nobody ever removes a single node, a head that was taken and
+ * pushed again between a producer's look and its exchange is still the right next (no ABA).
  *
- * No wake is missed because all four operations below are sequentially consistent, and so happen
- * in one order that both threads agree on:
+ * No wake is missed because all four operations below are sequentially consistent, and so happen in
+ * one order that both threads agree on:
  *
  *     consumer: asleep = true;  look at head       (and does not wait when it is not empty)
  *     producer: head = node;    look at asleep     (and wakes when it is set)
@@ -16,9 +16,9 @@
  * else, which x86 and ARM reorder, and tests/race/race_inbox.c catches.
  */
 
-#include <stddef.h>
-
 #include "data/inbox.h"
+
+#include <stddef.h>
 
 void vly_inbox_init(struct vly_inbox *inbox)
 {

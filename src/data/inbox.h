@@ -3,14 +3,14 @@
 #define VLY_DATA_INBOX_H
 
 /*
- * The inbox: many producers, one consumer (the worker), intrusive nodes, never full. Producers
- * push by compare-exchange on the head; the consumer takes the whole list by exchange and
- * reverses it to arrival order.
+ * The inbox: many producers, one consumer (the worker), intrusive nodes, never full. Producers push
+ * by compare-exchange on the head; the consumer takes the whole list by exchange and reverses it to
+ * arrival order.
  *
- * It also carries the sleep flag: a push says whether the consumer must be woken, at most once
- * per sleep. Sleep flag and head use sequentially consistent operations: the consumer stores
- * "asleep" and then looks at the head, the producer changes the head and then looks at the flag,
- * and one of them must see the other.
+ * It also carries the sleep flag: a push says whether the consumer must be woken, at most once per
+ * sleep. Sleep flag and head use sequentially consistent operations: the consumer stores "asleep"
+ * and then looks at the head, the producer changes the head and then looks at the flag, and one of
+ * them must see the other.
  */
 
 #include <stdatomic.h>

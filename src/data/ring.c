@@ -6,17 +6,18 @@
  *     head <= tail <= head + size      (modulo 2^32; size is at most 2^30: never ambiguous)
  *     entries [head, tail) are the consumer's, the rest is the producer's
  *
- * Each side reads the other's position only when its cached copy says that there is not enough,
- * so two threads that keep up with each other exchange one cache line per batch. Waking and what
- * an index means are left to others.
+ * Each side reads the other's position only when its cached copy says that there is not enough, so
+ * two threads that keep up with each other exchange one cache line per batch. Waking and what an
+ * index means are left to others.
  */
+
+#include "data/ring.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/mem.h"
-#include "data/ring.h"
 
 #define MAX_ENTRIES (UINT32_C(1) << 30)
 

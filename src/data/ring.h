@@ -7,8 +7,8 @@
  * bounded. Positions are free-running 32-bit counters; size is a power of two from 2 to 2^30, so
  * wrap at 2^32 is harmless.
  *
- * Producer and consumer parts are on their own cache lines, each with a cached copy of the
- * other's position, so that the shared line moves once a batch and not once an entry.
+ * Producer and consumer parts are on their own cache lines, each with a cached copy of the other's
+ * position, so that the shared line moves once a batch and not once an entry.
  */
 
 #include <stdatomic.h>

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Receive slots: three parallel arrays, set up once. Descriptors and control information are
- * small and touched for every datagram; payload is large, mapped, and resident as far as it was
- * written to. Nothing here is called on the data path: backends write through slot->data.
+ * Receive slots: three parallel arrays, set up once. Descriptors and control information are small
+ * and touched for every datagram; payload is large, mapped, and resident as far as it was written
+ * to. Nothing here is called on the data path: backends write through slot->data.
  */
+
+#include "data/slots.h"
 
 #include <assert.h>
 #include <errno.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"
-#include "data/slots.h"
 
 static_assert(sizeof(struct vly_slot) == VLY_CACHE_LINE, "one slot, one cache line");
 
-uint32_t vly_slots_stride(uint32_t n_bytes)
+uint32_t vly_slots_get_stride(uint32_t n_bytes)
 {
 	uint32_t n_lines = (n_bytes + VLY_CACHE_LINE - 1) / VLY_CACHE_LINE;
 
@@ -29,7 +30,7 @@ int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *alloc
 
 	*slots = (struct vly_slots){
 		.n_slots = n_slots,
-		.stride_bytes = vly_slots_stride(capacity),
+		.stride_bytes = vly_slots_get_stride(capacity),
 		.allocator = allocator,
 	};
 	slots->n_payload_bytes = (uint64_t)slots->stride_bytes * n_slots;

@@ -4,12 +4,12 @@
 
 /*
  * Receive slots: where one worker's volley lands. Owned by the worker's thread. A slot's content
- * lives until the volley's answers are flushed and never longer; what must outlive it is copied
+ * lives until the volley's replies are flushed and never longer; what must outlive it is copied
  * into a packet buffer.
  *
  * The payload stride is an odd multiple of 64 bytes: a power of two would put the same offset of
- * every slot into the same few cache sets. Payload is mapped, so a 64 KiB slot that only ever
- * held 64 bytes costs one page.
+ * every slot into the same few cache sets. Payload is mapped, so a 64 KiB slot that only ever held
+ * 64 bytes costs one page.
  */
 
 #include <stdint.h>
@@ -48,7 +48,7 @@ struct vly_slots {
 };
 
 /* The stride for datagrams of up to n_bytes. */
-uint32_t vly_slots_stride(uint32_t n_bytes);
+uint32_t vly_slots_get_stride(uint32_t n_bytes);
 
 /* n_slots 1 to 1,024, capacity each 1 to 65,535. 0 or -ENOMEM. fini takes a zeroed object too. */
 int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *allocator,

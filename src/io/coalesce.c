@@ -5,14 +5,12 @@
  * at its end. The kernel wants them equally long, but for the last, which may be shorter
  * (UDP_SEGMENT, Linux 4.18).
  *
- * Within one flush, entries are grouped by destination (peer, scope, local address), wherever
- * they stand: A B A B becomes two messages as A A B B does. A small hash table finds the message
- * that is open for a destination. An
- * entry joins it if it fits, else it opens the next one. A message that got a shorter entry is
- * closed, since that one must be the last; the next entry of its destination opens a new message,
- * behind it in order. So the order per
- * destination is that in which the answers were given; between destinations it may change, as it
- * may on any network.
+ * Within one flush, entries are grouped by destination (peer, scope, local address), wherever they
+ * stand: A B A B becomes two messages as A A B B does. A small hash table finds the message that is
+ * open for a destination. An entry joins it if it fits, else it opens the next one. A message that
+ * got a shorter entry is closed, since that one must be the last; the next entry of its destination
+ * opens a new message, behind it in order. So the order per destination is that in which the
+ * replies were given; between destinations it may change, as it may on any network.
  *
  * Where order does not matter, the flush is sorted by length beforehand, longest first, and then
  * grouped by the same rules: all equally long entries of a destination become one message, with one
@@ -22,16 +20,16 @@
  * one.
  */
 
+#include "io/coalesce.h"
+
 #include <string.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"
-#include "io/coalesce.h"
 #include "sys/addr.h"
 
 /*
- * UDP payload of an IPv4 packet; IPv6 would take 20 bytes more, which is not worth a second
- * number.
+ * UDP payload of an IPv4 packet; IPv6 would take 20 bytes more, which is not worth a second number.
  */
 enum { MAX_MESSAGE_BYTES = 65507 };
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The backend table: which backends this build has, in order of preference, and how one is
- * chosen. The null backend is in builds for benchmarks only, which are never installed.
+ * The backend table: which backends this build has, in order of preference, and how one is chosen.
+ * The null backend is in builds for benchmarks only, which are never installed.
  */
+
+#include "io/io.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/compiler.h"
-#include "io/io.h"
 #include "io/io_ops.h"
 
 static const struct vly_io_ops *const backends[] = {

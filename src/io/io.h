@@ -21,8 +21,8 @@ struct vly_io;
 
 /*
  * Open the backend called `name` ("auto" and NULL: the best one) for one worker, receiving into
- * `slots`. Returns 0, -EINVAL for an unknown name, -ENOMEM, or -ENOSYS where the kernel lacks
- * what it needs.
+ * `slots`. Returns 0, -EINVAL for an unknown name, -ENOMEM, or -ENOSYS where the kernel lacks what
+ * it needs.
  */
 int vly_io_open(const char *name, struct vly_slots *slots, struct vly_io **ret_io);
 void vly_io_close(struct vly_io *io);
@@ -40,15 +40,15 @@ int vly_io_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_so
 void vly_io_detach(struct vly_io *io, uint32_t sock_index);
 
 /*
- * Receive up to n messages of one socket into slots 0 to n - 1. Returns how many, 0 when there
- * was none, or -errno. With `wait`, sleeps for the first one: a cancellation point (-ECANCELED).
+ * Receive up to n messages of one socket into slots 0 to n - 1. Returns how many, 0 when there was
+ * none, or -errno. With `wait`, sleeps for the first one: a cancellation point (-ECANCELED).
  */
 int vly_io_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait);
 
 /*
- * Send messages by one socket: heads[i] is the entry of tx that message i starts with. Returns
- * how many were accepted, at least 1, or the -errno of the first one, which then is the only one
- * at fault. Never sleeps.
+ * Send messages by one socket: heads[i] is the entry of tx that message i starts with. Returns how
+ * many were accepted, at least 1, or the -errno of the first one, which then is the only one at
+ * fault. Never sleeps.
  */
 int vly_io_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *tx,
 		const uint16_t *heads, uint32_t n);

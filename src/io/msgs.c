@@ -15,6 +15,8 @@
  * Invariant: between calls every receive header is armed.
  */
 
+#include "io/msgs.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -22,7 +24,6 @@
 
 #include "base/compiler.h"
 #include "base/mem.h"
-#include "io/msgs.h"
 #include "sys/cmsg.h"
 
 /*
@@ -131,7 +132,7 @@ int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_
 	if (make_room(self, sock_index) < 0)
 		return -ENOMEM;
 	sock = &self->socks[sock_index];
-	sock->room_bytes = vly_cmsg_room(config->family, config->want);
+	sock->room_bytes = vly_cmsg_get_room(config->family, config->want);
 	sock->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
 	sock->rx = vly_mem_new(allocator, n_slots, sizeof *sock->rx);
 	if (sock->rx == NULL)
@@ -192,8 +193,8 @@ static inline void take(struct mmsghdr *header, struct vly_slot *slot)
 }
 
 /*
- * The same for the control messages. Where only UDP_GRO asks for them, most datagrams come
- * without, and nobody reads the rest of the info: it is not touched then.
+ * The same for the control messages. Where only UDP_GRO asks for them, most datagrams come without,
+ * and nobody reads the rest of the info: it is not touched then.
  */
 static inline void take_control(const struct sock *sock, struct msghdr *msg, struct vly_slot *slot,
 				struct vly_cmsg_info *info)
@@ -274,8 +275,8 @@ static inline void put_data(struct iovec *iov, const struct vly_tx *entry)
 }
 
 /*
- * Data behind that of the last iovec: true when it could be made longer instead. The datagrams of
- * a super-packet that are answered in place in their order leave as the one piece they came in.
+ * Data behind that of the last iovec: true when it could be made longer instead. The datagrams of a
+ * super-packet that are replied to in place in their order leave as the one piece they came in.
  */
 static inline bool extend_data(struct iovec *last, const struct vly_tx *entry)
 {

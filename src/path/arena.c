@@ -8,11 +8,12 @@
  *                       ^ last                ^ used
  */
 
+#include "path/arena.h"
+
 #include <errno.h>
 #include <stddef.h>
 
 #include "base/mem.h"
-#include "path/arena.h"
 
 /* Rooms start at multiples of this, as malloc's do. */
 enum { ALIGN_BYTES = 16 };
@@ -62,7 +63,7 @@ void *vly_arena_open(struct vly_arena *arena, uint32_t n_bytes, uint32_t *ret_n_
  * Only the latest room gives back what was not used, and only once: a second reply from the same
  * room must not give back what the first one uses.
  */
-bool vly_arena_close(struct vly_arena *arena, const uint8_t *data, uint32_t len)
+bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len)
 {
 	uintptr_t at = (uintptr_t)data - (uintptr_t)arena->base;
 
@@ -77,7 +78,7 @@ bool vly_arena_close(struct vly_arena *arena, const uint8_t *data, uint32_t len)
 	return true;
 }
 
-void vly_arena_recycle(struct vly_arena *arena)
+void vly_arena_reset(struct vly_arena *arena)
 {
 	if (arena->n_open == 0)
 		arena->used = 0;

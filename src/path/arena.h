@@ -23,7 +23,7 @@ int vly_arena_init(struct vly_arena *arena, const struct volley_allocator *alloc
 		   uint32_t n_bytes);
 void vly_arena_fini(struct vly_arena *arena);
 
-/* Room for so many bytes, or NULL. Valid until vly_arena_recycle() or _clear(). */
+/* Room for so many bytes, or NULL. Valid until vly_arena_reset() or _clear(). */
 void *vly_arena_get(struct vly_arena *arena, uint32_t n_bytes);
 
 /* The same for the user to write into: it stays valid to the end of the callback. */
@@ -33,10 +33,10 @@ void *vly_arena_open(struct vly_arena *arena, uint32_t n_bytes, uint32_t *ret_n_
  * Whether these bytes stand in a room. If so, the room is closed, and what the bytes leave unused
  * of it is given back.
  */
-bool vly_arena_close(struct vly_arena *arena, const uint8_t *data, uint32_t len);
+bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len);
 
 /* All that is in it was sent: start over, unless a room is still being written to. */
-void vly_arena_recycle(struct vly_arena *arena);
+void vly_arena_reset(struct vly_arena *arena);
 
 /* A callback has returned; a volley was sent. */
 void vly_arena_end_callback(struct vly_arena *arena);

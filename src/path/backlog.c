@@ -8,9 +8,10 @@
  * Every reply in a line is `tx_queued` in the ledger, and leaves it for one other name.
  */
 
+#include "path/backlog.h"
+
 #include <errno.h>
 
-#include "path/backlog.h"
 #include "path/icmp.h"
 #include "sys/clock.h"
 
@@ -45,7 +46,7 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_sock *sock, const
 		vly_ledger_drop_tx(&worker->books, VOLLEY_TX_BACKLOG_FULL, 1);
 		return;
 	}
-	vly_queue_set_deadline(&sock->backlog, now_ns + vly_clock_from_us(config->backlog_us));
+	vly_queue_set_deadline(&sock->backlog, now_ns + vly_clock_convert_us(config->backlog_us));
 	vly_socks_set_backlogged(sock);
 	vly_ledger_queue_tx(&worker->books);
 }

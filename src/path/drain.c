@@ -16,9 +16,9 @@ bool vly_drain_is_on(struct vly_drain *drain, const struct vly_shared *shared)
 
 	if (vly_shared_get_command(shared) != VLY_COMMAND_DRAIN)
 		return false;
-	now_ns = vly_clock_now_ns();
+	now_ns = vly_clock_get_ns();
 	if (drain->end_ns == 0)
-		drain->end_ns = now_ns + vly_clock_from_us(shared->config.drain_us);
+		drain->end_ns = now_ns + vly_clock_convert_us(shared->config.drain_us);
 	return now_ns < drain->end_ns;
 }
 

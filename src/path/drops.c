@@ -35,7 +35,7 @@ uint64_t vly_drops_get_total(const struct vly_drops *drops)
 	return drops->total;
 }
 
-void vly_drops_disown(struct vly_drops *drops, uint32_t kernel_count)
+void vly_drops_forget(struct vly_drops *drops, uint32_t kernel_count)
 {
 	drops->total -= (uint32_t)(kernel_count - drops->first);
 }

@@ -28,6 +28,6 @@ uint32_t vly_drops_get_seen(const struct vly_drops *drops);
 uint64_t vly_drops_get_total(const struct vly_drops *drops);
 
 /* Up to this number of the kernel's, the drops are somebody else's after all. */
-void vly_drops_disown(struct vly_drops *drops, uint32_t kernel_count);
+void vly_drops_forget(struct vly_drops *drops, uint32_t kernel_count);
 
 #endif

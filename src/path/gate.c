@@ -30,7 +30,7 @@ void vly_gate_close(struct vly_gate *gate)
 	vly_lock_give(&gate->lock);
 }
 
-void vly_gate_report(struct vly_gate *gate, int result)
+void vly_gate_post(struct vly_gate *gate, int result)
 {
 	vly_lock_take(&gate->lock);
 	gate->n_reported++;
@@ -40,7 +40,7 @@ void vly_gate_report(struct vly_gate *gate, int result)
 	vly_lock_give(&gate->lock);
 }
 
-int vly_gate_pass(struct vly_gate *gate)
+int vly_gate_wait(struct vly_gate *gate)
 {
 	int r;
 
@@ -52,7 +52,7 @@ int vly_gate_pass(struct vly_gate *gate)
 	return r;
 }
 
-int vly_gate_await(struct vly_gate *gate, uint32_t n)
+int vly_gate_wait_all(struct vly_gate *gate, uint32_t n)
 {
 	int r;
 

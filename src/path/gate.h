@@ -28,11 +28,11 @@ void vly_gate_fini(struct vly_gate *gate);
 void vly_gate_close(struct vly_gate *gate);
 
 /* A thread that starts: 0 or -errno. Then wait for the verdict: 0, or the first failure. */
-void vly_gate_report(struct vly_gate *gate, int result);
-int vly_gate_pass(struct vly_gate *gate);
+void vly_gate_post(struct vly_gate *gate, int result);
+int vly_gate_wait(struct vly_gate *gate);
 
 /* Wait until n have reported: 0, or the first failure. Then let all of them go. */
-int vly_gate_await(struct vly_gate *gate, uint32_t n);
+int vly_gate_wait_all(struct vly_gate *gate, uint32_t n);
 void vly_gate_open(struct vly_gate *gate, int verdict);
 
 #endif

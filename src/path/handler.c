@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A handler's thread: takes packets out of its ring, calls back, and sends packets and replies
- * back through another ring. Everything a packet needs is in its buffer, which is the handler's
- * from the rx ring to the tx ring.
+ * A handler's thread: takes packets out of its ring, calls back, and sends packets and replies back
+ * through another ring. Everything a packet needs is in its buffer, which is the handler's from the
+ * rx ring to the tx ring.
  *
  *     rx ring -> views -> callback -> replies: in the packet's buffer, or in one of its own
  *                                  -> tx ring, in the order of the replies; the worker is told
  *
- * How many packets it takes at a time follows from how long the last ones took: the replies of
- * one batch leave together, so a batch of slow callbacks would make the first wait for the last.
+ * How many packets it takes at a time follows from how long the last ones took: the replies of one
+ * batch leave together, so a batch of slow callbacks would make the first wait for the last.
  *
  * It sleeps in a cancellation point on its eventfd. Before that it says so and looks at its ring
  * once more; the worker puts packets into the ring and then looks whether it sleeps. Both do so by
@@ -19,12 +19,13 @@
  * buffer and counted when it comes back.
  */
 
+#include "path/handler.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include <volley/mmsg.h>
 
-#include "path/handler.h"
 #include "path/packet.h"
 #include "path/worker.h"
 #include "sys/clock.h"
@@ -63,7 +64,7 @@ static struct vly_buffer *close_room(struct vly_handler *handler, const uint8_t 
 		struct vly_buffer *room = handler->rooms[i];
 		uintptr_t at = (uintptr_t)data - (uintptr_t)room->data;
 
-		if (at >= vly_buffer_capacity(room) || len > vly_buffer_capacity(room) - at)
+		if (at >= vly_buffer_get_capacity(room) || len > vly_buffer_get_capacity(room) - at)
 			continue;
 		handler->rooms[i] = handler->rooms[--handler->n_rooms];
 		return room;
@@ -73,7 +74,7 @@ static struct vly_buffer *close_room(struct vly_handler *handler, const uint8_t 
 
 static struct vly_buffer *copy(struct vly_handler *handler, const uint8_t *data, size_t len)
 {
-	struct vly_buffer *buffer = vly_buffers_get(handler->own, (uint32_t)len);
+	struct vly_buffer *buffer = vly_buffers_take(handler->own, (uint32_t)len);
 
 	if (buffer != NULL && len > 0)
 		memcpy(buffer->data, data, len);
@@ -122,12 +123,12 @@ void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *re
 
 	if (handler->n_rooms == VLY_HANDLER_N_ROOMS)
 		return NULL;
-	room = vly_buffers_get(handler->own, (uint32_t)need);
+	room = vly_buffers_take(handler->own, (uint32_t)need);
 	if (room == NULL)
 		return NULL;
 	handler->rooms[handler->n_rooms++] = room;
 	if (ret_capacity != NULL)
-		*ret_capacity = vly_buffer_capacity(room);
+		*ret_capacity = vly_buffer_get_capacity(room);
 	return room->data;
 }
 
@@ -140,7 +141,7 @@ static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 
 	view->data = buffer->data;
 	view->len = buffer->len;
-	view->capacity = vly_buffer_capacity(buffer);
+	view->capacity = vly_buffer_get_capacity(buffer);
 	view->peer = &buffer->peer;
 	view->local = vly_buffer_get_local(buffer);
 	if (view->local == NULL)
@@ -215,7 +216,7 @@ static bool admit(const struct vly_handler *handler, struct vly_buffer *buffer, 
 
 static void serve(struct vly_handler *handler, const uint32_t *indices, uint32_t n)
 {
-	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t start_ns = vly_clock_get_ns();
 	uint64_t took_ns;
 	uint32_t n_views = 0;
 
@@ -234,7 +235,7 @@ static void serve(struct vly_handler *handler, const uint32_t *indices, uint32_t
 	}
 	call_back(handler, n_views);
 	give_back(handler);
-	took_ns = vly_clock_now_ns() - start_ns;
+	took_ns = vly_clock_get_ns() - start_ns;
 	if (took_ns > BATCH_NS)
 		handler->n_batch = handler->n_batch > 1 ? handler->n_batch / 2 : 1;
 	else if (took_ns < BATCH_NS / 2 && n == handler->n_batch && n < VLY_HANDLER_N_VIEWS)
@@ -250,7 +251,7 @@ static void take_spare(struct vly_handler *handler)
 
 	while ((n = vly_ring_pop(&handler->spare, indices, 64)) > 0)
 		for (uint32_t i = 0; i < n; i++)
-			vly_buffers_put(handler->own, vly_buffers_at(handler->own, indices[i]));
+			vly_buffers_put(handler->own, vly_buffers_get(handler->own, indices[i]));
 }
 
 static void sleep_until_woken(struct vly_handler *handler)
@@ -284,7 +285,7 @@ static void run(struct vly_handler *handler)
 	}
 }
 
-void *vly_handler_main(void *arg)
+void *vly_handler_run(void *arg)
 {
 	struct vly_handler *handler = arg;
 	int r;
@@ -292,7 +293,7 @@ void *vly_handler_main(void *arg)
 	vly_self_enter(&handler->self);
 	handler->n_batch = 1;
 	r = volley_cancel_attach(&handler->handle);
-	vly_gate_report(&handler->gate, r);
+	vly_gate_post(&handler->gate, r);
 	if (r >= 0)
 		run(handler);
 	volley_cancel_detach();

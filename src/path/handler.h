@@ -91,7 +91,7 @@ struct vly_handler {
 };
 
 /* A thread's main function. */
-void *vly_handler_main(void *handler);
+void *vly_handler_run(void *handler);
 
 /* volley_packet_reply() and _reply_buffer() in a handler. */
 int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len);

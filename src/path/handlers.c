@@ -15,6 +15,8 @@
  * only the worker counts.
  */
 
+#include "path/handlers.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +26,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "path/handler.h"
-#include "path/handlers.h"
 #include "path/outbox.h"
 #include "path/packet.h"
 #include "path/worker.h"
@@ -86,7 +87,7 @@ int vly_handlers_init(struct volley_worker *worker)
 		vly_gate_init(&handler->gate);
 		handler->worker = worker;
 		handler->index = i;
-		handler->packets = vly_buffers_at(worker->crew.packets, 0);
+		handler->packets = vly_buffers_get(worker->crew.packets, 0);
 		r = init_handler(worker, handler);
 	}
 	return r;
@@ -132,11 +133,11 @@ static int start_handler(struct vly_handler *handler)
 	atomic_store_explicit(&handler->left, false, memory_order_relaxed);
 	snprintf(name, sizeof name, "volley-%u.%u", handler->worker->index % 10000,
 		 handler->index % 1000);
-	r = vly_thread_start(&handler->thread, name, vly_handler_main, handler);
+	r = vly_thread_start(&handler->thread, name, vly_handler_run, handler);
 	if (r < 0)
 		return r;
 	handler->is_started = true;
-	return vly_gate_await(&handler->gate, 1);
+	return vly_gate_wait_all(&handler->gate, 1);
 }
 
 int vly_handlers_start(struct volley_worker *worker)
@@ -174,7 +175,7 @@ void vly_handlers_drain(struct volley_worker *worker)
 		give_command(&worker->crew.handlers[i], VLY_HANDLER_DRAIN);
 }
 
-bool vly_handlers_have_left(const struct volley_worker *worker)
+bool vly_handlers_has_left(const struct volley_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
 		if (!atomic_load_explicit(&worker->crew.handlers[i].left, memory_order_acquire))
@@ -223,7 +224,7 @@ static void put(struct volley_worker *worker, struct vly_buffer *buffer)
 		vly_ring_push(&worker->crew.handlers[buffer->owner].spare, &buffer->index, 1);
 }
 
-void vly_handlers_reclaim(struct volley_worker *worker)
+void vly_handlers_take_sent(struct volley_worker *worker)
 {
 	static const enum vly_pool pools[] = { VLY_POOL_PACKETS, VLY_POOL_HANDLER };
 
@@ -283,7 +284,7 @@ static bool wait_for_room(struct volley_worker *worker)
 		take(worker, &worker->crew.handlers[i]);
 	}
 	vly_outbox_flush(worker); /* replies keep their packets' buffers until they are sent */
-	vly_handlers_reclaim(worker);
+	vly_handlers_take_sent(worker);
 	vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; handlers go on meanwhile */
 	return true;
 }
@@ -300,7 +301,7 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		reason = VOLLEY_RX_RING_FULL;
 		if (handler->n_out < worker->shared->config.n_ring) {
 			reason = VOLLEY_RX_POOL_FULL;
-			buffer = vly_buffers_get(worker->crew.packets, len);
+			buffer = vly_buffers_take(worker->crew.packets, len);
 		}
 		if (buffer != NULL)
 			return buffer;
@@ -315,7 +316,7 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 	uint64_t deadline_ns = 0;
 
 	if (config->max_age_us > 0)
-		deadline_ns = vly_clock_now_ns() + vly_clock_from_us(config->max_age_us);
+		deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_handler *handler = &worker->crew.handlers[vly_addr_pick(
 			views[i].peer, worker->crew.n_handlers)];
@@ -362,7 +363,7 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 	struct vly_buffer *buffer;
 
 	if (entry & VLY_HANDLER_OWN) {
-		buffer = vly_buffers_at(handler->own, entry & ~VLY_HANDLER_OWN);
+		buffer = vly_buffers_get(handler->own, entry & ~VLY_HANDLER_OWN);
 		buffer->pool = VLY_POOL_HANDLER;
 		buffer->owner = (uint16_t)handler->index;
 	} else {

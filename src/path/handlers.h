@@ -25,7 +25,7 @@ void vly_handlers_stop(struct volley_worker *worker);
 
 /* Worker's thread: let the handlers serve what they have and leave; whether all have left. */
 void vly_handlers_drain(struct volley_worker *worker);
-bool vly_handlers_have_left(const struct volley_worker *worker);
+bool vly_handlers_has_left(const struct volley_worker *worker);
 
 /* Worker's thread: give a volley's views to the handlers instead of the callback. */
 void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n);
@@ -37,7 +37,7 @@ bool vly_handlers_give_up(struct vly_sock *sock);
 void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail);
 
 /* Worker's thread: take back what the outbox has sent. */
-void vly_handlers_reclaim(struct volley_worker *worker);
+void vly_handlers_take_sent(struct volley_worker *worker);
 
 /* Anyone: whether the calling thread is one of the worker's handlers. */
 bool vly_handlers_has_me(const struct volley_worker *worker);

@@ -13,10 +13,11 @@
  * before the server, and generations go on over stop and start, so a stale token is found out.
  */
 
+#include "path/held.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "path/held.h"
 #include "path/packet.h"
 #include "path/remote.h"
 #include "sys/clock.h"
@@ -32,7 +33,7 @@ enum { INDEX_BITS = 22, WORKER_BITS = 10 };
 void vly_held_init(struct volley_worker *worker)
 {
 	/* So that a token of another server, or of an earlier run of the program, is stale here. */
-	worker->held.seed = (uint32_t)(vly_clock_now_ns() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+	worker->held.seed = (uint32_t)(vly_clock_get_ns() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 bool vly_held_has_any(const struct volley_worker *worker)
@@ -101,7 +102,7 @@ static void hold(struct volley_worker *worker, const struct volley_packet *packe
 
 	memcpy(buffer->data, packet->data, packet->len);
 	buffer->len = packet->len;
-	buffer->deadline_ns = vly_clock_now_ns() + vly_clock_from_us(config->hold_us);
+	buffer->deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->hold_us);
 	buffer->state = vly_packet_is_refused(packet->peer, packet->local) ? REFUSED : HELD;
 	vly_packet_keep(packet, buffer);
 	link_held(&worker->held, buffer);
@@ -250,7 +251,7 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 {
 	struct vly_buffer *buffer = held;
 
-	if (len > vly_buffer_capacity(held)) {
+	if (len > vly_buffer_get_capacity(held)) {
 		buffer = vly_remote_get_buffer(worker, len);
 		if (buffer == NULL)
 			return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);

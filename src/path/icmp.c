@@ -3,11 +3,11 @@
 /*
  * Reports of the network (ICMP) about replies that were sent before.
  *
- * They are for those who ask (VOLLEY_LISTEN_REPORT_ERRORS), because the kernel delivers them
- * twice: in the error queue, with the address they are about, and as the socket's pending error,
- * which fails the next call on the
- * socket, whomever that is for. So the queue is emptied before replies are sent, and a send that fails
- * all the same is tried once more after emptying it again: only an error of its own comes back.
+ * They are for those who ask (VOLLEY_LISTEN_REPORT_ERRORS), because the kernel delivers them twice:
+ * in the error queue, with the address they are about, and as the socket's pending error, which
+ * fails the next call on the socket, whomever that is for. So the queue is emptied before replies
+ * are sent, and a send that fails all the same is tried once more after emptying it again: only an
+ * error of its own comes back.
  *
  * An unread queue also eats the receive buffer, so it is emptied with each volley and each empty
  * receive.

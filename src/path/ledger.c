@@ -4,10 +4,10 @@
  * The equations of the ledger, and the names of the drops.
  */
 
+#include "path/ledger.h"
+
 #include <errno.h>
 #include <stdbool.h>
-
-#include "path/ledger.h"
 
 static uint64_t sum(const uint64_t *counts, size_t n)
 {

@@ -5,9 +5,9 @@
  * path takes. So one client behind a narrow path cannot switch segmentation off for the others.
  */
 
-#include <errno.h>
-
 #include "path/limits.h"
+
+#include <errno.h>
 
 /* What every IPv6 path takes: 1,280 bytes less 48 of headers (RFC 8200). */
 enum { MIN_SEGMENT_CAP = 1232 };
@@ -28,8 +28,10 @@ bool vly_limits_lower(struct vly_limits *limits, uint32_t segment_bytes, int err
 	bool is_first = !limits->is_told;
 
 	if (error == -EMSGSIZE || error == -EINVAL) {
-		/* Longer than the path takes, which segments may not be (single datagrams are
-		 * fragmented). Shorter ones still can. */
+		/*
+		 * Longer than the path takes, which segments may not be (single datagrams are
+		 * fragmented). Shorter ones still can.
+		 */
 		limits->now.segment_bytes = segment_bytes > MIN_SEGMENT_CAP ? segment_bytes - 1
 									    : MIN_SEGMENT_CAP;
 		limits->until_ns = now_ns + PROBE_AGAIN_NS;

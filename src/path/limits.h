@@ -2,7 +2,7 @@
 #ifndef VLY_PATH_LIMITS_H
 #define VLY_PATH_LIMITS_H
 
-/* What may leave by one socket as one message: lowered when the kernel refuses, and raised again. */
+/* What may leave by a socket as one message: lowered when the kernel refuses, and raised again. */
 
 #include <stdbool.h>
 #include <stdint.h>

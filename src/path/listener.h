@@ -11,9 +11,9 @@
 #include "io/coalesce.h"
 
 /*
- * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i,
- * i + N and so on. Written before any worker has one of them, then read-only, but for what the
- * server's thread says of it below.
+ * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
+ * N and so on. Written before any worker has one of them, then read-only, but for what the server's
+ * thread says of it below.
  */
 struct volley_listener {
 	struct volley_server *server;
@@ -38,7 +38,7 @@ struct volley_listener {
  * Whether others hold its sockets too. Then they are not ours to close to new datagrams, and what
  * they hold in the end is not lost.
  */
-static inline bool vly_listener_keeps(const struct volley_listener *listener)
+static inline bool vly_listener_is_shared(const struct volley_listener *listener)
 {
 	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->borrowed;
 }

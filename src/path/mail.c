@@ -6,9 +6,10 @@
  * cancellation request ends a wait in epoll as well.
  */
 
+#include "path/mail.h"
+
 #include <stddef.h>
 
-#include "path/mail.h"
 #include "sys/wake.h"
 
 void vly_mail_reset(struct vly_mail *mail)

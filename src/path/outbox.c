@@ -11,6 +11,8 @@
  * which then counts it. An error costs the datagram that met it and no other.
  */
 
+#include "path/outbox.h"
+
 #include <errno.h>
 
 #include <volley/error.h>
@@ -21,7 +23,6 @@
 #include "path/backlog.h"
 #include "path/icmp.h"
 #include "path/listener.h"
-#include "path/outbox.h"
 #include "sys/clock.h"
 
 /* Largest number of segments in a message that any kernel takes (UDP_MAX_SEGMENTS, Linux 6.9). */
@@ -47,7 +48,7 @@ void vly_outbox_fini(struct volley_worker *worker)
 static void lower_limits(struct volley_worker *worker, struct vly_sock *sock,
 			 const struct vly_tx *head, int error)
 {
-	if (vly_limits_lower(&sock->limits, head->len, error, vly_clock_now_ns()))
+	if (vly_limits_lower(&sock->limits, head->len, error, vly_clock_get_ns()))
 		vly_log_write(&worker->shared->config, VOLLEY_LOG_WARNING,
 			      "worker %u: the kernel refused %u segments of %u bytes in one "
 			      "message (%s); they are sent one by one and later messages are "
@@ -59,9 +60,9 @@ static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 			  const uint16_t *heads, uint32_t n, bool alone);
 
 /*
- * A segmented message stands and falls as a whole: a firewall judges it by its length, one
- * datagram too long for the path fails them all. So its datagrams are sent again one by one, and
- * each is charged its own error.
+ * A segmented message stands and falls as a whole: a firewall judges it by its length, one datagram
+ * too long for the path fails them all. So its datagrams are sent again one by one, and each is
+ * charged its own error.
  */
 static void heal(struct volley_worker *worker, struct vly_sock *sock, uint16_t head, int error)
 {
@@ -107,7 +108,7 @@ static void queue(struct volley_worker *worker, struct vly_sock *sock, const uin
 		  uint32_t n, int error)
 {
 	const struct vly_tx *tx = worker->outbox.tx;
-	uint64_t now_ns = vly_clock_now_ns();
+	uint64_t now_ns = vly_clock_get_ns();
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t entry = heads[i];
@@ -176,7 +177,7 @@ void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes)
 	if (VLY_LIKELY(room != NULL))
 		return room;
 	vly_outbox_flush(worker);
-	vly_arena_recycle(&worker->arena);
+	vly_arena_reset(&worker->arena);
 	return vly_arena_get(&worker->arena, n_bytes);
 }
 
@@ -187,7 +188,7 @@ void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint3
 	if (VLY_LIKELY(room != NULL))
 		return room;
 	vly_outbox_flush(worker);
-	vly_arena_recycle(&worker->arena);
+	vly_arena_reset(&worker->arena);
 	return vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
 }
 
@@ -221,7 +222,7 @@ void vly_outbox_flush(struct volley_worker *worker)
 			end++;
 		if (VLY_UNLIKELY(vly_limits_is_lowered(&sock->limits)))
 			vly_limits_raise(&sock->limits, &sock->listener->limits,
-					 vly_clock_now_ns());
+					 vly_clock_get_ns());
 		n_heads = vly_coalesce_run(outbox->coalesce, outbox->tx, first, end - first,
 					   vly_limits_get(&sock->limits), &heads);
 		send_messages(worker, sock, heads, n_heads, n_heads == end - first);

@@ -3,8 +3,8 @@
 #define VLY_PATH_PACKET_H
 
 /*
- * What is behind the words of a struct volley_packet that users do not look into, and the rules
- * for whom to reply to.
+ * What is behind the words of a struct volley_packet that users do not look into, and the rules for
+ * whom to reply to.
  *
  * `internal`: whether the packet was replied to already, whether a handler has it, and the index of
  * its slot (worker) or of its handler. `reserved`: a handler's packet's buffer.

@@ -16,6 +16,8 @@
  * are published once a volley.
  */
 
+#include "path/pipeline.h"
+
 #include <errno.h>
 
 #include "base/compiler.h"
@@ -24,7 +26,6 @@
 #include "path/icmp.h"
 #include "path/outbox.h"
 #include "path/packet.h"
-#include "path/pipeline.h"
 #include "path/remote.h"
 
 int vly_pipeline_init(struct volley_worker *worker)
@@ -191,8 +192,8 @@ static void finish(struct volley_worker *worker)
 	vly_outbox_flush(worker);
 	vly_arena_clear(&worker->arena);
 	if (VLY_UNLIKELY(vly_outbox_has_sent(worker))) {
-		vly_handlers_reclaim(worker);
-		vly_remote_reclaim(worker);
+		vly_handlers_take_sent(worker);
+		vly_remote_take_sent(worker);
 	}
 	vly_pipeline_publish(worker);
 }

@@ -32,8 +32,8 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 
 /*
  * For the worker's only socket: sleep for the first message, a cancellation point, and take what
- * there is. Returns how many messages wait in the slots for vly_pipeline_serve(); 0 or
- * -ECANCELED: none. 0 without having slept, too, where the socket is non-blocking.
+ * there is. Returns how many messages wait in the slots for vly_pipeline_serve(); 0 or -ECANCELED:
+ * none. 0 without having slept, too, where the socket is non-blocking.
  */
 int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock);
 void vly_pipeline_serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n);

@@ -7,11 +7,12 @@
  * retried by the clock: after 500 us, doubling to 8 ms.
  */
 
+#include "path/queue.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#include "path/queue.h"
 #include "sys/clock.h"
 
 /* A device queue of 1,000 packets at 1 Gbit/s drains in 0.5 to 12 ms. */
@@ -30,13 +31,13 @@ void vly_queue_set_retry(struct vly_queue *queue, int error, uint64_t now_ns)
 	if (us > LAST_RETRY_US)
 		us = LAST_RETRY_US;
 	queue->retry_us = us;
-	queue->retry_ns = now_ns + vly_clock_from_us(us);
+	queue->retry_ns = now_ns + vly_clock_convert_us(us);
 }
 
 bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const struct vly_tx *tx,
 		    int error, uint64_t now_ns)
 {
-	struct vly_buffer *buffer = vly_buffers_get(pool, tx->len);
+	struct vly_buffer *buffer = vly_buffers_take(pool, tx->len);
 
 	if (buffer == NULL)
 		return false;

@@ -14,11 +14,12 @@
  * After vly_remote_close() nothing is taken any more, so the inbox stays empty of ours.
  */
 
+#include "path/remote.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "path/outbox.h"
-#include "path/remote.h"
 
 /* Payloads beyond a jumbo frame are rare, and 65,536 bytes each. */
 enum { N_LARGE = 16 };
@@ -80,14 +81,14 @@ bool vly_remote_is_open(const struct volley_worker *worker)
 
 struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
 {
-	return vly_buffers_get(worker->remote.buffers, len);
+	return vly_buffers_take(worker->remote.buffers, len);
 }
 
 struct vly_buffer *vly_remote_get_send_buffer(struct volley_worker *worker, uint32_t len)
 {
 	if (worker->remote.n_sending >= worker->shared->config.n_backlog)
 		return NULL;
-	return vly_buffers_get(worker->remote.buffers, len);
+	return vly_buffers_take(worker->remote.buffers, len);
 }
 
 void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buffer)
@@ -152,7 +153,7 @@ void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node)
 	put_all(worker, node);
 }
 
-void vly_remote_reclaim(struct volley_worker *worker)
+void vly_remote_take_sent(struct volley_worker *worker)
 {
 	struct vly_inbox_node *sent = vly_outbox_take_sent(worker, VLY_POOL_REMOTE);
 

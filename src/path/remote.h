@@ -51,7 +51,7 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node);
 
 /* Worker's thread: take back what the outbox has sent. */
-void vly_remote_reclaim(struct volley_worker *worker);
+void vly_remote_take_sent(struct volley_worker *worker);
 
 /* Complete a worker's counters, as it published them last, by what is known here. */
 void vly_remote_add_stats(struct volley_worker *worker, struct volley_stats *stats)

@@ -31,7 +31,7 @@ static const uint8_t *place(struct volley_worker *worker, struct volley_packet *
 		return packet->data;
 	if (first && in_packet < packet->capacity && len <= packet->capacity - in_packet)
 		return data;
-	if (vly_arena_close(&worker->arena, data, len))
+	if (vly_arena_take(&worker->arena, data, len))
 		return data;
 	copy = vly_outbox_get_room(worker, len);
 	if (copy != NULL) /* may overlap: a second reply that is longer than the room's rest */

@@ -2,10 +2,11 @@
 
 /* The addresses of a send, as the listener's sockets want them. */
 
+#include "path/route.h"
+
 #include <errno.h>
 
 #include "path/packet.h"
-#include "path/route.h"
 
 int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
 		   const struct volley_addr *local, struct vly_route *ret_route)

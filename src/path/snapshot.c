@@ -6,9 +6,10 @@
  * reader loads with acquire, and starts over when the count was odd or moved.
  */
 
+#include "path/snapshot.h"
+
 #include <stddef.h>
 
-#include "path/snapshot.h"
 #include "sys/thread.h"
 
 static_assert(sizeof(struct volley_stats) == sizeof(size_t) + VLY_SNAPSHOT_N * sizeof(uint64_t),

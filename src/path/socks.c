@@ -8,11 +8,12 @@
  * is what a loop wants to know.
  */
 
+#include "path/socks.h"
+
 #include <assert.h>
 
 #include "base/mem.h"
 #include "path/listener.h"
-#include "path/socks.h"
 
 /* The table begins with so many, and doubles. */
 enum { FIRST_ROOM = 4 };
@@ -70,7 +71,7 @@ struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *
 	sock->serial = ++socks->last_serial;
 	sock->fd = fd;
 	sock->reads = true;
-	sock->is_kept = vly_listener_keeps(listener);
+	sock->is_kept = vly_listener_is_shared(listener);
 	sock->watch.fd = -1;
 	vly_limits_init(&sock->limits, &listener->limits);
 	vly_drops_begin(&sock->drops, fd, listener->adopted);

@@ -43,7 +43,7 @@ struct vly_sock {
 	int fd;
 	/* The data path's. */
 	bool reads;       /* datagrams are taken from it */
-	bool is_kept;     /* somebody else may hold it: see vly_listener_keeps() */
+	bool is_kept;     /* somebody else may hold it: see vly_listener_is_shared() */
 	bool is_ready;    /* the loop found it readable, or did not look */
 	bool in_ready;    /* it stands in the list of the ready */
 	uint32_t n_taken; /* messages received in the last pass */
@@ -133,8 +133,10 @@ bool vly_socks_settle(struct vly_sock *sock);
 /* All of them: the one behind an index, from UINT32_MAX on; NULL: there is none. */
 struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index);
 
-/* Ask the kernel what all of them dropped and hold, and add what closed ones dropped. With the
- * lock. */
+/*
+ * Ask the kernel what all of them dropped and hold, and add what closed ones dropped. With the
+ * lock.
+ */
 void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats);
 
 /* Every socket that is read is ready: for loops that do not ask the kernel which are. */

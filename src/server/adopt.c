@@ -10,13 +10,14 @@
  * and a failure leaves them so.
  */
 
+#include "server/adopt.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "path/worker.h"
-#include "server/adopt.h"
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/addr.h"
@@ -133,9 +134,9 @@ static bool is_wanted(const struct vly_candidate *candidate, const struct volley
 }
 
 /* `addr` may be a candidate's own. */
-int vly_adopt_address(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
-		      const struct volley_addr *addr, const struct volley_listen_config *config,
-		      bool alone)
+int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
+		   const struct volley_addr *addr, const struct volley_listen_config *config,
+		   bool alone)
 {
 	int *fds = vly_mem_new(server->shared.config.allocator, n, sizeof *fds);
 	uint32_t n_fds = 0;
@@ -188,7 +189,7 @@ static int adopt_all(struct volley_server *server, struct vly_candidate *candida
 
 		if (candidates[i].taken)
 			continue;
-		r = vly_adopt_address(server, candidates, n, &candidates[i].addr, config, true);
+		r = vly_adopt_take(server, candidates, n, &candidates[i].addr, config, true);
 		if (r < 0) {
 			undo(server, candidates, n);
 			return r;

@@ -27,8 +27,8 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
  * Make a listener of all candidates with this address, and mark them taken. `alone`: nobody else
  * reads them, so what the config asks for is set now. Returns its index; on failure none is taken.
  */
-int vly_adopt_address(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
-		      const struct volley_addr *addr, const struct volley_listen_config *config,
-		      bool alone) VLY_REQUIRES(server->listening);
+int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
+		   const struct volley_addr *addr, const struct volley_listen_config *config,
+		   bool alone) VLY_REQUIRES(server->listening);
 
 #endif

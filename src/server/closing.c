@@ -7,10 +7,11 @@
  * index is free again.
  */
 
+#include "server/closing.h"
+
 #include <errno.h>
 
 #include "server/call.h"
-#include "server/closing.h"
 #include "server/handover/import.h"
 #include "server/listener.h"
 #include "server/listeners.h"
@@ -20,7 +21,7 @@
 
 static void refuse_new(const struct volley_listener *listener)
 {
-	for (uint32_t i = 0; !vly_listener_keeps(listener) && i < listener->n_fds; i++)
+	for (uint32_t i = 0; !vly_listener_is_shared(listener) && i < listener->n_fds; i++)
 		vly_socket_set_drop_all(listener->fds[i], true);
 }
 
@@ -31,11 +32,11 @@ static void refuse_new(const struct volley_listener *listener)
  */
 static int drain(struct volley_server *server, struct volley_listener *listener)
 {
-	uint64_t end_ns = vly_clock_now_ns() + vly_clock_from_us(server->shared.config.drain_us);
+	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 	int r = 0;
 
 	while (vly_call_run(server, vly_change_serve, listener) < 0) {
-		if (vly_clock_now_ns() >= end_ns) {
+		if (vly_clock_get_ns() >= end_ns) {
 			r = -ETIME;
 			break;
 		}

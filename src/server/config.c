@@ -5,6 +5,8 @@
  * checks again.
  */
 
+#include "server/config.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,7 +14,6 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "io/io.h"
-#include "server/config.h"
 #include "sys/thread.h"
 
 /* The size of the structs in the first release: what an older caller may pass at least. */

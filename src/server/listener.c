@@ -4,9 +4,11 @@
  * A listener's sockets: one for each worker, in one SO_REUSEPORT group, all bound before any is
  * served, so that the kernel spreads clients over all of them from the first datagram on.
  *
- * Sockets are left blocking: every call of the data path says MSG_DONTWAIT itself, and the
- * `block` strategy's one waiting call must be able to sleep.
+ * Sockets are left blocking: every call of the data path says MSG_DONTWAIT itself, and the `block`
+ * strategy's one waiting call must be able to sleep.
  */
+
+#include "server/listener.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,7 +21,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config.h"
-#include "server/listener.h"
 #include "server/state.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
@@ -115,7 +116,7 @@ static const char *get_advice(int error)
 enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
 
 /*
- * Warned about once a server, because every socket of it gets the same answer from the kernel; and
+ * Warned about once a server, because every socket of it gets the same result from the kernel; and
  * not at all when nobody asked (n_bytes is 0).
  */
 static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,

@@ -15,9 +15,9 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 		      uint32_t n);
 
 /*
- * Make a listener of n sockets that are bound to `addr` already. Fills `listener` but for its
- * index and leaves the sockets as they are, for somebody else may still read them. On failure they
- * are not the listener's.
+ * Make a listener of n sockets that are bound to `addr` already. Fills `listener` but for its index
+ * and leaves the sockets as they are, for somebody else may still read them. On failure they are
+ * not the listener's.
  */
 int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
 		       const int *fds, uint32_t n);

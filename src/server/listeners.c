@@ -9,6 +9,8 @@
  * closing.c ends them.
  */
 
+#include "server/listeners.h"
+
 #include <errno.h>
 
 #include "base/log.h"
@@ -17,7 +19,6 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listener.h"
-#include "server/listeners.h"
 #include "sys/socket.h"
 #include "worker/change.h"
 
@@ -230,7 +231,7 @@ void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct volley_listener *listener = server->listeners[i];
 
-		if (listener == NULL || vly_listener_keeps(listener))
+		if (listener == NULL || vly_listener_is_shared(listener))
 			continue;
 		for (uint32_t k = 0; k < listener->n_fds; k++)
 			vly_socket_set_drop_all(listener->fds[k], drop);

@@ -3,8 +3,7 @@
 /*
  * volley_server_run(): for programs that are a server and nothing else. The one place of the
  * library that touches signals (other than the cancellation signal): it blocks them, reads them
- * from a descriptor, and puts the
- * mask back.
+ * from a descriptor, and puts the mask back.
  *
  * The first SIGTERM or SIGINT drains, the second stops at once. Both are only commands to the
  * workers, so this thread keeps looking at its descriptors until the last worker has left.
@@ -34,9 +33,9 @@ static void leave(struct volley_server *server, uint32_t *n_requests) VLY_REQUIR
 {
 	if ((*n_requests)++ == 0) {
 		vly_server_refuse_new(server);
-		vly_server_command(server, VLY_COMMAND_DRAIN);
+		vly_server_request(server, VLY_COMMAND_DRAIN);
 	} else {
-		vly_server_command(server, VLY_COMMAND_STOP);
+		vly_server_request(server, VLY_COMMAND_STOP);
 	}
 }
 

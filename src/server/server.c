@@ -8,10 +8,12 @@
  *        +------------------+------- stop, drain: joined ---------+
  *        +--close--> CLOSED
  *
- * What changes the state holds `control` from beginning to end, so two callers of anything come
- * one after the other; workers never take it. `shared.lock` is for the moments in which a worker, a
+ * What changes the state holds `control` from beginning to end, so two callers of anything come one
+ * after the other; workers never take it. `shared.lock` is for the moments in which a worker, a
  * poster and a reader of statistics meet.
  */
+
+#include "server/server.h"
 
 #include <errno.h>
 
@@ -22,7 +24,6 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listeners.h"
-#include "server/server.h"
 #include "sys/socket.h"
 #include "sys/wake.h"
 #include "worker/loop.h"
@@ -66,7 +67,7 @@ static int init_workers(struct volley_server *server)
 	for (uint32_t i = 0; i < n; i++)
 		vly_memory_clear(&server->workers[i], shared, i);
 	for (uint32_t i = 0; r >= 0 && i < n; i++)
-		r = vly_memory_init(&server->workers[i], server, vly_loop_choose(&shared->config));
+		r = vly_memory_init(&server->workers[i], server, vly_loop_pick(&shared->config));
 	return r;
 }
 
@@ -168,7 +169,7 @@ static int start_worker(struct volley_server *server, struct volley_worker *work
 	/* Here and now, and a failure is seen at once, as when there is no thread to be had. */
 	r = vly_turn_start(worker);
 	if (r >= 0)
-		vly_gate_report(&server->gate, 0);
+		vly_gate_post(&server->gate, 0);
 	return r;
 }
 
@@ -184,7 +185,7 @@ static int start_workers(struct volley_server *server)
 		if (started >= 0)
 			n++;
 	}
-	r = vly_gate_await(&server->gate, n);
+	r = vly_gate_wait_all(&server->gate, n);
 	if (started < 0)
 		r = started;
 	/* Before they go on: a worker may be asked for posts as soon as it serves. */
@@ -249,7 +250,7 @@ static bool lock_to_stop(struct volley_server *server) VLY_TRIES(true, server->c
 	return true;
 }
 
-void vly_server_command(struct volley_server *server, enum vly_command command)
+void vly_server_request(struct volley_server *server, enum vly_command command)
 {
 	_Atomic uint32_t *own = &server->shared.command;
 	uint32_t old = atomic_load_explicit(own, memory_order_relaxed);
@@ -267,8 +268,10 @@ void vly_server_refuse_new(struct volley_server *server)
 	vly_listeners_lock_to_end(server);
 	vly_listeners_set_drop_all(server, true);
 	vly_listeners_unlock(server);
-	/* Without it a datagram or two may still arrive behind the last one that a drain serves;
-	 * they are then counted as discarded at close. */
+	/*
+	 * Without it a datagram or two may still arrive behind the last one that a drain serves;
+	 * they are then counted as discarded at close.
+	 */
 	vly_socket_settle();
 }
 
@@ -291,7 +294,7 @@ static void stop_locked(struct volley_server *server) VLY_REQUIRES(server->contr
 {
 	if (server->state != VLY_SERVER_RUNNING)
 		return;
-	vly_server_command(server, VLY_COMMAND_STOP);
+	vly_server_request(server, VLY_COMMAND_STOP);
 	vly_server_join(server);
 }
 
@@ -312,7 +315,7 @@ int volley_server_drain(struct volley_server *server)
 		return -EDEADLK;
 	if (server->state == VLY_SERVER_RUNNING) {
 		vly_server_refuse_new(server);
-		vly_server_command(server, VLY_COMMAND_DRAIN);
+		vly_server_request(server, VLY_COMMAND_DRAIN);
 		vly_server_join(server);
 	}
 	/* Also when it was run that drained, because lock_to_stop() asked it to. */
@@ -332,7 +335,7 @@ int volley_server_request_stop(struct volley_server *server)
 	if (run != VLY_RUN_NOBODY)
 		vly_wake_post(server->shared.event_fd);
 	else
-		vly_server_command(server, VLY_COMMAND_STOP);
+		vly_server_request(server, VLY_COMMAND_STOP);
 	/* seq_cst: whoever sees 0 may free the handles that were used above */
 	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
 	return 0;

@@ -12,6 +12,6 @@ void vly_server_refuse_new(struct volley_server *server) VLY_REQUIRES(server->co
 void vly_server_join(struct volley_server *server) VLY_REQUIRES(server->control);
 bool vly_server_is_late(const struct volley_server *server) VLY_REQUIRES(server->control);
 /* Signal handlers too: raise the command (never lowers it) and cancel the workers' waits. */
-void vly_server_command(struct volley_server *server, enum vly_command command);
+void vly_server_request(struct volley_server *server, enum vly_command command);
 
 #endif

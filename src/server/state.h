@@ -29,8 +29,8 @@ enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
  * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
  * while they wait for workers. `listening` is held for a change of the listeners, and for the
  * moments in which the others need that there is none; so listeners come and go while run serves.
- * `shared.lock` is held for moments, and may be taken by anyone but a signal handler. A worker takes
- * neither of the first two.
+ * `shared.lock` is held for moments, and may be taken by anyone but a signal handler. A worker
+ * takes neither of the first two.
  */
 struct volley_server {
 	struct vly_shared shared; /* what workers see; config is in it */
@@ -43,8 +43,10 @@ struct volley_server {
 	bool warned_buffer[2];     /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
 	struct vly_import *import; /* sockets of the process before, or NULL */
 
-	/* listening and shared.lock to write, either to read: up to the highest index that was ever
-	 * in use, NULL where there is none. */
+	/*
+	 * listening and shared.lock to write, either to read: up to the highest index that was ever
+	 * in use, NULL where there is none.
+	 */
 	struct volley_listener **listeners;
 	uint32_t n_listeners;
 	uint32_t n_listeners_room;

@@ -5,13 +5,14 @@
  * and by what only the kernel knows, and summed.
  */
 
+#include "server/stats.h"
+
 #include <errno.h>
 
 #include <volley/handover.h>
 
 #include "base/opts.h"
 #include "path/held.h"
-#include "server/stats.h"
 
 void vly_stats_read(struct volley_server *server, uint32_t worker_index,
 		    struct volley_stats *ret_stats)

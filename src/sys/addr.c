@@ -2,10 +2,12 @@
 
 /*
  * Addresses and their text. The C library reads and writes the bare address; the brackets, the
- * scope and the port are ours, because getaddrinfo() also accepts names, octal and half an
- * address ("127.1"), and a server that listens somewhere else than its operator meant is worse
- * than one that refuses to start.
+ * scope and the port are ours, because getaddrinfo() also accepts names, octal and half an address
+ * ("127.1"), and a server that listens somewhere else than its operator meant is worse than one
+ * that refuses to start.
  */
+
+#include "sys/addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,8 +15,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "sys/addr.h"
 
 /* Decimal digits only: no sign, no space, no leading junk, at most `max`. */
 static int parse_number(const char *text, uint32_t max, uint32_t *ret_number)

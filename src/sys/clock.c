@@ -2,12 +2,12 @@
 
 /* The clock of the engine. Nothing else of the library asks for the time. */
 
+#include "sys/clock.h"
+
 #include <poll.h>
 #include <time.h>
 
-#include "sys/clock.h"
-
-uint64_t vly_clock_now_ns(void)
+uint64_t vly_clock_get_ns(void)
 {
 	struct timespec ts;
 

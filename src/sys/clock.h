@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Monotonic nanoseconds: 25 ns a call through the vDSO, so the data path asks once a volley. */
-uint64_t vly_clock_now_ns(void);
+uint64_t vly_clock_get_ns(void);
 
 /* Pause the calling thread. Ends by time and for nothing else that matters. */
 void vly_clock_sleep_ns(uint64_t ns);
@@ -14,7 +14,7 @@ void vly_clock_sleep_ns(uint64_t ns);
 #define VLY_CLOCK_LOOK_NS UINT64_C(1000000)
 
 /* Microseconds, the unit of the configs, as nanoseconds, the unit of the clock. */
-static inline uint64_t vly_clock_from_us(uint64_t us)
+static inline uint64_t vly_clock_convert_us(uint64_t us)
 {
 	return us * UINT64_C(1000);
 }

@@ -6,10 +6,12 @@
  *
  * A peer of IPv4 on an AF_INET6 socket comes with both an IPV6_PKTINFO (the mapped destination as
  * it stood in the header, broadcast and multicast included) and an IP_PKTINFO (whose ipi_spec_dst
- * is an address we may send from), in this order; tests/kernel/kernel_pktinfo.c pins it. The
- * latter wins whatever the order. Its answer is written as an IPV6_PKTINFO with a mapped address,
- * which Linux takes for IPv4 (net/ipv4/ip_sockglue.c, ip_cmsg_send).
+ * is an address we may send from), in this order; tests/kernel/kernel_pktinfo.c pins it. The latter
+ * wins whatever the order. Its reply is written as an IPV6_PKTINFO with a mapped address, which
+ * Linux takes for IPv4 (net/ipv4/ip_sockglue.c, ip_cmsg_send).
  */
+
+#include "sys/cmsg.h"
 
 #include <assert.h>
 #include <netinet/in.h>
@@ -19,7 +21,6 @@
 #include <time.h>
 
 #include "base/compiler.h"
-#include "sys/cmsg.h"
 #include "sys/socket.h"
 
 /* One line for each thing to ask for, on each kind of socket that can give it. */
@@ -84,7 +85,7 @@ uint32_t vly_cmsg_get_enabled(int fd, int family)
 	return bits;
 }
 
-uint32_t vly_cmsg_room(int family, uint32_t want)
+uint32_t vly_cmsg_get_room(int family, uint32_t want)
 {
 	uint32_t n = 0;
 

@@ -2,7 +2,7 @@
 #ifndef VLY_SYS_CMSG_H
 #define VLY_SYS_CMSG_H
 
-/* Control messages: what the kernel says about a datagram, and where an answer shall leave from. */
+/* Control messages: what the kernel says about a datagram, and where a reply shall leave from. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,8 +20,10 @@ enum vly_cmsg_bit {
 };
 
 struct vly_cmsg_info {
-	/* Address to answer from (ipi_spec_dst, or the IPv6 destination, v4-mapped where it was),
-	 * port 0. len 0: the kernel shall choose (no control message, or an IPv6 multicast). */
+	/*
+	 * Address to reply from (ipi_spec_dst, or the IPv6 destination, v4-mapped where it was),
+	 * port 0. len 0: the kernel shall choose (no control message, or an IPv6 multicast).
+	 */
 	struct volley_addr local;
 	int64_t timestamp_ns;
 	uint32_t found; /* enum vly_cmsg_bit */
@@ -39,15 +41,15 @@ int vly_cmsg_disable(int fd, int family, uint32_t bits);
 uint32_t vly_cmsg_get_enabled(int fd, int family);
 
 /* Bytes of control room that `want` needs per datagram, a multiple of 8; 0 for 0. */
-uint32_t vly_cmsg_room(int family, uint32_t want);
+uint32_t vly_cmsg_get_room(int family, uint32_t want);
 
 /* Read the control messages of a received msghdr. Never trusts a length it has not checked. */
 void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);
 
 /*
- * Write the control message that makes an answer leave from `local` (with interface ifindex, 0
- * for any; only link-local addresses need it). Returns the bytes used of the n_room bytes at
- * `control`, of which there are at least VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
+ * Write the control message that makes a reply leave from `local` (with interface ifindex, 0 for
+ * any; only link-local addresses need it). Returns the bytes used of the n_room bytes at `control`,
+ * of which there are at least VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
  */
 #define VLY_CMSG_SOURCE_BYTES 40
 uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley_addr *local,

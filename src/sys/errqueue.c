@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Reading the error queue. Taking an entry also takes the socket's pending error that came with
- * it, which would otherwise fail the next send to somebody else; and it gives back the receive
- * buffer that the entry
- * occupies.
+ * Reading the error queue. Taking an entry also takes the socket's pending error that came with it,
+ * which would otherwise fail the next send to somebody else; and it gives back the receive buffer
+ * that the entry occupies.
  */
 
+#include "sys/errqueue.h"
+
 #include <errno.h>
+#include <stdalign.h>
 #include <time.h>
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "sys/errqueue.h"
 #include "sys/raw.h"
 #include "sys/socket.h"
 
@@ -48,7 +49,7 @@ static bool is_error(const struct cmsghdr *cmsg)
 
 int vly_errqueue_pop(int fd, struct vly_errqueue_entry *ret_entry)
 {
-	_Alignas(struct cmsghdr) char control[CONTROL_BYTES];
+	alignas(struct cmsghdr) char control[CONTROL_BYTES];
 	struct vly_errqueue_entry entry = { .error = 0 };
 	struct sock_extended_err error;
 	struct msghdr msg = { .msg_name = &entry.peer,

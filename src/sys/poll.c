@@ -2,10 +2,10 @@
 
 /* poll and epoll. */
 
+#include "sys/poll.h"
+
 #include <errno.h>
 #include <unistd.h>
-
-#include "sys/poll.h"
 
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms)
 {

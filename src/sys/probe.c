@@ -7,15 +7,17 @@
  * datagram of ours would be in the kernel's counters, and the books would not balance.
  */
 
+#include "sys/probe.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/compiler.h"
 #include "sys/cmsg.h"
-#include "sys/probe.h"
 #include "sys/raw.h"
 #include "sys/socket.h"
 
@@ -51,7 +53,7 @@ static int try_segments(int fd, struct volley_addr *self, int n)
 {
 	uint8_t payload[128] = { 0 };
 	uint16_t segment_bytes = 1;
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof segment_bytes)] = { 0 };
+	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof segment_bytes)] = { 0 };
 	struct cmsghdr head = {
 		.cmsg_len = CMSG_LEN(sizeof segment_bytes),
 		.cmsg_level = IPPROTO_UDP,

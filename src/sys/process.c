@@ -2,9 +2,9 @@
 
 /* What a process is known by. */
 
-#include <unistd.h>
-
 #include "sys/process.h"
+
+#include <unistd.h>
 
 pid_t vly_process_get_id(void)
 {

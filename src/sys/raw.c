@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * System calls of the data path, by number: the C library's wrappers are cancellation points of
- * its own kind and would add their test to every volley. MSG_DONTWAIT always, so nothing here
- * sleeps, restarts or is interrupted.
+ * System calls of the data path, by number: the C library's wrappers are cancellation points of its
+ * own kind and would add their test to every volley. MSG_DONTWAIT always, so nothing here sleeps,
+ * restarts or is interrupted.
  */
+
+#include "sys/raw.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "sys/raw.h"
 
 static int result(long r)
 {

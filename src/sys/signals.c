@@ -2,11 +2,11 @@
 
 /* signalfd. */
 
+#include "sys/signals.h"
+
 #include <errno.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-
-#include "sys/signals.h"
 
 int vly_signals_open(struct vly_signals *signals, uint64_t bits)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * UDP sockets: opening, binding as a group, buffers, and the two kernel facilities the ledger
- * rests on (SO_MEMINFO and the drop-all filter). Each call is one step; what to do when a step
- * fails is the engine's decision.
+ * UDP sockets: opening, binding as a group, buffers, and the two kernel facilities the ledger rests
+ * on (SO_MEMINFO and the drop-all filter). Each call is one step; what to do when a step fails is
+ * the engine's decision.
  */
+
+#include "sys/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,6 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "sys/socket.h"
 
 int vly_socket_open(int family, bool nonblocking)
 {

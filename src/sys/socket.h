@@ -49,8 +49,8 @@ int vly_socket_grow_buffer(int fd, enum vly_socket_buffer which, uint32_t n_byte
 			   uint32_t *ret_n_bytes);
 
 /*
- * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), and
- * the bytes that unread messages hold.
+ * SO_MEMINFO: the exact, cumulative count of messages this socket dropped (wraps at 2^32), and the
+ * bytes that unread messages hold.
  */
 struct vly_socket_meminfo {
 	uint32_t drops;
@@ -72,8 +72,8 @@ int vly_socket_set_drop_all(int fd, bool drop);
 /*
  * Wait until every datagram that was past a filter before it changed, or had found a socket before
  * it left, has been queued or dropped and counted, so that a queue which is found empty afterwards
- * stays empty. Takes a grace period of the kernel's
- * RCU, 1 to 30 ms (membarrier(2), Linux 4.3). Returns 0, or -errno where that is not to be had.
+ * stays empty. Takes a grace period of the kernel's RCU, 1 to 30 ms (membarrier(2), Linux 4.3).
+ * Returns 0, or -errno where that is not to be had.
  */
 int vly_socket_settle(void);
 

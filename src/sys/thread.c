@@ -2,12 +2,12 @@
 
 /* Threads: starting them without signals, and the CPUs they run on. */
 
+#include "sys/thread.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-
-#include "sys/thread.h"
 
 /* A thread's name, with its end. Linux refuses longer ones. */
 enum { NAME_BYTES = 16 };

@@ -15,8 +15,8 @@ typedef void *(*vly_thread_fn)(void *arg);
 
 /*
  * Start a thread with this name (15 characters of it are kept). Every signal is blocked in it: no
- * signal of the program's comes there, and attaching to the cancellation module unblocks its own.
- * 0 or -errno.
+ * signal of the program's comes there, and attaching to the cancellation module unblocks its own. 0
+ * or -errno.
  */
 int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg);
 void vly_thread_join(struct vly_thread *thread);

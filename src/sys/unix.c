@@ -4,13 +4,15 @@
  * Passing descriptors between processes. A packet is sent and received whole, or not at all.
  */
 
+#include "sys/unix.h"
+
 #include <errno.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "sys/socket.h"
-#include "sys/unix.h"
 
 int vly_unix_check(int fd)
 {
@@ -34,7 +36,7 @@ int vly_unix_check(int fd)
 
 int vly_unix_send(int fd, const void *data, size_t n_bytes, const int *fds, uint32_t n_fds)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VLY_UNIX_N_FDS)] = { 0 };
+	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VLY_UNIX_N_FDS)] = { 0 };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = n_bytes };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
@@ -68,7 +70,7 @@ static uint32_t take_fds(struct msghdr *msg, int *ret_fds)
 
 int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *ret_n_fds)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VLY_UNIX_N_FDS)];
+	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VLY_UNIX_N_FDS)];
 	struct iovec iov = { .iov_base = data, .iov_len = n_bytes };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,

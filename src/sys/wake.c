@@ -2,13 +2,13 @@
 
 /* The eventfd as a wake. Its count says nothing: a hundred posts are one wake. */
 
+#include "sys/wake.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "sys/wake.h"
 
 int vly_wake_open(void)
 {

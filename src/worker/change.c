@@ -6,6 +6,8 @@
  * the lock of path/shared.h, so it is held where those change.
  */
 
+#include "worker/change.h"
+
 #include <errno.h>
 
 #include "io/io.h"
@@ -15,7 +17,6 @@
 #include "path/listener.h"
 #include "path/pipeline.h"
 #include "sys/socket.h"
-#include "worker/change.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
 
@@ -234,7 +235,7 @@ int vly_change_give_away(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
-int vly_change_await(struct volley_worker *worker, void *arg)
+int vly_change_check(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
 	if (!is_present(worker))
@@ -246,10 +247,10 @@ int vly_change_await(struct volley_worker *worker, void *arg)
 		       : 0;
 }
 
-int vly_change_own(struct volley_worker *worker, void *arg)
+int vly_change_adopt(struct volley_worker *worker, void *arg)
 {
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
 	     sock = vly_socks_get_next(sock))
-		sock->is_kept = vly_listener_keeps(sock->listener);
+		sock->is_kept = vly_listener_is_shared(sock->listener);
 	return 0;
 }

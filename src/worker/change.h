@@ -36,9 +36,9 @@ int vly_change_give_up_exported(struct volley_worker *worker, void *arg);
 /* The kernel's counters are somebody else's from here on: close without reading them. */
 int vly_change_give_away(struct volley_worker *worker, void *arg);
 /* Whether anything is still to be served, sent or replied to, of any socket: -EAGAIN. */
-int vly_change_await(struct volley_worker *worker, void *arg);
+int vly_change_check(struct volley_worker *worker, void *arg);
 
 /* A listener's sockets are nobody else's any more, as far as its flags say. */
-int vly_change_own(struct volley_worker *worker, void *listener);
+int vly_change_adopt(struct volley_worker *worker, void *listener);
 
 #endif

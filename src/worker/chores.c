@@ -36,7 +36,7 @@ static void take(struct volley_worker *worker, struct vly_inbox_node *node)
 {
 	enum vly_mail_kind kind = node->kind;
 
-	/* What was taken before a function leaves before it: it may close the listener that sends. */
+	/* What came before a function leaves before it: it may close the listener that sends. */
 	if ((kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND) && vly_outbox_count(worker) > 0)
 		vly_pipeline_flush(worker);
 	if (kind == VLY_MAIL_HANDLER)
@@ -79,7 +79,7 @@ int64_t vly_chores_get_timeout(struct volley_worker *worker)
 
 	if (!vly_chores_has_timers(worker))
 		return -1;
-	now_ns = vly_clock_now_ns();
+	now_ns = vly_clock_get_ns();
 	backlog_ns = vly_backlog_get_timeout(worker, now_ns);
 	deadline_ns = vly_held_get_deadline(worker);
 	if (deadline_ns == 0)
@@ -94,7 +94,7 @@ void vly_chores_run_timers(struct volley_worker *worker)
 
 	if (VLY_LIKELY(!vly_chores_has_timers(worker)))
 		return;
-	now_ns = vly_clock_now_ns();
+	now_ns = vly_clock_get_ns();
 	if (vly_ledger_get_tx_queued(&worker->books) > 0) {
 		vly_backlog_flush(worker, now_ns);
 		vly_pipeline_publish(worker);

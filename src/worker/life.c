@@ -10,6 +10,8 @@
  * After begin a worker whose start was called off goes to its end at once.
  */
 
+#include "worker/life.h"
+
 #include <volley/error.h>
 
 #include "base/log.h"
@@ -20,7 +22,6 @@
 #include "path/remote.h"
 #include "sys/clock.h"
 #include "worker/chores.h"
-#include "worker/life.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
 
@@ -121,7 +122,7 @@ static bool await_rest(struct volley_worker *worker)
 {
 	vly_handlers_drain(worker);
 	for (;;) {
-		bool left = vly_handlers_have_left(worker);
+		bool left = vly_handlers_has_left(worker);
 
 		vly_chores_take_mail(worker);
 		vly_chores_run_timers(worker);
@@ -145,13 +146,13 @@ static uint64_t get_flush_ns(const struct volley_worker *worker)
 {
 	bool drains = vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN;
 
-	return vly_clock_from_us(drains ? worker->shared->config.backlog_us : STOP_FLUSH_US);
+	return vly_clock_convert_us(drains ? worker->shared->config.backlog_us : STOP_FLUSH_US);
 }
 
 /* Give full sockets a moment to take the replies that wait; then drop them by name. */
 static void flush_rest(struct volley_worker *worker)
 {
-	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t start_ns = vly_clock_get_ns();
 	uint64_t now_ns = start_ns;
 
 	while (vly_ledger_get_tx_queued(&worker->books) > 0 &&
@@ -160,7 +161,7 @@ static void flush_rest(struct volley_worker *worker)
 		vly_pipeline_publish(worker);
 		if (vly_ledger_get_tx_queued(&worker->books) > 0)
 			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
-		now_ns = vly_clock_now_ns();
+		now_ns = vly_clock_get_ns();
 	}
 	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
 	vly_pipeline_publish(worker);

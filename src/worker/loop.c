@@ -17,12 +17,12 @@ static const struct vly_loop_ops *const loops[] = {
 	[VOLLEY_WAIT_FD] = &vly_loop_fd_ops,
 };
 
-const struct vly_loop_ops *vly_loop_choose(const struct volley_config *config)
+const struct vly_loop_ops *vly_loop_pick(const struct volley_config *config)
 {
 	return config->event_base != NULL ? &vly_loop_base_ops : loops[config->wait];
 }
 
 bool vly_loop_has_thread(const struct volley_config *config)
 {
-	return vly_loop_choose(config)->run != NULL;
+	return vly_loop_pick(config)->run != NULL;
 }

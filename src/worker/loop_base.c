@@ -7,13 +7,14 @@
  * then these very events are gone when it returns.
  */
 
+#include "worker/loop_base.h"
+
 #include <errno.h>
 
 #include <event2/event.h>
 
 #include "base/mem.h"
 #include "worker/chores.h"
-#include "worker/loop_base.h"
 #include "worker/loop_fd.h"
 #include "worker/turn.h"
 

@@ -4,17 +4,17 @@
  * Wait strategy "block": the worker sleeps in the receive call itself, so that a volley costs one
  * system call to receive and one to send. One socket only, for there is one place to sleep.
  *
- * What wakes it is a cancellation request: for a stop, and for a post while the worker sleeps.
- * The window of the cancellation point makes that exact: a request that comes before the call has
- * taken a datagram ends it,
- * one that comes later leaves the datagrams and ends the next.
+ * What wakes it is a cancellation request: for a stop, and for a post while the worker sleeps. The
+ * window of the cancellation point makes that exact: a request that comes before the call has taken
+ * a datagram ends it, one that comes later leaves the datagrams and ends the next.
  */
+
+#include "worker/loop_block.h"
 
 #include <volley/mmsg.h>
 
 #include "path/pipeline.h"
 #include "worker/chores.h"
-#include "worker/loop_block.h"
 
 /*
  * Sleep in ppoll instead. With replies waiting for room, or packets held, for both directions and

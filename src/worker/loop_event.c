@@ -17,6 +17,8 @@
  * libevent's callbacks only take notes; the data path runs after them, in one place.
  */
 
+#include "worker/loop_event.h"
+
 #include <errno.h>
 
 #include <event2/event.h>
@@ -24,7 +26,6 @@
 #include "base/mem.h"
 #include "path/pipeline.h"
 #include "worker/chores.h"
-#include "worker/loop_event.h"
 
 struct vly_loop_event {
 	struct event_base *base;

@@ -9,19 +9,20 @@
  * The contract is level-triggered. After arm, the descriptor is readable for as long as there is
  * something to do, and what has to be done by the clock is in vly_loop_fd_get_timeout(). A socket
  * is in epoll while it is open, so what the budget left unread keeps the descriptor readable; the
- * inbox announces its sleep, and what came before that is turned into a count in the eventfd;
- * room for waiting replies is asked for (EPOLLOUT) as long as they wait, and no longer.
+ * inbox announces its sleep, and what came before that is turned into a count in the eventfd; room
+ * for waiting replies is asked for (EPOLLOUT) as long as they wait, and no longer.
  *
  * The descriptor lives as long as the server, because it stands in somebody's loop; between stop
  * and start there is nothing in it. Whoever calls has the worker's turn (turn.c).
  */
+
+#include "worker/loop_fd.h"
 
 #include <errno.h>
 
 #include "path/pipeline.h"
 #include "sys/poll.h"
 #include "worker/chores.h"
-#include "worker/loop_fd.h"
 
 int vly_loop_fd_init(struct volley_worker *worker)
 {

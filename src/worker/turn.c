@@ -14,6 +14,8 @@
  * written where a thread would find it too (command, mail), and then its eventfd is.
  */
 
+#include "worker/turn.h"
+
 #include <errno.h>
 
 #include "worker/chores.h"
@@ -21,7 +23,6 @@
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
-#include "worker/turn.h"
 
 void vly_turn_init(struct volley_worker *worker)
 {

@@ -6,6 +6,8 @@
  * end.
  */
 
+#include "worker/worker_thread.h"
+
 #include <stdio.h>
 
 #include <volley/error.h>
@@ -16,7 +18,6 @@
 #include "worker/life.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
-#include "worker/worker_thread.h"
 
 static int attach(struct volley_worker *worker)
 {
@@ -41,8 +42,8 @@ static void *worker_main(void *arg)
 	r = attach(worker);
 	if (r >= 0)
 		r = vly_life_begin(worker);
-	vly_gate_report(gate, r);
-	if (vly_gate_pass(gate) >= 0) {
+	vly_gate_post(gate, r);
+	if (vly_gate_wait(gate) >= 0) {
 		vly_life_set_running(worker);
 		vly_loop_run(worker);
 		vly_life_finish(worker);

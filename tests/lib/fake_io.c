@@ -386,7 +386,7 @@ void fake_server_close(struct fake_server *fake)
 	stats = fake_server_stats(fake);
 	if (stats.tx_queued != 0)
 		die("something is queued that nobody will send");
-	if (vly_buffers_n_used(fake->worker->backlog) != 0)
+	if (vly_buffers_count_used(fake->worker->backlog) != 0)
 		die("a packet buffer leaked");
 	if (volley_server_free(fake->server) < 0)
 		die("the server cannot be freed");

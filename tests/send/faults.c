@@ -77,7 +77,7 @@ static void read_replies(struct bench *bench)
 /* Until every request was delivered, nothing waits, and what was sent has come. */
 static bool settle(struct bench *bench)
 {
-	uint64_t end_ns = vly_clock_now_ns() + PATIENCE_NS;
+	uint64_t end_ns = vly_clock_get_ns() + PATIENCE_NS;
 
 	do {
 		struct volley_stats stats = read_stats(bench);
@@ -87,7 +87,7 @@ static bool settle(struct bench *bench)
 		    stats.tx_sent == bench->n_replied)
 			return true;
 		usleep(50); /* the worker may share our CPU */
-	} while (vly_clock_now_ns() < end_ns);
+	} while (vly_clock_get_ns() < end_ns);
 	return false;
 }
 

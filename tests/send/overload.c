@@ -75,11 +75,11 @@ static void ignore(struct volley_worker *worker, struct volley_packet *packets, 
 static void stall_worker(struct volley_worker *worker, void *arg)
 {
 	struct stall *stall = arg;
-	uint64_t end_ns = vly_clock_now_ns() + STALL_NS;
+	uint64_t end_ns = vly_clock_get_ns() + STALL_NS;
 
 	(void)worker;
 	atomic_store(&stall->begun, true);
-	while (!atomic_load(&stall->sent) || vly_clock_now_ns() < end_ns)
+	while (!atomic_load(&stall->sent) || vly_clock_get_ns() < end_ns)
 		usleep(100);
 	atomic_store(&stall->over, true);
 }
@@ -110,11 +110,11 @@ static void run_burst(void)
 	for (uint32_t i = 0; i < n; i++)
 		loopback_send(fd, addr, (uint8_t)i, LEN);
 	atomic_store(&stall.sent, true);
-	end_ns = vly_clock_now_ns() + UINT64_C(5000000000);
+	end_ns = vly_clock_get_ns() + UINT64_C(5000000000);
 	do {
 		usleep(100);
 		stats = read_stats(server);
-	} while (stats.delivered < n && vly_clock_now_ns() < end_ns);
+	} while (stats.delivered < n && vly_clock_get_ns() < end_ns);
 	printf("%d bytes of receive buffer: %u datagrams at once, %" PRIu64 " delivered, %" PRIu64
 	       " dropped\n",
 	       rcvbuf_bytes, n, stats.delivered, stats.kernel_drops);
@@ -144,9 +144,9 @@ static void work(struct volley_worker *worker, struct volley_packet *packets, si
 	(void)worker;
 	(void)arg;
 	for (size_t i = 0; i < n; i++) {
-		uint64_t end_ns = vly_clock_now_ns() + WORK_NS;
+		uint64_t end_ns = vly_clock_get_ns() + WORK_NS;
 
-		while (vly_clock_now_ns() < end_ns)
+		while (vly_clock_get_ns() < end_ns)
 			continue;
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 	}
@@ -156,7 +156,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval period = { .tv_usec = PERIOD_US };
 	struct load *load = arg;
-	uint64_t now_ns = vly_clock_now_ns();
+	uint64_t now_ns = vly_clock_get_ns();
 
 	(void)fd;
 	(void)what;
@@ -200,7 +200,7 @@ static void *send_load(void *arg)
 {
 	struct load *load = arg;
 	int fd = loopback_open("127.0.0.1:0", NULL);
-	uint64_t begin_ns = vly_clock_now_ns();
+	uint64_t begin_ns = vly_clock_get_ns();
 	static uint8_t data[LEN];
 	struct iovec iov = { data, sizeof data };
 	struct mmsghdr msgs[BATCH];
@@ -214,7 +214,7 @@ static void *send_load(void *arg)
 						   .msg_iov = &iov,
 						   .msg_iovlen = 1 };
 	while (!atomic_load(&load->stop)) {
-		uint64_t due = (vly_clock_now_ns() - begin_ns) * load->per_second / 1000000000;
+		uint64_t due = (vly_clock_get_ns() - begin_ns) * load->per_second / 1000000000;
 		int n = due >= load->n_sent + BATCH ? sendmmsg(fd, msgs, BATCH, 0) : 0;
 
 		if (n > 0)
@@ -251,11 +251,11 @@ static double measure(struct load *load, uint64_t per_second)
 	REQUIRE(pthread_create(&sender, NULL, send_load, load) == 0);
 	usleep(200000); /* until the queue is as full as it gets */
 	before = read_stats(load->server);
-	begin_ns = vly_clock_now_ns();
-	while (vly_clock_now_ns() - begin_ns < RUN_NS)
+	begin_ns = vly_clock_get_ns();
+	while (vly_clock_get_ns() - begin_ns < RUN_NS)
 		usleep(10000);
 	after = read_stats(load->server);
-	seconds = (double)(vly_clock_now_ns() - begin_ns) / 1e9;
+	seconds = (double)(vly_clock_get_ns() - begin_ns) / 1e9;
 	atomic_store(&load->stop, true);
 	pthread_join(sender, NULL);
 	REQUIRE(volley_server_drain(load->server) == 0);

@@ -191,7 +191,7 @@ static void wait_backlog(struct subject *subject)
 {
 	struct volley_worker *worker = subject->worker;
 	struct pollfd fds[SCRIPT_N_LISTENERS];
-	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_now_ns());
+	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_get_ns());
 
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
 		const struct vly_sock *port = vly_socks_get(&worker->socks, i);
@@ -201,7 +201,7 @@ static void wait_backlog(struct subject *subject)
 	}
 	if (poll(fds, SCRIPT_N_LISTENERS, (int)((ns + 999999) / 1000000)) < 0)
 		die("poll");
-	vly_backlog_flush(worker, vly_clock_now_ns());
+	vly_backlog_flush(worker, vly_clock_get_ns());
 	vly_pipeline_publish(worker);
 }
 

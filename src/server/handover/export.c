@@ -5,8 +5,8 @@
  *
  * What must never happen is that nobody reads a socket. So this process reads until the new one
  * says that it does, and closes its copies only when the new one has said that it took everything;
- * when anything goes wrong before that, it reads again. In between the sockets are paused:
- * not read, but still there to send the replies that are on their way.
+ * when anything goes wrong before that, it reads again. In between the sockets are paused: not
+ * read, but still there to send the replies that are on their way.
  */
 
 #include <errno.h>
@@ -114,10 +114,10 @@ static int wait_ready(struct export *export)
 static void quiesce(struct export *export)
 {
 	struct volley_server *server = export->server;
-	uint64_t end_ns = vly_clock_now_ns() + vly_clock_from_us(server->shared.config.drain_us);
+	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 
 	call(server, vly_change_pause);
-	while (call(server, vly_change_await) < 0 && vly_clock_now_ns() < end_ns)
+	while (call(server, vly_change_check) < 0 && vly_clock_get_ns() < end_ns)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
 }
 

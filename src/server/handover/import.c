@@ -8,6 +8,8 @@
  * old process a datagram, and whatever ends this process leaves them as they are.
  */
 
+#include "server/handover/import.h"
+
 #include <errno.h>
 
 #include <volley/error.h>
@@ -18,7 +20,6 @@
 #include "base/opts.h"
 #include "path/worker.h"
 #include "server/call.h"
-#include "server/handover/import.h"
 #include "server/handover/wire.h"
 #include "server/listener.h"
 #include "server/listeners.h"
@@ -117,8 +118,8 @@ int vly_import_listen(struct volley_server *server, const struct volley_addr *ad
 		if (volley_addr_get_port(addr) == 0 && bound.sa.sa_family == addr->sa.sa_family)
 			bound.in.sin_port = 0; /* at the same place in both families */
 		if (!candidate->taken && vly_addr_is_equal(&bound, addr))
-			return vly_adopt_address(server, import->candidates, import->n,
-						 &candidate->addr, config, false);
+			return vly_adopt_take(server, import->candidates, import->n,
+					      &candidate->addr, config, false);
 	}
 	return -ENOENT;
 }
@@ -148,7 +149,7 @@ static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
 		if (sock == NULL)
 			continue;
 		vly_drops_read(&sock->drops, fd);
-		vly_drops_disown(&sock->drops, drops);
+		vly_drops_forget(&sock->drops, drops);
 	}
 }
 
@@ -199,7 +200,7 @@ static void configure(struct volley_server *server) VLY_REQUIRES(server->listeni
 		if (!listener->borrowed)
 			continue; /* its workers know */
 		listener->borrowed = false;
-		vly_call_run(server, vly_change_own, listener);
+		vly_call_run(server, vly_change_adopt, listener);
 	}
 }
 

@@ -5,11 +5,12 @@
  * served by the server meanwhile notices nothing; all of this happens on the caller's thread.
  */
 
+#include "server/handover/wire.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/handover/wire.h"
 #include "sys/clock.h"
 #include "sys/poll.h"
 #include "sys/socket.h"
@@ -34,7 +35,7 @@ struct vly_handover *vly_handover_new(const struct volley_allocator *allocator, 
 
 void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
 {
-	handover->end_ns = vly_clock_now_ns() + vly_clock_from_us(timeout_us);
+	handover->end_ns = vly_clock_get_ns() + vly_clock_convert_us(timeout_us);
 }
 
 static bool is_aborted(const struct vly_handover *handover)
@@ -49,7 +50,7 @@ static int wait(const struct vly_handover *handover, short events)
 	struct pollfd fd = { .fd = handover->fd, .events = events };
 
 	while (!is_aborted(handover)) {
-		if (vly_clock_now_ns() >= handover->end_ns)
+		if (vly_clock_get_ns() >= handover->end_ns)
 			return -ETIMEDOUT;
 		if (vly_poll_wait(&fd, 1, LOOK_MS) > 0)
 			return 0;

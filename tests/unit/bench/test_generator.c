@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The generator against a socket of the test's own: it sends what it says, and sees what is wrong
- * with the answers. */
+/*
+ * The generator against a socket of the test's own: it sends what it says, and sees what is wrong
+ * with the answers.
+ */
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -25,13 +27,13 @@ static int open_server(struct bench_load *load)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	socklen_t len = sizeof addr;
 	int size = 4 << 20;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
 	*load = (struct bench_load){ .server = addr,
 				     .sizes = { .n = 1, .bytes = { 64 }, .weight = { 1 } },
@@ -45,17 +47,16 @@ static int open_server(struct bench_load *load)
 
 static bool take(int fd, struct datagram *d)
 {
-	socklen_t len = sizeof(d->from);
+	socklen_t len = sizeof d->from;
 
-	d->len = recvfrom(fd, d->data, sizeof(d->data), 0, (struct sockaddr *)&d->from, &len);
+	d->len = recvfrom(fd, d->data, sizeof d->data, 0, (struct sockaddr *)&d->from, &len);
 	return d->len >= 0;
 }
 
 static void answer(int fd, const struct datagram *d, size_t len)
 {
-	cr_assert_eq(
-		sendto(fd, d->data, len, 0, (const struct sockaddr *)&d->from, sizeof(d->from)),
-		(ssize_t)len);
+	cr_assert_eq(sendto(fd, d->data, len, 0, (const struct sockaddr *)&d->from, sizeof d->from),
+		     (ssize_t)len);
 }
 
 static struct bench_gen *open_gen(const struct bench_load *load)
@@ -84,7 +85,7 @@ static void check_push(uint32_t n_burst, uint32_t n)
 
 		cr_assert_eq(d.len, 64);
 		cr_assert_eq(ntohl(d.from.sin_addr.s_addr), SOURCE + got / n_burst % 4);
-		memcpy(&seq, d.data + 8, sizeof(seq));
+		memcpy(&seq, d.data + 8, sizeof seq);
 		cr_assert_eq(seq, got);
 		got++;
 	}
@@ -117,12 +118,12 @@ static uint32_t count_coalesced(bool is_single)
 	ssize_t got;
 	uint32_t n = 0, n_coalesced = 0;
 
-	cr_assert_eq(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)), 0);
+	cr_assert_eq(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof one), 0);
 	load.n_burst = 4;
 	load.is_single = is_single;
 	gen = open_gen(&load);
 	cr_assert_eq(bench_gen_push(gen, 16), 0);
-	while ((got = recv(fd, data, sizeof(data), 0)) > 0) {
+	while ((got = recv(fd, data, sizeof data, 0)) > 0) {
 		n += (uint32_t)got / 64;
 		n_coalesced += got > 64 ? (uint32_t)got / 64 : 0;
 	}
@@ -168,7 +169,7 @@ Test(generator, servers_take_bursts_in_turn)
 	int n_first = 0, n_second = 0;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-	cr_assert_eq(bind(second, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(bind(second, (struct sockaddr *)&addr, sizeof addr), 0);
 	load.n_servers = 2;
 	load.n_burst = 2;
 	gen = open_gen(&load);
@@ -373,13 +374,13 @@ Test(generator, loads_are_described)
 	char text[120];
 	int fd = open_server(&load);
 
-	bench_load_describe(&load, text, sizeof(text));
+	bench_load_describe(&load, text, sizeof text);
 	cr_assert_str_eq(text, "64-byte echo, 4 clients in bursts of 1, window 8");
 	cr_assert_eq(bench_sizes_parse("64:3,1000:1", &load.sizes), 0);
 	load.n_window = 0;
 	load.is_single = true;
 	load.use_gro = true;
-	bench_load_describe(&load, text, sizeof(text));
+	bench_load_describe(&load, text, sizeof text);
 	cr_assert_str_eq(
 		text, "64:3,1000:1-byte echo, 4 clients with GRO in bursts of 1 single messages");
 	close(fd);

@@ -7,7 +7,7 @@
 
 static struct bench_histogram *new_histogram(void)
 {
-	struct bench_histogram *h = calloc(1, sizeof(*h));
+	struct bench_histogram *h = calloc(1, sizeof *h);
 
 	cr_assert_not_null(h);
 	return h;

@@ -29,7 +29,7 @@ Test(json, what_is_broken_is_refused)
 					      "{a: 1}", "[1 2]", "nonsense", "{\"a\":}",  "[[[" };
 	char deep[64];
 
-	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
 		cr_assert_null(bench_json_parse(broken[i]), "%s", broken[i]);
 	memset(deep, '[', 40);
 	memset(deep + 40, ']', 23);

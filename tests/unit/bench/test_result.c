@@ -110,11 +110,11 @@ Test(result, every_form_says_where_and_how)
 					    "build", "volley", "libevent" };
 	static const print_fn forms[] = { print_table, print_json, print_csv };
 
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
 		char *text = print(forms[i]);
 
 		cr_assert_not_null(strstr(text, "command"), "%s", text);
-		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+		for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
 			cr_assert_not_null(strstr(text, keys[k]), "%s: %s", keys[k], text);
 		free(text);
 	}
@@ -148,7 +148,7 @@ Test(result, many_rows)
 	char name[16];
 
 	for (int i = 0; i < 100; i++) {
-		snprintf(name, sizeof(name), "row %d", i);
+		snprintf(name, sizeof name, "row %d", i);
 		bench_row_put(bench_set_add(&set, name), "value", i);
 	}
 	cr_assert_eq(set.n_rows, 100);

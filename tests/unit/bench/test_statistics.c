@@ -56,8 +56,10 @@ static void fill(double *values, size_t n, uint64_t seed)
 		values[i] = (double)(bench_random_get(&random) >> 11) / 9007199254740992.0;
 }
 
-/* The true median is 0.5. A 95 % interval holds it in about 95 of 100 samples; one that is too
- * narrow or too wide by a factor of two falls out of these bounds. */
+/*
+ * The true median is 0.5. A 95 % interval holds it in about 95 of 100 samples; one that is too
+ * narrow or too wide by a factor of two falls out of these bounds.
+ */
 Test(statistics, bootstrap_interval_covers_the_median_as_often_as_it_says)
 {
 	int covered = 0;

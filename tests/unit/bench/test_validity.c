@@ -24,7 +24,7 @@ static struct bench_trial make_good(void)
 static bool is_void(const struct bench_trial *trial)
 {
 	why[0] = '\0';
-	return bench_validity_is_void(trial, 200000, false, why, sizeof(why));
+	return bench_validity_is_void(trial, 200000, false, why, sizeof why);
 }
 
 Test(validity, a_good_run_is_good)
@@ -33,7 +33,7 @@ Test(validity, a_good_run_is_good)
 
 	cr_assert_not(is_void(&trial));
 	cr_assert_str_empty(why);
-	cr_assert_not(bench_validity_is_void_at(&trial, 100000, false, why, sizeof(why)));
+	cr_assert_not(bench_validity_is_void_at(&trial, 100000, false, why, sizeof why));
 }
 
 Test(validity, an_idle_server_voids)
@@ -43,7 +43,7 @@ Test(validity, an_idle_server_voids)
 	trial.busy = 0.969;
 	cr_assert(is_void(&trial));
 	cr_assert_str_eq(why, "void: the server was only 97 % busy");
-	cr_assert_not(bench_validity_is_void(&trial, 200000, true, why, sizeof(why)), "smoke");
+	cr_assert_not(bench_validity_is_void(&trial, 200000, true, why, sizeof why), "smoke");
 }
 
 Test(validity, a_weak_generator_voids)
@@ -60,11 +60,11 @@ Test(validity, wrong_or_missing_replies_void_even_a_smoke_run)
 	struct bench_trial trial = make_good();
 
 	trial.wrong = 1;
-	cr_assert(bench_validity_is_void(&trial, 200000, true, why, sizeof(why)));
+	cr_assert(bench_validity_is_void(&trial, 200000, true, why, sizeof why));
 	cr_assert_not_null(strstr(why, "1 replies were duplicates or not ours"));
 	trial = make_good();
 	trial.unexplained = 3;
-	cr_assert(bench_validity_is_void(&trial, 200000, true, why, sizeof(why)));
+	cr_assert(bench_validity_is_void(&trial, 200000, true, why, sizeof why));
 	cr_assert_not_null(strstr(why, "3 datagrams lost unexplained"));
 	trial = make_good();
 	trial.unexplained = -3; /* the kernel counted more than was lost */
@@ -96,11 +96,11 @@ Test(validity, a_late_generator_voids_latency)
 	struct bench_trial trial = make_good();
 
 	trial.slip_p99 = 60e3; /* more than a tenth of 100 us, and than 50 us */
-	cr_assert(bench_validity_is_void_at(&trial, 100000, false, why, sizeof(why)));
+	cr_assert(bench_validity_is_void_at(&trial, 100000, false, why, sizeof why));
 	cr_assert_str_eq(why, "void: the generator itself was 60 us late (p99)");
 	trial.p99 = 700e3;
-	cr_assert_not(bench_validity_is_void_at(&trial, 100000, false, why, sizeof(why)));
-	cr_assert(bench_validity_is_void_at(&trial, 103000, false, why, sizeof(why)));
+	cr_assert_not(bench_validity_is_void_at(&trial, 100000, false, why, sizeof why));
+	cr_assert(bench_validity_is_void_at(&trial, 103000, false, why, sizeof why));
 	cr_assert_str_eq(why, "void: only 100000 of 103000 datagrams/s were answered");
 }
 

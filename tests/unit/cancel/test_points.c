@@ -250,7 +250,7 @@ static const struct point {
 /* Valgrind ignores the edited mask, and a call beneath a handler is then not looked at again. */
 static bool sees_below_handlers(void)
 {
-	return !IS_WINDOW || vly_cancel_may_raise();
+	return !IS_WINDOW || vly_cancel_is_mask_kept();
 }
 
 static bool is_missing(const struct point *point)

@@ -76,8 +76,8 @@ static void *victim_main(void *arg)
 	victim->saved_errno = errno;
 	victim->pending = volley_cancel_pending();
 	volley_cancel_clear();
-	victim->blocked_after = signal_blocked(vly_cancel_signo());
-	victim->left_pending = signal_pending(vly_cancel_signo());
+	victim->blocked_after = signal_blocked(vly_cancel_get_signo());
+	victim->left_pending = signal_pending(vly_cancel_get_signo());
 	return NULL;
 }
 

@@ -25,13 +25,13 @@ Test(buffers, get_prefers_the_smallest_class_that_fits)
 
 	cr_assert_not_null(buffers);
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(cases); i++) {
-		struct vly_buffer *buffer = vly_buffers_get(buffers, cases[i].n_bytes);
+		struct vly_buffer *buffer = vly_buffers_take(buffers, cases[i].n_bytes);
 
 		cr_assert_not_null(buffer);
 		cr_assert_eq(buffer->class_index, cases[i].class_index);
 		cr_assert_null(buffer->node.next);
 	}
-	cr_assert_eq(vly_buffers_n_used(buffers), 6);
+	cr_assert_eq(vly_buffers_count_used(buffers), 6);
 	vly_buffers_free(buffers);
 }
 
@@ -39,11 +39,11 @@ Test(buffers, get_takes_a_larger_class_when_the_right_one_is_used_up)
 {
 	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 1, 0, 2 });
 
-	cr_assert_eq(vly_buffers_get(buffers, 10)->class_index, 0);
-	cr_assert_eq(vly_buffers_get(buffers, 10)->class_index, 2);
-	cr_assert_eq(vly_buffers_get(buffers, 10)->class_index, 2);
-	cr_assert_null(vly_buffers_get(buffers, 10));
-	cr_assert_eq(vly_buffers_n_used(buffers), 3);
+	cr_assert_eq(vly_buffers_take(buffers, 10)->class_index, 0);
+	cr_assert_eq(vly_buffers_take(buffers, 10)->class_index, 2);
+	cr_assert_eq(vly_buffers_take(buffers, 10)->class_index, 2);
+	cr_assert_null(vly_buffers_take(buffers, 10));
+	cr_assert_eq(vly_buffers_count_used(buffers), 3);
 	vly_buffers_free(buffers);
 }
 
@@ -51,9 +51,9 @@ Test(buffers, get_never_takes_a_smaller_class)
 {
 	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 4, 4, 0 });
 
-	cr_assert_null(vly_buffers_get(buffers, 2049));
-	cr_assert_null(vly_buffers_get(buffers, 65537));
-	cr_assert_eq(vly_buffers_n_used(buffers), 0);
+	cr_assert_null(vly_buffers_take(buffers, 2049));
+	cr_assert_null(vly_buffers_take(buffers, 65537));
+	cr_assert_eq(vly_buffers_count_used(buffers), 0);
 	vly_buffers_free(buffers);
 }
 
@@ -62,7 +62,7 @@ Test(buffers, nothing_at_all_is_a_pool_too)
 	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 0, 0, 0 });
 
 	cr_assert_not_null(buffers);
-	cr_assert_null(vly_buffers_get(buffers, 1));
+	cr_assert_null(vly_buffers_take(buffers, 1));
 	vly_buffers_free(buffers);
 }
 
@@ -74,10 +74,10 @@ Test(buffers, payloads_do_not_overlap_and_indices_lead_back)
 	for (uint32_t i = 0; i < 15; i++) {
 		uint32_t n_bytes = i < 7 ? 256 : i < 12 ? 2048 : 65536;
 
-		taken[i] = vly_buffers_get(buffers, n_bytes);
+		taken[i] = vly_buffers_take(buffers, n_bytes);
 		cr_assert_not_null(taken[i]);
 		cr_assert_eq(taken[i]->index, i, "the lowest first");
-		cr_assert_eq(vly_buffers_at(buffers, i), taken[i]);
+		cr_assert_eq(vly_buffers_get(buffers, i), taken[i]);
 		cr_assert_eq((uintptr_t)taken[i]->data % VLY_CACHE_LINE, 0);
 		memset(taken[i]->data, (int)i + 1, n_bytes);
 	}
@@ -90,22 +90,22 @@ Test(buffers, payloads_do_not_overlap_and_indices_lead_back)
 Test(buffers, put_makes_it_the_next_one_taken)
 {
 	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 3, 1, 0 });
-	struct vly_buffer *a = vly_buffers_get(buffers, 1);
-	struct vly_buffer *b = vly_buffers_get(buffers, 1);
-	struct vly_buffer *c = vly_buffers_get(buffers, 1);
-	struct vly_buffer *large = vly_buffers_get(buffers, 1);
+	struct vly_buffer *a = vly_buffers_take(buffers, 1);
+	struct vly_buffer *b = vly_buffers_take(buffers, 1);
+	struct vly_buffer *c = vly_buffers_take(buffers, 1);
+	struct vly_buffer *large = vly_buffers_take(buffers, 1);
 
 	cr_assert_eq(large->class_index, 1);
 	vly_buffers_put(buffers, b);
 	vly_buffers_put(buffers, large);
-	cr_assert_eq(vly_buffers_n_used(buffers), 2);
-	cr_assert_eq(vly_buffers_get(buffers, 1), b);
-	cr_assert_eq(vly_buffers_get(buffers, 1000), large, "it went back to its own class");
+	cr_assert_eq(vly_buffers_count_used(buffers), 2);
+	cr_assert_eq(vly_buffers_take(buffers, 1), b);
+	cr_assert_eq(vly_buffers_take(buffers, 1000), large, "it went back to its own class");
 	vly_buffers_put(buffers, a);
 	vly_buffers_put(buffers, b);
 	vly_buffers_put(buffers, c);
 	vly_buffers_put(buffers, large);
-	cr_assert_eq(vly_buffers_n_used(buffers), 0);
+	cr_assert_eq(vly_buffers_count_used(buffers), 0);
 	vly_buffers_free(buffers);
 }
 
@@ -141,8 +141,8 @@ Test(buffers, free_of_null_is_fine)
 Test(buffers, find_takes_any_number_and_knows_what_was_never_taken)
 {
 	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 2, 1, 1 });
-	struct vly_buffer *small = vly_buffers_get(buffers, 1);
-	struct vly_buffer *large = vly_buffers_get(buffers, 65536);
+	struct vly_buffer *small = vly_buffers_take(buffers, 1);
+	struct vly_buffer *large = vly_buffers_take(buffers, 65536);
 
 	cr_assert_eq(vly_buffers_find(buffers, 0), small);
 	cr_assert_null(vly_buffers_find(buffers, 1));
@@ -153,6 +153,6 @@ Test(buffers, find_takes_any_number_and_knows_what_was_never_taken)
 	small->generation = 7;
 	vly_buffers_put(buffers, small);
 	cr_assert_eq(vly_buffers_find(buffers, 0), small, "a free one can be looked at");
-	cr_assert_eq(vly_buffers_get(buffers, 1)->generation, 7, "kept while free");
+	cr_assert_eq(vly_buffers_take(buffers, 1)->generation, 7, "kept while free");
 	vly_buffers_free(buffers);
 }

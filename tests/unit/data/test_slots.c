@@ -11,7 +11,7 @@
 Test(slots, stride_is_an_odd_number_of_lines_that_fits)
 {
 	for (uint32_t n = 1; n <= 65535; n++) {
-		uint32_t stride = vly_slots_stride(n);
+		uint32_t stride = vly_slots_get_stride(n);
 
 		cr_assert_geq(stride, n);
 		cr_assert_lt(stride - n, 2 * VLY_CACHE_LINE);
@@ -25,7 +25,7 @@ Test(slots, init_lays_out_slots_that_do_not_overlap)
 
 	cr_assert_eq(vly_slots_init(&slots, NULL, 5, 2048), 0);
 	cr_assert_eq(slots.n_slots, 5);
-	cr_assert_eq(slots.stride_bytes, vly_slots_stride(2048));
+	cr_assert_eq(slots.stride_bytes, vly_slots_get_stride(2048));
 	cr_assert_eq(slots.n_payload_bytes, 5 * slots.stride_bytes);
 	for (uint32_t i = 0; i < 5; i++) {
 		struct vly_slot *slot = &slots.slots[i];

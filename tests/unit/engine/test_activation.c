@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * LISTEN_FDS and its companions, as a service manager writes them and as it never would. A
- * plain program, because Criterion has descriptors of its own where these must be.
+ * LISTEN_FDS and its companions, as a service manager writes them and as it never would. A plain
+ * program, because Criterion has descriptors of its own where these must be.
  */
 
 #include <errno.h>

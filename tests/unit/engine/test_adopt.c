@@ -74,7 +74,7 @@ static int adopt(struct volley_server *server, const int *fds, uint32_t n)
 }
 
 /* From many ports, so that every socket of the group has some. */
-static void expect_answers(const struct volley_addr *to)
+static void expect_replies(const struct volley_addr *to)
 {
 	for (uint8_t tag = 0; tag < 32; tag++) {
 		int fd = loopback_open("127.0.0.1:0", NULL);
@@ -91,7 +91,7 @@ static void free_server(struct volley_server *server)
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
-/* n sockets for n_workers, all of which answer. */
+/* n sockets for n_workers, all of which reply. */
 static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 {
 	struct volley_server *server = new_server(n_workers, VOLLEY_WAIT_EVENT);
@@ -112,7 +112,7 @@ static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 	cr_assert_not_null(volley_server_get_listener(server, n_listeners - 1));
 	cr_assert_null(volley_server_get_listener(server, n_listeners));
 	cr_assert_eq(volley_server_start(server), 0);
-	expect_answers(&addr);
+	expect_replies(&addr);
 	free_server(server);
 }
 
@@ -146,7 +146,7 @@ Test(adopt, several_addresses_are_several_listeners)
 	cr_assert_eq(vly_socks_get(&server->workers[1].socks, 0)->fd, fds[2]);
 	cr_assert_eq(vly_socks_get(&server->workers[0].socks, 1)->fd, fds[1]);
 	cr_assert_eq(volley_server_start(server), 0);
-	expect_answers(&addrs[0]);
+	expect_replies(&addrs[0]);
 	cr_assert(peer_ask(client, &addrs[1], 9));
 	free_server(server);
 	close(client);
@@ -164,7 +164,7 @@ Test(adopt, a_running_server_takes_them_too)
 	cr_assert_eq(volley_server_start(server), 0);
 	fd = open_shared(&addr);
 	cr_assert_eq(adopt(server, &fd, 1), 1);
-	expect_answers(&addr);
+	expect_replies(&addr);
 	cr_assert_eq(volley_listener_close(server, 1), 0);
 	free_server(server);
 }
@@ -182,7 +182,7 @@ Test(adopt, nonblocking_stays_so_and_sleeps)
 			cr_assert_eq(fcntl(fd, F_SETFL, flag), 0);
 			cr_assert_eq(adopt(server, &fd, 1), 0);
 			cr_assert_eq(volley_server_start(server), 0);
-			expect_answers(&addr);
+			expect_replies(&addr);
 			cr_assert_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, flag);
 			cr_assert_eq(volley_server_stop(server), 0);
 			cr_assert_eq(volley_server_get_stats(server, &stats), 0);
@@ -221,7 +221,7 @@ Test(adopt, options_become_what_the_config_says)
 	cr_assert_eq(value, 1, "coalesced messages may be in the queue");
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(loopback_recv(client, (uint8_t[64]){ 0 }, 64, NULL), 16);
-	expect_answers(&addr);
+	expect_replies(&addr);
 	close(client);
 	free_server(server);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Copied answers and rooms for answers: where the bytes stay until the flush, which may come in the
- * middle of a callback when the arena or the list of answers is full.
+ * Copied replies and rooms for replies: where the bytes stay until the flush, which may come in the
+ * middle of a callback when the arena or the list of replies is full.
  */
 
 #include <criterion/criterion.h>
@@ -25,7 +25,7 @@ static struct fake_server open_small(volley_batch_fn fn)
 	return fake;
 }
 
-/* One datagram in, whatever the callback answers out. */
+/* One datagram in, whatever the callback replies out. */
 static void serve_one(struct fake_server *fake)
 {
 	fake_io_recv(fake->io, &(struct fake_datagram){ .data = "hello", .len = 5 });
@@ -93,7 +93,7 @@ static void reply_3000(struct volley_worker *worker, struct volley_packet *packe
 		reply_letters(&packets[0], (char)('a' + i % 26), 1 + (size_t)(i % 7), 0);
 }
 
-Test(arena, more_answers_than_one_send_takes)
+Test(arena, more_replies_than_one_send_takes)
 {
 	struct fake_server fake = open_small(reply_3000);
 
@@ -106,7 +106,7 @@ Test(arena, more_answers_than_one_send_takes)
 }
 
 /*
- * The 1,025th answer flushes the others; its own bytes must survive the copies that follow, large
+ * The 1,025th reply flushes the others; its own bytes must survive the copies that follow, large
  * ones too.
  */
 static void reply_1025_and_a_large_one(struct volley_worker *worker, struct volley_packet *packets,
@@ -119,7 +119,7 @@ static void reply_1025_and_a_large_one(struct volley_worker *worker, struct voll
 	reply_letters(&packets[0], 'c', 30000, 0);
 }
 
-Test(arena, the_answer_that_flushes_keeps_its_bytes)
+Test(arena, the_reply_that_flushes_keeps_its_bytes)
 {
 	struct fake_server fake = open_small(reply_1025_and_a_large_one);
 
@@ -138,7 +138,7 @@ static void reply_from_room(struct volley_worker *worker, struct volley_packet *
 	(void)n, (void)arg;
 	cr_assert_geq(worker->arena.used, 1000);
 	cr_assert_eq(volley_packet_reply(&packets[0], room, 10), 0);
-	cr_assert_eq(worker->arena.used, 16, "what the answer does not use is given back");
+	cr_assert_eq(worker->arena.used, 16, "what the reply does not use is given back");
 	room[0] = 'R'; /* not copied: what is sent is what is here at the flush */
 }
 
@@ -153,7 +153,7 @@ Test(arena, a_room_is_sent_without_a_copy_and_trimmed)
 	fake_server_close(&fake);
 }
 
-/* Both answers lie in the room; the second is shorter than the first. */
+/* Both replies lie in the room; the second is shorter than the first. */
 static void reply_twice_from_room(struct volley_worker *worker, struct volley_packet *packets,
 				  size_t n, void *arg)
 {
@@ -165,7 +165,7 @@ static void reply_twice_from_room(struct volley_worker *worker, struct volley_pa
 	reply_letters(&packets[0], 'x', 2000, 0);
 }
 
-Test(arena, a_second_answer_from_a_room_leaves_the_first_alone)
+Test(arena, a_second_reply_from_a_room_leaves_the_first_alone)
 {
 	struct fake_server fake = open_small(reply_twice_from_room);
 
@@ -176,7 +176,7 @@ Test(arena, a_second_answer_from_a_room_leaves_the_first_alone)
 	fake_server_close(&fake);
 }
 
-/* The second answer reaches beyond what the first one left of the room. */
+/* The second reply reaches beyond what the first one left of the room. */
 static void reply_longer_from_room(struct volley_worker *worker, struct volley_packet *packets,
 				   size_t n, void *arg)
 {
@@ -187,7 +187,7 @@ static void reply_longer_from_room(struct volley_worker *worker, struct volley_p
 	cr_assert_eq(volley_packet_reply(&packets[0], room, 1000), 0);
 }
 
-Test(arena, a_longer_second_answer_from_a_room_is_whole)
+Test(arena, a_longer_second_reply_from_a_room_is_whole)
 {
 	struct fake_server fake = open_small(reply_longer_from_room);
 
@@ -197,7 +197,7 @@ Test(arena, a_longer_second_answer_from_a_room_is_whole)
 	fake_server_close(&fake);
 }
 
-/* One prepared answer for everybody, which a flush in the middle must not touch. */
+/* One prepared reply for everybody, which a flush in the middle must not touch. */
 static void reply_shared_room(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			      void *arg)
 {
@@ -223,7 +223,7 @@ Test(arena, a_room_stays_valid_until_the_callback_returns)
 	fake_server_close(&fake);
 }
 
-/* An open room outlives a flush in the middle, though another one was answered with twice. */
+/* An open room outlives a flush in the middle, though another one was replied to with twice. */
 static void reply_beside_an_open_room(struct volley_worker *worker, struct volley_packet *packets,
 				      size_t n, void *arg)
 {

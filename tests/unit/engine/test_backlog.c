@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What becomes of answers that the kernel does not take: one error costs one datagram under its
+ * What becomes of replies that the kernel does not take: one error costs one datagram under its
  * errno, a full socket costs order nothing and time a bound. The clock is an argument of the
  * backlog, so nothing here waits.
  */
@@ -139,15 +139,15 @@ Test(backlog, a_full_socket_queues_and_keeps_order)
 	stats = fake_server_stats(&fake);
 	cr_assert_eq(stats.tx_sent, 3);
 	cr_assert_eq(stats.tx_queued, 7);
-	/* New answers stand behind them, and the kernel is not asked. */
+	/* New replies stand behind them, and the kernel is not asked. */
 	serve(&fake, 10);
 	cr_assert_eq(fake_io_n_send_calls(fake.io), 2);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 17);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 20);
 	cr_assert_eq(port_of(&fake)->backlog.n, 0);
-	/* The line is gone: answers leave directly again. */
+	/* The line is gone: replies leave directly again. */
 	serve(&fake, 1);
 	expect_in_order(&fake, 21);
 	fake_server_close(&fake);
@@ -180,7 +180,7 @@ Test(backlog, bytes_and_addresses_survive_the_wait)
 	/* The slots are used again meanwhile. */
 	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "two", .len = 3 });
 	fake_server_run(&fake);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 3);
 	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, "one", 3);
@@ -204,11 +204,11 @@ Test(backlog, a_long_line_leaves_in_pieces)
 	serve(&fake, 60);
 	serve(&fake, 60);
 	serve(&fake, 60);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 74);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 106);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 180);
 	cr_assert_leq(fake_io_max_send(fake.io), 64);
@@ -224,7 +224,7 @@ Test(backlog, an_error_in_the_line_costs_exactly_that_datagram)
 	fake_io_send_result(fake.io, 2);
 	fake_io_send_result(fake.io, -EHOSTUNREACH);
 	serve(&fake, 5);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	stats = fake_server_stats(&fake);
 	cr_assert_eq(stats.tx_sent, 4);
@@ -244,7 +244,7 @@ Test(backlog, a_full_line_drops_the_newest)
 	stats = fake_server_stats(&fake);
 	cr_assert_eq(stats.tx_queued, 4);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_BACKLOG_FULL], 6);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 4);
 	fake_server_close(&fake);
@@ -258,7 +258,7 @@ static void reply_20_large(struct volley_worker *worker, struct volley_packet *p
 		cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 40000), 0);
 }
 
-Test(backlog, few_large_answers_may_wait)
+Test(backlog, few_large_replies_may_wait)
 {
 	struct fake_server fake;
 	struct volley_stats stats;
@@ -288,7 +288,7 @@ Test(backlog, nothing_queued_is_no_timeout)
 Test(backlog, eagain_waits_for_room_until_the_deadline)
 {
 	struct fake_server fake = open_server(0);
-	uint64_t before = vly_clock_now_ns();
+	uint64_t before = vly_clock_get_ns();
 	uint64_t deadline;
 
 	fake_io_send_always(fake.io, -EAGAIN);
@@ -296,7 +296,7 @@ Test(backlog, eagain_waits_for_room_until_the_deadline)
 	deadline = port_of(&fake)->backlog.first->deadline_ns;
 	cr_assert_eq(port_of(&fake)->backlog.retry_us, 0);
 	cr_assert_geq(deadline, before + BACKLOG_US * 1000);
-	cr_assert_leq(deadline, vly_clock_now_ns() + BACKLOG_US * 1000);
+	cr_assert_leq(deadline, vly_clock_get_ns() + BACKLOG_US * 1000);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline - 1000), 1000);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline + 1), 0);
 	vly_backlog_flush(fake.worker, deadline - 1);
@@ -360,7 +360,7 @@ Test(backlog, enobufs_is_retried_by_the_clock)
 	cr_assert_eq(retry(&fake), 4000);
 	cr_assert_eq(retry(&fake), 8000);
 	cr_assert_eq(retry(&fake), 8000);
-	/* An answer that joins the line does not change the pause. */
+	/* A reply that joins the line does not change the pause. */
 	serve(&fake, 1);
 	cr_assert_eq(port_of(&fake)->backlog.retry_us, 8000);
 	/* A success, even of a part, begins anew; so does the other error. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Handler threads: what callbacks can do there, what becomes of packets that they are too slow
- * for, and what a stop or a drain makes of those that are under way. Moments are made by a gate in
- * the callback; nothing sleeps to synchronise. Order and races are tests/race/race_handlers.c's.
+ * Handler threads: what callbacks can do there, what becomes of packets that they are too slow for,
+ * and what a stop or a drain makes of those that are under way. Moments are made by a gate in the
+ * callback; nothing sleeps to synchronise. Order and races are tests/race/race_handlers.c's.
  */
 
 #include <criterion/criterion.h>
@@ -88,13 +88,14 @@ static void finish(struct volley_server *server)
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(get_stats(server).rx_queued, 0);
 	for (uint32_t i = 0; i < volley_server_get_n_workers(server); i++) {
-		cr_assert_eq(vly_buffers_n_used(server->workers[i].crew.packets), 0, "one leaked");
-		cr_assert_eq(vly_buffers_n_used(server->workers[i].remote.buffers), 0);
+		cr_assert_eq(vly_buffers_count_used(server->workers[i].crew.packets), 0,
+			     "one leaked");
+		cr_assert_eq(vly_buffers_count_used(server->workers[i].remote.buffers), 0);
 	}
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
-/* Answering ------------------------------------------------------------------------------------ */
+/* Replying ------------------------------------------------------------------------------------ */
 
 Test(handlers, echo_in_place_from_another_thread)
 {
@@ -109,14 +110,14 @@ Test(handlers, echo_in_place_from_another_thread)
 
 		for (uint8_t k = 0; k < 100; k++)
 			cr_assert_eq(peer_ask(fd, &to, k), 1);
-		while (get_stats(server).delivered < 100) /* counted after the answer has left */
+		while (get_stats(server).delivered < 100) /* counted after the reply has left */
 			sched_yield();
 		finish(server);
 	}
 }
 
-static void answer_variously(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			     void *arg)
+static void reply_variously(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
 {
 	(void)worker, (void)arg;
 	for (size_t i = 0; i < n; i++) {
@@ -141,7 +142,7 @@ static void answer_variously(struct volley_worker *worker, struct volley_packet 
 	}
 }
 
-Test(handlers, answers_of_every_kind_leave_in_order)
+Test(handlers, replies_of_every_kind_leave_in_order)
 {
 	struct volley_server *server;
 	int fd = loopback_open(ADDRESS, NULL);
@@ -150,7 +151,7 @@ Test(handlers, answers_of_every_kind_leave_in_order)
 
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1), &server), 0);
 	cr_assert_eq(volley_server_listen(server, ADDRESS,
-					  VOLLEY_LISTEN(.on_batch = answer_variously,
+					  VOLLEY_LISTEN(.on_batch = reply_variously,
 							.flags = VOLLEY_LISTEN_WANT_TTL)),
 		     0);
 	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
@@ -172,8 +173,8 @@ Test(handlers, answers_of_every_kind_leave_in_order)
 }
 
 /* All large rooms, which nobody uses, and then every other buffer for a copy. */
-static void answer_much(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			void *arg)
+static void reply_much(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		       void *arg)
 {
 	long n_rooms = 0;
 	long n_copies = 0;
@@ -218,7 +219,7 @@ Test(handlers, own_buffers_are_bounded_and_come_back)
 {
 	struct volley_addr to;
 	struct volley_server *server = serve(
-		VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .n_ring = 8), answer_much, &to);
+		VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .n_ring = 8), reply_much, &to);
 	int fd = loopback_open(ADDRESS, NULL);
 	uint8_t buf[8];
 
@@ -242,7 +243,7 @@ static void hold_one(struct volley_worker *worker, struct volley_packet *packets
 	sem_post(&gate.entered);
 }
 
-Test(handlers, a_handler_holds_and_others_answer_and_send)
+Test(handlers, a_handler_holds_and_others_reply_and_send)
 {
 	struct volley_server *server;
 	struct volley_addr to;
@@ -422,8 +423,8 @@ Test(handlers, what_waited_too_long_is_expired)
 	for (uint8_t i = 1; i < 6; i++)
 		loopback_send(fd, &to, i, 8);
 	await_rx(server, n_late + 6);
-	end_ns = vly_clock_now_ns() + 25000000; /* their age is what is tested */
-	while (vly_clock_now_ns() < end_ns)
+	end_ns = vly_clock_get_ns() + 25000000; /* their age is what is tested */
+	while (vly_clock_get_ns() < end_ns)
 		sched_yield();
 	sem_post(&gate.go);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);

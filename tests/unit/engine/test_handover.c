@@ -107,7 +107,7 @@ static void flood(const struct volley_addr *to, int n)
 	close(fd);
 }
 
-static void expect_answer(const struct volley_addr *to)
+static void expect_reply(const struct volley_addr *to)
 {
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
@@ -163,7 +163,7 @@ static struct volley_server *open_running(uint32_t n_workers, struct volley_addr
 	return server;
 }
 
-/* A new one that never answers, or answers too late. */
+/* A new one that never replies, or replies too late. */
 Test(handover, each_side_gives_up_in_time)
 {
 	struct volley_addr to;
@@ -171,14 +171,14 @@ Test(handover, each_side_gives_up_in_time)
 	struct volley_server *new = new_server(2);
 
 	cr_assert_eq(volley_server_export_fds(old, fds[0], SHORT_US), -ETIMEDOUT);
-	expect_answer(&to);
+	expect_reply(&to);
 	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), 2, "what it had offered");
 	cr_assert_eq(listen_at(new, &to), 0);
 	cr_assert_eq(volley_server_start(new), 0);
 	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ETIMEDOUT);
 	cr_assert_eq(volley_server_free(new), 0, "the sockets stay as they are");
 	for (int i = 0; i < 8; i++)
-		expect_answer(&to);
+		expect_reply(&to);
 	cr_assert_eq(volley_server_free(old), 0);
 	new = new_server(1);
 	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ETIMEDOUT);
@@ -222,7 +222,7 @@ Test(handover, what_is_no_conversation_is_refused)
 	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -EPIPE);
 	cr_assert_eq(volley_server_import_fds(server, fds[0], SHORT_US), -EPIPE);
 	fds[1] = dup(fds[0]);
-	expect_answer(&to);
+	expect_reply(&to);
 	cr_assert_eq(volley_server_close(server), 0);
 	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ESHUTDOWN);
 	cr_assert_eq(volley_server_free(server), 0);
@@ -258,10 +258,10 @@ static void survive(enum fault_function function)
 			cr_assert_lt(finish(&giver), 0);
 			close(fds[0]);
 			cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
-			expect_answer(&to);
+			expect_reply(&to);
 		} else {
 			cr_assert_eq(finish(&giver), 0);
-			expect_answer(&to);
+			expect_reply(&to);
 			cr_assert_eq(volley_server_free(new), 0);
 		}
 		cr_assert_eq(volley_server_free(old), 0);

@@ -53,7 +53,7 @@ static void receive(struct fake_server *fake, const char *text, uint16_t port)
 	fake_server_run(fake);
 }
 
-Test(held, an_answer_comes_later_and_goes_to_the_one_who_asked)
+Test(held, an_reply_comes_later_and_goes_to_the_one_who_asked)
 {
 	struct fake_server fake = open_holding(NULL);
 
@@ -169,7 +169,7 @@ Test(held, there_is_a_limit_and_the_refused_are_counted)
 Test(held, time_ends_holding_in_order)
 {
 	struct fake_server fake = open_holding(VOLLEY_CONFIG(.hold_us = 1000000));
-	uint64_t start_ns = vly_clock_now_ns();
+	uint64_t start_ns = vly_clock_get_ns();
 	uint64_t first_ns;
 
 	cr_assert_not(vly_chores_has_timers(fake.worker));
@@ -216,7 +216,7 @@ Test(held, any_of_three_can_end_first)
 	fake_server_close(&fake);
 }
 
-Test(held, an_answer_may_be_longer_than_the_packet_was)
+Test(held, an_reply_may_be_longer_than_the_packet_was)
 {
 	static uint8_t big[65527];
 	struct fake_server fake = open_holding(NULL);
@@ -260,7 +260,7 @@ Test(held, without_room_the_token_stays_good)
 	fake_server_close(&fake);
 }
 
-Test(held, nobody_answers_port_0)
+Test(held, nobody_replies_port_0)
 {
 	struct fake_server fake = open_holding(NULL);
 
@@ -274,7 +274,7 @@ Test(held, nobody_answers_port_0)
 	fake_server_close(&fake);
 }
 
-Test(held, the_answer_leaves_from_where_the_packet_was_sent_to)
+Test(held, the_reply_leaves_from_where_the_packet_was_sent_to)
 {
 	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
 	struct fake_server fake;
@@ -292,7 +292,7 @@ Test(held, the_answer_leaves_from_where_the_packet_was_sent_to)
 	fake_server_close(&fake);
 }
 
-Test(held, a_full_socket_makes_held_answers_wait_too)
+Test(held, a_full_socket_makes_held_replies_wait_too)
 {
 	struct fake_server fake = open_holding(NULL);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What happens to datagrams, answers and posted functions when a server drains or stops in the
+ * What happens to datagrams, replies and posted functions when a server drains or stops in the
  * middle. The moments are made by callbacks that wait for a semaphore, and by the server's command
  * that the test reads; nothing sleeps to synchronise.
  */
@@ -165,10 +165,10 @@ Test(life, drain_serves_what_is_queued_and_refuses_the_rest)
 static void be_slow(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		    void *arg)
 {
-	uint64_t end_ns = vly_clock_now_ns() + gate.slow_ns;
+	uint64_t end_ns = vly_clock_get_ns() + gate.slow_ns;
 
 	wait_at_gate(worker, packets, n, arg);
-	while (vly_clock_now_ns() < end_ns)
+	while (vly_clock_get_ns() < end_ns)
 		continue;
 }
 
@@ -265,7 +265,7 @@ Test(life, stop_leaves_the_queue_to_close_to_count)
 	}
 }
 
-/* Answers that cannot leave -------------------------------------------------------------------- */
+/* Replies that cannot leave -------------------------------------------------------------------- */
 
 static void wait_queued(struct volley_server *server, uint64_t n)
 {
@@ -299,10 +299,10 @@ Test(life, stop_waits_a_moment_for_full_sockets_and_drops_by_name)
 	fake_io_send_always(fake.io, -EAGAIN);
 	cr_assert_eq(volley_server_start(fake.server), 0);
 	wait_queued(fake.server, 5);
-	before = vly_clock_now_ns();
+	before = vly_clock_get_ns();
 	cr_assert_eq(volley_server_stop(fake.server), 0);
-	cr_assert_geq(vly_clock_now_ns() - before, 15000000);
-	cr_assert_lt(vly_clock_now_ns() - before, UINT64_C(5000000000), "not backlog_us");
+	cr_assert_geq(vly_clock_get_ns() - before, 15000000);
+	cr_assert_lt(vly_clock_get_ns() - before, UINT64_C(5000000000), "not backlog_us");
 	cr_assert_eq(get_stats(fake.server).tx_dropped[VOLLEY_TX_STOPPED], 5);
 	fake_server_close(&fake);
 }
@@ -348,16 +348,16 @@ Test(life, a_drain_sends_what_waits_before_it_asks_for_more)
 	fake_server_close(&fake);
 }
 
-/* Eight answers to one request, numbered. */
-static void answer_eight(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			 void *arg)
+/* Eight replies to one request, numbered. */
+static void reply_eight(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			void *arg)
 {
-	uint8_t answer[1400] = { 0 };
+	uint8_t reply[1400] = { 0 };
 
 	(void)worker, (void)n, (void)arg;
 	for (int i = 0; i < 8; i++) {
-		answer[0] = (uint8_t)i;
-		volley_packet_reply(&packets[0], answer, sizeof answer);
+		reply[0] = (uint8_t)i;
+		volley_packet_reply(&packets[0], reply, sizeof reply);
 	}
 }
 
@@ -369,10 +369,9 @@ Test(life, every_loop_serves_the_backlog_by_the_clock)
 		int fd = loopback_open("127.0.0.1:0", NULL);
 
 		/* The fake one fails, the real socket beneath wakes the event loop. */
-		fake_server_open(&fake, VOLLEY_CONFIG(.wait = wait, .backlog_us = 30000000),
-				 "127.0.0.1:0",
-				 VOLLEY_LISTEN(.on_batch = answer_eight,
-					       .flags = VOLLEY_LISTEN_NO_COALESCE));
+		fake_server_open(
+			&fake, VOLLEY_CONFIG(.wait = wait, .backlog_us = 30000000), "127.0.0.1:0",
+			VOLLEY_LISTEN(.on_batch = reply_eight, .flags = VOLLEY_LISTEN_NO_COALESCE));
 		fake_io_recv_n(fake.io, 0, 1, 8);
 		fake_io_send_result(fake.io, -ENOBUFS);
 		fake_io_send_result(fake.io, -ENOBUFS);

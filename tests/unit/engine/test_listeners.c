@@ -47,7 +47,7 @@ static struct volley_addr get_addr(struct volley_server *server, int index)
 }
 
 /* From several ports, so that every worker has its share. */
-static void expect_answers(struct volley_server *server, int index)
+static void expect_replies(struct volley_server *server, int index)
 {
 	struct volley_addr to = get_addr(server, index);
 
@@ -91,12 +91,12 @@ static void come_and_go(struct volley_server *server)
 		for (int i = 1; i < 4; i++)
 			cr_assert_eq(listen_once(server), i);
 		for (int i = 0; i < 4; i++)
-			expect_answers(server, i);
+			expect_replies(server, i);
 		for (uint32_t i = 1; i < 4; i++) {
 			cr_assert_eq(volley_listener_close(server, i), 0);
 			cr_assert_null(volley_server_get_listener(server, i));
 		}
-		expect_answers(server, 0);
+		expect_replies(server, 0);
 	}
 }
 
@@ -115,7 +115,7 @@ Test(listeners, come_and_go_while_it_runs)
 		cr_assert_eq(get_stats(server).delivered, 3 * 5 * 8);
 		cr_assert_eq(listen_once(server), 1);
 		cr_assert_eq(volley_server_start(server), 0);
-		expect_answers(server, 1);
+		expect_replies(server, 1);
 		free_server(server);
 	}
 }
@@ -131,11 +131,11 @@ Test(listeners, the_last_one_may_go)
 
 		cr_assert_eq(volley_server_start(server), 0);
 		for (int round = 0; round < 3; round++) {
-			expect_answers(server, 0);
+			expect_replies(server, 0);
 			cr_assert_eq(volley_listener_close(server, 0), 0);
 			cr_assert_eq(listen_once(server), 0);
 		}
-		expect_answers(server, 0);
+		expect_replies(server, 0);
 		cr_assert_eq(volley_listener_close(server, 0), 0);
 		cr_assert_eq(volley_server_stop(server), 0);
 		cr_assert_eq(volley_server_start(server), -ENOTCONN, "nothing is left to serve");
@@ -155,7 +155,7 @@ Test(listeners, block_takes_one_only)
 	cr_assert_eq(listen_once(server), 1);
 	cr_assert_eq(volley_listener_close(server, 0), 0);
 	cr_assert_eq(volley_server_start(server), 0);
-	expect_answers(server, 1);
+	expect_replies(server, 1);
 	cr_assert_eq(listen_once(server), -EINVAL);
 	cr_assert_not_null(strstr(last_log, "block"));
 	free_server(server);
@@ -348,9 +348,9 @@ static unsigned int fail_listen(enum fault_function function, int error)
 			cr_assert_eq(volley_listener_close(server, 1), 0);
 		}
 		cr_assert_eq(loopback_n_fds(), n_fds);
-		expect_answers(server, 0);
+		expect_replies(server, 0);
 	}
-	expect_answers(server, 1);
+	expect_replies(server, 1);
 	free_server(server);
 	return n_failed;
 }
@@ -380,7 +380,7 @@ Test(listeners, closing_survives_every_failure)
 		cr_assert_eq(volley_listener_close(server, 0), 0);
 		fault_disarm();
 		cr_assert_eq(listen_once(server), 0);
-		expect_answers(server, 0);
+		expect_replies(server, 0);
 		free_server(server);
 	}
 }

@@ -89,7 +89,7 @@ static void expect_echo(uint8_t tag)
 	cr_assert_eq(buf[0], tag);
 }
 
-Test(loop_fd, a_datagram_makes_it_readable_and_process_answers)
+Test(loop_fd, a_datagram_makes_it_readable_and_process_replies)
 {
 	open_server(VOLLEY_CONFIG(.n_workers = 0), peer_echo);
 	cr_assert_eq(volley_server_get_n_workers(t.server), 1);
@@ -506,8 +506,8 @@ Test(loop_fd, a_full_device_is_asked_again_by_the_clock)
 	/* 500 us, or twice that and so on to 8 ms where the machine stalled meanwhile. */
 	cr_assert(ns >= 0 && ns <= 8000000, "%lld ns", (long long)ns);
 	fake_io_send_always(fake.io, INT_MAX);
-	end_ns = vly_clock_now_ns() + (uint64_t)ns;
-	while (vly_clock_now_ns() < end_ns)
+	end_ns = vly_clock_get_ns() + (uint64_t)ns;
+	while (vly_clock_get_ns() < end_ns)
 		poll(NULL, 0, 1);
 	cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
 	cr_assert_eq(volley_server_process(t.server), 0);
@@ -536,7 +536,7 @@ Test(loop_fd, a_full_socket_makes_it_readable_when_there_is_room)
 	close_fake(&fake);
 }
 
-Test(loop_fd, answers_that_wait_at_the_stop_are_counted)
+Test(loop_fd, replies_that_wait_at_the_stop_are_counted)
 {
 	struct fake_server fake;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Coalescing as the engine does it: super-packets become views, answers become segmented messages,
+ * Coalescing as the engine does it: super-packets become views, replies become segmented messages,
  * and what the kernel refuses as a whole is sent one by one, each datagram counted once.
  */
 
@@ -27,18 +27,18 @@ static void on_log(enum volley_log_level level, const char *text, void *arg)
 		n_logs++;
 }
 
-static uint32_t answer_bytes;
-static uint32_t n_answers = 1;
+static uint32_t reply_bytes;
+static uint32_t n_replies = 1;
 
-static void answer(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
+static void reply(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
 {
 	static uint8_t bytes[4096];
 
 	(void)worker, (void)arg;
 	for (size_t i = 0; i < n; i++)
-		for (uint32_t k = 0; k < n_answers; k++) {
+		for (uint32_t k = 0; k < n_replies; k++) {
 			bytes[0] = (uint8_t)k;
-			cr_assert_eq(volley_packet_reply(&packets[i], bytes, answer_bytes), 0);
+			cr_assert_eq(volley_packet_reply(&packets[i], bytes, reply_bytes), 0);
 		}
 }
 
@@ -54,10 +54,10 @@ static struct fake_server open_segmenting(uint32_t n, uint32_t n_bytes)
 {
 	struct fake_server fake;
 
-	n_answers = n;
-	answer_bytes = n_bytes;
+	n_replies = n;
+	reply_bytes = n_bytes;
 	fake_server_open(&fake, VOLLEY_CONFIG(.log = on_log), ADDRESS,
-			 VOLLEY_LISTEN(.on_batch = answer));
+			 VOLLEY_LISTEN(.on_batch = reply));
 	vly_socks_get(&fake.worker->socks, 0)->limits.now = (struct vly_coalesce_limits){
 		.n_segments = 64, .segment_bytes = 65535
 	};
@@ -78,7 +78,7 @@ static void expect_numbered(const struct fake_server *fake, uint32_t first, uint
 
 /* Sending -------------------------------------------------------------------------------------- */
 
-Test(outbox, equal_answers_to_one_peer_are_one_message)
+Test(outbox, equal_replies_to_one_peer_are_one_message)
 {
 	struct fake_server fake = open_segmenting(10, 100);
 	struct volley_stats stats;
@@ -97,10 +97,10 @@ Test(outbox, no_coalesce_turns_both_directions_off)
 {
 	struct fake_server fake;
 
-	n_answers = 10;
-	answer_bytes = 100;
+	n_replies = 10;
+	reply_bytes = 100;
 	fake_server_open(&fake, NULL, ADDRESS,
-			 VOLLEY_LISTEN(.on_batch = answer, .flags = VOLLEY_LISTEN_NO_COALESCE));
+			 VOLLEY_LISTEN(.on_batch = reply, .flags = VOLLEY_LISTEN_NO_COALESCE));
 	cr_assert_not(volley_server_get_listener(fake.server, 0)->coalesces_in);
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_messages, 10);
@@ -198,20 +198,20 @@ Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 	cr_assert_eq(fake_io_n_send_calls(fake.io), n_calls + 1);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 0, "plain datagrams");
 	/* Shorter ones still leave together. */
-	answer_bytes = 1300;
+	reply_bytes = 1300;
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 1);
 	/* The limit has a floor, below which every path is wide enough. */
-	answer_bytes = 600;
+	reply_bytes = 600;
 	fake_io_send_always(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
 	cr_assert_eq(port->limits.now.segment_bytes, 1232);
 	cr_assert_eq(n_logs, 1, "said once");
 	/* After a while routes may have changed. */
-	port->limits.until_ns = vly_clock_now_ns() - 1;
+	port->limits.until_ns = vly_clock_get_ns() - 1;
 	port->listener->limits.n_segments = 64;
 	fake_io_send_always(fake.io, INT32_MAX);
-	answer_bytes = 1400;
+	reply_bytes = 1400;
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 2);
 	fake_server_close(&fake);
@@ -243,7 +243,7 @@ Test(outbox, a_full_socket_queues_a_message_datagram_by_datagram)
 	fake_io_send_result(fake.io, -EAGAIN);
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 6);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns());
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_sent, 6);
 	expect_numbered(&fake, 0, 6);
@@ -253,7 +253,7 @@ Test(outbox, a_full_socket_queues_a_message_datagram_by_datagram)
 	fake_io_send_result(fake.io, -ENOBUFS);
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 4);
-	vly_backlog_flush(fake.worker, vly_clock_now_ns() + 1000000);
+	vly_backlog_flush(fake.worker, vly_clock_get_ns() + 1000000);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_sent, 12);
 	expect_numbered(&fake, 6, 6);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The data path on a scripted backend: what reaches the callback, where answers are taken from and
+ * The data path on a scripted backend: what reaches the callback, where replies are taken from and
  * in which order they leave, and that each is counted once. fake_server_close() checks the ledger's
  * equations after every test. Back-pressure is test_backlog.c's.
  */
@@ -48,7 +48,7 @@ static struct fake_server open_then(volley_batch_fn then)
 	struct fake_server fake;
 
 	seen.then = then;
-	/* Each answer its own message, so that all leave in the order in which they were given. */
+	/* Each reply its own message, so that all leave in the order in which they were given. */
 	fake_server_open(&fake, NULL, ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_NO_COALESCE));
 	return fake;
@@ -298,7 +298,7 @@ Test(pipeline, a_volley_of_nothing_deliverable_calls_nobody)
 	fake_server_close(&fake);
 }
 
-/* Two listeners in one pass: each answer leaves by the socket its request came to. */
+/* Two listeners in one pass: each reply leaves by the socket its request came to. */
 Test(pipeline, listeners_do_not_mix)
 {
 	struct fake_server fake = open_then(echo);
@@ -368,9 +368,9 @@ Test(pipeline, discard_gives_a_broken_socket_up)
 	fake_server_close(&fake);
 }
 
-/* Answers -------------------------------------------------------------------------------------- */
+/* Replies -------------------------------------------------------------------------------------- */
 
-/* Answer in place, then change the bytes: what leaves is what is there at the flush. */
+/* Reply in place, then change the bytes: what leaves is what is there at the flush. */
 static void reply_then_change(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			      void *arg)
 {
@@ -379,7 +379,7 @@ static void reply_then_change(struct volley_worker *worker, struct volley_packet
 	packets[0].data[0] = 'J';
 }
 
-Test(pipeline, an_answer_in_place_is_not_copied)
+Test(pipeline, an_reply_in_place_is_not_copied)
 {
 	struct fake_server fake = open_then(reply_then_change);
 
@@ -390,7 +390,7 @@ Test(pipeline, an_answer_in_place_is_not_copied)
 	fake_server_close(&fake);
 }
 
-/* The room behind the datagram belongs to the answer too. */
+/* The room behind the datagram belongs to the reply too. */
 static void reply_longer_in_place(struct volley_worker *worker, struct volley_packet *packets,
 				  size_t n, void *arg)
 {
@@ -401,7 +401,7 @@ static void reply_longer_in_place(struct volley_worker *worker, struct volley_pa
 	packets[0].data[1] = 'E';
 }
 
-Test(pipeline, an_answer_in_place_may_begin_later_and_be_longer)
+Test(pipeline, an_reply_in_place_may_begin_later_and_be_longer)
 {
 	struct fake_server fake = open_then(reply_longer_in_place);
 
@@ -420,7 +420,7 @@ static void reply_copies(struct volley_worker *worker, struct volley_packet *pac
 	cr_assert_eq(n, 2);
 	cr_assert_eq(volley_packet_reply(&packets[0], own, 3), 0);
 	memcpy(own, "OWN", 3);
-	/* The second answer to a packet, though in its memory; and one of another's memory. */
+	/* The second reply to a packet, though in its memory; and one of another's memory. */
 	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 3), 0);
 	cr_assert_eq(volley_packet_reply(&packets[1], packets[0].data, 3), 0);
 	cr_assert_eq(volley_packet_reply(&packets[1], packets[1].data, 3), 0);
@@ -445,7 +445,7 @@ Test(pipeline, everything_else_is_copied_at_once_and_leaves_in_order)
 	fake_server_close(&fake);
 }
 
-/* The first answer in place, then a second over the same bytes. */
+/* The first reply in place, then a second over the same bytes. */
 static void reply_twice(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			void *arg)
 {
@@ -454,7 +454,7 @@ static void reply_twice(struct volley_worker *worker, struct volley_packet *pack
 		cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 1 + (size_t)i), 0);
 }
 
-Test(pipeline, several_answers_to_one_packet_leave_in_order)
+Test(pipeline, several_replies_to_one_packet_leave_in_order)
 {
 	struct fake_server fake = open_then(reply_twice);
 
@@ -498,7 +498,7 @@ static void reply_too_long(struct volley_worker *worker, struct volley_packet *p
 	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 65527), 0);
 }
 
-Test(pipeline, an_answer_may_have_65527_bytes)
+Test(pipeline, an_reply_may_have_65527_bytes)
 {
 	struct fake_server fake = open_then(reply_too_long);
 	struct volley_stats stats;
@@ -523,7 +523,7 @@ static void reply_expecting(struct volley_worker *worker, struct volley_packet *
 			     expect_reply);
 }
 
-Test(pipeline, answers_that_would_loop_or_fail_are_refused)
+Test(pipeline, replies_that_would_loop_or_fail_are_refused)
 {
 	struct fake_server fake = open_then(reply_expecting);
 	struct volley_addr self = *fake.addr;
@@ -572,7 +572,7 @@ Test(pipeline, refusal_knows_ipv6)
 
 /* Local addresses ------------------------------------------------------------------------------ */
 
-Test(pipeline, a_bound_listener_answers_from_its_socket)
+Test(pipeline, a_bound_listener_replies_from_its_socket)
 {
 	struct fake_server fake = open_then(echo);
 
@@ -582,7 +582,7 @@ Test(pipeline, a_bound_listener_answers_from_its_socket)
 	fake_server_close(&fake);
 }
 
-Test(pipeline, a_wildcard_listener_answers_from_where_it_was_asked)
+Test(pipeline, a_wildcard_listener_replies_from_where_it_was_asked)
 {
 	struct fake_server fake;
 	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };

@@ -239,8 +239,8 @@ Test(run, a_signal_handler_may_ask)
 }
 
 /*
- * The first signal drains; the second, which comes while the drain serves, stops. Two datagrams
- * of three are served, and the log says so.
+ * The first signal drains; the second, which comes while the drain serves, stops. Two datagrams of
+ * three are served, and the log says so.
  */
 static void signal_and_wait(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			    void *arg)
@@ -304,8 +304,8 @@ Test(run, a_late_signal_does_not_kill)
 }
 
 /*
- * Stops come again and again: one that comes before the run has nothing to end, the others do.
- * None may wait for a run that nobody has told to end.
+ * Stops come again and again: one that comes before the run has nothing to end, the others do. None
+ * may wait for a run that nobody has told to end.
  */
 static void *keep_stopping(void *done)
 {

@@ -110,7 +110,7 @@ static int start_and_ask(struct volley_server *server)
 			volley_server_get_listener(server, 0));
 		int fd = loopback_open("127.0.0.1:0", NULL);
 
-		cr_assert(peer_ask(fd, to, 7), "a started server answers");
+		cr_assert(peer_ask(fd, to, 7), "a started server replies");
 		close(fd);
 	}
 	return r;
@@ -172,7 +172,7 @@ Test(server, free_takes_null_and_any_state)
 	expect(free_null, 0, ~0u, 0);
 }
 
-Test(server, getters_answer_in_any_state)
+Test(server, getters_reply_in_any_state)
 {
 	for (int state = NEW; state < N_STATES; state++) {
 		struct volley_server *server = make((enum state)state);
@@ -459,7 +459,7 @@ Test(server, stops_may_meet)
 	volley_server_free(server);
 }
 
-/* Each worker says which CPUs it may use: room for the answer is the config's arg. */
+/* Each worker says which CPUs it may use: room for the reply is the config's arg. */
 static int note_cpus(struct volley_worker *worker, void *arg)
 {
 	cpu_set_t *sets = arg;

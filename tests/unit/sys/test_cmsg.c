@@ -40,7 +40,7 @@ static struct received recv_with(int fd, int family, uint32_t want)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control,
-		.msg_controllen = vly_cmsg_room(family, want),
+		.msg_controllen = vly_cmsg_get_room(family, want),
 	};
 
 	cr_assert(loopback_wait(fd));
@@ -132,7 +132,7 @@ Test(cmsg, a_mapped_peer_has_a_mapped_local_address)
 	close(client);
 }
 
-/* Everything at once, in exactly the room that vly_cmsg_room() says: nothing is cut off. */
+/* Everything at once, in exactly the room that vly_cmsg_get_room() says: nothing is cut off. */
 static void expect_all(int family, const char *client_host, const char *host)
 {
 	bool v4 = host[0] != '[';
@@ -180,8 +180,8 @@ Test(cmsg, nothing_asked_for_is_nothing_found)
 	int server = open_any(AF_INET, 0, "127.0.0.1:0", &to);
 	struct received got;
 
-	cr_assert_eq(vly_cmsg_room(AF_INET, 0), 0);
-	cr_assert_eq(vly_cmsg_room(AF_INET6, 0), 0);
+	cr_assert_eq(vly_cmsg_get_room(AF_INET, 0), 0);
+	cr_assert_eq(vly_cmsg_get_room(AF_INET6, 0), 0);
 	loopback_send(server, &to, 1, 1);
 	got = recv_with(server, AF_INET, 0);
 	cr_assert_eq(got.flags, 0);
@@ -193,8 +193,8 @@ Test(cmsg, nothing_asked_for_is_nothing_found)
 Test(cmsg, room_is_a_multiple_of_8)
 {
 	for (uint32_t want = 0; want <= ALL; want++) {
-		cr_assert_eq(vly_cmsg_room(AF_INET, want) % 8, 0);
-		cr_assert_geq(vly_cmsg_room(AF_INET6, want), vly_cmsg_room(AF_INET, want));
+		cr_assert_eq(vly_cmsg_get_room(AF_INET, want) % 8, 0);
+		cr_assert_geq(vly_cmsg_get_room(AF_INET6, want), vly_cmsg_get_room(AF_INET, want));
 	}
 }
 
