@@ -23,10 +23,12 @@ either, it is called unclear, which does not fail. Instructions are counted, not
 no interval. Exit code 0, 1 when a mode is slower, 2 when something could not be run.
 """
 import argparse
+import contextlib
 import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,8 +42,9 @@ N_RESAMPLES = 1000
 MAX_RATIO = 1.02
 MAX_INSTRUCTIONS = 1.01
 LOWER_QUARTILE, MEDIAN = 0.25, 0.5
-# Enough to fill the second-level cache; a fresh zone for each run averages the luck of its pages.
-N_NAMES, N_QUERIES = 10000, 64000
+# With 10,000 names half of the time is misses of the cache, whose luck differs from run to run.
+N_NAMES, N_QUERIES = 1000, 64000
+BENCH, LOOKUP = "bench/volley-bench", "bench/dns/dns-lookup"
 COUNTED = ("volley", "volley-plain", "volley-scalar")
 
 # Modes that come from one command are read from the same runs. `turns` are the times that a round
@@ -61,9 +64,17 @@ def run(command):
     return done.stdout
 
 
-def figures(build, name, *args):
-    """What a subcommand of volley-bench measured: {subject: {figure: median}}."""
-    bench = os.path.join(build, "bench/volley-bench")
+@contextlib.contextmanager
+def fresh(build, program):
+    """A copy in pages of its own. Which pages of memory a file lies in decides which lines of the
+    cache it shares, and stays while it is cached: two files with the same bytes differed by 1.5 %
+    for as long as one cared to measure."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield shutil.copy(os.path.join(build, program), folder)
+
+
+def figures(bench, name, *args):
+    """What a subcommand of volley-bench measured: {subject: median}."""
     found = {}
     for row in json.loads(run([bench, *args, "--json", "--quiet"]))["rows"]:
         if row["void"] is not None or name not in row["values"]:
@@ -73,19 +84,21 @@ def figures(build, name, *args):
 
 
 def measure_null(build):
-    found = figures(build, "ns/datagram", "null", "--rounds", "1")
+    with fresh(build, BENCH) as bench:
+        found = figures(bench, "ns/datagram", "null", "--rounds", "1")
     handler = found.pop("handler")
     return {**{f"null {name}": ns for name, ns in found.items()}, "handlers": handler}
 
 
 def measure_preload(build, mode, subject):
-    found = figures(build, "ratio", "preload", "--subjects", subject, "--rounds", "4")
+    with fresh(build, BENCH) as bench:
+        found = figures(bench, "ratio", "preload", "--subjects", subject, "--rounds", "4")
     return {mode: found[subject]}
 
 
 def measure_lookup(build):
-    program = os.path.join(build, "bench/dns/dns-lookup")
-    found = json.loads(run([program, str(N_NAMES), str(N_QUERIES)]))
+    with fresh(build, LOOKUP) as program:
+        found = json.loads(run([program, str(N_NAMES), str(N_QUERIES)]))
     return {"dns-lookup": found["ns_per_query"]}
 
 
@@ -94,8 +107,8 @@ def count_lookup(build):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "callgrind")
         run(["valgrind", "--tool=callgrind", "--toggle-collect=answer_all",
-             f"--callgrind-out-file={path}", os.path.join(build, "bench/dns/dns-lookup"),
-             "1000", "6400"])
+             f"--callgrind-out-file={path}", os.path.join(build, LOOKUP),
+             str(N_NAMES), "6400"])
         with open(path, encoding="utf-8") as file:
             return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1))
 
@@ -103,7 +116,8 @@ def count_lookup(build):
 def count(build):
     """The least of three, because an event loop wakes now and then once more."""
     names = ",".join(COUNTED)
-    runs = [figures(build, "instructions/datagram", "count", "--subjects", names)
+    bench = os.path.join(build, BENCH)
+    runs = [figures(bench, "instructions/datagram", "count", "--subjects", names)
             for _ in range(3)]
     found = {f"count {name}": min(each[name] for each in runs) for name in COUNTED}
     return {**found, "count dns-lookup": count_lookup(build)}
