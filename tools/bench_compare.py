@@ -19,7 +19,7 @@ The ratio is that of a quantile of the new runs over the same quantile of the ol
 
 Its 95 % interval is a bootstrap over the rounds. A mode is slower when the whole interval is above
 --max. A mode whose interval holds --max gets as many rounds once more; when they settle nothing
-either, it is called unclear, which does not fail. Instructions are counted, not sampled: they have
+either, the last line calls it unclear, which does not fail. Instructions are counted, not sampled: they have
 no interval. Exit code 0, 1 when a mode is slower, 2 when something could not be run.
 """
 import argparse
@@ -219,8 +219,10 @@ def show(results):
         interval = f"{result.low:.4f}-{result.high:.4f}" if result.low != result.high else "exact"
         print(f"{result.mode:22} {result.ratio:7.4f}  {interval:15} {result.n:6}  "
               f"{result.verdict}")
-    slower = [result.mode.replace(" ", "/") for result in results if result.verdict == "slower"]
-    print("compare: " + (f"slower: {' '.join(slower)}" if slower else "ok"))
+    slower, unclear = (" ".join(result.mode.replace(" ", "/") for result in results
+                                if result.verdict == verdict) for verdict in ("slower", "unclear"))
+    print("compare: " + (f"slower: {slower}" if slower else "ok")
+          + (f" (unclear: {unclear})" if unclear else ""))
     return 1 if slower else 0
 
 
