@@ -13,12 +13,7 @@
 #include <unistd.h>
 
 #include "bench_commit.h"
-#include "json.h"
 #include "peer.h"
-
-#define N_TEXT 256
-
-typedef void (*print_fn)(FILE *file, const char *key, const char *text, int n);
 
 /* The first line of a file, or the value of the line that starts with `key`. */
 static void read_line(const char *path, const char *key, char *text, size_t n_text)
@@ -52,7 +47,7 @@ static void get_mitigations(char *text, size_t n_text)
 
 	text[0] = '\0';
 	while (dir && (entry = readdir(dir)) != NULL && n < n_text) {
-		char path[400], line[N_TEXT];
+		char path[400], line[BENCH_HOST_N_TEXT];
 
 		if (entry->d_name[0] == '.')
 			continue;
@@ -66,96 +61,95 @@ static void get_mitigations(char *text, size_t n_text)
 		closedir(dir);
 }
 
-static void put_versions(FILE *file, print_fn print, int n)
+static void put(struct bench_host *host, const char *key, const char *text)
+{
+	struct bench_host_fact *fact = &host->facts[host->n];
+
+	if (host->n == BENCH_HOST_MAX_FACTS)
+		return;
+	host->n++;
+	fact->key = key;
+	snprintf(fact->text, sizeof(fact->text), "%s", text);
+}
+
+static void put_versions(struct bench_host *host)
 {
 	const struct bench_peer *peer;
 
 	for (size_t i = 0; (peer = bench_peers_get(i)) != NULL; i++)
 		if (peer->absent)
-			print(file, peer->name, peer->absent, n++);
+			put(host, peer->name, peer->absent);
 		else if (peer->version)
-			print(file, peer->name, peer->version(), n++);
+			put(host, peer->name, peer->version());
 }
 
-static void put_all(FILE *file, print_fn print)
+void bench_host_get(struct bench_host *ret_host)
 {
+	struct bench_host host = { 0 };
 	struct utsname name;
-	char text[N_TEXT];
+	char text[BENCH_HOST_N_TEXT];
 	time_t now = time(NULL);
 	struct tm utc;
 
 	read_line("/proc/cpuinfo", "model name", text, sizeof(text));
-	print(file, "cpu", text, 0);
+	put(&host, "cpu", text);
 	snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
-	print(file, "cpus", text, 1);
+	put(&host, "cpus", text);
 	uname(&name);
 	snprintf(text, sizeof(text), "%s %s %s", name.sysname, name.release, name.machine);
-	print(file, "kernel", text, 2);
+	put(&host, "kernel", text);
 	read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", NULL, text,
 		  sizeof(text));
-	print(file, "clocksource", text, 3);
+	put(&host, "clocksource", text);
 	get_mitigations(text, sizeof(text));
-	print(file, "mitigations", text, 4);
-	print(file, "compiler", __VERSION__, 5);
-	print(file, "build", BENCH_BUILD_TYPE, 6);
-	print(file, "commit", BENCH_COMMIT, 7);
+	put(&host, "mitigations", text);
+	put(&host, "compiler", __VERSION__);
+	put(&host, "build", BENCH_BUILD_TYPE);
+	put(&host, "commit", BENCH_COMMIT);
 	gmtime_r(&now, &utc);
 	strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
-	print(file, "when", text, 8);
-	print(file, "volley", BENCH_VERSION, 9);
-	put_versions(file, print, 10);
-}
-
-static void print_text(FILE *file, const char *key, const char *text, int n)
-{
-	(void)n;
-	fprintf(file, "  %-14s %s\n", key, text);
-}
-
-static void print_json(FILE *file, const char *key, const char *text, int n)
-{
-	fputs(n ? ",\n  " : "{\n  ", file);
-	bench_json_print_string(key, file);
-	fputc(':', file);
-	bench_json_print_string(text, file);
+	put(&host, "when", text);
+	put(&host, "volley", BENCH_VERSION);
+	put_versions(&host);
+	*ret_host = host;
 }
 
 void bench_host_print(FILE *file)
 {
-	put_all(file, print_text);
-}
+	struct bench_host host;
 
-void bench_host_print_json(FILE *file)
-{
-	put_all(file, print_json);
-	fputc('}', file);
-}
-
-static void print_comment(FILE *file, const char *key, const char *text, int n)
-{
-	(void)n;
-	fprintf(file, "# %s: %s\n", key, text);
+	bench_host_get(&host);
+	for (size_t i = 0; i < host.n; i++)
+		fprintf(file, "  %-14s %s\n", host.facts[i].key, host.facts[i].text);
 }
 
 void bench_host_print_csv(FILE *file)
 {
-	put_all(file, print_comment);
+	struct bench_host host;
+
+	bench_host_get(&host);
+	for (size_t i = 0; i < host.n; i++)
+		fprintf(file, "# %s: %s\n", host.facts[i].key, host.facts[i].text);
 }
 
 /* Machine, build, versions: a line each, which begins with the first key of its kind. */
-static void print_brief(FILE *file, const char *key, const char *text, int n)
-{
-	static const char *const first_keys[] = { "cpu", "compiler", "volley" };
-	bool begins = false;
-
-	for (size_t i = 0; i < sizeof(first_keys) / sizeof(first_keys[0]); i++)
-		begins = begins || strcmp(key, first_keys[i]) == 0;
-	fprintf(file, "%s%s %s", n == 0 ? "" : begins ? "\n" : ", ", key, text);
-}
-
 void bench_host_print_brief(FILE *file)
 {
-	put_all(file, print_brief);
+	static const char *const first_keys[] = { "cpu", "compiler", "volley" };
+	struct bench_host host;
+
+	bench_host_get(&host);
+	for (size_t i = 0; i < host.n; i++) {
+		bool begins = false;
+
+		for (size_t k = 0; k < sizeof(first_keys) / sizeof(first_keys[0]); k++)
+			begins = begins || strcmp(host.facts[i].key, first_keys[k]) == 0;
+		fprintf(file, "%s%s %s",
+			i == 0   ? ""
+			: begins ? "\n"
+				 : ", ",
+			host.facts[i].key, host.facts[i].text);
+	}
 	fputc('\n', file);
 }
 

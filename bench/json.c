@@ -1,201 +1,119 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A small recursive-descent reader. It reads what bench_set_print_json() wrote; of escapes it
- * knows those that occur there, and it refuses what is nested deeper than any of our files. */
+/*
+ * A result set as JSON. jansson keeps the members in the order in which they are put, so the file
+ * reads like the table. A JSON number can be neither infinite nor NaN; such a figure is null.
+ */
 
 #include "json.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
+#include <math.h>
 
-#define MAX_DEPTH 16
+#include "host.h"
 
-void bench_json_print_string(const char *text, FILE *file)
+/* Ten digits: more than any of these figures is worth. */
+#define PRECISION 10
+
+/* Whole numbers are written without a point. */
+static json_t *make_number(double value)
 {
-	fputc('"', file);
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	if (!isfinite(value))
+		return json_null();
+	if (value == rint(value) && fabs(value) < 1e10)
+		return json_integer((json_int_t)value);
+	return json_real(value);
+}
 
-		if (c == '"' || c == '\\')
-			fprintf(file, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(file, "\\u%04x", c);
-		else
-			fputc(c, file);
+/* A command line may hold any bytes; JSON holds UTF-8. */
+static json_t *make_text(const char *text)
+{
+	json_t *string = json_string(text);
+
+	return string ? string : json_string("(not UTF-8)");
+}
+
+static json_t *make_host(void)
+{
+	json_t *object = json_object();
+	struct bench_host host;
+
+	bench_host_get(&host);
+	for (size_t i = 0; i < host.n; i++)
+		json_object_set_new(object, host.facts[i].key, make_text(host.facts[i].text));
+	return object;
+}
+
+static json_t *make_notes(const struct bench_set *set)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < set->n_notes; i++)
+		json_array_append_new(array, make_text(set->notes[i]));
+	return array;
+}
+
+static json_t *make_values(const struct bench_row *row)
+{
+	json_t *object = json_object();
+
+	for (size_t v = 0; v < row->n_values; v++) {
+		const struct bench_figure *figure = &row->values[v].figure;
+
+		json_object_set_new(
+			object, row->values[v].name,
+			json_pack("{s:o, s:o, s:o, s:I}", "median", make_number(figure->median),
+				  "low", make_number(figure->low), "high",
+				  make_number(figure->high), "n", (json_int_t)figure->n));
 	}
-	fputc('"', file);
+	return object;
 }
 
-static void skip_space(const char **at)
+static json_t *make_rows(const struct bench_set *set)
 {
-	*at += strspn(*at, " \t\r\n");
-}
+	json_t *array = json_array();
 
-static char *parse_string(const char **at)
-{
-	const char *from = *at + 1;
-	size_t n = 0;
-	char *text = malloc(strlen(from) + 1);
+	for (size_t r = 0; r < set->n_rows; r++) {
+		const struct bench_row *row = &set->rows[r];
+		json_t *reason = row->void_reason[0] != '\0' ? make_text(row->void_reason)
+							     : json_null();
 
-	for (; text && *from != '\0' && *from != '"'; from++) {
-		if (*from == '\\' && from[1] == 'u' && strlen(from) > 6) {
-			char hex[5] = { from[2], from[3], from[4], from[5], 0 };
-
-			text[n++] = (char)strtol(hex, NULL, 16);
-			from += 5;
-			continue;
-		}
-		if (*from == '\\' && from[1] != '\0')
-			from++;
-		text[n++] = *from;
+		json_array_append_new(array,
+				      json_pack("{s:o, s:o, s:o, s:o, s:o}", "subject",
+						make_text(row->subject), "variant",
+						make_text(row->variant), "x", make_number(row->x),
+						"void", reason, "values", make_values(row)));
 	}
-	if (!text || *from != '"') {
-		free(text);
-		return NULL;
-	}
-	text[n] = '\0';
-	*at = from + 1;
-	return text;
+	return array;
 }
 
-static struct bench_json *parse_value(const char **at, int depth);
-
-static struct bench_json *parse_member(enum bench_json_type type, const char **at, int depth)
+int bench_json_print_set(const struct bench_set *set, const char *command, FILE *file)
 {
-	struct bench_json *json = NULL;
-	char *key = NULL;
+	json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tool",
+				   "volley-bench", "kind", make_text(set->kind), "title",
+				   make_text(set->title), "command", make_text(command), "baseline",
+				   make_text(set->baseline ? set->baseline : ""), "x_name",
+				   make_text(set->x_name ? set->x_name : ""), "host", make_host(),
+				   "notes", make_notes(set), "rows", make_rows(set));
+	int r = 0;
 
-	if (type == BENCH_JSON_ARRAY)
-		return parse_value(at, depth + 1);
-	key = **at == '"' ? parse_string(at) : NULL;
-	skip_space(at);
-	if (key && **at == ':') {
-		++*at;
-		json = parse_value(at, depth + 1);
-	}
-	if (json)
-		json->key = key;
-	else
-		free(key);
-	return json;
+	if (!object)
+		return -ENOMEM;
+	if (json_dumpf(object, file, JSON_INDENT(1) | JSON_REAL_PRECISION(PRECISION)) < 0 ||
+	    fputc('\n', file) == EOF)
+		r = -EIO;
+	json_decref(object);
+	return r;
 }
 
-/* Members of an array or an object, up to the closing bracket. 0 or -1. */
-static int parse_members(struct bench_json *json, const char **at, int depth)
+const char *bench_json_get_text(const json_t *object, const char *key)
 {
-	char close = json->type == BENCH_JSON_ARRAY ? ']' : '}';
-	struct bench_json **end = &json->child;
+	const char *text = json_string_value(json_object_get(object, key));
 
-	++*at;
-	skip_space(at);
-	while (**at != close) {
-		*end = parse_member(json->type, at, depth);
-		if (!*end)
-			return -1;
-		end = &(*end)->next;
-		skip_space(at);
-		if (**at == ',')
-			++*at;
-		else if (**at != close)
-			return -1;
-		skip_space(at);
-	}
-	++*at;
-	return 0;
+	return text ? text : "";
 }
 
-static int parse_word(struct bench_json *json, const char **at)
+double bench_json_get_number(const json_t *object, const char *key)
 {
-	static const struct {
-		const char *word;
-		enum bench_json_type type;
-		double number;
-	} words[] = { { "null", BENCH_JSON_NULL, 0 },
-		      { "true", BENCH_JSON_NUMBER, 1 },
-		      { "false", BENCH_JSON_NUMBER, 0 } };
-	char *end;
-
-	for (size_t i = 0; i < 3; i++) {
-		if (strncmp(*at, words[i].word, strlen(words[i].word)) != 0)
-			continue;
-		json->type = words[i].type;
-		json->number = words[i].number;
-		*at += strlen(words[i].word);
-		return 0;
-	}
-	json->type = BENCH_JSON_NUMBER;
-	json->number = strtod(*at, &end);
-	if (end == *at)
-		return -1;
-	*at = end;
-	return 0;
-}
-
-static struct bench_json *parse_value(const char **at, int depth)
-{
-	struct bench_json *json = calloc(1, sizeof(*json));
-	int r;
-
-	if (!json || depth > MAX_DEPTH) {
-		free(json);
-		return NULL;
-	}
-	skip_space(at);
-	if (**at == '{' || **at == '[') {
-		json->type = **at == '[' ? BENCH_JSON_ARRAY : BENCH_JSON_OBJECT;
-		r = parse_members(json, at, depth);
-	} else if (**at == '"') {
-		json->type = BENCH_JSON_STRING;
-		json->string = parse_string(at);
-		r = json->string ? 0 : -1;
-	} else {
-		r = parse_word(json, at);
-	}
-	if (r < 0) {
-		bench_json_free(json);
-		return NULL;
-	}
-	return json;
-}
-
-struct bench_json *bench_json_parse(const char *text)
-{
-	return parse_value(&text, 0);
-}
-
-void bench_json_free(struct bench_json *json)
-{
-	while (json) {
-		struct bench_json *next = json->next;
-
-		bench_json_free(json->child);
-		free(json->string);
-		free(json->key);
-		free(json);
-		json = next;
-	}
-}
-
-const struct bench_json *bench_json_get(const struct bench_json *json, const char *key)
-{
-	if (!json || json->type != BENCH_JSON_OBJECT)
-		return NULL;
-	for (const struct bench_json *child = json->child; child; child = child->next)
-		if (strcmp(child->key, key) == 0)
-			return child;
-	return NULL;
-}
-
-const char *bench_json_get_string(const struct bench_json *json, const char *key)
-{
-	const struct bench_json *value = bench_json_get(json, key);
-
-	return value && value->type == BENCH_JSON_STRING ? value->string : "";
-}
-
-double bench_json_get_number(const struct bench_json *json, const char *key)
-{
-	const struct bench_json *value = bench_json_get(json, key);
-
-	return value ? value->number : 0;
+	return json_number_value(json_object_get(object, key));
 }

@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "help.h"
+#include "json.h"
 #include "server.h"
 
 enum option_code {
@@ -307,24 +308,25 @@ static FILE *open_out(const struct bench_options *options, const char *kind, con
 int bench_options_deliver(const struct bench_options *options, const struct bench_set *set)
 {
 	FILE *json, *csv;
+	int r = 0;
 
 	bench_options_progress(options, "%s", "");
 	if (options->json)
-		bench_set_print_json(set, options->line, stdout);
+		r = bench_json_print_set(set, options->line, stdout);
 	else
 		bench_set_print(set, options->line, stdout);
 	fflush(stdout);
-	if (!options->out)
-		return 0;
+	if (!options->out || r < 0)
+		return r;
 	if (mkdir(options->out, 0777) < 0 && errno != EEXIST)
 		return -errno;
 	json = open_out(options, set->kind, "json");
 	csv = open_out(options, set->kind, "csv");
 	if (json)
-		bench_set_print_json(set, options->line, json);
+		r = bench_json_print_set(set, options->line, json);
 	if (csv)
 		bench_set_print_csv(set, options->line, csv);
 	if (!json || !csv || fclose(json) != 0 || fclose(csv) != 0)
 		return -EIO;
-	return 0;
+	return r;
 }

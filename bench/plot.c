@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "json.h"
+
 #define MAX_SUBJECTS 48
 
 /* Candidates for the y axis, the first that the set has, and what it is in words. */
@@ -39,27 +41,28 @@ static const char *const percentiles[] = {
 	"p50 us", "p90 us", "p99 us", "p99.9 us", "max us", NULL
 };
 
-static const struct bench_json *get_rows(const struct bench_json *set)
+/* The i-th row, or NULL. */
+static const json_t *get_row(const json_t *set, size_t i)
 {
-	const struct bench_json *rows = bench_json_get(set, "rows");
-
-	return rows ? rows->child : NULL;
+	return json_array_get(json_object_get(set, "rows"), i);
 }
 
-static bool is_void(const struct bench_json *row)
+static bool is_void(const json_t *row)
 {
-	return bench_json_get_string(row, "void")[0] != '\0';
+	return bench_json_get_text(row, "void")[0] != '\0';
 }
 
-static const struct bench_json *get_value(const struct bench_json *row, const char *name)
+static const json_t *get_value(const json_t *row, const char *name)
 {
-	return bench_json_get(bench_json_get(row, "values"), name);
+	return json_object_get(json_object_get(row, "values"), name);
 }
 
-static const struct measure *find_measure(const struct bench_json *set)
+static const struct measure *find_measure(const json_t *set)
 {
+	const json_t *row;
+
 	for (size_t i = 0; measures[i].name; i++)
-		for (const struct bench_json *row = get_rows(set); row; row = row->next)
+		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++)
 			if (!is_void(row) && get_value(row, measures[i].name))
 				return &measures[i];
 	return NULL;
@@ -71,12 +74,13 @@ static bool is_volley(const char *subject)
 	return strncmp(subject, "volley", strlen("volley")) == 0;
 }
 
-static size_t find_subjects(const struct bench_json *set, const char *subjects[MAX_SUBJECTS])
+static size_t find_subjects(const json_t *set, const char *subjects[MAX_SUBJECTS])
 {
+	const json_t *row;
 	size_t n = 0;
 
-	for (const struct bench_json *row = get_rows(set); row; row = row->next) {
-		const char *name = bench_json_get_string(row, "subject");
+	for (size_t r = 0; (row = get_row(set, r)) != NULL; r++) {
+		const char *name = bench_json_get_text(row, "subject");
 		size_t i = 0;
 
 		while (i < n && strcmp(subjects[i], name) != 0)
@@ -87,8 +91,10 @@ static size_t find_subjects(const struct bench_json *set, const char *subjects[M
 	return n;
 }
 
-static void plot_bars(const struct bench_json *set, const struct measure *measure, FILE *file)
+static void plot_bars(const json_t *set, const struct measure *measure, FILE *file)
 {
+	const json_t *row;
+
 	fprintf(file,
 		"set style fill solid 0.6\nset boxwidth 0.6\nset rmargin 12\n"
 		"set xtics rotate by -35 scale 0\nset yrange [0:*]\nset format y '%%.10g'\n"
@@ -96,17 +102,16 @@ static void plot_bars(const struct bench_json *set, const struct measure *measur
 		"plot '-' using 0:2:3:4:(0.6):5:xtic(1) with boxerrorbars lc rgb variable%s\n",
 		measure->label,
 		strcmp(measure->name, "ratio") == 0 ? ", 1 lc rgb '#cc0000' dt 2" : "");
-	for (const struct bench_json *row = get_rows(set); row; row = row->next) {
-		const struct bench_json *value = get_value(row, measure->name);
-		const char *subject = bench_json_get_string(row, "subject");
+	for (size_t r = 0; (row = get_row(set, r)) != NULL; r++) {
+		const json_t *value = get_value(row, measure->name);
+		const char *subject = bench_json_get_text(row, "subject");
 
 		if (is_void(row) || !value)
 			continue;
 		fprintf(file, "\"%s%s%s\" %.10g %.10g %.10g %d\n", subject,
-			bench_json_get_string(row, "variant")[0] != '\0' ? " " : "",
-			bench_json_get_string(row, "variant"),
-			bench_json_get_number(value, "median"), bench_json_get_number(value, "low"),
-			bench_json_get_number(value, "high"),
+			bench_json_get_text(row, "variant")[0] != '\0' ? " " : "",
+			bench_json_get_text(row, "variant"), bench_json_get_number(value, "median"),
+			bench_json_get_number(value, "low"), bench_json_get_number(value, "high"),
 			is_volley(subject) ? 0xce5c00 : 0x3465a4);
 	}
 	fputs("e\n", file);
@@ -121,19 +126,20 @@ static void plot_series(const char *const *subjects, size_t n, const char *style
 	fputc('\n', file);
 }
 
-static void plot_latency(const struct bench_json *set, const char *const *subjects, size_t n,
-			 FILE *file)
+static void plot_latency(const json_t *set, const char *const *subjects, size_t n, FILE *file)
 {
+	const json_t *row;
+
 	fputs("set logscale y\nset ylabel 'microseconds from the intended send time'\nset grid y\n"
 	      "set xtics ('p50' 0, 'p90' 1, 'p99' 2, 'p99.9' 3, 'max' 4)\nset xrange [-0.2:4.2]\n"
 	      "set key outside right noenhanced\n",
 	      file);
 	plot_series(subjects, n, "using 1:2 with linespoints", file);
 	for (size_t i = 0; i < n; i++) {
-		for (const struct bench_json *row = get_rows(set); row; row = row->next)
+		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++)
 			for (int p = 0; percentiles[p]; p++)
 				if (!is_void(row) && bench_json_get_number(row, "x") == 50 &&
-				    strcmp(bench_json_get_string(row, "subject"), subjects[i]) == 0)
+				    strcmp(bench_json_get_text(row, "subject"), subjects[i]) == 0)
 					fprintf(file, "%d %.10g\n", p,
 						bench_json_get_number(
 							get_value(row, percentiles[p]), "median"));
@@ -142,11 +148,12 @@ static void plot_latency(const struct bench_json *set, const char *const *subjec
 }
 
 /* Powers of 10 or 2 where the x axis spans many of them. */
-static void set_x_axis(const struct bench_json *set, FILE *file)
+static void set_x_axis(const json_t *set, FILE *file)
 {
 	double low = 0, high = 0;
+	const json_t *row;
 
-	for (const struct bench_json *row = get_rows(set); row; row = row->next) {
+	for (size_t r = 0; (row = get_row(set, r)) != NULL; r++) {
 		double x = bench_json_get_number(row, "x");
 
 		low = low == 0 || x < low ? x : low;
@@ -155,12 +162,14 @@ static void set_x_axis(const struct bench_json *set, FILE *file)
 	if (high >= 8 * low)
 		fprintf(file, "set logscale x %d\n", high > 1000 * low ? 10 : 2);
 	fprintf(file, "set xrange [%.10g:%.10g]\nset xlabel \"%s\"\n", low / 1.3, high * 1.3,
-		bench_json_get_string(set, "x_name"));
+		bench_json_get_text(set, "x_name"));
 }
 
-static void plot_curves(const struct bench_json *set, const struct measure *measure,
+static void plot_curves(const json_t *set, const struct measure *measure,
 			const char *const *subjects, size_t n, FILE *file)
 {
+	const json_t *row;
+
 	set_x_axis(set, file);
 	fprintf(file,
 		"set yrange [0:*]\nset format xy '%%.10g'\nset ylabel \"%s\"\nset grid y\n"
@@ -168,11 +177,11 @@ static void plot_curves(const struct bench_json *set, const struct measure *meas
 		measure->label);
 	plot_series(subjects, n, "using 1:2:3:4 with yerrorlines", file);
 	for (size_t i = 0; i < n; i++) {
-		for (const struct bench_json *row = get_rows(set); row; row = row->next) {
-			const struct bench_json *value = get_value(row, measure->name);
+		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++) {
+			const json_t *value = get_value(row, measure->name);
 
 			if (!is_void(row) && value &&
-			    strcmp(bench_json_get_string(row, "subject"), subjects[i]) == 0)
+			    strcmp(bench_json_get_text(row, "subject"), subjects[i]) == 0)
 				fprintf(file, "%.10g %.10g %.10g %.10g\n",
 					bench_json_get_number(row, "x"),
 					bench_json_get_number(value, "median"),
@@ -183,12 +192,12 @@ static void plot_curves(const struct bench_json *set, const struct measure *meas
 	}
 }
 
-int bench_plot_write(const struct bench_json *set, const char *path)
+int bench_plot_write(const json_t *set, const char *path)
 {
 	const char *subjects[MAX_SUBJECTS];
 	size_t n = find_subjects(set, subjects);
 	const struct measure *measure = find_measure(set);
-	const char *kind = bench_json_get_string(set, "kind");
+	const char *kind = bench_json_get_text(set, "kind");
 	FILE *file;
 
 	if (n == 0 || !measure)
@@ -201,10 +210,10 @@ int bench_plot_write(const struct bench_json *set, const char *path)
 		"set terminal svg size 860,%d font 'sans-serif,12' background 'white'\n"
 		"set output '%s'\nset title \"%s: %s\" noenhanced\nset xtics noenhanced\n"
 		"set border 3\nset tics nomirror\n",
-		n > 8 ? 460 : 380, path, kind, bench_json_get_string(set, "title"));
+		n > 8 ? 460 : 380, path, kind, bench_json_get_text(set, "title"));
 	if (strcmp(kind, "latency") == 0)
 		plot_latency(set, subjects, n, file);
-	else if (bench_json_get_string(set, "x_name")[0] != '\0')
+	else if (bench_json_get_text(set, "x_name")[0] != '\0')
 		plot_curves(set, measure, subjects, n, file);
 	else
 		plot_bars(set, measure, file);

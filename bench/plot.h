@@ -2,10 +2,10 @@
 #ifndef BENCH_PLOT_H
 #define BENCH_PLOT_H
 
-#include "json.h"
+#include <jansson.h>
 
-/* Plot a result set, as bench_set_print_json() wrote it, into an SVG file by gnuplot. 0;
+/* Plot a result set, as bench_json_print_set() wrote it, into an SVG file by gnuplot. 0;
  * -ENODATA when there is nothing to plot; -ENOENT when gnuplot is not installed or failed. */
-int bench_plot_write(const struct bench_json *set, const char *path);
+int bench_plot_write(const json_t *set, const char *path);
 
 #endif

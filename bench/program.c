@@ -2,8 +2,7 @@
 
 /*
  * An executed server program. It says `NAME: ready on ADDRESS:PORT (...)` on stderr and, asked by
- * `--stats -`, prints one JSON object at its end; both are the documented interface of volley-
- * echo. Only four numbers are wanted of that object, so they are looked for by name.
+ * `--stats -`, prints one JSON object at its end. Both are the documented interface of volley-echo.
  */
 
 #include "program.h"
@@ -11,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -112,15 +112,25 @@ int bench_program_start(const struct bench_server_config *config, struct bench_s
 	return 0;
 }
 
-/* The first value of that name is the total; those of the workers come after. */
-static uint64_t find_number(const char *json, const char *name)
+static uint64_t get_count(const json_t *stats, const char *name)
 {
-	char key[48];
-	const char *at;
+	return (uint64_t)json_integer_value(json_object_get(stats, name));
+}
 
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	at = strstr(json, key);
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+/* 0 or -EPROTO. */
+static int read_stats(const char *text, struct bench_counters *ret_counters)
+{
+	json_t *stats = json_loads(text, 0, NULL);
+
+	if (!stats)
+		return -EPROTO;
+	*ret_counters = (struct bench_counters){
+		.n_datagrams = get_count(stats, "rx_datagrams"),
+		.n_recv_calls = get_count(stats, "rx_syscalls"),
+		.n_send_calls = get_count(stats, "tx_syscalls"),
+	};
+	json_decref(stats);
+	return 0;
 }
 
 void bench_program_stop(struct bench_server *server, struct bench_counters *ret_counters)
@@ -141,11 +151,7 @@ void bench_program_stop(struct bench_server *server, struct bench_counters *ret_
 		n += (size_t)r;
 	}
 	kill(server->pid, SIGKILL); /* it has ended, or hangs */
-	if (text && ret_counters)
-		*ret_counters = (struct bench_counters){
-			.n_datagrams = find_number(text, "rx_datagrams"),
-			.n_recv_calls = find_number(text, "rx_syscalls"),
-			.n_send_calls = find_number(text, "tx_syscalls"),
-		};
+	if (text && ret_counters && read_stats(text, ret_counters) < 0)
+		fprintf(stderr, "volley-bench: the program's statistics are no JSON object\n");
 	free(text);
 }

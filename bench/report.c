@@ -54,7 +54,7 @@ static void print_escaped(const char *text, FILE *file)
 	}
 }
 
-static void print_cell(const struct bench_json *value, FILE *file)
+static void print_cell(const json_t *value, FILE *file)
 {
 	double median = bench_json_get_number(value, "median");
 	double low = bench_json_get_number(value, "low");
@@ -70,26 +70,28 @@ static void print_cell(const struct bench_json *value, FILE *file)
 		fprintf(file, " <small>%.*f&ndash;%.*f</small>", digits, low, digits, high);
 }
 
-static size_t find_columns(const struct bench_json *rows, const char *columns[MAX_COLUMNS])
+static size_t find_columns(const json_t *rows, const char *columns[MAX_COLUMNS])
 {
 	size_t n = 0;
 
-	for (const struct bench_json *row = rows; row; row = row->next) {
-		const struct bench_json *values = bench_json_get(row, "values");
+	for (size_t r = 0; r < json_array_size(rows); r++) {
+		json_t *values = json_object_get(json_array_get(rows, r), "values");
 
-		for (const struct bench_json *v = values ? values->child : NULL; v; v = v->next) {
+		for (void *at = json_object_iter(values); at;
+		     at = json_object_iter_next(values, at)) {
+			const char *key = json_object_iter_key(at);
 			size_t c = 0;
 
-			while (c < n && strcmp(columns[c], v->key) != 0)
+			while (c < n && strcmp(columns[c], key) != 0)
 				c++;
 			if (c == n && n < MAX_COLUMNS)
-				columns[n++] = v->key;
+				columns[n++] = key;
 		}
 	}
 	return n;
 }
 
-static void print_table(const struct bench_json *rows, FILE *file)
+static void print_table(const json_t *rows, FILE *file)
 {
 	const char *columns[MAX_COLUMNS];
 	size_t n = find_columns(rows, columns);
@@ -99,36 +101,41 @@ static void print_table(const struct bench_json *rows, FILE *file)
 		fputs("<th>", file);
 		print_escaped(columns[c], file);
 	}
-	for (const struct bench_json *row = rows; row; row = row->next) {
+	for (size_t r = 0; r < json_array_size(rows); r++) {
+		const json_t *row = json_array_get(rows, r);
+
 		fputs("\n<tr><td>", file);
-		print_escaped(bench_json_get_string(row, "subject"), file);
+		print_escaped(bench_json_get_text(row, "subject"), file);
 		fputs("<td>", file);
-		print_escaped(bench_json_get_string(row, "variant"), file);
-		if (bench_json_get_string(row, "void")[0] != '\0') {
+		print_escaped(bench_json_get_text(row, "variant"), file);
+		if (bench_json_get_text(row, "void")[0] != '\0') {
 			fprintf(file, "<td colspan=%zu class=void>", n);
-			print_escaped(bench_json_get_string(row, "void"), file);
+			print_escaped(bench_json_get_text(row, "void"), file);
 			continue;
 		}
 		for (size_t c = 0; c < n; c++)
-			print_cell(bench_json_get(bench_json_get(row, "values"), columns[c]), file);
+			print_cell(json_object_get(json_object_get(row, "values"), columns[c]),
+				   file);
 	}
 	fputs("</table>\n", file);
 }
 
-static void print_pairs(const struct bench_json *pairs, FILE *file)
+static void print_pairs(json_t *pairs, FILE *file)
 {
 	fputs("<table>", file);
-	for (const struct bench_json *pair = pairs ? pairs->child : NULL; pair; pair = pair->next) {
+	for (void *at = json_object_iter(pairs); at; at = json_object_iter_next(pairs, at)) {
+		const char *key = json_object_iter_key(at);
+
 		fputs("<tr><td>", file);
-		print_escaped(pair->key, file);
+		print_escaped(key, file);
 		fputs("<td class=text>", file);
-		print_escaped(pair->string ? pair->string : "", file);
+		print_escaped(bench_json_get_text(pairs, key), file);
 	}
 	fputs("</table>\n", file);
 }
 
 /* The SVG without its XML declaration, which has no place inside a page. */
-static void print_plot(struct report *report, const struct bench_json *set, const char *path)
+static void print_plot(struct report *report, const json_t *set, const char *path)
 {
 	int r = bench_plot_write(set, path);
 	char *text = r >= 0 ? read_file(path) : NULL;
@@ -144,38 +151,37 @@ static void print_plot(struct report *report, const struct bench_json *set, cons
 static int print_set(struct report *report, const char *name, bool is_first)
 {
 	char path[512];
-	char *text;
-	struct bench_json *set;
-	const struct bench_json *rows, *notes;
+	json_t *set;
+	const json_t *rows, *notes;
 
 	snprintf(path, sizeof(path), "%s/%s", report->folder, name);
-	text = read_file(path);
-	set = text ? bench_json_parse(text) : NULL;
-	free(text);
-	if (!set || strcmp(bench_json_get_string(set, "tool"), "volley-bench") != 0) {
-		bench_json_free(set);
+	set = json_load_file(path, 0, NULL);
+	if (!set || strcmp(bench_json_get_text(set, "tool"), "volley-bench") != 0) {
+		json_decref(set);
 		return 0;
 	}
 	if (is_first)
-		print_pairs(bench_json_get(set, "host"), report->page);
+		print_pairs(json_object_get(set, "host"), report->page);
 	fputs("<h2>", report->page);
-	print_escaped(bench_json_get_string(set, "kind"), report->page);
+	print_escaped(bench_json_get_text(set, "kind"), report->page);
 	fputs("</h2>\n<p>", report->page);
-	print_escaped(bench_json_get_string(set, "title"), report->page);
+	print_escaped(bench_json_get_text(set, "title"), report->page);
 	fputs("<br><code>", report->page);
-	print_escaped(bench_json_get_string(set, "command"), report->page);
+	print_escaped(bench_json_get_text(set, "command"), report->page);
 	fputs("</code></p>\n", report->page);
 	snprintf(path, sizeof(path), "%s/%.*s.svg", report->folder, (int)strcspn(name, "."), name);
 	print_plot(report, set, path);
-	rows = bench_json_get(set, "rows");
-	if (rows && rows->child)
-		print_table(rows->child, report->page);
-	notes = bench_json_get(set, "notes");
-	for (const struct bench_json *note = notes ? notes->child : NULL; note; note = note->next) {
+	rows = json_object_get(set, "rows");
+	if (json_array_size(rows) > 0)
+		print_table(rows, report->page);
+	notes = json_object_get(set, "notes");
+	for (size_t i = 0; i < json_array_size(notes); i++) {
+		const char *note = json_string_value(json_array_get(notes, i));
+
 		fputs("<p>", report->page);
-		print_escaped(note->string ? note->string : "", report->page);
+		print_escaped(note ? note : "", report->page);
 	}
-	bench_json_free(set);
+	json_decref(set);
 	return 1;
 }
 

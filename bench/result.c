@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "host.h"
-#include "json.h"
 
 #define MAX_COLUMNS 64
 #define CELL        112
@@ -240,56 +239,6 @@ void bench_set_print(const struct bench_set *set, const char *command, FILE *fil
 	fputc('\n', file);
 	bench_host_print_brief(file);
 	fprintf(file, "%s\n", command);
-}
-
-static void print_row_json(const struct bench_row *row, FILE *file)
-{
-	fprintf(file, "{\"subject\":");
-	bench_json_print_string(row->subject, file);
-	fprintf(file, ",\"variant\":");
-	bench_json_print_string(row->variant, file);
-	fprintf(file, ",\"x\":%.10g,\"void\":", row->x);
-	if (row->void_reason[0] != '\0')
-		bench_json_print_string(row->void_reason, file);
-	else
-		fprintf(file, "null");
-	fprintf(file, ",\"values\":{");
-	for (size_t v = 0; v < row->n_values; v++) {
-		const struct bench_figure *figure = &row->values[v].figure;
-
-		fputs(v ? ",\n    " : "\n    ", file);
-		bench_json_print_string(row->values[v].name, file);
-		fprintf(file, ":{\"median\":%.10g,\"low\":%.10g,\"high\":%.10g,\"n\":%zu}",
-			figure->median, figure->low, figure->high, figure->n);
-	}
-	fprintf(file, "}}");
-}
-
-void bench_set_print_json(const struct bench_set *set, const char *command, FILE *file)
-{
-	fprintf(file, "{\"tool\":\"volley-bench\",\n\"kind\":");
-	bench_json_print_string(set->kind, file);
-	fprintf(file, ",\n\"title\":");
-	bench_json_print_string(set->title, file);
-	fprintf(file, ",\n\"command\":");
-	bench_json_print_string(command, file);
-	fprintf(file, ",\n\"baseline\":");
-	bench_json_print_string(set->baseline ? set->baseline : "", file);
-	fprintf(file, ",\n\"x_name\":");
-	bench_json_print_string(set->x_name ? set->x_name : "", file);
-	fprintf(file, ",\n\"host\":");
-	bench_host_print_json(file);
-	fprintf(file, ",\n\"notes\":[");
-	for (size_t i = 0; i < set->n_notes; i++) {
-		fputs(i ? "," : "", file);
-		bench_json_print_string(set->notes[i], file);
-	}
-	fprintf(file, "],\n\"rows\":[");
-	for (size_t r = 0; r < set->n_rows; r++) {
-		fputs(r ? ",\n  " : "\n  ", file);
-		print_row_json(&set->rows[r], file);
-	}
-	fprintf(file, "\n]}\n");
 }
 
 /* A text of ours in a quoted cell. */

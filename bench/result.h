@@ -56,7 +56,6 @@ const struct bench_figure *bench_row_get(const struct bench_row *row, const char
 
 /* With machine, build and command below, because a figure without them means nothing. */
 void bench_set_print(const struct bench_set *set, const char *command, FILE *file);
-void bench_set_print_json(const struct bench_set *set, const char *command, FILE *file);
 void bench_set_print_csv(const struct bench_set *set, const char *command, FILE *file);
 
 #endif
