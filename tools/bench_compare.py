@@ -18,9 +18,9 @@ The ratio is that of a quantile of the new runs over the same quantile of the ol
                   which the kernel and the neighbours slow down alike
 
 Its 95 % interval is a bootstrap over the rounds. A mode is slower when the whole interval is above
---max. A mode whose interval holds --max gets as many rounds once more; when they settle nothing
-either, the last line calls it unclear, which does not fail. Instructions are counted, not sampled: they have
-no interval. Exit code 0, 1 when a mode is slower, 2 when something could not be run.
+--max. A mode whose interval holds --max gets as many rounds once more. When they settle nothing
+either, the last line calls it unclear, which does not fail. Instructions are counted, not sampled:
+they have no interval. Exit code 0, 1 when a mode is slower, 2 when something could not be run.
 """
 import argparse
 import contextlib
