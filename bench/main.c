@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "commands.h"
-#include "host.h"
+#include "commands/commands.h"
+#include "figures/host.h"
 
 static const struct bench_command commands[] = {
 	{ "quick", "the headline table, in under two minutes", bench_quick, true },

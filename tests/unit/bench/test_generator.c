@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "generator.h"
+#include "load/generator.h"
 
 #define SOURCE 0x7f100001u
 

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "histogram.h"
+#include "common/histogram.h"
 
 static struct bench_histogram *new_histogram(void)
 {

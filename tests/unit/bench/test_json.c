@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "figures/json.h"
 
 static json_t *print_and_read(const struct bench_set *set, const char *command, char **ret_text)
 {

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
-#include "result.h"
+#include "figures/json.h"
+#include "figures/result.h"
 
 static struct bench_set make_set(void)
 {

@@ -2,8 +2,8 @@
 
 #include <criterion/criterion.h>
 
-#include "cpus.h"
-#include "statistics.h"
+#include "common/cpus.h"
+#include "common/statistics.h"
 
 Test(statistics, median_of_odd_and_even)
 {

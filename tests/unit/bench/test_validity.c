@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "validity.h"
+#include "figures/validity.h"
 
 static char why[160];
 

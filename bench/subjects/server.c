@@ -30,8 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "address.h"
-#include "clock.h"
+#include "common/address.h"
+#include "common/clock.h"
 #include "program.h"
 #include "volley.h"
 

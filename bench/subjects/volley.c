@@ -26,8 +26,8 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 
-#include "address.h"
-#include "clock.h"
+#include "common/address.h"
+#include "common/clock.h"
 
 /* The one list of modes. A new feature of the library adds its line here. */
 static const struct bench_volley_mode modes[] = {

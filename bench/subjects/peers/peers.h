@@ -2,7 +2,7 @@
 #ifndef BENCH_PEERS_H
 #define BENCH_PEERS_H
 
-#include "../peer.h"
+#include "subjects/peer.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "figures/json.h"
 #include "help.h"
-#include "json.h"
-#include "server.h"
+#include "subjects/server.h"
 
 enum option_code {
 	OPT_SUBJECTS = 1000,

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "json.h"
-#include "plot.h"
+#include "figures/json.h"
+#include "figures/plot.h"
 
 #define MAX_FILES   64
 #define MAX_COLUMNS 40

@@ -4,11 +4,11 @@
 
 /* One run of one subject under one load: server and generator on cores of their own. */
 
-#include "generator.h"
-#include "options.h"
-#include "peer.h"
+#include "commands/options.h"
+#include "load/generator.h"
 #include "result.h"
-#include "subject.h"
+#include "subjects/peer.h"
+#include "subjects/subject.h"
 
 struct bench_trial_config {
 	const struct bench_options *options;

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "histogram.h"
+#include "common/histogram.h"
 
 #define BENCH_LOAD_MAX_SIZES 8
 #define BENCH_LOAD_MAX_BURST 64

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "generator_internal.h"
 
 /* A fixed cycle in which each size has its weight, scattered by a multiplier that is prime to most

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "figures/preload.h"
 #include "once.h"
-#include "preload.h"
 
 typedef uint64_t (*count_fn)(void);
 

@@ -4,11 +4,11 @@
 
 /* A subject in this process, made to handle exactly K datagrams that are queued already. */
 
-#include "generator.h"
-#include "options.h"
-#include "peer.h"
-#include "subject.h"
-#include "volley.h"
+#include "commands/options.h"
+#include "load/generator.h"
+#include "subjects/peer.h"
+#include "subjects/subject.h"
+#include "subjects/volley.h"
 
 struct bench_preload {
 	const struct bench_subject *subject;

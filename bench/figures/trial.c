@@ -17,9 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "server.h"
-#include "volley.h"
+#include "common/clock.h"
+#include "subjects/server.h"
+#include "subjects/volley.h"
 
 /* Replies that are missing without a cause are waited for: on a crowded machine a server may not
  * run for 0.2 s. */

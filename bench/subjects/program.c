@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 #define N_OUTPUT 65536
 

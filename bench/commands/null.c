@@ -18,10 +18,10 @@
 
 #include <volley/volley.h>
 
-#include "clock.h"
 #include "commands.h"
-#include "statistics.h"
-#include "volley.h"
+#include "common/clock.h"
+#include "common/statistics.h"
+#include "subjects/volley.h"
 
 static const struct bench_volley_mode modes[] = {
 	{ .name = "vector", .io = "null", .wait = VOLLEY_WAIT_SPIN },

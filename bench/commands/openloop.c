@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "trial.h"
-#include "validity.h"
+#include "figures/trial.h"
+#include "figures/validity.h"
 
 #define MAX_LOSS 0.001
 

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "generator.h"
-#include "volley.h"
+#include "load/generator.h"
+#include "subjects/volley.h"
 
 static pid_t start_flood(const struct bench_options *options, const struct bench_load *load)
 {

@@ -31,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "generator_internal.h"
 
 #define CONTROL_SEGMENT CMSG_SPACE(sizeof(uint16_t))

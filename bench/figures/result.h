@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "statistics.h"
+#include "common/statistics.h"
 
 #define BENCH_ROW_MAX_VALUES 40
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "commands.h"
-#include "server.h"
+#include "subjects/server.h"
 
 static int parse_address(const char *text, struct bench_server_config *config)
 {

@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "figures/trial.h"
+#include "figures/validity.h"
 #include "saturate.h"
-#include "trial.h"
-#include "validity.h"
 
 /* A void run is tried again, so often in all: on a shared machine most are void because somebody
  * took the generator's core for a moment. */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "bench_commit.h"
-#include "peer.h"
+#include "subjects/peer.h"
 
 /* The first line of a file, or the value of the line that starts with `key`. */
 static void read_line(const char *path, const char *key, char *text, size_t n_text)

@@ -24,7 +24,7 @@
 
 #include "commands.h"
 #include "once.h"
-#include "volley.h"
+#include "subjects/volley.h"
 
 #define N_ARGS 20
 

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "server.h"
+#include "common/clock.h"
+#include "subjects/server.h"
 
 /* Replies that are not there when nothing came for so long are missing. */
 #define QUIET_NS UINT64_C(100000000)

@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cpus.h"
-#include "generator.h"
-#include "path.h"
-#include "result.h"
-#include "subject.h"
+#include "common/cpus.h"
+#include "figures/result.h"
+#include "load/generator.h"
+#include "load/path.h"
+#include "subjects/subject.h"
 
 struct bench_options {
 	const char *command; /* the subcommand */

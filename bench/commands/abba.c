@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "preload.h"
-#include "trial.h"
+#include "figures/preload.h"
+#include "figures/trial.h"
 
 struct abba {
 	const struct bench_options *options;

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "cpus.h"
-#include "path.h"
+#include "common/cpus.h"
+#include "load/path.h"
 #include "peer.h"
 #include "subject.h"
 
