@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "commands.h"
+#include "common/interrupt.h"
 #include "figures/preload.h"
 #include "figures/trial.h"
+#include "output.h"
 
 struct abba {
 	const struct bench_options *options;
@@ -63,11 +65,11 @@ static int compare(struct abba *t, const struct bench_subject *base,
 		   const struct bench_subject *subject, struct bench_row *row)
 {
 	struct bench_preload a, b;
-	int r = bench_preload_open(base, t->options, &t->load, &a);
+	int r = bench_preload_open(base, t->options->setting.n_batch, &t->load, &a);
 
 	if (r < 0)
 		return r;
-	r = bench_preload_open(subject, t->options, &t->load, &b);
+	r = bench_preload_open(subject, t->options->setting.n_batch, &t->load, &b);
 	if (r < 0) {
 		bench_row_void(row, "%s", explain(r));
 		bench_preload_close(&a);
@@ -76,7 +78,7 @@ static int compare(struct abba *t, const struct bench_subject *base,
 	/* One round that does not count: first touches of memory. */
 	r = run_round(t, &a, &b, 0);
 	for (uint32_t i = 0; i < t->n_rounds && r >= 0; i++)
-		r = bench_interrupted() ? -EINTR : run_round(t, &a, &b, i);
+		r = bench_interrupt_is_pending() ? -EINTR : run_round(t, &a, &b, i);
 	bench_preload_close(&a);
 	bench_preload_close(&b);
 	if (r == -EINTR)
@@ -110,10 +112,10 @@ static int run_subjects(struct abba *t, const struct bench_subjects *subjects,
 		struct bench_row *row = bench_set_add(set, subject->name);
 		const char *why = bench_subject_why_not_preloaded(subject);
 
-		bench_options_progress(t->options, "%u rounds of %s", t->n_rounds, subject->name);
+		bench_output_progress(t->options, "%u rounds of %s", t->n_rounds, subject->name);
 		if (why)
 			bench_row_void(row, "%s", why);
-		else if (bench_trial_check_echo(t->options, subject, &why) < 0)
+		else if (bench_trial_check_echo(&t->options->setting, subject, &why) < 0)
 			bench_row_void(row, "%s", why);
 		else
 			r = compare(t, base, subject, row);
@@ -131,7 +133,7 @@ int bench_abba(const struct bench_options *options)
 	char load[120];
 	int r;
 
-	if (options->smoke) {
+	if (options->is_smoke) {
 		t.n_rounds = 2;
 		t.n_preload = 100;
 	}
@@ -140,7 +142,7 @@ int bench_abba(const struct bench_options *options)
 	r = bench_options_get_subjects(options, NULL, &subjects);
 	if (r < 0)
 		return r;
-	bench_cpus_set_one(options->server_cpus.cpu[0]);
+	bench_cpus_set_one(options->setting.server_cpus.cpu[0]);
 	t.ratios = calloc(t.n_rounds, sizeof(*t.ratios));
 	t.costs = calloc(t.n_rounds, 2 * sizeof(*t.costs));
 	if (!t.ratios || !t.costs)
@@ -152,11 +154,9 @@ int bench_abba(const struct bench_options *options)
 	snprintf(set.title, sizeof(set.title), "%s, %u queued, %u rounds of ABBA", load,
 		 t.n_preload, t.n_rounds);
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
-	for (size_t i = 0; i < set.n_rows && r >= 0 && options->smoke; i++)
-		if (set.rows[i].void_reason[0] != '\0' &&
-		    !bench_subject_why_not_preloaded(&subjects.all[i]))
-			r = -EIO;
+		r = bench_output_deliver(options, &set);
+	if (r >= 0)
+		r = bench_output_judge(options, &subjects, &set, true);
 	bench_set_fini(&set);
 	free(t.ratios);
 	free(t.costs);

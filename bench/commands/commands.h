@@ -6,17 +6,6 @@
 
 #include "options.h"
 
-struct bench_command {
-	const char *name;
-	const char *about;
-	int (*run)(const struct bench_options *options);
-	bool is_measuring;
-	bool has_path; /* it has a generator and a server, which --path lies between */
-};
-
-/* The i-th, or NULL. */
-const struct bench_command *bench_commands_get(size_t i);
-
 int bench_quick(const struct bench_options *options);
 int bench_all(const struct bench_options *options);
 int bench_demo(const struct bench_options *options);

@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "common/interrupt.h"
 #include "once.h"
+#include "output.h"
 #include "subjects/volley.h"
 
 #define N_ARGS 20
@@ -244,10 +246,10 @@ static int run_subject(const struct count *c, const struct bench_subject *subjec
 		bench_row_void(row, "%s", bench_subject_why_not_preloaded(subject));
 		return 0;
 	}
-	bench_options_progress(c->options, "counting %s", subject->name);
+	bench_output_progress(c->options, "counting %s", subject->name);
 	allocations = put_allocations(c, subject->name, row);
 	calls = put_calls(c, subject->name, row);
-	instructions = bench_interrupted() ? -EINTR : put_instructions(c, subject, row);
+	instructions = bench_interrupt_is_pending() ? -EINTR : put_instructions(c, subject, row);
 	if (instructions == -EIO)
 		bench_set_note(set, "%s does not run under this valgrind.", subject->name);
 	if (row->n_values == 0)
@@ -259,13 +261,15 @@ static int run_subject(const struct count *c, const struct bench_subject *subjec
 	if (set->n_rows == 1 && allocations == -ENOENT)
 		bench_set_note(set,
 			       "No allocations: this C library's allocator cannot be counted.");
-	return bench_interrupted() ? -EINTR : 0;
+	return bench_interrupt_is_pending() ? -EINTR : 0;
 }
 
 static int open_count(const struct bench_options *options, struct count *c)
 {
-	uint32_t n_rounds = options->smoke ? 1 : options->n_rounds ? options->n_rounds : 3;
-	uint32_t n_preload = options->smoke ? 128 : options->n_preload ? options->n_preload : 2048;
+	uint32_t n_rounds = options->is_smoke ? 1 : options->n_rounds ? options->n_rounds : 3;
+	uint32_t n_preload = options->is_smoke    ? 128
+			     : options->n_preload ? options->n_preload
+						  : 2048;
 	ssize_t n = readlink("/proc/self/exe", c->self, sizeof(c->self) - 1);
 
 	if (n < 0)
@@ -309,11 +313,9 @@ int bench_count(const struct bench_options *options)
 		 c.preload, c.rounds);
 	bench_set_note(&set, "Instructions are those of user space inside the loop function.");
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
-	for (size_t i = 0; i < set.n_rows && r >= 0 && options->smoke; i++)
-		if (set.rows[i].void_reason[0] != '\0' &&
-		    !bench_subject_why_not_preloaded(&subjects.all[i]))
-			r = -EIO;
+		r = bench_output_deliver(options, &set);
+	if (r >= 0)
+		r = bench_output_judge(options, &subjects, &set, true);
 	bench_set_fini(&set);
 	return r;
 }

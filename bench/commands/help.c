@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "commands.h"
+#include "table.h"
 
 /* One line each; %s is not used, so that they stay plain text. */
 static const char *const option_lines[] = {
@@ -81,7 +81,7 @@ void bench_help_print(void)
 
 	puts("Usage: volley-bench SUBCOMMAND [OPTION...]\n");
 	puts("Throughput and latency of UDP echo servers: volley and what else one would use.\n");
-	for (size_t i = 0; (command = bench_commands_get(i)) != NULL; i++)
+	for (size_t i = 0; (command = bench_table_get(i)) != NULL; i++)
 		printf("  %-10s %s\n", command->name, command->about);
 	print_lines("Options (each subcommand uses those that mean something to it):", option_lines,
 		    sizeof(option_lines) / sizeof(option_lines[0]));

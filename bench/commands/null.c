@@ -20,7 +20,9 @@
 
 #include "commands.h"
 #include "common/clock.h"
+#include "common/interrupt.h"
 #include "common/statistics.h"
+#include "output.h"
 #include "subjects/volley.h"
 
 static const struct bench_volley_mode modes[] = {
@@ -149,8 +151,9 @@ static int run_rounds(struct bench_volley **volleys, struct flow *flow, uint32_t
 		for (size_t i = 0; i < N_MODES && r >= 0; i++) {
 			uint64_t cpu_ns = 0;
 
-			r = bench_interrupted() ? -EINTR
-						: bench_volley_handle(volleys[i], n_each, &cpu_ns);
+			r = bench_interrupt_is_pending()
+				    ? -EINTR
+				    : bench_volley_handle(volleys[i], n_each, &cpu_ns);
 			costs[i][round] = (double)cpu_ns / (double)n_each;
 		}
 		costs[N_MODES][round] = flow_run(flow, n_each);
@@ -169,7 +172,7 @@ static int measure(const struct bench_options *options, uint32_t n_rounds, uint6
 		struct bench_volley_config config = { .mode = &modes[i],
 						      .address = "127.0.0.1:0",
 						      .n_workers = 1,
-						      .n_batch = options->n_batch,
+						      .n_batch = options->setting.n_batch,
 						      .is_gated = true };
 
 		costs[i] = calloc(n_rounds, sizeof(double));
@@ -199,20 +202,20 @@ static int measure(const struct bench_options *options, uint32_t n_rounds, uint6
 int bench_null(const struct bench_options *options)
 {
 	struct bench_set set = { .kind = "null" };
-	uint32_t n_rounds = options->smoke ? 3 : options->n_rounds ? options->n_rounds : 200;
-	uint64_t n_each = (options->smoke ? 10 : 1000) * (uint64_t)options->n_batch;
+	uint32_t n_rounds = options->is_smoke ? 3 : options->n_rounds ? options->n_rounds : 200;
+	uint64_t n_each = (options->is_smoke ? 10 : 1000) * (uint64_t)options->setting.n_batch;
 	static struct flow flow;
-	int r = flow_start(&flow, options->n_batch); /* its threads have all CPUs */
+	int r = flow_start(&flow, options->setting.n_batch); /* its threads have all CPUs */
 
 	if (r < 0)
 		return r;
-	bench_cpus_set_one(options->server_cpus.cpu[0]);
+	bench_cpus_set_one(options->setting.server_cpus.cpu[0]);
 	snprintf(set.title, sizeof(set.title),
 		 "the library alone: 64-byte echo on the null backend, %u rounds of %llu datagrams",
 		 n_rounds, (unsigned long long)n_each);
 	r = measure(options, n_rounds, n_each, &flow, &set);
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
+		r = bench_output_deliver(options, &set);
 	bench_set_fini(&set);
 	return r;
 }

@@ -63,8 +63,8 @@ int bench_once(const struct bench_options *options)
 		return -EINVAL;
 	bench_options_get_load(options, &load);
 	load.n_burst = options->n_burst ? options->n_burst : 1;
-	bench_cpus_set_one(options->server_cpus.cpu[0]);
-	r = bench_preload_open(subject, options, &load, &preload);
+	bench_cpus_set_one(options->setting.server_cpus.cpu[0]);
+	r = bench_preload_open(subject, options->setting.n_batch, &load, &preload);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < n_rounds && r >= 0; i++)

@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "figures/trial.h"
 #include "figures/validity.h"
+#include "output.h"
 
 #define MAX_LOSS 0.001
 
@@ -51,13 +52,13 @@ struct openloop {
 static int run_at(struct openloop *o, const struct bench_subject *subject, double rate,
 		  double seconds, struct bench_trial *ret_trial)
 {
-	struct bench_trial_config config = { .options = o->options,
+	struct bench_trial_config config = { .setting = &o->options->setting,
 					     .subject = subject,
 					     .load = o->load,
-					     .warmup_s = o->options->smoke ? 0.01 : 0.1,
+					     .warmup_s = o->options->is_smoke ? 0.01 : 0.1,
 					     .seconds = seconds };
 
-	bench_options_progress(o->options, "%s at %.0f datagrams/s", subject->name, rate);
+	bench_output_progress(o->options, "%s at %.0f datagrams/s", subject->name, rate);
 	config.load.rate = rate;
 	config.load.n_window = rate > 0 ? 0 : 256;
 	return bench_trial_run(&config, ret_trial, &o->why);
@@ -79,9 +80,9 @@ static int find_knee(struct openloop *o, const struct bench_subject *subject, do
 		     bool *ret_is_limited)
 {
 	struct bench_trial trial;
-	double seconds = o->options->smoke ? 0.03 : 0.25;
+	double seconds = o->options->is_smoke ? 0.03 : 0.25;
 	double low = 0, high;
-	int n_steps = o->options->smoke ? 2 : N_STEPS;
+	int n_steps = o->options->is_smoke ? 2 : N_STEPS;
 	bool is_limited = false;
 	int r = run_at(o, subject, 0, seconds, &trial);
 
@@ -121,7 +122,7 @@ static void put_latency(struct bench_row *row, const struct bench_trial *trial)
 static bool is_void_fraction(const struct openloop *o, const struct bench_trial *trial, double rate,
 			     char why[N_WHY])
 {
-	return bench_validity_is_void_at(trial, rate, o->options->smoke, why, N_WHY);
+	return bench_validity_is_void_at(trial, rate, o->options->is_smoke, why, N_WHY);
 }
 
 static bool is_void_multiple(const struct openloop *o, const struct bench_trial *trial, double rate,
@@ -157,7 +158,7 @@ static void put_multiple(const struct bench_trial *trial, double knee, struct be
 
 static void put_knee(const struct openloop *o, double knee, bool is_limited, struct bench_row *row)
 {
-	if (is_limited && !o->options->smoke)
+	if (is_limited && !o->options->is_smoke)
 		bench_row_void(row, "void: the generator cannot send more than %.0f datagrams/s",
 			       knee);
 	bench_row_put(row, "knee datagrams/s", knee);
@@ -207,7 +208,7 @@ static int run_subject(struct openloop *o, const struct bench_subject *subject)
 
 	o->why = subject->absent;
 	if (!subject->absent)
-		r = bench_trial_check_echo(o->options, subject, &o->why);
+		r = bench_trial_check_echo(&o->options->setting, subject, &o->why);
 	if (r >= 0)
 		r = find_knee(o, subject, &knee, &is_limited);
 	if (r == -EINTR)
@@ -236,7 +237,7 @@ static int deliver(struct openloop *o)
 	bench_load_describe(&o->load, load, sizeof(load));
 	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r >= 0; i++) {
 		snprintf(o->sets[i].title, sizeof(o->sets[i].title), "%s, open loop", load);
-		r = bench_options_deliver(o->options, &o->sets[i]);
+		r = bench_output_deliver(o->options, &o->sets[i]);
 	}
 	return r;
 }
@@ -246,7 +247,7 @@ static int run(const struct bench_options *options, const struct question *first
 {
 	struct openloop o = { .options = options,
 			      .questions = { first, second, third },
-			      .seconds = options->smoke         ? 0.05
+			      .seconds = options->is_smoke      ? 0.05
 					 : options->seconds > 0 ? options->seconds
 								: 0.5 };
 	int r = bench_options_get_subjects(options, NULL, &o.subjects);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The command line, and what all subcommands do with it. */
+/* The command line, and what of a load and of subjects it asks for. */
 
 #include "options.h"
 
@@ -12,9 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "commands.h"
-#include "figures/json.h"
-#include "help.h"
 #include "subjects/server.h"
 
 enum option_code {
@@ -125,16 +122,16 @@ static int parse_numbers(struct bench_options *o, int option, const char *text)
 	case OPT_PRELOAD:
 		return parse_u32(text, 1, 1 << 20, &o->n_preload);
 	case OPT_WORKERS:
-		return parse_u32(text, 1, 64, &o->n_workers);
+		return parse_u32(text, 1, 64, &o->setting.n_workers);
 	case OPT_LISTENERS:
-		return parse_u32(text, 1, BENCH_SERVER_MAX_LISTENERS, &o->n_listeners);
+		return parse_u32(text, 1, BENCH_SERVER_MAX_LISTENERS, &o->setting.n_listeners);
 	case OPT_BATCH:
-		return parse_u32(text, 1, 1024, &o->n_batch);
+		return parse_u32(text, 1, 1024, &o->setting.n_batch);
 	case OPT_SERVER_CPUS:
-		return bench_cpus_parse(text, &o->server_cpus);
+		return bench_cpus_parse(text, &o->setting.server_cpus);
 	case OPT_GENERATOR_CPU:
 		r = parse_u32(text, 0, 1023, &cpu);
-		o->generator_cpu = (int)cpu;
+		o->setting.generator_cpu = (int)cpu;
 		return r;
 	default:
 		return -EINVAL;
@@ -160,13 +157,13 @@ static int parse_one(struct bench_options *o, int option, const char *text)
 		o->address = text;
 		return 0;
 	case OPT_SMOKE:
-		o->smoke = true;
+		o->is_smoke = true;
 		return 0;
 	case OPT_JSON:
-		o->json = true;
+		o->is_json = true;
 		return 0;
 	case OPT_QUIET:
-		o->quiet = true;
+		o->is_quiet = true;
 		return 0;
 	case OPT_GRO:
 		o->use_gro = true;
@@ -197,39 +194,36 @@ static void set_defaults(struct bench_options *o)
 {
 	const struct bench_cpus *cpus = &o->all_cpus;
 
-	bench_path_init(&o->path);
+	bench_path_init(&o->setting.path);
 	bench_cpus_get(&o->all_cpus);
-	if (o->server_cpus.n == 0) {
+	if (o->setting.server_cpus.n == 0) {
 		/* From the last CPU down: the first one takes most interrupts, and the
 		 * generator. */
-		uint32_t n = o->n_workers ? o->n_workers : 1;
+		uint32_t n = o->setting.n_workers ? o->setting.n_workers : 1;
 
-		o->server_cpus.n = n < cpus->n ? n : cpus->n;
-		for (uint32_t i = 0; i < o->server_cpus.n; i++)
-			o->server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
+		o->setting.server_cpus.n = n < cpus->n ? n : cpus->n;
+		for (uint32_t i = 0; i < o->setting.server_cpus.n; i++)
+			o->setting.server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
 	}
-	if (o->generator_cpu < 0)
-		o->generator_cpu = cpus->n ? cpus->cpu[0] : 0;
-	o->n_workers = o->n_workers ? o->n_workers : 1;
-	o->n_listeners = o->n_listeners ? o->n_listeners : 1;
-	o->n_batch = o->n_batch ? o->n_batch : 64;
+	if (o->setting.generator_cpu < 0)
+		o->setting.generator_cpu = cpus->n ? cpus->cpu[0] : 0;
+	o->setting.n_workers = o->setting.n_workers ? o->setting.n_workers : 1;
+	o->setting.n_listeners = o->setting.n_listeners ? o->setting.n_listeners : 1;
+	o->setting.n_batch = o->setting.n_batch ? o->setting.n_batch : 64;
 	o->baseline = o->baseline ? o->baseline : "recvmmsg";
 }
 
 int bench_options_parse(int argc, char **argv, struct bench_options *ret_options)
 {
-	struct bench_options o = { .generator_cpu = -1 };
+	struct bench_options o = { .setting.generator_cpu = -1 };
 	int option;
 
 	keep_line(&o, argc, argv);
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (option == OPT_HELP) {
-			bench_help_print();
-			return 1;
-		}
-		if (option == OPT_VERSION) {
-			puts("volley-bench " BENCH_VERSION);
-			return 1;
+		if (option == OPT_HELP || option == OPT_VERSION) {
+			ret_options->wants_help = option == OPT_HELP;
+			ret_options->wants_version = option == OPT_VERSION;
+			return 0;
 		}
 		if (option == '?')
 			return -EINVAL;
@@ -241,7 +235,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 		}
 	}
 	if (optind >= argc) {
-		bench_help_print();
+		fprintf(stderr, "volley-bench: no subcommand; see --help\n");
 		return -EINVAL;
 	}
 	o.command = argv[optind];
@@ -254,9 +248,9 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
 void bench_options_get_load(const struct bench_options *options, struct bench_load *ret_load)
 {
 	struct bench_load load = { .sizes = options->sizes,
-				   .path = options->path.name,
-				   .source = options->path.source,
-				   .n_servers = options->n_listeners,
+				   .path = options->setting.path.name,
+				   .source = options->setting.path.source,
+				   .n_servers = options->setting.n_listeners,
 				   .n_clients = options->n_clients ? options->n_clients : 16,
 				   .n_sockets = options->n_sockets ? options->n_sockets : 1,
 				   .n_burst = options->n_burst ? options->n_burst : 2,
@@ -283,50 +277,4 @@ int bench_options_get_subjects(const struct bench_options *options, const char *
 	fprintf(stderr, "volley-bench: no subject '%.*s'; see volley-bench list\n",
 		(int)strcspn(bad, ","), bad);
 	return -ENOENT;
-}
-
-void bench_options_progress(const struct bench_options *options, const char *format, ...)
-{
-	va_list args;
-
-	if (options->quiet || !isatty(STDERR_FILENO))
-		return;
-	fputs("\r\033[K", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
-	va_end(args);
-}
-
-static FILE *open_out(const struct bench_options *options, const char *kind, const char *suffix)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s.%s", options->out, kind, suffix);
-	return fopen(path, "we");
-}
-
-int bench_options_deliver(const struct bench_options *options, const struct bench_set *set)
-{
-	FILE *json, *csv;
-	int r = 0;
-
-	bench_options_progress(options, "%s", "");
-	if (options->json)
-		r = bench_json_print_set(set, options->line, stdout);
-	else
-		bench_set_print(set, options->line, stdout);
-	fflush(stdout);
-	if (!options->out || r < 0)
-		return r;
-	if (mkdir(options->out, 0777) < 0 && errno != EEXIST)
-		return -errno;
-	json = open_out(options, set->kind, "json");
-	csv = open_out(options, set->kind, "csv");
-	if (json)
-		r = bench_json_print_set(set, options->line, json);
-	if (csv)
-		bench_set_print_csv(set, options->line, csv);
-	if (!json || !csv || fclose(json) != 0 || fclose(csv) != 0)
-		return -EIO;
-	return r;
 }

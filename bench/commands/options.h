@@ -8,9 +8,8 @@
 #include <stdint.h>
 
 #include "common/cpus.h"
-#include "figures/result.h"
-#include "load/generator.h"
-#include "load/path.h"
+#include "figures/setting.h"
+#include "load/load.h"
 #include "subjects/subject.h"
 
 struct bench_options {
@@ -23,13 +22,14 @@ struct bench_options {
 	const char *program; /* volley-echo */
 	const char *out;     /* folder for JSON, CSV, plots */
 	const char *address; /* serve */
-	bool smoke;          /* tiny sizes: does it work, not how fast */
-	bool json;           /* JSON instead of the table */
-	bool quiet;
+	bool is_smoke;       /* tiny sizes: does it work, not how fast */
+	bool is_json;        /* JSON instead of the table */
+	bool is_quiet;
+	bool wants_help; /* and nothing else of it is filled in then; likewise: */
+	bool wants_version;
 	bool use_gro;
 	bool is_single;
 	bool use_veth;
-	struct bench_path path; /* made by main(), when use_veth */
 
 	struct bench_sizes sizes;
 	uint32_t n_clients;
@@ -40,15 +40,11 @@ struct bench_options {
 	double seconds;
 	uint32_t n_rounds;
 	uint32_t n_preload;
-	uint32_t n_workers;
-	uint32_t n_listeners;
-	uint32_t n_batch;
+	struct bench_setting setting;
 	struct bench_cpus all_cpus; /* of the process, before anything was placed */
-	struct bench_cpus server_cpus;
-	int generator_cpu; /* -1: not given */
 };
 
-/* 0; 1 when help or version was asked for and printed; -EINVAL after a sentence on stderr. */
+/* 0 or -EINVAL after a sentence on stderr. */
 int bench_options_parse(int argc, char **argv, struct bench_options *ret_options);
 
 /* The load that the options describe, with the measured defaults of measuring: 64 bytes, 16
@@ -58,12 +54,5 @@ void bench_options_get_load(const struct bench_options *options, struct bench_lo
 /* The subjects chosen, or all of a default list. 0, or -ENOENT after a sentence on stderr. */
 int bench_options_get_subjects(const struct bench_options *options, const char *default_list,
 			       struct bench_subjects *ret_subjects);
-
-/* One line of progress, on a terminal only. */
-void bench_options_progress(const struct bench_options *options, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* Print the set, and write it to the --out folder. 0 or -errno. */
-int bench_options_deliver(const struct bench_options *options, const struct bench_set *set);
 
 #endif

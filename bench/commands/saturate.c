@@ -14,8 +14,10 @@
 #include <string.h>
 
 #include "commands.h"
+#include "common/interrupt.h"
 #include "figures/trial.h"
 #include "figures/validity.h"
+#include "output.h"
 #include "saturate.h"
 
 /* A void run is tried again, so often in all: on a shared machine most are void because somebody
@@ -49,7 +51,7 @@ struct saturate {
 static int run_one(struct saturate *s, size_t i, uint32_t round)
 {
 	struct runs *runs = &s->runs[i];
-	struct bench_trial_config config = { .options = s->options,
+	struct bench_trial_config config = { .setting = &s->options->setting,
 					     .subject = &s->subjects.all[i],
 					     .load = s->load,
 					     .warmup_s = s->warmup_s,
@@ -58,8 +60,8 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 
 	if (runs->reason)
 		return 0;
-	bench_options_progress(s->options, "round %u of %u: %s", round + 1, s->n_rounds,
-			       s->subjects.all[i].name);
+	bench_output_progress(s->options, "round %u of %u: %s", round + 1, s->n_rounds,
+			      s->subjects.all[i].name);
 	for (int n = 0; n < N_TRIES && !runs->is_good[round]; n++) {
 		int r = bench_trial_run(&config, &runs->trials[round], &why);
 
@@ -67,9 +69,9 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 			runs->reason = why;
 		if (r < 0)
 			return r == -EINTR ? r : 0;
-		runs->is_good[round] = !bench_validity_is_void(&runs->trials[round], s->sink_rate,
-							       s->options->smoke, runs->last_void,
-							       sizeof(runs->last_void));
+		runs->is_good[round] = !bench_validity_is_void(
+			&runs->trials[round], s->sink_rate, s->options->is_smoke, runs->last_void,
+			sizeof(runs->last_void));
 	}
 	runs->n_good += runs->is_good[round];
 	return 0;
@@ -194,14 +196,14 @@ static int check_all(struct saturate *s)
 		struct runs *runs = &s->runs[i];
 		const char *why;
 
-		if (bench_interrupted())
+		if (bench_interrupt_is_pending())
 			return -EINTR;
 		runs->reason = s->subjects.all[i].absent;
 		if (runs->reason)
 			continue;
-		bench_options_progress(s->options, "checking the echo of %s",
-				       s->subjects.all[i].name);
-		if (bench_trial_check_echo(s->options, &s->subjects.all[i], &why) < 0)
+		bench_output_progress(s->options, "checking the echo of %s",
+				      s->subjects.all[i].name);
+		if (bench_trial_check_echo(&s->options->setting, &s->subjects.all[i], &why) < 0)
 			runs->reason = why;
 		runs->trials = calloc(s->n_rounds, sizeof(*runs->trials));
 		runs->is_good = calloc(s->n_rounds, sizeof(*runs->is_good));
@@ -240,14 +242,15 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 				.warmup_s = 0.1,
 				.shows_void = config->shows_void,
 				.n_rounds = config->n_rounds };
-	if (s->options->smoke) {
+	if (s->options->is_smoke) {
 		s->n_rounds = 1;
 		s->seconds = 0.05;
 		s->warmup_s = 0.01;
 	}
 	base = bench_subjects_find(&s->subjects, baseline);
 	s->baseline = base ? (size_t)(base - s->subjects.all) : s->subjects.n;
-	r = bench_trial_get_sink_rate(s->options, &s->load, &s->sink_rate);
+	r = bench_trial_get_sink_rate(&s->options->setting, &s->load,
+				      s->options->is_smoke ? 0.01 : 0.1, &s->sink_rate);
 	if (r >= 0)
 		r = run_rounds(s);
 	/* Before void runs are let in to be looked at. */
@@ -269,22 +272,6 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 	}
 	free(s);
 	return r;
-}
-
-/* A smoke run fails when anything but an absent subject has no figure. */
-int bench_saturate_judge(const struct bench_options *options, const struct bench_subjects *subjects,
-			 const struct bench_set *set)
-{
-	if (!options->smoke)
-		return 0;
-	for (size_t i = 0; i < set->n_rows; i++) {
-		const struct bench_subject *subject = bench_subjects_find(subjects,
-									  set->rows[i].subject);
-
-		if (set->rows[i].void_reason[0] != '\0' && subject && !subject->absent)
-			return -EIO;
-	}
-	return 0;
 }
 
 static int run(const struct bench_options *options, const char *kind, const char *list,
@@ -309,15 +296,15 @@ static int run(const struct bench_options *options, const char *kind, const char
 		return r;
 	bench_load_describe(&config.load, load, sizeof(load));
 	snprintf(set.title, sizeof(set.title), "%s, %u worker%s, %u rounds of %.2g s", load,
-		 options->n_workers, options->n_workers > 1 ? "s" : "", config.n_rounds,
-		 config.seconds);
+		 options->setting.n_workers, options->setting.n_workers > 1 ? "s" : "",
+		 config.n_rounds, config.seconds);
 	r = bench_saturate_measure(&config, &set);
-	if (options->smoke)
+	if (options->is_smoke)
 		bench_set_note(&set, "A smoke run: no figure of it means anything.");
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
+		r = bench_output_deliver(options, &set);
 	if (r >= 0)
-		r = bench_saturate_judge(options, &subjects, &set);
+		r = bench_output_judge(options, &subjects, &set, false);
 	bench_set_fini(&set);
 	return r;
 }

@@ -4,6 +4,7 @@
 
 /* What saturate, demo and scale share. */
 
+#include "figures/result.h"
 #include "options.h"
 
 struct bench_saturate_config {
@@ -19,9 +20,5 @@ struct bench_saturate_config {
 
 /* Measure all subjects under one load and add a row for each. 0 or -errno. */
 int bench_saturate_measure(const struct bench_saturate_config *config, struct bench_set *set);
-
-/* A smoke run fails, with -EIO, when anything but an absent subject has no figure. */
-int bench_saturate_judge(const struct bench_options *options, const struct bench_subjects *subjects,
-			 const struct bench_set *set);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "output.h"
 #include "saturate.h"
 
 struct axis {
@@ -57,9 +58,9 @@ static double apply_burst(struct bench_load *load, struct bench_options *options
 static double apply_listeners(struct bench_load *load, struct bench_options *options,
 			      const char *value)
 {
-	options->n_listeners = (uint32_t)strtoul(value, NULL, 10);
-	load->n_servers = options->n_listeners;
-	return options->n_listeners;
+	options->setting.n_listeners = (uint32_t)strtoul(value, NULL, 10);
+	load->n_servers = options->setting.n_listeners;
+	return options->setting.n_listeners;
 }
 
 static double apply_workers(struct bench_load *load, struct bench_options *options,
@@ -69,10 +70,10 @@ static double apply_workers(struct bench_load *load, struct bench_options *optio
 	uint32_t n = (uint32_t)strtoul(value, NULL, 10);
 
 	(void)load;
-	options->n_workers = n;
-	options->server_cpus.n = n < cpus->n ? n : cpus->n;
-	for (uint32_t i = 0; i < options->server_cpus.n; i++)
-		options->server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
+	options->setting.n_workers = n;
+	options->setting.server_cpus.n = n < cpus->n ? n : cpus->n;
+	for (uint32_t i = 0; i < options->setting.server_cpus.n; i++)
+		options->setting.server_cpus.cpu[i] = cpus->cpu[cpus->n - 1 - i];
 	return n;
 }
 
@@ -111,7 +112,7 @@ static const struct axis axes[] = {
 
 static int run_axis(const struct bench_options *options, const struct axis *axis)
 {
-	const char *const *values = options->smoke ? axis->smoke : axis->values;
+	const char *const *values = options->is_smoke ? axis->smoke : axis->values;
 	const char *list = axis->subjects ? axis->subjects : "recvmmsg,gso,libevent,volley";
 	struct bench_options mine = *options;
 	struct bench_set set = { .kind = axis->kind, .x_name = axis->x_name };
@@ -149,9 +150,9 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 			"With %u CPUs the generator shares one with a worker from %u workers on.",
 			n_cpus, n_cpus);
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
+		r = bench_output_deliver(options, &set);
 	if (r >= 0)
-		r = bench_saturate_judge(options, &subjects, &set);
+		r = bench_output_judge(options, &subjects, &set, false);
 	bench_set_fini(&set);
 	return r;
 }

@@ -33,11 +33,11 @@ static int parse_address(const char *text, struct bench_server_config *config)
 
 int bench_serve(const struct bench_options *options)
 {
-	struct bench_server_config config = { .n_workers = options->n_workers,
-					      .n_listeners = options->n_listeners,
-					      .path = &options->path,
-					      .n_batch = options->n_batch,
-					      .cpus = options->server_cpus,
+	struct bench_server_config config = { .n_workers = options->setting.n_workers,
+					      .n_listeners = options->setting.n_listeners,
+					      .path = &options->setting.path,
+					      .n_batch = options->setting.n_batch,
+					      .cpus = options->setting.server_cpus,
 					      .address = INADDR_LOOPBACK };
 	struct bench_subjects subjects;
 

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "common/interrupt.h"
 #include "load/generator.h"
+#include "output.h"
 #include "subjects/volley.h"
 
 static pid_t start_flood(const struct bench_options *options, const struct bench_load *load)
@@ -27,7 +29,7 @@ static pid_t start_flood(const struct bench_options *options, const struct bench
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	bench_cpus_set_one(options->generator_cpu);
+	bench_cpus_set_one(options->setting.generator_cpu);
 	if (bench_gen_open(load, &gen) >= 0)
 		bench_gen_run(gen, UINT64_C(600000000000));
 	_exit(0);
@@ -45,7 +47,7 @@ static int time_stops(struct bench_volley *volley, uint32_t n, struct bench_row 
 		/* Long enough that the worker is in its wait again, or up to its neck in the
 		 * flood. */
 		nanosleep(&pause, NULL);
-		r = bench_interrupted() ? -EINTR : bench_volley_time_stop(volley, &ns);
+		r = bench_interrupt_is_pending() ? -EINTR : bench_volley_time_stop(volley, &ns);
 		if (r >= 0)
 			bench_histogram_add(histogram, ns);
 	}
@@ -64,9 +66,9 @@ static int run_mode(const struct bench_options *options, const struct bench_voll
 {
 	struct bench_volley_config config = { .mode = mode,
 					      .address = "127.0.0.1:0",
-					      .n_workers = options->n_workers,
-					      .n_batch = options->n_batch };
-	uint32_t n = options->smoke ? 3 : options->n_rounds ? options->n_rounds : 300;
+					      .n_workers = options->setting.n_workers,
+					      .n_batch = options->setting.n_batch };
+	uint32_t n = options->is_smoke ? 3 : options->n_rounds ? options->n_rounds : 300;
 	struct bench_volley *volley;
 	struct bench_load load;
 	pid_t pid = -1;
@@ -96,23 +98,23 @@ int bench_stop(const struct bench_options *options)
 	struct bench_subjects subjects;
 	int r = bench_options_get_subjects(options, NULL, &subjects);
 
-	bench_cpus_set(&options->server_cpus);
+	bench_cpus_set(&options->setting.server_cpus);
 	for (size_t i = 0; i < 2 * subjects.n && r >= 0; i++) {
 		const struct bench_subject *subject = &subjects.all[i / 2];
 		struct bench_row *row;
 
 		if (!subject->mode || subject->absent)
 			continue;
-		bench_options_progress(options, "stopping %s", subject->name);
+		bench_output_progress(options, "stopping %s", subject->name);
 		row = bench_set_add(&set, subject->name);
 		r = run_mode(options, subject->mode, i % 2, row);
 		if (r >= 0 || r == -EINTR)
 			continue;
 		bench_row_void(row, "it cannot be started or stopped: error %d", -r);
-		r = options->smoke ? r : 0;
+		r = options->is_smoke ? r : 0;
 	}
 	if (r >= 0)
-		r = bench_options_deliver(options, &set);
+		r = bench_output_deliver(options, &set);
 	bench_set_fini(&set);
 	return r;
 }

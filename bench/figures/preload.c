@@ -54,7 +54,7 @@ static int open_volley(struct bench_preload *p, uint32_t n_batch, struct sockadd
 	return r;
 }
 
-int bench_preload_open(const struct bench_subject *subject, const struct bench_options *options,
+int bench_preload_open(const struct bench_subject *subject, uint32_t n_batch,
 		       const struct bench_load *load, struct bench_preload *ret_preload)
 {
 	struct bench_preload *p = ret_preload;
@@ -63,9 +63,9 @@ int bench_preload_open(const struct bench_subject *subject, const struct bench_o
 
 	*p = (struct bench_preload){ .subject = subject, .loop.fd = -1 };
 	if (subject->mode)
-		r = open_volley(p, options->n_batch, &mine.server);
+		r = open_volley(p, n_batch, &mine.server);
 	else if (subject->peer)
-		r = open_peer(p, options->n_batch, &mine.server);
+		r = open_peer(p, n_batch, &mine.server);
 	else
 		r = -EOPNOTSUPP;
 	mine.drop_replies = !mine.use_gro;
@@ -113,7 +113,7 @@ int bench_preload_handle(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_
 	return r;
 }
 
-static bool is_answered_by_count(struct bench_preload *p, uint64_t n)
+static bool has_replies_by_count(struct bench_preload *p, uint64_t n)
 {
 	uint64_t n_refused = bench_gen_get_refused(p->gen) - p->n_refused;
 
@@ -121,7 +121,7 @@ static bool is_answered_by_count(struct bench_preload *p, uint64_t n)
 	return (uint32_t)n_refused == n;
 }
 
-static bool is_answered_by_look(struct bench_preload *p)
+static bool has_replies_by_look(struct bench_preload *p)
 {
 	struct bench_gen_counts counts;
 
@@ -139,7 +139,7 @@ int bench_preload_run(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_ns)
 		r = bench_preload_handle(p, n, ret_cpu_ns);
 	if (r < 0)
 		return r;
-	if (p->is_gro ? !is_answered_by_look(p) : !is_answered_by_count(p, n))
+	if (p->is_gro ? !has_replies_by_look(p) : !has_replies_by_count(p, n))
 		return -EBADMSG;
 	return 0;
 }

@@ -4,7 +4,6 @@
 
 /* A subject in this process, made to handle exactly K datagrams that are queued already. */
 
-#include "commands/options.h"
 #include "load/generator.h"
 #include "subjects/peer.h"
 #include "subjects/subject.h"
@@ -22,7 +21,7 @@ struct bench_preload {
 };
 
 /* 0 or -errno. The calling thread's CPUs are where all of it runs. */
-int bench_preload_open(const struct bench_subject *subject, const struct bench_options *options,
+int bench_preload_open(const struct bench_subject *subject, uint32_t n_batch,
 		       const struct bench_load *load, struct bench_preload *ret_preload);
 void bench_preload_close(struct bench_preload *preload);
 

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/statistics.h"
+#include "load/generator.h"
 #include "subjects/server.h"
 #include "subjects/volley.h"
 
@@ -29,16 +31,16 @@
 /* Larger than any reply that the echo check expects. */
 #define N_CHECK 65536
 
-static int start_server(const struct bench_options *options, const struct bench_subject *subject,
+static int start_server(const struct bench_setting *setting, const struct bench_subject *subject,
 			struct bench_server *ret_server, const char **ret_why)
 {
 	struct bench_server_config config = { .subject = subject,
-					      .n_workers = options->n_workers,
-					      .n_listeners = options->n_listeners,
-					      .n_batch = options->n_batch,
-					      .cpus = options->server_cpus,
-					      .path = &options->path,
-					      .address = options->path.server };
+					      .n_workers = setting->n_workers,
+					      .n_listeners = setting->n_listeners,
+					      .n_batch = setting->n_batch,
+					      .cpus = setting->server_cpus,
+					      .path = &setting->path,
+					      .address = setting->path.server };
 
 	return bench_server_start(&config, ret_server, ret_why);
 }
@@ -59,10 +61,10 @@ static void put_sizes(const struct bench_sample *from, const struct bench_sample
 static double get_available(const struct bench_trial_config *config, struct bench_trial *trial,
 			    double wait_ns)
 {
-	const struct bench_options *options = config->options;
+	const struct bench_setting *setting = config->setting;
 	const struct bench_volley_mode *mode = config->subject->mode;
-	uint32_t n_threads = options->n_workers * (1 + (mode ? mode->n_handlers : 0));
-	uint32_t n_cpus = options->server_cpus.n;
+	uint32_t n_threads = setting->n_workers * (1 + (mode ? mode->n_handlers : 0));
+	uint32_t n_cpus = setting->server_cpus.n;
 	double all = trial->seconds * 1e9 * (n_threads < n_cpus ? n_threads : n_cpus);
 
 	trial->disturbed = n_threads <= n_cpus ? wait_ns / all : 0;
@@ -181,11 +183,11 @@ int bench_trial_run(const struct bench_trial_config *config, struct bench_trial 
 	struct bench_server server;
 	int r;
 
-	r = start_server(config->options, config->subject, &server, ret_why);
+	r = start_server(config->setting, config->subject, &server, ret_why);
 	if (r < 0)
 		return r;
 	load.server = server.addr;
-	bench_cpus_set_one(config->options->generator_cpu);
+	bench_cpus_set_one(config->setting->generator_cpu);
 	r = bench_gen_open(&load, &gen);
 	if (r >= 0)
 		r = run_generator(config, gen, &server, &trial);
@@ -214,8 +216,8 @@ static int open_sink(const struct bench_path *path, const struct sockaddr_in *ad
 	return fd;
 }
 
-int bench_trial_get_sink_rate(const struct bench_options *options, const struct bench_load *load,
-			      double *ret_rate)
+int bench_trial_get_sink_rate(const struct bench_setting *setting, const struct bench_load *load,
+			      double seconds, double *ret_rate)
 {
 	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog program = { .len = 1, .filter = &drop };
@@ -224,22 +226,21 @@ int bench_trial_get_sink_rate(const struct bench_options *options, const struct 
 	struct bench_gen *gen = NULL;
 	double rate, best = 0;
 	socklen_t len = sizeof(flood.server);
-	double seconds = options->smoke ? 0.01 : 0.1;
 	int fd, r;
 
 	flood.server = (struct sockaddr_in){ .sin_family = AF_INET,
-					     .sin_addr.s_addr = htonl(options->path.server) };
+					     .sin_addr.s_addr = htonl(setting->path.server) };
 	flood.n_servers = 1;
 	flood.n_window = 0;
 	flood.rate = 0;
-	fd = open_sink(&options->path, &flood.server);
+	fd = open_sink(&setting->path, &flood.server);
 	if (fd < 0)
 		return fd;
 	r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
 											: 0;
 	if (r >= 0 && getsockname(fd, (struct sockaddr *)&flood.server, &len) < 0)
 		r = -errno;
-	bench_cpus_set_one(options->generator_cpu);
+	bench_cpus_set_one(setting->generator_cpu);
 	if (r >= 0)
 		r = bench_gen_open(&flood, &gen);
 	/* The best of three, because others can only take from it. */
@@ -293,16 +294,16 @@ static int check_sizes(const struct sockaddr_in *addr, size_t n_times)
 	return r;
 }
 
-int bench_trial_check_echo(const struct bench_options *options, const struct bench_subject *subject,
+int bench_trial_check_echo(const struct bench_setting *setting, const struct bench_subject *subject,
 			   const char **ret_why)
 {
 	struct bench_server server;
-	int r = start_server(options, subject, &server, ret_why);
+	int r = start_server(setting, subject, &server, ret_why);
 
 	if (r < 0)
 		return r;
 	/* More than twice a batch at the first listener, so that re-used slots are seen. */
-	for (uint32_t i = 0; i < options->n_listeners && r >= 0; i++) {
+	for (uint32_t i = 0; i < setting->n_listeners && r >= 0; i++) {
 		struct sockaddr_in addr = server.addr;
 
 		addr.sin_addr.s_addr = htonl(ntohl(addr.sin_addr.s_addr) + i);

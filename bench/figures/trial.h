@@ -4,14 +4,13 @@
 
 /* One run of one subject under one load: server and generator on cores of their own. */
 
-#include "commands/options.h"
-#include "load/generator.h"
-#include "result.h"
+#include "load/load.h"
+#include "setting.h"
 #include "subjects/peer.h"
 #include "subjects/subject.h"
 
 struct bench_trial_config {
-	const struct bench_options *options;
+	const struct bench_setting *setting;
 	const struct bench_subject *subject;
 	struct bench_load load; /* server's address is filled in */
 	double warmup_s;
@@ -48,12 +47,13 @@ struct bench_trial {
 int bench_trial_run(const struct bench_trial_config *config, struct bench_trial *ret_trial,
 		    const char **ret_why);
 
-/* What the generator sends into a socket that refuses everything, datagrams per second. */
-int bench_trial_get_sink_rate(const struct bench_options *options, const struct bench_load *load,
-			      double *ret_rate);
+/* What the generator sends into a socket that refuses everything, datagrams per second: the best of
+ * three runs of so many seconds. */
+int bench_trial_get_sink_rate(const struct bench_setting *setting, const struct bench_load *load,
+			      double seconds, double *ret_rate);
 
 /* Does the subject echo every size correctly? 0 or -errno with a sentence. */
-int bench_trial_check_echo(const struct bench_options *options, const struct bench_subject *subject,
+int bench_trial_check_echo(const struct bench_setting *setting, const struct bench_subject *subject,
 			   const char **ret_why);
 
 #endif

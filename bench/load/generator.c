@@ -22,17 +22,20 @@
  * generator_check.c's.
  */
 
+#include "generator.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/udp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "generator_internal.h"
+#include "common/interrupt.h"
+#include "generator_check.h"
+#include "generator_state.h"
 
 #define CONTROL_SEGMENT CMSG_SPACE(sizeof(uint16_t))
 #define CONTROL_SOURCE  CMSG_SPACE(sizeof(struct in_pktinfo))
@@ -40,15 +43,6 @@
 
 /* The kernel's SK_MEMINFO_DROPS. */
 #define MEMINFO_DROPS 8
-
-bool bench_interrupted(void)
-{
-	sigset_t set;
-
-	if (sigpending(&set) < 0)
-		return false;
-	return sigismember(&set, SIGINT) || sigismember(&set, SIGTERM);
-}
 
 static uint32_t read_drops(int fd)
 {
@@ -417,7 +411,7 @@ int bench_gen_run(struct bench_gen *gen, uint64_t duration_ns)
 		now = bench_now_ns();
 		if (now >= next_look) {
 			next_look = now + 10000000;
-			if (bench_interrupted())
+			if (bench_interrupt_is_pending())
 				return -EINTR;
 		}
 	}

@@ -8,24 +8,25 @@
  * stays missing: sent minus unique, which the caller compares with the kernel's drop counts.
  */
 
+#include "generator_check.h"
+
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "generator_internal.h"
 
 /* A fixed cycle in which each size has its weight, scattered by a multiplier that is prime to most
  * cycle lengths: the same for every server measured. */
-uint32_t bench_gen_pick_size(const struct bench_gen *gen, uint64_t n_burst)
+uint32_t bench_gen_pick_size(const struct bench_gen *gen, uint64_t burst_index)
 {
 	const struct bench_sizes *sizes = &gen->load.sizes;
 	uint32_t at;
 
 	if (sizes->n == 1)
 		return sizes->bytes[0];
-	at = (uint32_t)((n_burst * 7919) % gen->n_weights);
+	at = (uint32_t)((burst_index * 7919) % gen->n_weights);
 	for (uint32_t i = 0; i < sizes->n; i++) {
 		if (at < sizes->weight[i])
 			return sizes->bytes[i];

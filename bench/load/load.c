@@ -3,11 +3,11 @@
 /* What a load is made of, from text and to text: a ratio without its load means nothing, so every
  * table is headed by it. */
 
+#include "load.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "generator.h"
 
 int bench_sizes_parse(const char *text, struct bench_sizes *ret_sizes)
 {

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "generator.h"
+#include "common/interrupt.h"
 
 /* 127.16.0.1 and up: away from what anybody listens on, a million of them below 127.255.255.255. */
 #define LOOPBACK_SERVER 0x7f000001u
@@ -134,7 +134,7 @@ int bench_path_open_veth(struct bench_path *path)
 		return r;
 	}
 	r = connect_both(&mine);
-	if (r < 0 && bench_interrupted())
+	if (r < 0 && bench_interrupt_is_pending())
 		return -EINTR; /* the shell around ip does not block what we do */
 	if (r < 0) {
 		fprintf(stderr, "volley-bench: no veth pair: ip (iproute2) is missing or failed\n");

@@ -5,7 +5,8 @@
 /* volley-echo itself as a server: started, found by the port it prints, ended, and its statistics
  * read. server.c's second half. */
 
-#include "server.h"
+#include "peer.h"
+#include "process.h"
 
 int bench_program_start(const struct bench_server_config *config, struct bench_server *server,
 			const char **ret_why);

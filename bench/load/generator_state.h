@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BENCH_GENERATOR_INTERNAL_H
-#define BENCH_GENERATOR_INTERNAL_H
+#ifndef BENCH_GENERATOR_STATE_H
+#define BENCH_GENERATOR_STATE_H
 
-/* What generator.c and generator_check.c share. */
+/* The struct behind struct bench_gen, for its two halves: generator.c and generator_check.c. */
 
 #include <sys/socket.h>
 
-#include "generator.h"
+#include "common/histogram.h"
+#include "generator_counts.h"
+#include "load.h"
 
 /* Messages per sendmmsg and per recvmmsg. */
 #define GEN_N_MSGS 64
@@ -54,7 +56,7 @@ struct bench_gen {
 	uint64_t next_due_ns;
 	uint64_t last_reply_ns;
 	uint64_t *seen;
-	uint64_t *newest; /* per client, highest sequence number answered + 1 */
+	uint64_t *newest; /* per client, highest sequence number of a reply + 1 */
 	uint64_t outstanding;
 	struct bench_gen_counts counts;
 	struct bench_histogram latency;
@@ -62,11 +64,5 @@ struct bench_gen {
 	struct gen_tx tx;
 	struct gen_rx rx;
 };
-
-/* Read what is there from all sockets. Datagrams taken. */
-uint32_t bench_gen_recv(struct bench_gen *gen);
-
-/* The size of the n-th burst. */
-uint32_t bench_gen_pick_size(const struct bench_gen *gen, uint64_t n_burst);
 
 #endif
