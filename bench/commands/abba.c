@@ -154,9 +154,7 @@ int bench_abba(const struct bench_options *options)
 	snprintf(set.title, sizeof(set.title), "%s, %u queued, %u rounds of ABBA", load,
 		 t.n_preload, t.n_rounds);
 	if (r >= 0)
-		r = bench_output_deliver(options, &set);
-	if (r >= 0)
-		r = bench_output_judge(options, &subjects, &set, true);
+		r = bench_output_finish(options, &subjects, &set, true);
 	bench_set_fini(&set);
 	free(t.ratios);
 	free(t.costs);

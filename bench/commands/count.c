@@ -99,15 +99,23 @@ static double count_calls(const char *path)
 	return n;
 }
 
+/* The child itself, behind n arguments of the tool that runs it. */
+static void add_once(const struct count *c, const char *name, size_t n, const char *args[N_ARGS])
+{
+	const char *const once[] = { c->self,   "once",      name,       "--rounds",
+				     c->rounds, "--preload", c->preload, NULL };
+
+	memcpy(args + n, once, sizeof(once));
+}
+
 static int put_calls(const struct count *c, const char *name, struct bench_row *row)
 {
 	char log[128];
-	const char *args[N_ARGS] = { "strace",  "-f",        "-e",       "raw=all", "-o",
-				     log,       c->self,     "once",     name,      "--rounds",
-				     c->rounds, "--preload", c->preload, NULL };
+	const char *args[N_ARGS] = { "strace", "-f", "-e", "raw=all", "-o", log };
 	int r;
 
 	get_path(c, "strace", log, sizeof(log));
+	add_once(c, name, 6, args);
 	r = run_child(c, args, NULL);
 	if (r >= 0)
 		bench_row_put(row, "calls/datagram", count_calls(log) / c->n_datagrams);
@@ -164,36 +172,13 @@ static void read_profile(const char *path, struct profile *ret_profile)
 static int put_instructions(const struct count *c, const struct bench_subject *subject,
 			    struct bench_row *row)
 {
-	char out[160], path[128], toggle[96];
 	/* volley's data path has three doors: run_once, and wait and serve when it blocks. */
-	const char *volley[N_ARGS] = { "valgrind",
-				       "--tool=callgrind",
-				       "--cache-sim=yes",
-				       out,
-				       "--toggle-collect=vly_pipeline_run_once",
-				       "--toggle-collect=vly_pipeline_wait",
-				       "--toggle-collect=vly_pipeline_serve",
-				       c->self,
-				       "once",
-				       subject->name,
-				       "--rounds",
-				       c->rounds,
-				       "--preload",
-				       c->preload,
-				       NULL };
-	const char *peer[N_ARGS] = { "valgrind",
-				     "--tool=callgrind",
-				     "--cache-sim=yes",
-				     out,
-				     toggle,
-				     c->self,
-				     "once",
-				     subject->name,
-				     "--rounds",
-				     c->rounds,
-				     "--preload",
-				     c->preload,
-				     NULL };
+	static const char *const doors[] = { "--toggle-collect=vly_pipeline_run_once",
+					     "--toggle-collect=vly_pipeline_wait",
+					     "--toggle-collect=vly_pipeline_serve" };
+	char out[160], path[128], toggle[96];
+	const char *args[N_ARGS] = { "valgrind", "--tool=callgrind", "--cache-sim=yes", out };
+	size_t n = 4;
 	struct profile profile = { 0 };
 	int r;
 
@@ -201,7 +186,12 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 	unlink(path);
 	snprintf(out, sizeof(out), "--callgrind-out-file=%s", path);
 	get_toggle(subject, toggle, sizeof(toggle));
-	r = run_child(c, subject->mode ? volley : peer, NULL);
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]) && subject->mode; i++)
+		args[n++] = doors[i];
+	if (!subject->mode)
+		args[n++] = toggle;
+	add_once(c, subject->name, n, args);
+	r = run_child(c, args, NULL);
 	if (r >= 0)
 		read_profile(path, &profile);
 	if (profile.instructions > 0) {
@@ -213,8 +203,7 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 
 static int put_allocations(const struct count *c, const char *name, struct bench_row *row)
 {
-	const char *args[N_ARGS] = { c->self,   "once",      name,       "--rounds",
-				     c->rounds, "--preload", c->preload, NULL };
+	const char *args[N_ARGS];
 	char library[600], path[128], line[128] = "";
 	const char *allocations;
 	FILE *file;
@@ -224,6 +213,7 @@ static int put_allocations(const struct count *c, const char *name, struct bench
 		 (int)(strrchr(c->self, '/') - c->self), c->self);
 	if (access(library, R_OK) < 0)
 		return -ENOENT;
+	add_once(c, name, 0, args);
 	r = run_child(c, args, library);
 	get_path(c, "out", path, sizeof(path));
 	file = r >= 0 ? fopen(path, "re") : NULL;
@@ -313,9 +303,7 @@ int bench_count(const struct bench_options *options)
 		 c.preload, c.rounds);
 	bench_set_note(&set, "Instructions are those of user space inside the loop function.");
 	if (r >= 0)
-		r = bench_output_deliver(options, &set);
-	if (r >= 0)
-		r = bench_output_judge(options, &subjects, &set, true);
+		r = bench_output_finish(options, &subjects, &set, true);
 	bench_set_fini(&set);
 	return r;
 }

@@ -51,11 +51,11 @@ struct flow {
 	/* The worker's, but for when it is parked. */
 	uint64_t n_given;
 	uint64_t n_target;
-	/* Both: the worker sleeps until so many are answered. */
+	/* Both: the worker sleeps until so many have their reply. */
 	sem_t room;
-	_Atomic uint64_t n_answered;
+	_Atomic uint64_t n_replied;
 	_Atomic uint64_t wake_at;
-	_Atomic bool waiting;
+	_Atomic bool is_waiting;
 };
 
 static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
@@ -65,17 +65,17 @@ static void echo(struct volley_worker *worker, struct volley_packet *packets, si
 	(void)worker;
 	for (size_t i = 0; i < n; i++)
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
-	if (atomic_fetch_add(&flow->n_answered, n) + n >= atomic_load(&flow->wake_at) &&
-	    atomic_exchange(&flow->waiting, false))
+	if (atomic_fetch_add(&flow->n_replied, n) + n >= atomic_load(&flow->wake_at) &&
+	    atomic_exchange(&flow->is_waiting, false))
 		sem_post(&flow->room);
 }
 
-static void await_answers(struct flow *flow, uint64_t n)
+static void await_replies(struct flow *flow, uint64_t n)
 {
 	atomic_store(&flow->wake_at, n);
-	atomic_store(&flow->waiting, true);
+	atomic_store(&flow->is_waiting, true);
 	/* Either the handler sees that we wait, or we see what it did. */
-	if (atomic_load(&flow->n_answered) >= n && atomic_exchange(&flow->waiting, false))
+	if (atomic_load(&flow->n_replied) >= n && atomic_exchange(&flow->is_waiting, false))
 		return;
 	while (sem_wait(&flow->room) < 0 && errno == EINTR)
 		;
@@ -89,12 +89,12 @@ static void pace(struct volley_worker *worker, void *arg)
 	(void)worker;
 	flow->n_given += flow->n_batch;
 	if (flow->n_given >= flow->n_target) {
-		await_answers(flow, flow->n_given);
+		await_replies(flow, flow->n_given);
 		sem_post(&flow->parked);
 		while (sem_wait(&flow->go) < 0 && errno == EINTR)
 			;
-	} else if (flow->n_given - atomic_load(&flow->n_answered) > WINDOW) {
-		await_answers(flow, flow->n_given - WINDOW / 2);
+	} else if (flow->n_given - atomic_load(&flow->n_replied) > WINDOW) {
+		await_replies(flow, flow->n_given - WINDOW / 2);
 	}
 }
 

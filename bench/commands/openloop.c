@@ -69,8 +69,8 @@ static double get_loss(const struct bench_trial *trial)
 	return trial->sent > 0 ? trial->lost / trial->sent : 1;
 }
 
-/* Did it answer what was asked, and was it asked? */
-static bool keeps_up(const struct bench_trial *trial, double rate)
+/* Did it reply to what was sent, at the rate that was asked for? */
+static bool is_keeping_up(const struct bench_trial *trial, double rate)
 {
 	return get_loss(trial) <= MAX_LOSS && trial->rate >= 0.98 * rate;
 }
@@ -93,11 +93,11 @@ static int find_knee(struct openloop *o, const struct bench_subject *subject, do
 		double middle = low > 0 ? (low + high) / 2 : 0.8 * high;
 
 		r = run_at(o, subject, middle, seconds, &trial);
-		for (int n = 1; n < N_TRIES && r >= 0 && !keeps_up(&trial, middle); n++)
+		for (int n = 1; n < N_TRIES && r >= 0 && !is_keeping_up(&trial, middle); n++)
 			r = run_at(o, subject, middle, seconds, &trial);
 		if (r < 0)
 			break;
-		if (keeps_up(&trial, middle)) {
+		if (is_keeping_up(&trial, middle)) {
 			low = middle;
 			continue;
 		}

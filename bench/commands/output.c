@@ -59,11 +59,9 @@ int bench_output_deliver(const struct bench_options *options, const struct bench
 	return r;
 }
 
-int bench_output_judge(const struct bench_options *options, const struct bench_subjects *subjects,
-		       const struct bench_set *set, bool is_preloaded)
+static int judge(const struct bench_subjects *subjects, const struct bench_set *set,
+		 bool is_preloaded)
 {
-	if (!options->is_smoke)
-		return 0;
 	for (size_t i = 0; i < set->n_rows; i++) {
 		const struct bench_subject *subject = bench_subjects_find(subjects,
 									  set->rows[i].subject);
@@ -74,4 +72,12 @@ int bench_output_judge(const struct bench_options *options, const struct bench_s
 			return -EIO;
 	}
 	return 0;
+}
+
+int bench_output_finish(const struct bench_options *options, const struct bench_subjects *subjects,
+			const struct bench_set *set, bool is_preloaded)
+{
+	int r = bench_output_deliver(options, set);
+
+	return r >= 0 && options->is_smoke ? judge(subjects, set, is_preloaded) : r;
 }

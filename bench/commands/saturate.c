@@ -302,9 +302,7 @@ static int run(const struct bench_options *options, const char *kind, const char
 	if (options->is_smoke)
 		bench_set_note(&set, "A smoke run: no figure of it means anything.");
 	if (r >= 0)
-		r = bench_output_deliver(options, &set);
-	if (r >= 0)
-		r = bench_output_judge(options, &subjects, &set, false);
+		r = bench_output_finish(options, &subjects, &set, false);
 	bench_set_fini(&set);
 	return r;
 }

@@ -150,9 +150,7 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 			"With %u CPUs the generator shares one with a worker from %u workers on.",
 			n_cpus, n_cpus);
 	if (r >= 0)
-		r = bench_output_deliver(options, &set);
-	if (r >= 0)
-		r = bench_output_judge(options, &subjects, &set, false);
+		r = bench_output_finish(options, &subjects, &set, false);
 	bench_set_fini(&set);
 	return r;
 }

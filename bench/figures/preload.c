@@ -96,7 +96,7 @@ int bench_preload_push(struct bench_preload *p, uint64_t n)
 
 	if (r < 0)
 		return r;
-	/* A loop that waits for a datagram that was dropped would wait for ever. */
+	/* A loop that waits for a dropped datagram never returns. */
 	return bench_server_read_drops(getpid(), p->port) == drops ? 0 : -ENOBUFS;
 }
 

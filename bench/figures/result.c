@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Result sets. A row is one subject under one setting of the parameter that is varied; its
- * values are named, in the order in which they were put, and the table's columns are the union
- * of the names. A void row keeps its figures in the JSON, for whoever wants to know why, but the
- * table shows the reason in their place: a void figure that is printed gets quoted.
+ * Result sets. A row is one subject under one setting of the parameter that is varied. Its values
+ * are named, in the order in which they were put. The table's columns are the union of the names.
+ * A void row keeps its figures in the JSON, to find out why. The table shows the reason in their
+ * place: a void figure that is printed gets quoted.
  */
 
 #include "result.h"

@@ -2,7 +2,7 @@
 #ifndef BENCH_SETTING_H
 #define BENCH_SETTING_H
 
-/* How a run is set up, whoever is measured: the server's size, and where both sides are. */
+/* How a run is set up, the same for every subject: the server's size, and where both sides are. */
 
 #include <stdint.h>
 

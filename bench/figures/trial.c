@@ -3,7 +3,7 @@
 /*
  * One trial. The server's CPU time and the replies are read at the same two instants, after a
  * warm-up and before the generator stops, so neither start nor end is in the figure. Afterwards
- * the generator drains, and the books are made: what was sent is answered, or was dropped at the
+ * the generator drains, and the books are made: what was sent has a reply, or was dropped at the
  * server's socket by the kernel's own count, or is unexplained, which voids the run.
  */
 
@@ -94,8 +94,8 @@ static void put_interval(const struct bench_trial_config *config, const struct b
 	}
 }
 
-/* Everything that was sent is answered or lost for a named reason. The kernel counts messages: what
- * a socket with UDP_GRO drops is a whole burst. */
+/* Everything that was sent has a reply or is lost for a named reason. The kernel counts messages:
+ * what a socket with UDP_GRO drops is a whole burst. */
 static void put_books(struct bench_gen *gen, const struct bench_trial_config *config,
 		      const struct bench_sample *end, uint64_t backlog_before,
 		      struct bench_trial *trial)
@@ -105,8 +105,8 @@ static void put_books(struct bench_gen *gen, const struct bench_trial_config *co
 
 	bench_gen_get_counts(gen, &counts);
 	trial->sent = (double)counts.sent;
-	trial->answered = (double)(counts.unique + counts.unstamped);
-	trial->lost = trial->sent - trial->answered;
+	trial->replied = (double)(counts.unique + counts.unstamped);
+	trial->lost = trial->sent - trial->replied;
 	trial->lost_server = (double)end->drops;
 	trial->lost_backlog = (double)(end->backlog_drops - backlog_before);
 	trial->lost_sends = (double)end->counters.n_failed;

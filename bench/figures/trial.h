@@ -30,7 +30,7 @@ struct bench_trial {
 	double calls;     /* system calls per datagram; 0: not known */
 	double sizes[BENCH_PEER_N_SIZES]; /* share of volleys by size; all 0: not known */
 	double sent; /* these ten over the whole run, warm-up and drain included */
-	double answered;
+	double replied;
 	double lost;
 	double lost_server;  /* of the lost: dropped by the kernel at the server's sockets */
 	double lost_backlog; /* dropped before they came to any socket */

@@ -16,9 +16,9 @@
 #define MIN_HEADROOM 1.5
 
 /* The generator is late for all of us at times; late by this much it is its own subject. */
-#define MIN_SLIP_NS  50000
-#define MAX_SLIP     0.1
-#define MIN_ANSWERED 0.98
+#define MIN_SLIP_NS 50000
+#define MAX_SLIP    0.1
+#define MIN_REPLIED 0.98
 
 bool bench_validity_is_wrong(const struct bench_trial *trial, char *why, size_t n_why)
 {
@@ -30,7 +30,7 @@ bool bench_validity_is_wrong(const struct bench_trial *trial, char *why, size_t 
 			 trial->lost_clients);
 	else if (trial->unexplained != 0)
 		snprintf(why, n_why, "void: %.0f datagrams lost unexplained", trial->unexplained);
-	else if (trial->answered == 0)
+	else if (trial->replied == 0)
 		snprintf(why, n_why, "void: nothing was answered");
 	else
 		return false;
@@ -66,7 +66,7 @@ bool bench_validity_is_void_at(const struct bench_trial *trial, double rate, boo
 	if (trial->slip_p99 > MIN_SLIP_NS && trial->slip_p99 > MAX_SLIP * trial->p99)
 		snprintf(why, n_why, "void: the generator itself was %.0f us late (p99)",
 			 trial->slip_p99 / 1e3);
-	else if (trial->rate < MIN_ANSWERED * rate)
+	else if (trial->rate < MIN_REPLIED * rate)
 		snprintf(why, n_why, "void: only %.0f of %.0f datagrams/s were answered",
 			 trial->rate, rate);
 	else

@@ -288,7 +288,7 @@ static uint32_t stamp_burst(struct bench_gen *gen, uint32_t at, uint32_t n, uint
 	return n_msgs;
 }
 
-/* What the kernel did not take is given back: its numbers are simply never answered, so they are
+/* What the kernel did not take is given back: nobody replies to its numbers, so they are
  * not counted as sent. A message holds n_each datagrams. */
 static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 {

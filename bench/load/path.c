@@ -39,14 +39,15 @@ void bench_path_init(struct bench_path *path)
 				     .source = LOOPBACK_SOURCE };
 }
 
-static bool write_file(const char *path, const char *text)
+/* 0 or -EPERM. */
+static int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	bool is_written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
 	if (fd >= 0)
 		close(fd);
-	return ok;
+	return is_written ? 0 : -EPERM;
 }
 
 /* Without root's rights, those of a user namespace of our own will do. */
@@ -58,8 +59,8 @@ static int enter_user(void)
 	snprintf(gid, sizeof(gid), "0 %u 1", getgid());
 	if (unshare(CLONE_NEWUSER) < 0)
 		return -errno;
-	if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", uid) ||
-	    !write_file("/proc/self/gid_map", gid))
+	if (write_file("/proc/self/setgroups", "deny") < 0 ||
+	    write_file("/proc/self/uid_map", uid) < 0 || write_file("/proc/self/gid_map", gid) < 0)
 		return -EPERM;
 	return 0;
 }

@@ -57,7 +57,7 @@ const struct bench_volley_mode *bench_volley_get_mode(size_t i)
 
 #define MAX_WORKERS 64
 
-/* What a worker answered. Each writes its own; they are read when it is parked, or for a figure
+/* What a worker replied to. Each writes its own; they are read when it is parked, or for a figure
  * that may be a volley behind. */
 struct tally {
 	_Alignas(64) uint64_t n_handled;

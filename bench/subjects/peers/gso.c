@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "peers.h"
+#include "send_all.h"
 
 /* As in recvmmsg.c. */
 #define STRIDE ((size_t)1025 * 64)
@@ -76,7 +77,7 @@ static int gso_open(struct bench_loop *loop)
 	return setsockopt(loop->fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
-/* Turn a received message round: its segment size becomes the answer's. Returns the size. */
+/* Turn a received message round: its segment size becomes the reply's. Returns the size. */
 static uint32_t turn(struct mmsghdr *msg)
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg->msg_hdr);
@@ -116,22 +117,6 @@ static uint32_t read_each(struct gso_state *s, const struct mmsghdr *msg, uint32
 	return n;
 }
 
-static void send_all(struct bench_loop *loop, struct mmsghdr *msgs, uint32_t n)
-{
-	uint32_t done = 0;
-
-	while (done < n) {
-		int r = sendmmsg(loop->fd, msgs + done, n - done, 0);
-
-		loop->counters->n_send_calls++;
-		if (r <= 0) {
-			loop->counters->n_failed++;
-			r = 1;
-		}
-		done += (uint32_t)r;
-	}
-}
-
 static int serve(struct bench_loop *loop, uint64_t n, bool reads)
 {
 	struct gso_state *s = loop->state;
@@ -149,7 +134,7 @@ static int serve(struct bench_loop *loop, uint64_t n, bool reads)
 			n_datagrams += reads ? read_each(s, &s->msgs[i], segment)
 					     : count(&s->msgs[i], segment);
 		}
-		send_all(loop, s->msgs, (uint32_t)got);
+		bench_send_all(loop, loop->fd, s->msgs, (uint32_t)got);
 		for (int i = 0; i < got; i++)
 			arm(s, (uint32_t)i);
 		bench_counters_add(loop->counters, n_datagrams);

@@ -94,8 +94,8 @@ static void arm(struct bench_loop *loop)
 	s->must_arm = 0;
 }
 
-/* Queue the answer out of the buffer that the datagram came in. */
-static void answer(struct bench_loop *loop, const struct io_uring_cqe *cqe)
+/* Queue the reply out of the buffer that the datagram came in. */
+static void queue_reply(struct bench_loop *loop, const struct io_uring_cqe *cqe)
 {
 	struct io_uring_state *s = loop->state;
 	unsigned int i = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
@@ -122,7 +122,7 @@ static void answer(struct bench_loop *loop, const struct io_uring_cqe *cqe)
 	sqe->user_data = i;
 }
 
-/* Returns how many answers have left. */
+/* Returns how many replies have left. */
 static unsigned int handle(struct bench_loop *loop, const struct io_uring_cqe *cqe)
 {
 	struct io_uring_state *s = loop->state;
@@ -136,7 +136,7 @@ static unsigned int handle(struct bench_loop *loop, const struct io_uring_cqe *c
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		s->must_arm = 1;
 	if (cqe->res >= 0 && (cqe->flags & IORING_CQE_F_BUFFER))
-		answer(loop, cqe);
+		queue_reply(loop, cqe);
 	return 0;
 }
 

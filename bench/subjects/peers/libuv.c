@@ -5,19 +5,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <uv.h>
 
 #include "peers.h"
+#include "uv_loop.h"
 
-struct libuv_state {
-	uv_loop_t uv;
-	uv_udp_t udp;
-	uint64_t left;
-};
-
-/* One answer under way, with the buffer it owns. */
-struct answer {
+/* One reply under way, with the buffer it owns. */
+struct reply {
 	uv_udp_send_t request;
 	uv_buf_t buffer;
 };
@@ -31,73 +27,56 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void on_sent(uv_udp_send_t *request, int status)
 {
-	struct answer *answer = (struct answer *)(void *)request;
+	struct reply *reply = (struct reply *)(void *)request;
 	struct bench_loop *loop = request->handle->data;
-	struct libuv_state *s = loop->state;
 
 	if (status < 0)
 		loop->counters->n_failed++;
 	bench_counters_add(loop->counters, 1);
-	free(answer->buffer.base);
-	free(answer);
-	if (--s->left == 0)
-		uv_stop(&s->uv);
+	free(reply->buffer.base);
+	free(reply);
+	bench_uv_loop_count(loop->state);
 }
 
 static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *peer,
 		    unsigned int flags)
 {
-	struct answer *answer = len >= 0 && peer ? malloc(sizeof(*answer)) : NULL;
+	struct reply *reply = len >= 0 && peer ? malloc(sizeof(*reply)) : NULL;
 
 	(void)flags;
-	if (!answer) {
+	if (!reply) {
 		free(buffer->base);
 		return;
 	}
-	answer->buffer = uv_buf_init(buffer->base, (unsigned int)len);
-	if (uv_udp_send(&answer->request, udp, &answer->buffer, 1, peer, on_sent) < 0) {
+	reply->buffer = uv_buf_init(buffer->base, (unsigned int)len);
+	if (uv_udp_send(&reply->request, udp, &reply->buffer, 1, peer, on_sent) < 0) {
 		free(buffer->base);
-		free(answer);
+		free(reply);
 	}
 }
 
 static int libuv_open(struct bench_loop *loop)
 {
-	struct libuv_state *s = calloc(1, sizeof(*s));
-	int r;
+	struct bench_uv_loop *self = calloc(1, sizeof(*self));
 
-	loop->state = s;
-	if (!s)
-		return -ENOMEM;
-	r = uv_loop_init(&s->uv);
-	if (r >= 0)
-		r = uv_udp_init(&s->uv, &s->udp);
-	s->udp.data = loop;
-	if (r >= 0)
-		r = uv_udp_open(&s->udp, loop->fd);
-	if (r >= 0)
-		r = uv_udp_recv_start(&s->udp, on_alloc, on_recv);
-	return r;
+	loop->state = self;
+	return self ? bench_uv_loop_open(self, loop, AF_UNSPEC, on_alloc, on_recv) : -ENOMEM;
 }
 
 static int libuv_run(struct bench_loop *loop, uint64_t n)
 {
-	struct libuv_state *s = loop->state;
-
-	s->left = n;
-	uv_run(&s->uv, UV_RUN_DEFAULT);
+	bench_uv_loop_run(loop->state, n);
 	return 0;
 }
 
-/* The descriptor is the caller's, so libuv's handle is not closed but forgotten with its loop. */
 static void libuv_close(struct bench_loop *loop)
 {
-	struct libuv_state *s = loop->state;
+	struct bench_uv_loop *self = loop->state;
 
-	if (!s)
+	if (!self)
 		return;
-	uv_udp_recv_stop(&s->udp);
-	free(s);
+	uv_udp_recv_stop(&self->udp);
+	free(self);
 }
 
 const struct bench_peer bench_peer_libuv = {

@@ -10,14 +10,13 @@
 #include <uv.h>
 
 #include "peers.h"
+#include "uv_loop.h"
 
 /* libuv cuts the buffer into pieces of 64 KiB, 20 at most. */
 #define N_BUFFER ((size_t)20 * 65536)
 
 struct libuv_state {
-	uv_loop_t uv;
-	uv_udp_t udp;
-	uint64_t left;
+	struct bench_uv_loop loop;
 	char *buffer;
 	uint32_t n_chunks; /* of the recvmmsg() whose datagrams are coming */
 };
@@ -48,14 +47,12 @@ static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const st
 	if (uv_udp_try_send(udp, &out, 1, peer) < 0)
 		loop->counters->n_failed++;
 	s->n_chunks++;
-	if (--s->left == 0)
-		uv_stop(&s->uv);
+	bench_uv_loop_count(&s->loop);
 }
 
 static int libuv_mmsg_open(struct bench_loop *loop)
 {
 	struct libuv_state *s = calloc(1, sizeof(*s));
-	int r;
 
 	loop->state = s;
 	if (!s)
@@ -63,34 +60,24 @@ static int libuv_mmsg_open(struct bench_loop *loop)
 	s->buffer = malloc(N_BUFFER);
 	if (!s->buffer)
 		return -ENOMEM;
-	r = uv_loop_init(&s->uv);
-	if (r >= 0)
-		r = uv_udp_init_ex(&s->uv, &s->udp, AF_UNSPEC | UV_UDP_RECVMMSG);
-	s->udp.data = loop;
-	if (r >= 0)
-		r = uv_udp_open(&s->udp, loop->fd);
-	if (r >= 0)
-		r = uv_udp_recv_start(&s->udp, on_alloc, on_recv);
-	return r;
+	return bench_uv_loop_open(&s->loop, loop, AF_UNSPEC | UV_UDP_RECVMMSG, on_alloc, on_recv);
 }
 
 static int libuv_mmsg_run(struct bench_loop *loop, uint64_t n)
 {
 	struct libuv_state *s = loop->state;
 
-	s->left = n;
-	uv_run(&s->uv, UV_RUN_DEFAULT);
+	bench_uv_loop_run(&s->loop, n);
 	return 0;
 }
 
-/* As in libuv.c. */
 static void libuv_mmsg_close(struct bench_loop *loop)
 {
 	struct libuv_state *s = loop->state;
 
 	if (!s)
 		return;
-	uv_udp_recv_stop(&s->udp);
+	uv_udp_recv_stop(&s->loop.udp);
 	free(s->buffer);
 	free(s);
 }

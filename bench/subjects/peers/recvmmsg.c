@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "peers.h"
+#include "send_all.h"
 
 /* Odd multiple of 64 and room for any datagram: a power of two would put all slots on the same
  * cache sets. Memory is only resident where datagrams touched it. */
@@ -71,22 +72,6 @@ static int recvmmsg_open(struct bench_loop *loop)
 	return 0;
 }
 
-static void send_all(struct bench_loop *loop, int fd, struct mmsghdr *msgs, uint32_t n)
-{
-	uint32_t done = 0;
-
-	while (done < n) {
-		int r = sendmmsg(fd, msgs + done, n - done, 0);
-
-		loop->counters->n_send_calls++;
-		if (r <= 0) {
-			loop->counters->n_failed++;
-			r = 1; /* exactly one message is at fault: skip it */
-		}
-		done += (uint32_t)r;
-	}
-}
-
 /* One volley. Datagrams answered, or -errno. */
 static int echo_volley(struct bench_loop *loop, int fd, uint32_t want, int flags)
 {
@@ -98,7 +83,7 @@ static int echo_volley(struct bench_loop *loop, int fd, uint32_t want, int flags
 		return -errno;
 	for (int i = 0; i < got; i++)
 		s->iovs[i].iov_len = s->msgs[i].msg_len;
-	send_all(loop, fd, s->msgs, (uint32_t)got);
+	bench_send_all(loop, fd, s->msgs, (uint32_t)got);
 	for (int i = 0; i < got; i++) {
 		s->iovs[i].iov_len = 65536;
 		s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);

@@ -16,7 +16,7 @@ static struct bench_trial make_good(void)
 				     .ns_each = 500,
 				     .busy = 0.99,
 				     .sent = 1100,
-				     .answered = 1100,
+				     .replied = 1100,
 				     .p99 = 100e3,
 				     .slip_p99 = 9e3 };
 }
@@ -74,7 +74,7 @@ Test(validity, wrong_or_missing_replies_void_even_a_smoke_run)
 	cr_assert(is_void(&trial));
 	cr_assert_not_null(strstr(why, "the generator itself lost 2 replies"));
 	trial = make_good();
-	trial.answered = 0;
+	trial.replied = 0;
 	cr_assert(is_void(&trial));
 	trial = make_good();
 	trial.replies = 0;
