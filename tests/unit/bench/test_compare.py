@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """
 The gate for speed (tools/bench_compare.py) on planted figures: noise as on a shared machine, with
-and without a slowdown. Nothing is measured here.
+and without a slowdown. One case drives volley-bench, against itself, and judges no speed.
 """
 import contextlib
 import io
 import os
 import random
+import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -108,13 +109,27 @@ def last_line_and_exit_code():
     assert show(fine, slow, more) == (1, "compare: slower: preload count/volley")
 
 
+def drives_volley_bench():
+    """With --max 9 nothing is slower, with --max 0.1 everything is."""
+    bench = os.environ.get("VOLLEY_BENCH", os.path.join(TOP, "build/test/bench/volley-bench"))
+    build = os.path.dirname(os.path.dirname(bench))
+    words = ["HEAD", "--old", build, "--new", build, "--rounds", "2", "--only", "null,preload"]
+    for most, code, last in ("9", 0, "ok"), ("0.1", 1, "slower: null/vector null/scalar "
+                             "null/vector-plain null/scalar-plain preload"):
+        done = subprocess.run([sys.executable, gate.__file__, *words, "--max", most],
+                              capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code, done
+        assert done.stdout.splitlines()[-1] == "compare: " + last, done.stdout
+
+
 CASES = [("equal builds pass", equal_passes), ("3 % fails", three_percent_fails),
          ("a stricter limit", stricter_limit_sees_two_percent), ("faster passes", faster_passes),
          ("the interval covers", interval_covers),
          ("too few rounds are unclear", too_few_rounds_are_unclear),
          ("instructions are exact", instructions_are_exact), ("quantiles", quantiles),
          ("old, new, new, old", order_is_old_new_new_old),
-         ("last line and exit code", last_line_and_exit_code)]
+         ("last line and exit code", last_line_and_exit_code),
+         ("it drives volley-bench", drives_volley_bench)]
 
 if __name__ == "__main__":
     sys.exit(harness.main(CASES))
