@@ -18,6 +18,9 @@
 
 #define VLY_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* For what only asserts use: a release build has none. */
+#define VLY_FOR_ASSERT __attribute__((unused))
+
 #define VLY_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /*

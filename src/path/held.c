@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "path/packet.h"
 #include "path/remote.h"
 #include "sys/clock.h"
@@ -49,7 +50,7 @@ static void set_n(struct vly_held *held, uint32_t change)
 }
 
 /* Every packet that was ever held stands under one name. */
-static bool is_balanced(const struct vly_held *held)
+static VLY_FOR_ASSERT bool is_balanced(const struct vly_held *held)
 {
 	return held->n_taken == held->n_replied + held->n_released + held->n_expired +
 					held->n_abandoned +

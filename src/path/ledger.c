@@ -19,14 +19,14 @@ static uint64_t sum(const uint64_t *counts, size_t n)
 }
 
 /* Every datagram that came in stands under one name. */
-static bool is_rx_balanced(const struct volley_stats *counts)
+static VLY_FOR_ASSERT bool is_rx_balanced(const struct volley_stats *counts)
 {
 	return counts->rx_datagrams ==
 	       counts->delivered + counts->rx_queued + sum(counts->rx_dropped, VOLLEY_RX_N_DROPS);
 }
 
 /* Every datagram that was to be sent stands under one name, or leaves with the next flush. */
-static bool is_tx_balanced(const struct volley_stats *counts, uint32_t n_unsent)
+static VLY_FOR_ASSERT bool is_tx_balanced(const struct volley_stats *counts, uint32_t n_unsent)
 {
 	return counts->tx_requested == counts->tx_sent + counts->tx_queued + n_unsent +
 					       sum(counts->tx_dropped, VOLLEY_TX_N_DROPS);
