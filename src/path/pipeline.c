@@ -212,6 +212,7 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
 		config->on_batch_begin(worker, config->arg);
 	worker->intake.sock = sock;
+	worker->intake.sock_index = sock->index;
 	vly_ledger_count_volley(&worker->books, n);
 	deliver(worker, sock, n);
 	vly_icmp_drain(worker, sock);

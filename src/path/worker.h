@@ -34,6 +34,7 @@ struct vly_intake {
 	struct vly_slots slots;
 	struct volley_packet *views; /* VLY_PIPELINE_N_VIEWS */
 	struct vly_sock *sock;       /* whose volley is shown to the callback */
+	uint32_t sock_index;         /* its index: each reply asks for it */
 };
 
 /* vly_buffer.pool: whom a buffer goes back to when it was sent. */

@@ -42,9 +42,11 @@ static inline bool vly_addr_is_same_host(const struct volley_addr *a, const stru
 /* The same host, port and scope: volley_addr_is_equal(), inline for the data path. */
 static inline bool vly_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b)
 {
-	return a->sa.sa_family == b->sa.sa_family && a->in.sin_port == b->in.sin_port &&
-	       vly_addr_is_same_host(a, b) &&
-	       (a->sa.sa_family != AF_INET6 || a->in6.sin6_scope_id == b->in6.sin6_scope_id);
+	if (a->in.sin_port != b->in.sin_port || a->sa.sa_family != b->sa.sa_family)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return a->in6.sin6_scope_id == b->in6.sin6_scope_id && vly_addr_is_same_host(a, b);
 }
 
 /* One of n for an address: the same each time, and clients are spread evenly. */

@@ -51,8 +51,9 @@ static void *worker_main(void *arg)
 	if (r >= 0)
 		vly_life_end(worker);
 	volley_cancel_detach();
-	vly_presence_set(worker, false);
+	/* In this order: who finds the worker gone may do its work. */
 	vly_self_leave(&worker->self);
+	vly_presence_set(worker, false);
 	vly_wake_post(worker->shared->event_fd);
 	return NULL;
 }
