@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* volley-bench: which subcommand. SIGINT and SIGTERM are blocked from the start. Subcommands look
+/*
+ * volley-bench: which subcommand. SIGINT and SIGTERM are blocked from the start. Subcommands look
  * for them between steps (bench_interrupt_is_pending), so that Ctrl-C leaves no process, namespace
- * or half file. */
+ * or half file.
+ */
 
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +21,7 @@ static int run(const struct bench_command *command, struct bench_options *option
 {
 	const char *why = bench_host_why_not_quotable();
 
-	if (command->is_measuring && why && !options->is_smoke)
+	if (command->is_measuring && why != NULL && !options->is_smoke)
 		fprintf(stderr, "volley-bench: %s\n", why);
 	if (options->use_veth) {
 		int r = command->has_path ? bench_path_open_veth(&options->setting.path) : -EINVAL;
@@ -45,8 +47,9 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* For generator and servers alike, where we may: fewer runs are void on a shared
-	 * machine. */
+	/*
+	 * For generator and servers alike, where we may: fewer runs are void on a shared machine.
+	 */
 	setpriority(PRIO_PROCESS, 0, -20);
 	r = bench_options_parse(argc, argv, &options);
 	if (r < 0)

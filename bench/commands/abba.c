@@ -2,9 +2,9 @@
 
 /*
  * preload: each subject against the baseline in preloaded runs, in the order A B B A, so that a
- * machine that drifts, drifts for both. One round is one ratio, (B + B) / (A + A); reported is
- * the median of the rounds with its 95 % bootstrap interval. The baseline also runs against a
- * second instance of itself: what that row differs from 1 is the method's own error.
+ * machine that drifts, drifts for both. One round is one ratio, (B + B) / (A + A); reported is the
+ * median of the rounds with its 95 % bootstrap interval. The baseline also runs against a second
+ * instance of itself: what that row differs from 1 is the method's own error.
  */
 
 #include <errno.h>
@@ -32,7 +32,7 @@ static const char *explain(int r)
 	case -ENOBUFS:
 		return "void: the socket does not hold that many datagrams; lower --preload";
 	case -EBADMSG:
-		return "void: not every datagram was answered";
+		return "void: not every datagram was replied to";
 	case -ETIMEDOUT:
 		return "void: the server did not handle what was queued";
 	default:
@@ -102,7 +102,7 @@ static int run_subjects(struct abba *t, const struct bench_subjects *subjects,
 
 	bench_subjects_get(t->options->program, &all);
 	base = bench_subjects_find(&all, t->options->baseline);
-	if (!base || bench_subject_why_not_preloaded(base)) {
+	if (base == NULL || bench_subject_why_not_preloaded(base) != NULL) {
 		fprintf(stderr, "volley-bench: '%s' cannot be a baseline here\n",
 			t->options->baseline);
 		return -EINVAL;
@@ -113,7 +113,7 @@ static int run_subjects(struct abba *t, const struct bench_subjects *subjects,
 		const char *why = bench_subject_why_not_preloaded(subject);
 
 		bench_output_progress(t->options, "%u rounds of %s", t->n_rounds, subject->name);
-		if (why)
+		if (why != NULL)
 			bench_row_void(row, "%s", why);
 		else if (bench_trial_check_echo(&t->options->setting, subject, &why) < 0)
 			bench_row_void(row, "%s", why);
@@ -143,16 +143,16 @@ int bench_abba(const struct bench_options *options)
 	if (r < 0)
 		return r;
 	bench_cpus_set_one(options->setting.server_cpus.cpu[0]);
-	t.ratios = calloc(t.n_rounds, sizeof(*t.ratios));
-	t.costs = calloc(t.n_rounds, 2 * sizeof(*t.costs));
-	if (!t.ratios || !t.costs)
+	t.ratios = calloc(t.n_rounds, sizeof *t.ratios);
+	t.costs = calloc(t.n_rounds, 2 * sizeof *t.costs);
+	if (t.ratios == NULL || t.costs == NULL)
 		r = -ENOMEM;
 	if (r >= 0)
 		r = run_subjects(&t, &subjects, &set);
 	t.load.n_window = 0;
-	bench_load_describe(&t.load, load, sizeof(load));
-	snprintf(set.title, sizeof(set.title), "%s, %u queued, %u rounds of ABBA", load,
-		 t.n_preload, t.n_rounds);
+	bench_load_describe(&t.load, load, sizeof load);
+	snprintf(set.title, sizeof set.title, "%s, %u queued, %u rounds of ABBA", load, t.n_preload,
+		 t.n_rounds);
 	if (r >= 0)
 		r = bench_output_finish(options, &subjects, &set, true);
 	bench_set_fini(&set);

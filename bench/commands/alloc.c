@@ -2,9 +2,9 @@
 
 /*
  * Preloaded by `count`: the C library's allocator with a counter in front. A library of its own,
- * because what is counted must include the allocations of the libraries under test, and because
- * the counter must not be there when time is measured. The counter is what it exists for; it is
- * global because malloc has no context.
+ * because what is counted must include the allocations of the libraries under test, and because the
+ * counter must not be there when time is measured. The counter is what it exists for; it is global
+ * because malloc has no context.
  */
 
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * count: what does not depend on the machine's mood. Counts per echoed datagram, each from a
- * child that runs `volley-bench once`:
+ * count: what does not depend on the machine's mood. Counts per echoed datagram, each from a child
+ * that runs `volley-bench once`:
  *
  *  - system calls, from strace's log between once's marks (every thread's, whatever library makes
  *    them; the harness's own futex and clock calls are left out);
@@ -44,8 +44,10 @@ static void get_path(const struct count *c, const char *name, char *path, size_t
 	snprintf(path, n_path, "%s/%s", c->folder, name);
 }
 
-/* Run and wait. Its output goes to FOLDER/out. 0, or -ENOENT when there is no such program, or
- * -EIO. */
+/*
+ * Run and wait. Its output goes to FOLDER/out. 0, or -ENOENT when there is no such program, or
+ * -EIO.
+ */
 static int run_child(const struct count *c, const char **args, const char *ld_preload)
 {
 	char path[128];
@@ -57,13 +59,13 @@ static int run_child(const struct count *c, const char **args, const char *ld_pr
 		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		int out;
 
-		get_path(c, "out", path, sizeof(path));
+		get_path(c, "out", path, sizeof path);
 		out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		dup2(out, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
-		if (ld_preload)
+		if (ld_preload != NULL)
 			setenv("LD_PRELOAD", ld_preload, 1);
-		memcpy(&argv, &args, sizeof(argv)); /* execvp() writes to none of it */
+		memcpy(&argv, &args, sizeof argv); /* execvp() writes to none of it */
 		execvp(args[0], argv);
 		_exit(127);
 	}
@@ -74,8 +76,10 @@ static int run_child(const struct count *c, const char **args, const char *ld_pr
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-/* strace's lines of the runs: those between an odd mark and the next. A line may be cut in two by
- * another thread's, so only its beginning is looked for. */
+/*
+ * strace's lines of the runs: those between an odd mark and the next. A line may be cut in two by
+ * another thread's, so only its beginning is looked for.
+ */
 static double count_calls(const char *path)
 {
 	static const char *const harness[] = { "futex(", "clock_gettime(", "getpgid(", "resumed>" };
@@ -84,17 +88,17 @@ static double count_calls(const char *path)
 	double n = 0;
 	bool inside = false;
 
-	snprintf(mark, sizeof(mark), "getpgid(%#x", BENCH_ONCE_MARK);
-	while (file && fgets(line, sizeof(line), file)) {
+	snprintf(mark, sizeof mark, "getpgid(%#x", BENCH_ONCE_MARK);
+	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		bool ours = true;
 
-		if (strstr(line, mark))
+		if (strstr(line, mark) != NULL)
 			inside = !inside;
-		for (size_t i = 0; i < sizeof(harness) / sizeof(harness[0]); i++)
-			ours = ours && !strstr(line, harness[i]);
+		for (size_t i = 0; i < sizeof harness / sizeof harness[0]; i++)
+			ours = ours && strstr(line, harness[i]) == NULL;
 		n += inside && ours;
 	}
-	if (file)
+	if (file != NULL)
 		fclose(file);
 	return n;
 }
@@ -105,7 +109,7 @@ static void add_once(const struct count *c, const char *name, size_t n, const ch
 	const char *const once[] = { c->self,   "once",      name,       "--rounds",
 				     c->rounds, "--preload", c->preload, NULL };
 
-	memcpy(args + n, once, sizeof(once));
+	memcpy(args + n, once, sizeof once);
 }
 
 static int put_calls(const struct count *c, const char *name, struct bench_row *row)
@@ -114,7 +118,7 @@ static int put_calls(const struct count *c, const char *name, struct bench_row *
 	const char *args[N_ARGS] = { "strace", "-f", "-e", "raw=all", "-o", log };
 	int r;
 
-	get_path(c, "strace", log, sizeof(log));
+	get_path(c, "strace", log, sizeof log);
 	add_once(c, name, 6, args);
 	r = run_child(c, args, NULL);
 	if (r >= 0)
@@ -145,11 +149,11 @@ static void read_profile(const char *path, struct profile *ret_profile)
 	char line[1024], events[1024] = "";
 	FILE *file = fopen(path, "re");
 
-	while (file && fgets(line, sizeof(line), file)) {
+	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		char *names = events, *values, *name;
 
 		if (strncmp(line, "events:", 7) == 0)
-			snprintf(events, sizeof(events), "%s", line + 7);
+			snprintf(events, sizeof events, "%s", line + 7);
 		if (strncmp(line, "summary:", 8) != 0 && strncmp(line, "totals:", 7) != 0)
 			continue;
 		profile = (struct profile){ 0 };
@@ -164,7 +168,7 @@ static void read_profile(const char *path, struct profile *ret_profile)
 		}
 		break;
 	}
-	if (file)
+	if (file != NULL)
 		fclose(file);
 	*ret_profile = profile;
 }
@@ -182,13 +186,13 @@ static int put_instructions(const struct count *c, const struct bench_subject *s
 	struct profile profile = { 0 };
 	int r;
 
-	get_path(c, "callgrind", path, sizeof(path));
+	get_path(c, "callgrind", path, sizeof path);
 	unlink(path);
-	snprintf(out, sizeof(out), "--callgrind-out-file=%s", path);
-	get_toggle(subject, toggle, sizeof(toggle));
-	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]) && subject->mode; i++)
+	snprintf(out, sizeof out, "--callgrind-out-file=%s", path);
+	get_toggle(subject, toggle, sizeof toggle);
+	for (size_t i = 0; i < sizeof doors / sizeof doors[0] && subject->mode != NULL; i++)
 		args[n++] = doors[i];
-	if (!subject->mode)
+	if (subject->mode == NULL)
 		args[n++] = toggle;
 	add_once(c, subject->name, n, args);
 	r = run_child(c, args, NULL);
@@ -209,19 +213,21 @@ static int put_allocations(const struct count *c, const char *name, struct bench
 	FILE *file;
 	int r;
 
-	snprintf(library, sizeof(library), "%.*s/libvolley-bench-alloc.so",
+	snprintf(library, sizeof library, "%.*s/libvolley-bench-alloc.so",
 		 (int)(strrchr(c->self, '/') - c->self), c->self);
 	if (access(library, R_OK) < 0)
 		return -ENOENT;
 	add_once(c, name, 0, args);
 	r = run_child(c, args, library);
-	get_path(c, "out", path, sizeof(path));
+	get_path(c, "out", path, sizeof path);
 	file = r >= 0 ? fopen(path, "re") : NULL;
-	allocations = file && fgets(line, sizeof(line), file) ? strstr(line, "allocations ") : NULL;
-	if (allocations)
+	allocations = file != NULL && fgets(line, sizeof line, file) != NULL
+			      ? strstr(line, "allocations ")
+			      : NULL;
+	if (allocations != NULL)
 		bench_row_put(row, "allocations/datagram",
 			      strtod(allocations + strlen("allocations "), NULL) / c->n_datagrams);
-	if (file)
+	if (file != NULL)
 		fclose(file);
 	return r;
 }
@@ -232,7 +238,7 @@ static int run_subject(const struct count *c, const struct bench_subject *subjec
 	struct bench_row *row = bench_set_add(set, subject->name);
 	int calls, instructions, allocations;
 
-	if (bench_subject_why_not_preloaded(subject)) {
+	if (bench_subject_why_not_preloaded(subject) != NULL) {
 		bench_row_void(row, "%s", bench_subject_why_not_preloaded(subject));
 		return 0;
 	}
@@ -260,17 +266,17 @@ static int open_count(const struct bench_options *options, struct count *c)
 	uint32_t n_preload = options->is_smoke    ? 128
 			     : options->n_preload ? options->n_preload
 						  : 2048;
-	ssize_t n = readlink("/proc/self/exe", c->self, sizeof(c->self) - 1);
+	ssize_t n = readlink("/proc/self/exe", c->self, sizeof c->self - 1);
 
 	if (n < 0)
 		return -errno;
 	c->self[n] = '\0';
 	c->options = options;
-	snprintf(c->rounds, sizeof(c->rounds), "%u", n_rounds);
-	snprintf(c->preload, sizeof(c->preload), "%u", n_preload);
+	snprintf(c->rounds, sizeof c->rounds, "%u", n_rounds);
+	snprintf(c->preload, sizeof c->preload, "%u", n_preload);
 	c->n_datagrams = (double)n_rounds * n_preload;
-	snprintf(c->folder, sizeof(c->folder), "/tmp/volley-bench-XXXXXX");
-	return mkdtemp(c->folder) ? 0 : -errno;
+	snprintf(c->folder, sizeof c->folder, "/tmp/volley-bench-XXXXXX");
+	return mkdtemp(c->folder) != NULL ? 0 : -errno;
 }
 
 static void close_count(const struct count *c)
@@ -279,7 +285,7 @@ static void close_count(const struct count *c)
 	char path[128];
 
 	for (size_t i = 0; i < 3; i++) {
-		get_path(c, names[i], path, sizeof(path));
+		get_path(c, names[i], path, sizeof path);
 		unlink(path);
 	}
 	rmdir(c->folder);
@@ -299,7 +305,7 @@ int bench_count(const struct bench_options *options)
 	for (size_t i = 0; i < subjects.n && r >= 0; i++)
 		r = run_subject(&c, &subjects.all[i], &set);
 	close_count(&c);
-	snprintf(set.title, sizeof(set.title), "per echoed datagram, %s queued, %s rounds",
+	snprintf(set.title, sizeof set.title, "per echoed datagram, %s queued, %s rounds",
 		 c.preload, c.rounds);
 	bench_set_note(&set, "Instructions are those of user space inside the loop function.");
 	if (r >= 0)

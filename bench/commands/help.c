@@ -40,7 +40,7 @@ static const char *const option_lines[] = {
 };
 
 static const char *const figure_lines[] = {
-	"ns/datagram     server CPU time, user and system, per datagram received and answered",
+	"ns/datagram     server CPU time, user and system, per datagram received and replied to",
 	"replies/cpu-s   the same turned round: replies per second of server CPU",
 	"datagrams/s     replies per second of wall clock; says as much about the generator",
 	"ratio           the subject's ns/datagram over the baseline's of the same round; below",
@@ -49,11 +49,11 @@ static const char *const figure_lines[] = {
 	"busy            server CPU in use of the time that others left it; below 97 % the run",
 	"                is void",
 	"disturbed       share of the time in which other processes had that CPU",
-	"headroom        what the generator sends into a sink over what the server answered;",
+	"headroom        what the generator sends into a sink over what the server replied to;",
 	"                below 1.5 the run is void",
 	"batch           datagrams per receive call",
 	"calls/datagram  system calls of the server, receiving and sending",
-	"loss            share not answered. A run with loss that the kernel did not count at",
+	"loss            share not replied to. A run with loss that the kernel did not count at",
 	"                the server's socket is void",
 	"lost at socket  and after it, loss by cause, in datagrams of a whole run: the server's",
 	"                socket buffer was full; the device's backlog was full; the server's",
@@ -84,9 +84,9 @@ void bench_help_print(void)
 	for (size_t i = 0; (command = bench_table_get(i)) != NULL; i++)
 		printf("  %-10s %s\n", command->name, command->about);
 	print_lines("Options (each subcommand uses those that mean something to it):", option_lines,
-		    sizeof(option_lines) / sizeof(option_lines[0]));
+		    sizeof option_lines / sizeof option_lines[0]);
 	print_lines("What the figures mean:", figure_lines,
-		    sizeof(figure_lines) / sizeof(figure_lines[0]));
+		    sizeof figure_lines / sizeof figure_lines[0]);
 	puts("\nAbsolute figures of a shared machine mean little; ratios of one run do.\n"
 	     "Nothing here claims less than 3 %; preload and null with an interval within 1 %\n"
 	     "may claim 1 %.");

@@ -14,8 +14,8 @@ int bench_list(const struct bench_options *options)
 	bench_subjects_get(options->program, &subjects);
 	for (size_t i = 0; i < subjects.n; i++)
 		printf("  %-22s %s%s%s\n", subjects.all[i].name, subjects.all[i].about,
-		       subjects.all[i].absent ? "; ABSENT: " : "",
-		       subjects.all[i].absent ? subjects.all[i].absent : "");
+		       subjects.all[i].absent != NULL ? "; ABSENT: " : "",
+		       subjects.all[i].absent != NULL ? subjects.all[i].absent : "");
 	putchar('\n');
 	bench_host_print(stdout);
 	return 0;

@@ -2,9 +2,9 @@
 
 /*
  * null: what the library itself costs, without the kernel. The null backend of benchmark builds
- * gives a full volley of 64-byte datagrams at every receive and accepts every send, so the time
- * is that of slots, views, the callback, the replies and their grouping. Measured from gate to
- * gate as in preload, in alternating rounds.
+ * gives a full volley of 64-byte datagrams at every receive and accepts every send, so the time is
+ * that of slots, views, the callback, the replies and their grouping. Measured from gate to gate as
+ * in preload, in alternating rounds.
  *
  * With a handler the work is that of two threads, so what counts is the CPU time of both while
  * datagrams flow through the rings, never more than WINDOW at a time: the backend would flood them
@@ -100,7 +100,7 @@ static void pace(struct volley_worker *worker, void *arg)
 
 static int flow_start(struct flow *flow, uint32_t n_batch)
 {
-	struct volley_config server = { .size = sizeof(server),
+	struct volley_config server = { .size = sizeof server,
 					.n_workers = 1,
 					.n_batch = n_batch,
 					.wait = VOLLEY_WAIT_SPIN,
@@ -108,7 +108,7 @@ static int flow_start(struct flow *flow, uint32_t n_batch)
 					.n_handlers = 1,
 					.on_batch_end = pace,
 					.arg = flow };
-	struct volley_listen_config listen = { .size = sizeof(listen),
+	struct volley_listen_config listen = { .size = sizeof listen,
 					       .on_batch = echo,
 					       .arg = flow };
 	int r = volley_server_new(&server, &flow->server);
@@ -176,10 +176,10 @@ static int measure(const struct bench_options *options, uint32_t n_rounds, uint6
 						      .is_gated = true };
 
 		costs[i] = calloc(n_rounds, sizeof(double));
-		r = costs[i] ? bench_volley_start(&config, &volleys[i]) : -ENOMEM;
+		r = costs[i] != NULL ? bench_volley_start(&config, &volleys[i]) : -ENOMEM;
 	}
 	costs[N_MODES] = calloc(n_rounds, sizeof(double));
-	if (r >= 0 && !costs[N_MODES])
+	if (r >= 0 && costs[N_MODES] == NULL)
 		r = -ENOMEM;
 	if (r >= 0)
 		r = run_rounds(volleys, flow, 1, n_each, costs); /* first touches of memory */
@@ -192,8 +192,10 @@ static int measure(const struct bench_options *options, uint32_t n_rounds, uint6
 		bench_row_put_figure(row, "ns/datagram",
 				     bench_statistics_bootstrap(costs[i], n_rounds, 1));
 	}
-	/* The servers stay parked until the process ends: a socket that never runs dry cannot be
-	 * closed, because closing counts what is unread. */
+	/*
+	 * The servers stay parked until the process ends: a socket that never runs dry cannot be
+	 * closed, because closing counts what is unread.
+	 */
 	for (size_t i = 0; i <= N_MODES; i++)
 		free(costs[i]);
 	return r;
@@ -210,7 +212,7 @@ int bench_null(const struct bench_options *options)
 	if (r < 0)
 		return r;
 	bench_cpus_set_one(options->setting.server_cpus.cpu[0]);
-	snprintf(set.title, sizeof(set.title),
+	snprintf(set.title, sizeof set.title,
 		 "the library alone: 64-byte echo on the null backend, %u rounds of %llu datagrams",
 		 n_rounds, (unsigned long long)n_each);
 	r = measure(options, n_rounds, n_each, &flow, &set);

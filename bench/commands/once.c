@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * once: preloaded runs of one subject with nothing around them, for `count` to run under strace
- * and callgrind. Each run stands between two marks, calls of getpgid() with a number that is no
+ * once: preloaded runs of one subject with nothing around them, for `count` to run under strace and
+ * callgrind. Each run stands between two marks, calls of getpgid() with a number that is no
  * process: cheap, harmless, and found in strace's log.
  */
+
+#include "once.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +16,6 @@
 
 #include "commands.h"
 #include "figures/preload.h"
-#include "once.h"
 
 typedef uint64_t (*count_fn)(void);
 
@@ -24,9 +25,9 @@ static uint64_t count_allocations(void)
 	void *symbol = dlsym(RTLD_DEFAULT, "bench_alloc_get");
 	count_fn get;
 
-	if (!symbol)
+	if (symbol == NULL)
 		return 0;
-	memcpy(&get, &symbol, sizeof(get));
+	memcpy(&get, &symbol, sizeof get);
 	return get();
 }
 
@@ -58,8 +59,9 @@ int bench_once(const struct bench_options *options)
 	int r;
 
 	bench_subjects_get(NULL, &subjects);
-	subject = options->argument ? bench_subjects_find(&subjects, options->argument) : NULL;
-	if (!subject || bench_subject_why_not_preloaded(subject))
+	subject = options->argument != NULL ? bench_subjects_find(&subjects, options->argument)
+					    : NULL;
+	if (subject == NULL || bench_subject_why_not_preloaded(subject) != NULL)
 		return -EINVAL;
 	bench_options_get_load(options, &load);
 	load.n_burst = options->n_burst ? options->n_burst : 1;

@@ -2,10 +2,10 @@
 
 /*
  * The open-loop measurements: knee, latency, overload. Datagrams are due at fixed times whatever
- * the server does, and latency counts from when one was due, so a server that stalls cannot hide
- * it by slowing its clients down. The knee is found by bisection on the rate, from what the
- * server answers when saturated; latency is then asked for at fractions of each subject's own
- * knee, overload at multiples of it.
+ * the server does, and latency counts from when one was due, so a server that stalls cannot hide it
+ * by slowing its clients down. The knee is found by bisection on the rate, from what the server
+ * replies when saturated; latency is then asked for at fractions of each subject's own knee,
+ * overload at multiples of it.
  */
 
 #include <errno.h>
@@ -144,7 +144,7 @@ static void put_fraction(const struct bench_trial *trial, double knee, struct be
 static void put_multiple(const struct bench_trial *trial, double knee, struct bench_row *row)
 {
 	bench_row_put(row, "sent/s", trial->sent_rate);
-	bench_row_put(row, "answered/s", trial->rate);
+	bench_row_put(row, "replies/s", trial->rate);
 	bench_row_put(row, "of the knee", trial->rate / knee);
 	bench_row_put(row, "ns/datagram", trial->ns_each);
 	bench_row_put(row, "loss", get_loss(trial));
@@ -185,7 +185,7 @@ static int ask(struct openloop *o, const struct bench_subject *subject, double k
 		for (int n = 1; n < N_TRIES && r >= 0 && question->is_void(o, &trial, rate, why);
 		     n++)
 			r = run_at(o, subject, rate, o->seconds, &trial);
-		snprintf(row->variant, sizeof(row->variant), "%.0f %%",
+		snprintf(row->variant, sizeof row->variant, "%.0f %%",
 			 question->multiples[i] * 100);
 		row->x = question->multiples[i] * 100;
 		if (r == -EINTR)
@@ -207,15 +207,15 @@ static int run_subject(struct openloop *o, const struct bench_subject *subject)
 	int r = -ENOSYS;
 
 	o->why = subject->absent;
-	if (!subject->absent)
+	if (subject->absent == NULL)
 		r = bench_trial_check_echo(&o->options->setting, subject, &o->why);
 	if (r >= 0)
 		r = find_knee(o, subject, &knee, &is_limited);
 	if (r == -EINTR)
 		return r;
-	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r >= 0; i++)
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] != NULL && r >= 0; i++)
 		r = ask(o, subject, knee, o->questions[i], &o->sets[i]);
-	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r != -EINTR; i++) {
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] != NULL && r != -EINTR; i++) {
 		bool is_knee = o->questions[i] == &knee_question;
 		struct bench_row *row = NULL;
 
@@ -234,9 +234,9 @@ static int deliver(struct openloop *o)
 	char load[120];
 	int r = 0;
 
-	bench_load_describe(&o->load, load, sizeof(load));
-	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] && r >= 0; i++) {
-		snprintf(o->sets[i].title, sizeof(o->sets[i].title), "%s, open loop", load);
+	bench_load_describe(&o->load, load, sizeof load);
+	for (size_t i = 0; i < N_QUESTIONS && o->questions[i] != NULL && r >= 0; i++) {
+		snprintf(o->sets[i].title, sizeof o->sets[i].title, "%s, open loop", load);
 		r = bench_output_deliver(o->options, &o->sets[i]);
 	}
 	return r;
@@ -257,7 +257,7 @@ static int run(const struct bench_options *options, const struct question *first
 	bench_options_get_load(options, &o.load);
 	o.load.n_burst = options->n_burst ? options->n_burst : 1;
 	o.load.n_window = 0;
-	for (size_t i = 0; i < N_QUESTIONS && o.questions[i]; i++)
+	for (size_t i = 0; i < N_QUESTIONS && o.questions[i] != NULL; i++)
 		o.sets[i] = (struct bench_set){
 			.kind = o.questions[i]->kind,
 			.baseline = options->baseline,

@@ -183,10 +183,10 @@ static void keep_line(struct bench_options *o, int argc, char **argv)
 {
 	size_t n = 0;
 
-	for (int i = 0; i < argc && n < sizeof(o->line); i++) {
+	for (int i = 0; i < argc && n < sizeof o->line; i++) {
 		const char *word = i == 0 ? "volley-bench" : argv[i];
 
-		n += (size_t)snprintf(o->line + n, sizeof(o->line) - n, "%s%s", i ? " " : "", word);
+		n += (size_t)snprintf(o->line + n, sizeof o->line - n, "%s%s", i ? " " : "", word);
 	}
 }
 
@@ -197,8 +197,9 @@ static void set_defaults(struct bench_options *o)
 	bench_path_init(&o->setting.path);
 	bench_cpus_get(&o->all_cpus);
 	if (o->setting.server_cpus.n == 0) {
-		/* From the last CPU down: the first one takes most interrupts, and the
-		 * generator. */
+		/*
+		 * From the last CPU down: the first one takes most interrupts, and the generator.
+		 */
 		uint32_t n = o->setting.n_workers ? o->setting.n_workers : 1;
 
 		o->setting.server_cpus.n = n < cpus->n ? n : cpus->n;
@@ -210,7 +211,7 @@ static void set_defaults(struct bench_options *o)
 	o->setting.n_workers = o->setting.n_workers ? o->setting.n_workers : 1;
 	o->setting.n_listeners = o->setting.n_listeners ? o->setting.n_listeners : 1;
 	o->setting.n_batch = o->setting.n_batch ? o->setting.n_batch : 64;
-	o->baseline = o->baseline ? o->baseline : "recvmmsg";
+	o->baseline = o->baseline != NULL ? o->baseline : "recvmmsg";
 }
 
 int bench_options_parse(int argc, char **argv, struct bench_options *ret_options)
@@ -268,11 +269,11 @@ void bench_options_get_load(const struct bench_options *options, struct bench_lo
 int bench_options_get_subjects(const struct bench_options *options, const char *default_list,
 			       struct bench_subjects *ret_subjects)
 {
-	const char *list = options->subjects ? options->subjects : default_list;
+	const char *list = options->subjects != NULL ? options->subjects : default_list;
 	const char *bad;
 
 	bench_subjects_get(options->program, ret_subjects);
-	if (!list || bench_subjects_select(ret_subjects, list, &bad) >= 0)
+	if (list == NULL || bench_subjects_select(ret_subjects, list, &bad) >= 0)
 		return 0;
 	fprintf(stderr, "volley-bench: no subject '%.*s'; see volley-bench list\n",
 		(int)strcspn(bad, ","), bad);

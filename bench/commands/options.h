@@ -47,8 +47,10 @@ struct bench_options {
 /* 0 or -EINVAL after a sentence on stderr. */
 int bench_options_parse(int argc, char **argv, struct bench_options *ret_options);
 
-/* The load that the options describe, with the measured defaults of measuring: 64 bytes, 16
- * clients. */
+/*
+ * The load that the options describe, with the measured defaults of measuring: 64 bytes, 16
+ * clients.
+ */
 void bench_options_get_load(const struct bench_options *options, struct bench_load *ret_load);
 
 /* The subjects chosen, or all of a default list. 0, or -ENOENT after a sentence on stderr. */

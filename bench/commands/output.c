@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Tables on stdout, files in the --out folder, progress on a terminal, and the verdict on a smoke
- * run. */
+/*
+ * Tables on stdout, files in the --out folder, progress on a terminal, and the verdict on a smoke
+ * run.
+ */
 
 #include "output.h"
 
@@ -29,7 +31,7 @@ static FILE *open_out(const struct bench_options *options, const char *kind, con
 {
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/%s.%s", options->out, kind, suffix);
+	snprintf(path, sizeof path, "%s/%s.%s", options->out, kind, suffix);
 	return fopen(path, "we");
 }
 
@@ -44,17 +46,17 @@ int bench_output_deliver(const struct bench_options *options, const struct bench
 	else
 		bench_set_print(set, options->line, stdout);
 	fflush(stdout);
-	if (!options->out || r < 0)
+	if (options->out == NULL || r < 0)
 		return r;
 	if (mkdir(options->out, 0777) < 0 && errno != EEXIST)
 		return -errno;
 	json = open_out(options, set->kind, "json");
 	csv = open_out(options, set->kind, "csv");
-	if (json)
+	if (json != NULL)
 		r = bench_json_print_set(set, options->line, json);
-	if (csv)
+	if (csv != NULL)
 		bench_set_print_csv(set, options->line, csv);
-	if (!json || !csv || fclose(json) != 0 || fclose(csv) != 0)
+	if (json == NULL || csv == NULL || fclose(json) != 0 || fclose(csv) != 0)
 		return -EIO;
 	return r;
 }
@@ -66,9 +68,10 @@ static int judge(const struct bench_subjects *subjects, const struct bench_set *
 		const struct bench_subject *subject = bench_subjects_find(subjects,
 									  set->rows[i].subject);
 
-		if (set->rows[i].void_reason[0] == '\0' || !subject || subject->absent)
+		if (set->rows[i].void_reason[0] == '\0' || subject == NULL ||
+		    subject->absent != NULL)
 			continue;
-		if (!is_preloaded || !bench_subject_why_not_preloaded(subject))
+		if (!is_preloaded || bench_subject_why_not_preloaded(subject) == NULL)
 			return -EIO;
 	}
 	return 0;

@@ -30,12 +30,12 @@ static char *read_file(const char *path)
 	char *text = NULL;
 	long n;
 
-	if (!file)
+	if (file == NULL)
 		return NULL;
 	if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) >= 0) {
 		text = calloc(1, (size_t)n + 1);
 		rewind(file);
-		if (text && fread(text, 1, (size_t)n, file) != (size_t)n)
+		if (text != NULL && fread(text, 1, (size_t)n, file) != (size_t)n)
 			text[0] = '\0';
 	}
 	fclose(file);
@@ -61,7 +61,7 @@ static void print_cell(const json_t *value, FILE *file)
 	double high = bench_json_get_number(value, "high");
 	int digits = median >= 1000 ? 0 : median >= 10 ? 1 : 3;
 
-	if (!value) {
+	if (value == NULL) {
 		fputs("<td>-", file);
 		return;
 	}
@@ -77,7 +77,7 @@ static size_t find_columns(const json_t *rows, const char *columns[MAX_COLUMNS])
 	for (size_t r = 0; r < json_array_size(rows); r++) {
 		json_t *values = json_object_get(json_array_get(rows, r), "values");
 
-		for (void *at = json_object_iter(values); at;
+		for (void *at = json_object_iter(values); at != NULL;
 		     at = json_object_iter_next(values, at)) {
 			const char *key = json_object_iter_key(at);
 			size_t c = 0;
@@ -123,7 +123,8 @@ static void print_table(const json_t *rows, FILE *file)
 static void print_pairs(json_t *pairs, FILE *file)
 {
 	fputs("<table>", file);
-	for (void *at = json_object_iter(pairs); at; at = json_object_iter_next(pairs, at)) {
+	for (void *at = json_object_iter(pairs); at != NULL;
+	     at = json_object_iter_next(pairs, at)) {
 		const char *key = json_object_iter_key(at);
 
 		fputs("<tr><td>", file);
@@ -139,11 +140,11 @@ static void print_plot(struct report *report, const json_t *set, const char *pat
 {
 	int r = bench_plot_write(set, path);
 	char *text = r >= 0 ? read_file(path) : NULL;
-	char *svg = text ? strstr(text, "<svg") : NULL;
+	char *svg = text != NULL ? strstr(text, "<svg") : NULL;
 
 	if (r == -ENOENT)
 		report->has_gnuplot = false;
-	if (svg)
+	if (svg != NULL)
 		fputs(svg, report->page);
 	free(text);
 }
@@ -154,9 +155,9 @@ static int print_set(struct report *report, const char *name, bool is_first)
 	json_t *set;
 	const json_t *rows, *notes;
 
-	snprintf(path, sizeof(path), "%s/%s", report->folder, name);
+	snprintf(path, sizeof path, "%s/%s", report->folder, name);
 	set = json_load_file(path, 0, NULL);
-	if (!set || strcmp(bench_json_get_text(set, "tool"), "volley-bench") != 0) {
+	if (set == NULL || strcmp(bench_json_get_text(set, "tool"), "volley-bench") != 0) {
 		json_decref(set);
 		return 0;
 	}
@@ -169,7 +170,7 @@ static int print_set(struct report *report, const char *name, bool is_first)
 	fputs("<br><code>", report->page);
 	print_escaped(bench_json_get_text(set, "command"), report->page);
 	fputs("</code></p>\n", report->page);
-	snprintf(path, sizeof(path), "%s/%.*s.svg", report->folder, (int)strcspn(name, "."), name);
+	snprintf(path, sizeof path, "%s/%.*s.svg", report->folder, (int)strcspn(name, "."), name);
 	print_plot(report, set, path);
 	rows = json_object_get(set, "rows");
 	if (json_array_size(rows) > 0)
@@ -179,7 +180,7 @@ static int print_set(struct report *report, const char *name, bool is_first)
 		const char *note = json_string_value(json_array_get(notes, i));
 
 		fputs("<p>", report->page);
-		print_escaped(note ? note : "", report->page);
+		print_escaped(note != NULL ? note : "", report->page);
 	}
 	json_decref(set);
 	return 1;
@@ -196,15 +197,15 @@ static size_t list_files(const char *folder, char *names[MAX_FILES])
 	DIR *dir = opendir(folder);
 	size_t n = 0;
 
-	while (dir && n < MAX_FILES && (entry = readdir(dir)) != NULL) {
+	while (dir != NULL && n < MAX_FILES && (entry = readdir(dir)) != NULL) {
 		size_t len = strlen(entry->d_name);
 
 		if (len > 5 && strcmp(entry->d_name + len - 5, ".json") == 0)
 			names[n++] = strdup(entry->d_name);
 	}
-	if (dir)
+	if (dir != NULL)
 		closedir(dir);
-	qsort(names, n, sizeof(names[0]), by_name);
+	qsort(names, n, sizeof names[0], by_name);
 	return n;
 }
 
@@ -221,28 +222,29 @@ static const char head[] =
 
 int bench_report(const struct bench_options *options)
 {
-	struct report report = { .folder = options->argument ? options->argument : options->out,
+	struct report report = { .folder = options->argument != NULL ? options->argument
+								     : options->out,
 				 .has_gnuplot = true };
 	char *names[MAX_FILES];
 	char path[512];
 	size_t n;
 	int n_sets = 0;
 
-	if (!report.folder) {
+	if (report.folder == NULL) {
 		fprintf(stderr, "volley-bench: report DIR\n");
 		return -EINVAL;
 	}
-	snprintf(path, sizeof(path), "%s/report.html", report.folder);
+	snprintf(path, sizeof path, "%s/report.html", report.folder);
 	n = list_files(report.folder, names);
 	report.page = n > 0 ? fopen(path, "we") : NULL;
-	if (report.page)
+	if (report.page != NULL)
 		fputs(head, report.page);
 	for (size_t i = 0; i < n; i++) {
-		if (report.page)
+		if (report.page != NULL)
 			n_sets += print_set(&report, names[i], n_sets == 0);
 		free(names[i]);
 	}
-	if (!report.page || fclose(report.page) != 0 || n_sets == 0) {
+	if (report.page == NULL || fclose(report.page) != 0 || n_sets == 0) {
 		fprintf(stderr, "volley-bench: no result of volley-bench in '%s'\n", report.folder);
 		return -ENOENT;
 	}

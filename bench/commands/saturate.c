@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * saturate and demo: what a server answers per second of its own CPU time, when it is never idle.
- * The subjects alternate, A B C A B C, so that what disturbs the machine for a while disturbs
- * all; a round's ratio is of that round's own baseline. A run that breaks a rule is void: it is
- * not in the median, and a subject without three good runs (or all of fewer) gets no figure but
- * the reason. demo, which is to be looked at, shows the figures of void runs beside the reason, but
+ * saturate and demo: what a server replies per second of its own CPU time, when it is never idle.
+ * The subjects alternate, A B C A B C, so that what disturbs the machine for a while disturbs all;
+ * a round's ratio is of that round's own baseline. A run that breaks a rule is void: it is not in
+ * the median, and a subject without three good runs (or all of fewer) gets no figure but the
+ * reason. demo, which is to be looked at, shows the figures of void runs beside the reason, but
  * makes no ratio of them.
  */
+
+#include "saturate.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,10 +20,11 @@
 #include "figures/trial.h"
 #include "figures/validity.h"
 #include "output.h"
-#include "saturate.h"
 
-/* A void run is tried again, so often in all: on a shared machine most are void because somebody
- * took the generator's core for a moment. */
+/*
+ * A void run is tried again, so often in all: on a shared machine most are void because somebody
+ * took the generator's core for a moment.
+ */
 #define N_TRIES 4
 
 /* One subject's runs. */
@@ -58,7 +61,7 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 					     .seconds = s->seconds };
 	const char *why;
 
-	if (runs->reason)
+	if (runs->reason != NULL)
 		return 0;
 	bench_output_progress(s->options, "round %u of %u: %s", round + 1, s->n_rounds,
 			      s->subjects.all[i].name);
@@ -71,7 +74,7 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 			return r == -EINTR ? r : 0;
 		runs->is_good[round] = !bench_validity_is_void(
 			&runs->trials[round], s->sink_rate, s->options->is_smoke, runs->last_void,
-			sizeof(runs->last_void));
+			sizeof runs->last_void);
 	}
 	runs->n_good += runs->is_good[round];
 	return 0;
@@ -87,12 +90,12 @@ static void put_ratios(struct saturate *s)
 {
 	const struct runs *base = &s->runs[s->baseline];
 
-	if (s->baseline == s->subjects.n || base->reason || base->n_good < get_n_need(s))
+	if (s->baseline == s->subjects.n || base->reason != NULL || base->n_good < get_n_need(s))
 		return;
 	for (size_t i = 0; i < s->subjects.n; i++) {
 		struct runs *runs = &s->runs[i];
 
-		if (!runs->reason)
+		if (runs->reason == NULL)
 			runs->n_ratios = bench_validity_get_ratios(runs->trials, runs->is_good,
 								   base->trials, base->is_good,
 								   s->n_rounds, runs->ratios);
@@ -133,15 +136,18 @@ static void put_details(struct saturate *s, struct runs *runs, struct bench_row 
 		bench_row_put_detail(row, names[i], FIGURE(s, runs, sizes[i]).median);
 }
 
-/* On a busy machine no run may be fit for a ratio; what was answered, and at what cost, it was. */
+/*
+ * On a busy machine no run may be fit for a ratio. What was replied to, and at what cost, is true
+ * all the same.
+ */
 static void admit_void(struct saturate *s, struct runs *runs, struct bench_row *row)
 {
-	char why[sizeof(runs->last_void)];
+	char why[sizeof runs->last_void];
 
 	for (uint32_t i = 0; i < s->n_rounds; i++) {
 		const struct bench_trial *trial = &runs->trials[i];
 
-		if (runs->is_good[i] || bench_validity_is_wrong(trial, why, sizeof(why)))
+		if (runs->is_good[i] || bench_validity_is_wrong(trial, why, sizeof why))
 			continue;
 		runs->is_good[i] = true;
 		runs->n_good++;
@@ -154,7 +160,7 @@ static void put_row(struct saturate *s, size_t i, struct bench_row *row)
 	struct runs *runs = &s->runs[i];
 	struct bench_figure ns, lost, sent;
 
-	if (runs->reason) {
+	if (runs->reason != NULL) {
 		bench_row_void(row, "%s", runs->reason);
 		return;
 	}
@@ -199,16 +205,16 @@ static int check_all(struct saturate *s)
 		if (bench_interrupt_is_pending())
 			return -EINTR;
 		runs->reason = s->subjects.all[i].absent;
-		if (runs->reason)
+		if (runs->reason != NULL)
 			continue;
 		bench_output_progress(s->options, "checking the echo of %s",
 				      s->subjects.all[i].name);
 		if (bench_trial_check_echo(&s->options->setting, &s->subjects.all[i], &why) < 0)
 			runs->reason = why;
-		runs->trials = calloc(s->n_rounds, sizeof(*runs->trials));
-		runs->is_good = calloc(s->n_rounds, sizeof(*runs->is_good));
-		runs->ratios = calloc(s->n_rounds, sizeof(*runs->ratios));
-		if (!runs->trials || !runs->is_good || !runs->ratios)
+		runs->trials = calloc(s->n_rounds, sizeof *runs->trials);
+		runs->is_good = calloc(s->n_rounds, sizeof *runs->is_good);
+		runs->ratios = calloc(s->n_rounds, sizeof *runs->ratios);
+		if (runs->trials == NULL || runs->is_good == NULL || runs->ratios == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -230,10 +236,10 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 {
 	const char *baseline = config->options->baseline;
 	const struct bench_subject *base;
-	struct saturate *s = calloc(1, sizeof(*s));
+	struct saturate *s = calloc(1, sizeof *s);
 	int r;
 
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
 	*s = (struct saturate){ .options = config->options,
 				.subjects = *config->subjects,
@@ -248,7 +254,7 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 		s->warmup_s = 0.01;
 	}
 	base = bench_subjects_find(&s->subjects, baseline);
-	s->baseline = base ? (size_t)(base - s->subjects.all) : s->subjects.n;
+	s->baseline = base != NULL ? (size_t)(base - s->subjects.all) : s->subjects.n;
 	r = bench_trial_get_sink_rate(&s->options->setting, &s->load,
 				      s->options->is_smoke ? 0.01 : 0.1, &s->sink_rate);
 	if (r >= 0)
@@ -261,7 +267,7 @@ int bench_saturate_measure(const struct bench_saturate_config *config, struct be
 	for (size_t i = 0; i < s->subjects.n && r >= 0; i++) {
 		struct bench_row *row = bench_set_add(set, s->subjects.all[i].name);
 
-		snprintf(row->variant, sizeof(row->variant), "%s", config->variant);
+		snprintf(row->variant, sizeof row->variant, "%s", config->variant);
 		row->x = config->x;
 		put_row(s, i, row);
 	}
@@ -294,8 +300,8 @@ static int run(const struct bench_options *options, const char *kind, const char
 	r = bench_options_get_subjects(options, list, &subjects);
 	if (r < 0)
 		return r;
-	bench_load_describe(&config.load, load, sizeof(load));
-	snprintf(set.title, sizeof(set.title), "%s, %u worker%s, %u rounds of %.2g s", load,
+	bench_load_describe(&config.load, load, sizeof load);
+	snprintf(set.title, sizeof set.title, "%s, %u worker%s, %u rounds of %.2g s", load,
 		 options->setting.n_workers, options->setting.n_workers > 1 ? "s" : "",
 		 config.n_rounds, config.seconds);
 	r = bench_saturate_measure(&config, &set);
@@ -314,7 +320,8 @@ int bench_saturate(const struct bench_options *options)
 
 int bench_demo(const struct bench_options *options)
 {
-	const char *list = options->program ? "volley-echo,recvfrom,recvmmsg" : "recvfrom,recvmmsg";
+	const char *list = options->program != NULL ? "volley-echo,recvfrom,recvmmsg"
+						    : "recvfrom,recvmmsg";
 
 	return run(options, "demo", list, 0.8, 5);
 }

@@ -113,7 +113,7 @@ static const struct axis axes[] = {
 static int run_axis(const struct bench_options *options, const struct axis *axis)
 {
 	const char *const *values = options->is_smoke ? axis->smoke : axis->values;
-	const char *list = axis->subjects ? axis->subjects : "recvmmsg,gso,libevent,volley";
+	const char *list = axis->subjects != NULL ? axis->subjects : "recvmmsg,gso,libevent,volley";
 	struct bench_options mine = *options;
 	struct bench_set set = { .kind = axis->kind, .x_name = axis->x_name };
 	struct bench_subjects subjects;
@@ -122,10 +122,10 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 	uint32_t n_cpus = options->all_cpus.n;
 	int r = bench_options_get_subjects(options, list, &subjects);
 
-	if (axis->baseline)
+	if (axis->baseline != NULL)
 		mine.baseline = axis->baseline;
 	set.baseline = mine.baseline;
-	for (size_t i = 0; values[i] && r >= 0; i++) {
+	for (size_t i = 0; values[i] != NULL && r >= 0; i++) {
 		struct bench_saturate_config config = {
 			.options = &mine,
 			.subjects = &subjects,
@@ -142,8 +142,8 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 		r = bench_saturate_measure(&config, &set);
 	}
 	bench_options_get_load(options, &load);
-	bench_load_describe(&load, text, sizeof(text));
-	snprintf(set.title, sizeof(set.title), "%s varied: %s", axis->x_name, text);
+	bench_load_describe(&load, text, sizeof text);
+	snprintf(set.title, sizeof set.title, "%s varied: %s", axis->x_name, text);
 	if (axis->apply == apply_workers)
 		bench_set_note(
 			&set,
@@ -157,11 +157,11 @@ static int run_axis(const struct bench_options *options, const struct axis *axis
 
 int bench_scale(const struct bench_options *options)
 {
-	bool is_known = !options->argument;
+	bool is_known = options->argument == NULL;
 	int r = 0;
 
-	for (size_t i = 0; i < sizeof(axes) / sizeof(axes[0]) && r >= 0; i++) {
-		if (options->argument &&
+	for (size_t i = 0; i < sizeof axes / sizeof axes[0] && r >= 0; i++) {
+		if (options->argument != NULL &&
 		    strcmp(axes[i].kind + strlen("scale-"), options->argument) != 0)
 			continue;
 		is_known = true;

@@ -19,7 +19,7 @@ static int parse_address(const char *text, struct bench_server_config *config)
 	char *end;
 	unsigned long port;
 
-	if (!colon || (size_t)(colon - text) >= sizeof(host))
+	if (colon == NULL || (size_t)(colon - text) >= sizeof host)
 		return -EINVAL;
 	memcpy(host, text, (size_t)(colon - text));
 	host[colon - text] = '\0';
@@ -41,18 +41,19 @@ int bench_serve(const struct bench_options *options)
 					      .address = INADDR_LOOPBACK };
 	struct bench_subjects subjects;
 
-	if (options->address && parse_address(options->address, &config) < 0) {
+	if (options->address != NULL && parse_address(options->address, &config) < 0) {
 		fprintf(stderr, "volley-bench: '%s' is not IPV4:PORT\n", options->address);
 		return -EINVAL;
 	}
 	bench_subjects_get(options->program, &subjects);
-	config.subject = options->argument ? bench_subjects_find(&subjects, options->argument)
-					   : NULL;
-	if (!config.subject) {
+	config.subject = options->argument != NULL
+				 ? bench_subjects_find(&subjects, options->argument)
+				 : NULL;
+	if (config.subject == NULL) {
 		fprintf(stderr, "volley-bench: serve WHO; see volley-bench list\n");
 		return -EINVAL;
 	}
-	if (config.subject->absent) {
+	if (config.subject->absent != NULL) {
 		fprintf(stderr, "volley-bench: %s\n", config.subject->absent);
 		return -ENOSYS;
 	}

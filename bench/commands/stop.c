@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * stop: how long volley_server_stop() takes, that is how soon a worker that sleeps in the
- * kernel, or is busy with a flood, obeys. The flood comes from a process of its own on the
- * generator's CPU. Only volley is measured: a plain loop in recvmmsg has no way to be stopped
- * but a signal and luck.
+ * stop: how long volley_server_stop() takes, that is how soon a worker that sleeps in the kernel,
+ * or is busy with a flood, obeys. The flood comes from a process of its own on the generator's CPU.
+ * Only volley is measured: a plain loop in recvmmsg has no way to be stopped but a signal and luck.
  */
 
 #include <errno.h>
@@ -37,15 +36,16 @@ static pid_t start_flood(const struct bench_options *options, const struct bench
 
 static int time_stops(struct bench_volley *volley, uint32_t n, struct bench_row *row)
 {
-	struct bench_histogram *histogram = calloc(1, sizeof(*histogram));
+	struct bench_histogram *histogram = calloc(1, sizeof *histogram);
 	struct timespec pause = { .tv_nsec = 2000000 };
-	int r = histogram ? 0 : -ENOMEM;
+	int r = histogram != NULL ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < n && r >= 0; i++) {
 		uint64_t ns;
 
-		/* Long enough that the worker is in its wait again, or up to its neck in the
-		 * flood. */
+		/*
+		 * Long enough that the worker is in its wait again, or up to its neck in the flood.
+		 */
 		nanosleep(&pause, NULL);
 		r = bench_interrupt_is_pending() ? -EINTR : bench_volley_time_stop(volley, &ns);
 		if (r >= 0)
@@ -74,7 +74,7 @@ static int run_mode(const struct bench_options *options, const struct bench_voll
 	pid_t pid = -1;
 	int r = bench_volley_start(&config, &volley);
 
-	snprintf(row->variant, sizeof(row->variant), "%s", flooded ? "flooded" : "idle");
+	snprintf(row->variant, sizeof row->variant, "%s", flooded ? "flooded" : "idle");
 	if (r < 0)
 		return r;
 	bench_options_get_load(options, &load);
@@ -103,7 +103,7 @@ int bench_stop(const struct bench_options *options)
 		const struct bench_subject *subject = &subjects.all[i / 2];
 		struct bench_row *row;
 
-		if (!subject->mode || subject->absent)
+		if (subject->mode == NULL || subject->absent != NULL)
 			continue;
 		bench_output_progress(options, "stopping %s", subject->name);
 		row = bench_set_add(&set, subject->name);

@@ -20,7 +20,7 @@ int bench_quick(const struct bench_options *options)
 	mine.seconds = options->seconds > 0 ? options->seconds : 0.3;
 	if (r >= 0)
 		r = bench_saturate(&mine);
-	return r >= 0 && mine.out ? bench_report(&mine) : r;
+	return r >= 0 && mine.out != NULL ? bench_report(&mine) : r;
 }
 
 /* null comes last: its servers stay until the process ends. */
@@ -32,8 +32,8 @@ int bench_all(const struct bench_options *options)
 	struct bench_options mine = *options;
 	int r = 0;
 
-	mine.out = options->out ? options->out : "volley-bench-results";
-	for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]) && r >= 0; i++)
+	mine.out = options->out != NULL ? options->out : "volley-bench-results";
+	for (size_t i = 0; i < sizeof measures / sizeof measures[0] && r >= 0; i++)
 		r = measures[i](&mine);
 	mine.argument = NULL;
 	return r < 0 ? r : bench_report(&mine);

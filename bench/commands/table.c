@@ -17,7 +17,7 @@ static const struct bench_command commands[] = {
 	{ "knee", "the highest rate that loses at most 0.1 %", bench_knee, true, true },
 	{ "latency", "open loop, percentiles at 10, 50, 70 and 90 % of the knee", bench_latency,
 	  true, true },
-	{ "overload", "what is still answered at 1, 1.5, 2 and 4 times the knee", bench_overload,
+	{ "overload", "what is still replied to at 1, 1.5, 2 and 4 times the knee", bench_overload,
 	  true, true },
 	{ "openloop", "knee, latency and overload, with one search for the knee", bench_openloop,
 	  true, true },
@@ -35,5 +35,5 @@ static const struct bench_command commands[] = {
 
 const struct bench_command *bench_table_get(size_t i)
 {
-	return i < sizeof(commands) / sizeof(commands[0]) ? &commands[i] : NULL;
+	return i < sizeof commands / sizeof commands[0] ? &commands[i] : NULL;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Where threads run. A figure of two threads that share a core by accident is worth nothing, so
- * every thread of a measurement is placed. */
+/*
+ * Where threads run. A figure of two threads that share a core by accident is worth nothing, so
+ * every thread of a measurement is placed.
+ */
 
 #include "cpus.h"
 
@@ -15,7 +17,7 @@ void bench_cpus_get(struct bench_cpus *ret_cpus)
 
 	ret_cpus->n = 0;
 	CPU_ZERO(&set);
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+	if (sched_getaffinity(0, sizeof set, &set) < 0)
 		CPU_SET(0, &set);
 	for (int i = 0; i < CPU_SETSIZE && ret_cpus->n < BENCH_CPUS_MAX; i++)
 		if (CPU_ISSET(i, &set))
@@ -48,7 +50,7 @@ int bench_cpus_set(const struct bench_cpus *cpus)
 	CPU_ZERO(&set);
 	for (uint32_t i = 0; i < cpus->n; i++)
 		CPU_SET((size_t)cpus->cpu[i], &set);
-	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+	return sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0;
 }
 
 int bench_cpus_set_one(int cpu)

@@ -17,8 +17,10 @@ struct bench_histogram {
 void bench_histogram_add(struct bench_histogram *histogram, uint64_t value);
 void bench_histogram_merge(struct bench_histogram *into, const struct bench_histogram *from);
 
-/* The smallest recorded step that at least a share p (0 to 1) of the values does not exceed: its
- * upper edge, never above the largest value added. 0 when empty. */
+/*
+ * The smallest recorded step that at least a share p (0 to 1) of the values does not exceed: its
+ * upper edge, never above the largest value added. 0 when empty.
+ */
 uint64_t bench_histogram_get(const struct bench_histogram *histogram, double p);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Medians and intervals. The machines these figures come from are shared and noisy, and the
- * noise is one-sided: a run is only ever disturbed towards slower. So nothing here takes a mean;
- * the median is resampled with replacement, and the 2.5 and 97.5 percentiles of those medians
- * are the interval. No distribution is assumed.
+ * Medians and intervals. The machines these figures come from are shared and noisy, and the noise
+ * is one-sided: a run is only ever disturbed towards slower. So nothing here takes a mean; the
+ * median is resampled with replacement, and the 2.5 and 97.5 percentiles of those medians are the
+ * interval. No distribution is assumed.
  */
 
 #include "statistics.h"
@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At 2,000 the ends of a 95 % interval rest on 50 resamples each; 10,000 moves them by under a
- * tenth of the interval's width and takes five times as long. */
+/*
+ * At 2,000 the ends of a 95 % interval rest on 50 resamples each; 10,000 moves them by under a
+ * tenth of the interval's width and takes five times as long.
+ */
 #define N_RESAMPLES 2000
 
 uint64_t bench_random_get(struct bench_random *random)
@@ -47,7 +49,7 @@ static double quantile_sorted(const double *values, size_t n, double p)
 
 double bench_statistics_quantile(double *values, size_t n, double p)
 {
-	qsort(values, n, sizeof(*values), compare);
+	qsort(values, n, sizeof *values, compare);
 	return quantile_sorted(values, n, p);
 }
 
@@ -72,9 +74,9 @@ struct bench_figure bench_statistics_bootstrap(double *values, size_t n, uint64_
 
 	if (n < 2)
 		return figure;
-	medians = calloc(N_RESAMPLES, sizeof(*medians));
-	sample = calloc(n, sizeof(*sample));
-	if (medians && sample) {
+	medians = calloc(N_RESAMPLES, sizeof *medians);
+	sample = calloc(n, sizeof *sample);
+	if (medians != NULL && sample != NULL) {
 		for (size_t r = 0; r < N_RESAMPLES; r++) {
 			for (size_t i = 0; i < n; i++)
 				sample[i] = values[bench_random_get(&random) % n];

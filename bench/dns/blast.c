@@ -12,14 +12,15 @@
  * one size; MIX 1: A, AAAA, MX and names that do not exist. PORT 0 sends to a socket of our own
  * that drops everything: what the generator can do.
  *
- * Prints "port N", the port that it sends from, and at the end "sent answered", when no answer
- * came for a while.
+ * Prints "port N", the port that it sends from, and at the end "sent answered", when no answer came
+ * for a while.
  */
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,8 +52,8 @@ struct blast {
 	uint64_t n_sent;
 	struct mmsghdr msgs[N_TOGETHER];
 	struct iovec iovs[N_TOGETHER];
-	_Alignas(struct cmsghdr) uint8_t control[N_TOGETHER][CMSG_SPACE(sizeof(struct in_pktinfo)) +
-							     CMSG_SPACE(sizeof(uint16_t))];
+	alignas(struct cmsghdr) uint8_t control[N_TOGETHER][CMSG_SPACE(sizeof(struct in_pktinfo)) +
+							    CMSG_SPACE(sizeof(uint16_t))];
 	uint8_t queries[N_QUERIES][QUERY_BYTES];
 };
 

@@ -22,18 +22,18 @@ static void read_line(const char *path, const char *key, char *text, size_t n_te
 	FILE *file = fopen(path, "re");
 
 	text[0] = '\0';
-	while (file && fgets(line, sizeof(line), file)) {
+	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		char *at = line;
 
 		line[strcspn(line, "\n")] = '\0';
-		if (key && strncmp(line, key, strlen(key)) != 0)
+		if (key != NULL && strncmp(line, key, strlen(key)) != 0)
 			continue;
-		if (key)
-			at = strchr(line, ':') ? strchr(line, ':') + 2 : line;
+		if (key != NULL)
+			at = strchr(line, ':') != NULL ? strchr(line, ':') + 2 : line;
 		snprintf(text, n_text, "%.*s", (int)n_text - 1, at);
 		break;
 	}
-	if (file)
+	if (file != NULL)
 		fclose(file);
 }
 
@@ -46,18 +46,18 @@ static void get_mitigations(char *text, size_t n_text)
 	size_t n = 0;
 
 	text[0] = '\0';
-	while (dir && (entry = readdir(dir)) != NULL && n < n_text) {
+	while (dir != NULL && (entry = readdir(dir)) != NULL && n < n_text) {
 		char path[400], line[BENCH_HOST_N_TEXT];
 
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "%s/%.255s", folder, entry->d_name);
-		read_line(path, NULL, line, sizeof(line));
+		snprintf(path, sizeof path, "%s/%.255s", folder, entry->d_name);
+		read_line(path, NULL, line, sizeof line);
 		if (strncmp(line, "Mitigation", 10) == 0)
 			n += (size_t)snprintf(text + n, n_text - n, "%s%s", n ? ", " : "",
 					      entry->d_name);
 	}
-	if (dir)
+	if (dir != NULL)
 		closedir(dir);
 }
 
@@ -69,7 +69,7 @@ static void put(struct bench_host *host, const char *key, const char *text)
 		return;
 	host->n++;
 	fact->key = key;
-	snprintf(fact->text, sizeof(fact->text), "%s", text);
+	snprintf(fact->text, sizeof fact->text, "%s", text);
 }
 
 static void put_versions(struct bench_host *host)
@@ -77,9 +77,9 @@ static void put_versions(struct bench_host *host)
 	const struct bench_peer *peer;
 
 	for (size_t i = 0; (peer = bench_peers_get(i)) != NULL; i++)
-		if (peer->absent)
+		if (peer->absent != NULL)
 			put(host, peer->name, peer->absent);
-		else if (peer->version)
+		else if (peer->version != NULL)
 			put(host, peer->name, peer->version());
 }
 
@@ -91,23 +91,23 @@ void bench_host_get(struct bench_host *ret_host)
 	time_t now = time(NULL);
 	struct tm utc;
 
-	read_line("/proc/cpuinfo", "model name", text, sizeof(text));
+	read_line("/proc/cpuinfo", "model name", text, sizeof text);
 	put(&host, "cpu", text);
-	snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	snprintf(text, sizeof text, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
 	put(&host, "cpus", text);
 	uname(&name);
-	snprintf(text, sizeof(text), "%s %s %s", name.sysname, name.release, name.machine);
+	snprintf(text, sizeof text, "%s %s %s", name.sysname, name.release, name.machine);
 	put(&host, "kernel", text);
 	read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", NULL, text,
-		  sizeof(text));
+		  sizeof text);
 	put(&host, "clocksource", text);
-	get_mitigations(text, sizeof(text));
+	get_mitigations(text, sizeof text);
 	put(&host, "mitigations", text);
 	put(&host, "compiler", __VERSION__);
 	put(&host, "build", BENCH_BUILD_TYPE);
 	put(&host, "commit", BENCH_COMMIT);
 	gmtime_r(&now, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
+	strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
 	put(&host, "when", text);
 	put(&host, "volley", BENCH_VERSION);
 	put_versions(&host);
@@ -142,7 +142,7 @@ void bench_host_print_brief(FILE *file)
 	for (size_t i = 0; i < host.n; i++) {
 		bool begins = false;
 
-		for (size_t k = 0; k < sizeof(first_keys) / sizeof(first_keys[0]); k++)
+		for (size_t k = 0; k < sizeof first_keys / sizeof first_keys[0]; k++)
 			begins = begins || strcmp(host.facts[i].key, first_keys[k]) == 0;
 		fprintf(file, "%s%s %s",
 			i == 0   ? ""

@@ -30,7 +30,7 @@ static json_t *make_text(const char *text)
 {
 	json_t *string = json_string(text);
 
-	return string ? string : json_string("(not UTF-8)");
+	return string != NULL ? string : json_string("(not UTF-8)");
 }
 
 static json_t *make_host(void)
@@ -92,12 +92,12 @@ int bench_json_print_set(const struct bench_set *set, const char *command, FILE 
 	json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tool",
 				   "volley-bench", "kind", make_text(set->kind), "title",
 				   make_text(set->title), "command", make_text(command), "baseline",
-				   make_text(set->baseline ? set->baseline : ""), "x_name",
-				   make_text(set->x_name ? set->x_name : ""), "host", make_host(),
-				   "notes", make_notes(set), "rows", make_rows(set));
+				   make_text(set->baseline != NULL ? set->baseline : ""), "x_name",
+				   make_text(set->x_name != NULL ? set->x_name : ""), "host",
+				   make_host(), "notes", make_notes(set), "rows", make_rows(set));
 	int r = 0;
 
-	if (!object)
+	if (object == NULL)
 		return -ENOMEM;
 	if (json_dumpf(object, file, JSON_INDENT(1) | JSON_REAL_PRECISION(PRECISION)) < 0 ||
 	    fputc('\n', file) == EOF)
@@ -110,7 +110,7 @@ const char *bench_json_get_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
-	return text ? text : "";
+	return text != NULL ? text : "";
 }
 
 double bench_json_get_number(const json_t *object, const char *key)

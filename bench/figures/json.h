@@ -9,8 +9,10 @@
 
 #include "result.h"
 
-/* With machine, build and command, because a figure without them means nothing. 0, or -ENOMEM or
- * -EIO. */
+/*
+ * With machine, build and command, because a figure without them means nothing. 0, or -ENOMEM or
+ * -EIO.
+ */
 int bench_json_print_set(const struct bench_set *set, const char *command, FILE *file);
 
 /* A member of an object: "" when there is no such string, 0 when there is no such number. */

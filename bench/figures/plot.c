@@ -31,7 +31,7 @@ static const struct measure {
 	{ "ratio", "CPU per datagram, relative to the baseline (less is better)" },
 	{ "knee datagrams/s", "datagrams/s with a loss of at most 0.1 %" },
 	{ "instructions/datagram", "user-space instructions per datagram" },
-	{ "answered/s", "datagrams answered per second" },
+	{ "replies/s", "datagrams replied to per second" },
 	{ "ns/datagram", "ns of CPU per datagram (less is better)" },
 	{ "p99 us", "99th percentile, microseconds" },
 	{ NULL, NULL },
@@ -61,9 +61,9 @@ static const struct measure *find_measure(const json_t *set)
 {
 	const json_t *row;
 
-	for (size_t i = 0; measures[i].name; i++)
+	for (size_t i = 0; measures[i].name != NULL; i++)
 		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++)
-			if (!is_void(row) && get_value(row, measures[i].name))
+			if (!is_void(row) && get_value(row, measures[i].name) != NULL)
 				return &measures[i];
 	return NULL;
 }
@@ -106,7 +106,7 @@ static void plot_bars(const json_t *set, const struct measure *measure, FILE *fi
 		const json_t *value = get_value(row, measure->name);
 		const char *subject = bench_json_get_text(row, "subject");
 
-		if (is_void(row) || !value)
+		if (is_void(row) || value == NULL)
 			continue;
 		fprintf(file, "\"%s%s%s\" %.10g %.10g %.10g %d\n", subject,
 			bench_json_get_text(row, "variant")[0] != '\0' ? " " : "",
@@ -137,7 +137,7 @@ static void plot_latency(const json_t *set, const char *const *subjects, size_t 
 	plot_series(subjects, n, "using 1:2 with linespoints", file);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++)
-			for (int p = 0; percentiles[p]; p++)
+			for (int p = 0; percentiles[p] != NULL; p++)
 				if (!is_void(row) && bench_json_get_number(row, "x") == 50 &&
 				    strcmp(bench_json_get_text(row, "subject"), subjects[i]) == 0)
 					fprintf(file, "%d %.10g\n", p,
@@ -180,7 +180,7 @@ static void plot_curves(const json_t *set, const struct measure *measure,
 		for (size_t r = 0; (row = get_row(set, r)) != NULL; r++) {
 			const json_t *value = get_value(row, measure->name);
 
-			if (!is_void(row) && value &&
+			if (!is_void(row) && value != NULL &&
 			    strcmp(bench_json_get_text(row, "subject"), subjects[i]) == 0)
 				fprintf(file, "%.10g %.10g %.10g %.10g\n",
 					bench_json_get_number(row, "x"),
@@ -200,11 +200,11 @@ int bench_plot_write(const json_t *set, const char *path)
 	const char *kind = bench_json_get_text(set, "kind");
 	FILE *file;
 
-	if (n == 0 || !measure)
+	if (n == 0 || measure == NULL)
 		return -ENODATA;
 	/* A fixed command; the PATH is the user's own. */
 	file = popen("gnuplot 2>/dev/null", "we"); /* NOLINT(cert-env33-c) */
-	if (!file)
+	if (file == NULL)
 		return -ENOENT;
 	fprintf(file,
 		"set terminal svg size 860,%d font 'sans-serif,12' background 'white'\n"

@@ -5,8 +5,8 @@
  * loop handles exactly those, and only that is timed, as CPU time of its thread. Nothing runs
  * beside it: no second core, no wake-up, no generator that could be slow. The clients' socket
  * refuses the replies by a filter; the kernel counts them, which proves that each datagram was
- * answered. It counts a coalesced reply once, so clients with GRO keep theirs, and each is checked
- * afterwards.
+ * replied to. It counts a coalesced reply once, so clients with GRO keep theirs, and each is
+ * checked afterwards.
  */
 
 #include "preload.h"
@@ -24,7 +24,7 @@
 
 static int open_peer(struct bench_preload *p, uint32_t n_batch, struct sockaddr_in *addr)
 {
-	socklen_t len = sizeof(*addr);
+	socklen_t len = sizeof *addr;
 
 	*addr = (struct sockaddr_in){ .sin_family = AF_INET,
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -62,9 +62,9 @@ int bench_preload_open(const struct bench_subject *subject, uint32_t n_batch,
 	int r;
 
 	*p = (struct bench_preload){ .subject = subject, .loop.fd = -1 };
-	if (subject->mode)
+	if (subject->mode != NULL)
 		r = open_volley(p, n_batch, &mine.server);
-	else if (subject->peer)
+	else if (subject->peer != NULL)
 		r = open_peer(p, n_batch, &mine.server);
 	else
 		r = -EOPNOTSUPP;
@@ -82,7 +82,7 @@ void bench_preload_close(struct bench_preload *p)
 {
 	bench_gen_close(p->gen);
 	bench_volley_stop(p->volley);
-	if (p->loop.state)
+	if (p->loop.state != NULL)
 		p->subject->peer->close(&p->loop);
 	if (p->loop.fd >= 0)
 		close(p->loop.fd);
@@ -105,7 +105,7 @@ int bench_preload_handle(struct bench_preload *p, uint64_t n, uint64_t *ret_cpu_
 	uint64_t start;
 	int r;
 
-	if (p->volley)
+	if (p->volley != NULL)
 		return bench_volley_handle(p->volley, n, ret_cpu_ns);
 	start = bench_thread_cpu_ns();
 	r = p->subject->peer->run(&p->loop, n);

@@ -25,8 +25,10 @@ int bench_preload_open(const struct bench_subject *subject, uint32_t n_batch,
 		       const struct bench_load *load, struct bench_preload *ret_preload);
 void bench_preload_close(struct bench_preload *preload);
 
-/* Queue n datagrams and have them answered. The CPU time that took; -ENOBUFS when the socket does
- * not hold n, -EBADMSG when not all were answered. */
+/*
+ * Queue n datagrams and have them replied to. The CPU time that took; -ENOBUFS when the socket does
+ * not hold n, -EBADMSG when not all were replied to.
+ */
 int bench_preload_run(struct bench_preload *preload, uint64_t n, uint64_t *ret_cpu_ns);
 
 /* Its two halves. */

@@ -2,8 +2,8 @@
 
 /*
  * Result sets. A row is one subject under one setting of the parameter that is varied. Its values
- * are named, in the order in which they were put. The table's columns are the union of the names.
- * A void row keeps its figures in the JSON, to find out why. The table shows the reason in their
+ * are named, in the order in which they were put. The table's columns are the union of the names. A
+ * void row keeps its figures in the JSON, to find out why. The table shows the reason in their
  * place: a void figure that is printed gets quoted.
  */
 
@@ -25,16 +25,16 @@ struct bench_row *bench_set_add(struct bench_set *set, const char *subject)
 
 	if (set->n_rows == set->n_room) {
 		size_t n_room = set->n_room ? set->n_room * 2 : 16;
-		struct bench_row *rows = realloc(set->rows, n_room * sizeof(*rows));
+		struct bench_row *rows = realloc(set->rows, n_room * sizeof *rows);
 
-		if (!rows)
+		if (rows == NULL)
 			abort();
 		set->rows = rows;
 		set->n_room = n_room;
 	}
 	row = &set->rows[set->n_rows++];
-	memset(row, 0, sizeof(*row));
-	snprintf(row->subject, sizeof(row->subject), "%s", subject);
+	memset(row, 0, sizeof *row);
+	snprintf(row->subject, sizeof row->subject, "%s", subject);
 	return row;
 }
 
@@ -42,11 +42,11 @@ void bench_set_note(struct bench_set *set, const char *format, ...)
 {
 	va_list args;
 
-	if (set->n_notes == sizeof(set->notes) / sizeof(set->notes[0]))
+	if (set->n_notes == sizeof set->notes / sizeof set->notes[0])
 		return;
 	va_start(args, format);
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 sees no va_start. */
-	vsnprintf(set->notes[set->n_notes++], sizeof(set->notes[0]), format, args);
+	vsnprintf(set->notes[set->n_notes++], sizeof set->notes[0], format, args);
 	va_end(args);
 }
 
@@ -86,7 +86,7 @@ void bench_row_void(struct bench_row *row, const char *format, ...)
 		return; /* the first reason stands */
 	va_start(args, format);
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 sees no va_start. */
-	vsnprintf(row->void_reason, sizeof(row->void_reason), format, args);
+	vsnprintf(row->void_reason, sizeof row->void_reason, format, args);
 	va_end(args);
 }
 
@@ -113,7 +113,7 @@ static int format_number(double value, char *text, size_t n_text)
 				: fabs(value) < 100 ? 2
 						    : 1,
 				value);
-	len = snprintf(digits, sizeof(digits), "%.0f", value);
+	len = snprintf(digits, sizeof digits, "%.0f", value);
 	for (int i = 0; i < len && n + 2 < n_text; i++) {
 		if (i > 0 && (len - i) % 3 == 0 && digits[i - 1] != '-')
 			text[n++] = ',';
@@ -127,18 +127,20 @@ static void format_cell(const struct bench_value *value, char *text, size_t n_te
 {
 	char median[32], low[32], high[32];
 
-	format_number(value->figure.median, median, sizeof(median));
+	format_number(value->figure.median, median, sizeof median);
 	if (!value->has_range || value->figure.n < 2) {
 		snprintf(text, n_text, "%s", median);
 		return;
 	}
-	format_number(value->figure.low, low, sizeof(low));
-	format_number(value->figure.high, high, sizeof(high));
+	format_number(value->figure.low, low, sizeof low);
+	format_number(value->figure.high, high, sizeof high);
 	snprintf(text, n_text, "%s (%s-%s)", median, low, high);
 }
 
-/* The columns of a table, or of its details, in the order in which they first appear, behind the n
- * that are there already. How many there are then. */
+/*
+ * The columns of a table, or of its details, in the order in which they first appear, behind the n
+ * that are there already. How many there are then.
+ */
 static size_t find_columns(const struct bench_set *set, bool details, size_t n,
 			   const char *columns[MAX_COLUMNS])
 {
@@ -181,7 +183,7 @@ static void print_row(const struct bench_row *row, const char *const *columns, c
 		return;
 	}
 	for (size_t c = 0; c < n_columns; c++) {
-		get_cell(row, columns[c], cell, sizeof(cell));
+		get_cell(row, columns[c], cell, sizeof cell);
 		fprintf(file, "  %*s", widths[c], cell);
 	}
 	if (row->void_reason[0] != '\0')
@@ -207,7 +209,7 @@ static void print_table(const struct bench_set *set, bool details, FILE *file)
 		n_subject = (int)fmax(n_subject, (double)strlen(row->subject));
 		n_variant = (int)fmax(n_variant, (double)strlen(row->variant));
 		for (size_t c = 0; c < n && has_cells(row); c++) {
-			get_cell(row, columns[c], cell, sizeof(cell));
+			get_cell(row, columns[c], cell, sizeof cell);
 			widths[c] = (int)fmax(widths[c], (double)strlen(cell));
 		}
 	}
@@ -263,7 +265,7 @@ static void print_row_csv(const struct bench_row *row, const char *const *column
 	for (size_t c = 0; c < n_columns; c++) {
 		const struct bench_figure *figure = bench_row_get(row, columns[c]);
 
-		if (figure)
+		if (figure != NULL)
 			fprintf(file, ",%.10g,%.10g,%.10g", figure->median, figure->low,
 				figure->high);
 		else
@@ -279,7 +281,7 @@ void bench_set_print_csv(const struct bench_set *set, const char *command, FILE 
 	size_t n = find_columns(set, true, find_columns(set, false, 0, columns), columns);
 
 	fprintf(file, "# kind: %s\n# title: %s\n# command: %s\n# baseline: %s\n", set->kind,
-		set->title, command, set->baseline ? set->baseline : "");
+		set->title, command, set->baseline != NULL ? set->baseline : "");
 	bench_host_print_csv(file);
 	fprintf(file, "subject,variant,x,void");
 	for (size_t c = 0; c < n; c++)

@@ -2,8 +2,8 @@
 
 /*
  * One trial. The server's CPU time and the replies are read at the same two instants, after a
- * warm-up and before the generator stops, so neither start nor end is in the figure. Afterwards
- * the generator drains, and the books are made: what was sent has a reply, or was dropped at the
+ * warm-up and before the generator stops, so neither start nor end is in the figure. Afterwards the
+ * generator drains, and the books are made: what was sent has a reply, or was dropped at the
  * server's socket by the kernel's own count, or is unexplained, which voids the run.
  */
 
@@ -23,8 +23,10 @@
 #include "subjects/server.h"
 #include "subjects/volley.h"
 
-/* Replies that are missing without a cause are waited for: on a crowded machine a server may not
- * run for 0.2 s. */
+/*
+ * Replies that are missing without a cause are waited for: on a crowded machine a server may not
+ * run for 0.2 s.
+ */
 #define DRAIN_QUIET_NS UINT64_C(20000000)
 #define N_DRAINS       25
 
@@ -56,14 +58,16 @@ static void put_sizes(const struct bench_sample *from, const struct bench_sample
 		trial->sizes[i] = (double)(to->counters.n_sizes[i] - from->counters.n_sizes[i]) / n;
 }
 
-/* Of how much CPU the server's use is a share. What other processes took of it is taken off, but
- * not when several of its own threads take turns: then they wait for each other. */
+/*
+ * Of how much CPU the server's use is a share. What other processes took of it is taken off, but
+ * not when several of its own threads take turns: then they wait for each other.
+ */
 static double get_available(const struct bench_trial_config *config, struct bench_trial *trial,
 			    double wait_ns)
 {
 	const struct bench_setting *setting = config->setting;
 	const struct bench_volley_mode *mode = config->subject->mode;
-	uint32_t n_threads = setting->n_workers * (1 + (mode ? mode->n_handlers : 0));
+	uint32_t n_threads = setting->n_workers * (1 + (mode != NULL ? mode->n_handlers : 0));
 	uint32_t n_cpus = setting->server_cpus.n;
 	double all = trial->seconds * 1e9 * (n_threads < n_cpus ? n_threads : n_cpus);
 
@@ -94,8 +98,10 @@ static void put_interval(const struct bench_trial_config *config, const struct b
 	}
 }
 
-/* Everything that was sent has a reply or is lost for a named reason. The kernel counts messages:
- * what a socket with UDP_GRO drops is a whole burst. */
+/*
+ * Everything that was sent has a reply or is lost for a named reason. The kernel counts messages:
+ * what a socket with UDP_GRO drops is a whole burst.
+ */
 static void put_books(struct bench_gen *gen, const struct bench_trial_config *config,
 		      const struct bench_sample *end, uint64_t backlog_before,
 		      struct bench_trial *trial)
@@ -195,7 +201,7 @@ int bench_trial_run(const struct bench_trial_config *config, struct bench_trial 
 		*ret_why = strerror(-r);
 	bench_gen_close(gen);
 	bench_server_stop(&server, &last);
-	if (r >= 0 && config->subject->program && last.n_recv_calls > 0) {
+	if (r >= 0 && config->subject->program != NULL && last.n_recv_calls > 0) {
 		trial.batch = (double)last.n_datagrams / (double)last.n_recv_calls;
 		trial.calls = (double)(last.n_recv_calls + last.n_send_calls) /
 			      (double)last.n_datagrams;
@@ -225,7 +231,7 @@ int bench_trial_get_sink_rate(const struct bench_setting *setting, const struct 
 	struct bench_gen_counts before, after;
 	struct bench_gen *gen = NULL;
 	double rate, best = 0;
-	socklen_t len = sizeof(flood.server);
+	socklen_t len = sizeof flood.server;
 	int fd, r;
 
 	flood.server = (struct sockaddr_in){ .sin_family = AF_INET,
@@ -236,8 +242,7 @@ int bench_trial_get_sink_rate(const struct bench_setting *setting, const struct 
 	fd = open_sink(&setting->path, &flood.server);
 	if (fd < 0)
 		return fd;
-	r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
-											: 0;
+	r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 	if (r >= 0 && getsockname(fd, (struct sockaddr *)&flood.server, &len) < 0)
 		r = -errno;
 	bench_cpus_set_one(setting->generator_cpu);
@@ -281,13 +286,13 @@ static int check_sizes(const struct sockaddr_in *addr, size_t n_times)
 	static const size_t sizes[] = { 1, 64, 0, 63, 1200, 1472, 9000, 65507, 2 };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t *buffer = malloc((size_t)2 * N_CHECK);
-	int r = fd >= 0 && buffer ? 0 : -ENOMEM;
+	int r = fd >= 0 && buffer != NULL ? 0 : -ENOMEM;
 
-	if (r >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+	if (r >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) < 0)
 		r = -errno;
-	for (size_t i = 0; i < n_times * sizeof(sizes) / sizeof(sizes[0]) && r >= 0; i++)
+	for (size_t i = 0; i < n_times * sizeof sizes / sizeof sizes[0] && r >= 0; i++)
 		r = check_size(fd, buffer, buffer + N_CHECK,
-			       sizes[i % (sizeof(sizes) / sizeof(sizes[0]))]);
+			       sizes[i % (sizeof sizes / sizeof sizes[0])]);
 	free(buffer);
 	if (fd >= 0)
 		close(fd);
@@ -312,7 +317,7 @@ int bench_trial_check_echo(const struct bench_setting *setting, const struct ben
 	bench_server_stop(&server, NULL);
 	if (r < 0)
 		*ret_why = r == -EBADMSG     ? "a reply differs from what was sent"
-			   : r == -ETIMEDOUT ? "a datagram was not answered"
+			   : r == -ETIMEDOUT ? "a datagram was not replied to"
 					     : strerror(-r);
 	return r;
 }

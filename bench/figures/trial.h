@@ -47,8 +47,10 @@ struct bench_trial {
 int bench_trial_run(const struct bench_trial_config *config, struct bench_trial *ret_trial,
 		    const char **ret_why);
 
-/* What the generator sends into a socket that refuses everything, datagrams per second: the best of
- * three runs of so many seconds. */
+/*
+ * What the generator sends into a socket that refuses everything, datagrams per second: the best of
+ * three runs of so many seconds.
+ */
 int bench_trial_get_sink_rate(const struct bench_setting *setting, const struct bench_load *load,
 			      double seconds, double *ret_rate);
 

@@ -31,7 +31,7 @@ bool bench_validity_is_wrong(const struct bench_trial *trial, char *why, size_t 
 	else if (trial->unexplained != 0)
 		snprintf(why, n_why, "void: %.0f datagrams lost unexplained", trial->unexplained);
 	else if (trial->replied == 0)
-		snprintf(why, n_why, "void: nothing was answered");
+		snprintf(why, n_why, "void: nothing was replied to");
 	else
 		return false;
 	return true;
@@ -45,7 +45,7 @@ bool bench_validity_is_void(const struct bench_trial *trial, double sink_rate, b
 	if (is_smoke)
 		return false;
 	if (trial->replies == 0)
-		snprintf(why, n_why, "void: nothing was answered");
+		snprintf(why, n_why, "void: nothing was replied to");
 	else if (trial->busy < MIN_BUSY)
 		snprintf(why, n_why, "void: the server was only %.0f %% busy", trial->busy * 100);
 	else if (sink_rate < MIN_HEADROOM * trial->rate)
@@ -67,7 +67,7 @@ bool bench_validity_is_void_at(const struct bench_trial *trial, double rate, boo
 		snprintf(why, n_why, "void: the generator itself was %.0f us late (p99)",
 			 trial->slip_p99 / 1e3);
 	else if (trial->rate < MIN_REPLIED * rate)
-		snprintf(why, n_why, "void: only %.0f of %.0f datagrams/s were answered",
+		snprintf(why, n_why, "void: only %.0f of %.0f datagrams/s were replied to",
 			 trial->rate, rate);
 	else
 		return false;

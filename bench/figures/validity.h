@@ -9,9 +9,11 @@
 
 #include "trial.h"
 
-/* Why a saturated run is void, as a sentence in `why`; false, and nothing written, when it may be
+/*
+ * Why a saturated run is void, as a sentence in `why`; false, and nothing written, when it may be
  * used. sink_rate is what the generator alone can send, per second. A smoke run has to be right,
- * but not busy. */
+ * but not busy.
+ */
 bool bench_validity_is_void(const struct bench_trial *trial, double sink_rate, bool is_smoke,
 			    char *why, size_t n_why);
 
@@ -22,8 +24,10 @@ bool bench_validity_is_void_at(const struct bench_trial *trial, double rate, boo
 /* Duplicates, foreign replies, unexplained loss: void whatever was measured. */
 bool bench_validity_is_wrong(const struct bench_trial *trial, char *why, size_t n_why);
 
-/* Ratios of the rounds in which both have a good run; nothing of a void one goes in. ret_ratios has
- * room for n. How many there are. */
+/*
+ * Ratios of the rounds in which both have a good run; nothing of a void one goes in. ret_ratios has
+ * room for n. How many there are.
+ */
 size_t bench_validity_get_ratios(const struct bench_trial *trials, const bool *is_good,
 				 const struct bench_trial *base, const bool *is_base_good, size_t n,
 				 double *ret_ratios);

@@ -17,9 +17,8 @@
  *
  * Closed loop: n_window datagrams are outstanding in all. Lost ones would choke it, so after 50 ms
  * without any reply what is outstanding is given up (assumed_lost, until it does come). Open loop:
- * message i is due at start + i * interval whatever the replies do, and latency counts from
- * there; a late sender is seen in the slip histogram. Checking the replies is
- * generator_check.c's.
+ * message i is due at start + i * interval whatever the replies do, and latency counts from there;
+ * a late sender is seen in the slip histogram. Checking the replies is generator_check.c's.
  */
 
 #include "generator.h"
@@ -47,7 +46,7 @@
 static uint32_t read_drops(int fd)
 {
 	uint32_t info[MEMINFO_DROPS + 1] = { 0 };
-	socklen_t len = sizeof(info);
+	socklen_t len = sizeof info;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
 		return 0;
@@ -61,14 +60,14 @@ static int set_options(const struct bench_load *load, int fd)
 	int size = 4 << 20;
 	int one = 1;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	if (load->drop_replies &&
-	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
 		return -errno;
-	if (load->use_gro && setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) < 0)
+	if (load->use_gro && setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0)
 		return -errno;
 	return 0;
 }
@@ -82,7 +81,7 @@ static int open_socket(const struct bench_load *load)
 	if (fd < 0)
 		return -errno;
 	r = set_options(load, fd);
-	if (r >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+	if (r >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) < 0)
 		r = -errno;
 	if (r < 0) {
 		close(fd);
@@ -97,7 +96,7 @@ static void put_header(void *at, int level, int type, size_t n_data)
 				.cmsg_level = level,
 				.cmsg_type = type };
 
-	memcpy(at, &cmsg, sizeof(cmsg));
+	memcpy(at, &cmsg, sizeof cmsg);
 }
 
 static bool is_segmented(const struct bench_load *load)
@@ -126,7 +125,7 @@ static void prepare_tx(struct bench_gen *gen)
 
 		tx->iovs[i].iov_base = tx->payloads + (size_t)i * tx->n_payload;
 		*hdr = (struct msghdr){
-			.msg_namelen = sizeof(gen->load.server),
+			.msg_namelen = sizeof gen->load.server,
 			.msg_iov = &tx->iovs[i],
 			.msg_iovlen = 1,
 			.msg_control = tx->control[i],
@@ -146,12 +145,13 @@ static void prepare_rx(struct bench_gen *gen)
 	struct gen_rx *rx = &gen->rx;
 
 	for (uint32_t i = 0; i < rx->n_msgs; i++) {
-		rx->iovs[i] = (struct iovec){ rx->slots + (size_t)i * rx->n_slot, rx->n_slot };
+		rx->iovs[i] = (struct iovec){ rx->slots + (size_t)i * rx->slot_bytes,
+					      rx->slot_bytes };
 		rx->msgs[i].msg_hdr = (struct msghdr){
 			.msg_iov = &rx->iovs[i],
 			.msg_iovlen = 1,
 			.msg_control = gen->load.use_gro ? rx->control[i] : NULL,
-			.msg_controllen = gen->load.use_gro ? sizeof(rx->control[i]) : 0,
+			.msg_controllen = gen->load.use_gro ? sizeof rx->control[i] : 0,
 		};
 	}
 }
@@ -174,18 +174,19 @@ static int allocate(struct bench_gen *gen)
 	const struct bench_load *load = &gen->load;
 
 	gen->tx.n_payload = bench_sizes_get_max(&load->sizes) * get_n_each(load);
-	gen->rx.n_slot = load->use_gro ? 65536 : sizeof(struct gen_stamp);
+	gen->rx.slot_bytes = load->use_gro ? 65536 : sizeof(struct gen_stamp);
 	gen->rx.n_msgs = load->use_gro ? 16 : GEN_N_MSGS;
-	gen->servers = calloc(load->n_servers, sizeof(*gen->servers));
-	gen->fds = calloc(load->n_sockets, sizeof(*gen->fds));
-	gen->refused_before = calloc(load->n_sockets, sizeof(*gen->refused_before));
-	gen->next_client = calloc(load->n_sockets, sizeof(*gen->next_client));
-	gen->seen = calloc(GEN_SEEN_BITS / 64, sizeof(*gen->seen));
-	gen->newest = calloc(load->n_clients, sizeof(*gen->newest));
+	gen->servers = calloc(load->n_servers, sizeof *gen->servers);
+	gen->fds = calloc(load->n_sockets, sizeof *gen->fds);
+	gen->refused_before = calloc(load->n_sockets, sizeof *gen->refused_before);
+	gen->next_client = calloc(load->n_sockets, sizeof *gen->next_client);
+	gen->seen = calloc(GEN_SEEN_BITS / 64, sizeof *gen->seen);
+	gen->newest = calloc(load->n_clients, sizeof *gen->newest);
 	gen->tx.payloads = calloc(GEN_N_MSGS, gen->tx.n_payload + 1);
-	gen->rx.slots = calloc(gen->rx.n_msgs, gen->rx.n_slot);
-	if (!gen->servers || !gen->fds || !gen->refused_before || !gen->next_client || !gen->seen ||
-	    !gen->newest || !gen->tx.payloads || !gen->rx.slots)
+	gen->rx.slots = calloc(gen->rx.n_msgs, gen->rx.slot_bytes);
+	if (gen->servers == NULL || gen->fds == NULL || gen->refused_before == NULL ||
+	    gen->next_client == NULL || gen->seen == NULL || gen->newest == NULL ||
+	    gen->tx.payloads == NULL || gen->rx.slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < load->n_servers; i++) {
 		gen->servers[i] = load->server;
@@ -205,8 +206,8 @@ int bench_gen_open(const struct bench_load *load, struct bench_gen **ret_gen)
 
 	if (r < 0)
 		return r;
-	gen = calloc(1, sizeof(*gen));
-	if (!gen)
+	gen = calloc(1, sizeof *gen);
+	if (gen == NULL)
 		return -ENOMEM;
 	gen->load = *load;
 	gen->load.n_servers = load->n_servers ? load->n_servers : 1;
@@ -231,9 +232,9 @@ int bench_gen_open(const struct bench_load *load, struct bench_gen **ret_gen)
 
 void bench_gen_close(struct bench_gen *gen)
 {
-	if (!gen)
+	if (gen == NULL)
 		return;
-	for (uint32_t i = 0; gen->fds && i < gen->load.n_sockets; i++)
+	for (uint32_t i = 0; gen->fds != NULL && i < gen->load.n_sockets; i++)
 		if (gen->fds[i] >= 0)
 			close(gen->fds[i]);
 	free(gen->servers);
@@ -260,14 +261,14 @@ static void stamp_message(struct bench_gen *gen, uint32_t i, const struct gen_st
 
 	gen->tx.msgs[i].msg_hdr.msg_name = &gen->servers[gen->n_bursts % load->n_servers];
 	gen->tx.iovs[i].iov_len = (size_t)size * n;
-	memcpy(control + CMSG_LEN(0), &info, sizeof(info));
+	memcpy(control + CMSG_LEN(0), &info, sizeof info);
 	if (is_segmented(load))
-		memcpy(control + CONTROL_SOURCE + CMSG_LEN(0), &segment, sizeof(segment));
+		memcpy(control + CONTROL_SOURCE + CMSG_LEN(0), &segment, sizeof segment);
 	for (uint32_t k = 0; k < n; k++, at += size) {
 		stamp.seq = gen->next_seq++;
 		gen->seen[(stamp.seq % GEN_SEEN_BITS) / 64] &= ~(UINT64_C(1) << (stamp.seq % 64));
-		if (size >= sizeof(stamp))
-			memcpy(at, &stamp, sizeof(stamp));
+		if (size >= sizeof stamp)
+			memcpy(at, &stamp, sizeof stamp);
 	}
 }
 
@@ -288,8 +289,10 @@ static uint32_t stamp_burst(struct bench_gen *gen, uint32_t at, uint32_t n, uint
 	return n_msgs;
 }
 
-/* What the kernel did not take is given back: nobody replies to its numbers, so they are
- * not counted as sent. A message holds n_each datagrams. */
+/*
+ * What the kernel did not take is given back: nobody replies to its numbers, so they are not
+ * counted as sent. A message holds n_each datagrams.
+ */
 static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 {
 	int fd = gen->fds[gen->next_socket];
@@ -311,8 +314,9 @@ static int send_batch(struct bench_gen *gen, uint32_t n_msgs, uint32_t n_each)
 		gen->counts.send_failed += n_each;
 		done++;
 	}
-	/* A refused send under load is the kernel's "not now"; anything else is a mistake of
-	 * ours. */
+	/*
+	 * A refused send under load is the kernel's "not now"; anything else is a mistake of ours.
+	 */
 	return error == 0 || error == EAGAIN || error == ENOBUFS || error == ECONNREFUSED ? 0
 											  : -error;
 }
@@ -349,8 +353,10 @@ int bench_gen_push(struct bench_gen *gen, uint64_t n)
 	return send_batch(gen, n_msgs, (uint32_t)n / n_msgs);
 }
 
-/* Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's
- * worth): the generator batches as well as the server. */
+/*
+ * Closed loop: fill the window, but not before a quarter of it is free (or a full sendmmsg's
+ * worth): the generator batches as well as the server.
+ */
 static int step_closed(struct bench_gen *gen, uint64_t now)
 {
 	const struct bench_load *load = &gen->load;
@@ -386,8 +392,10 @@ static int step_open(struct bench_gen *gen, uint64_t now)
 	return n_msgs ? send_batch(gen, n_msgs, get_n_each(load)) : 0;
 }
 
-/* As many replies as one step sends requests: a generator that falls behind must not read less than
- * it sends, or its own socket overflows. */
+/*
+ * As many replies as one step sends requests: a generator that falls behind must not read less than
+ * it sends, or its own socket overflows.
+ */
 static void recv_all(struct bench_gen *gen)
 {
 	for (uint32_t i = 0; i <= gen->load.n_burst; i++)
@@ -454,6 +462,6 @@ struct bench_histogram *bench_gen_get_slip(struct bench_gen *gen)
 
 void bench_gen_clear(struct bench_gen *gen)
 {
-	memset(&gen->latency, 0, sizeof(gen->latency));
-	memset(&gen->slip, 0, sizeof(gen->slip));
+	memset(&gen->latency, 0, sizeof gen->latency);
+	memset(&gen->slip, 0, sizeof gen->slip);
 }

@@ -3,8 +3,8 @@
 #define BENCH_GENERATOR_H
 
 /*
- * The load generator: one thread, any number of client addresses, closed or open loop, every
- * reply checked against what was sent.
+ * The load generator: one thread, any number of client addresses, closed or open loop, every reply
+ * checked against what was sent.
  */
 
 #include <stdint.h>
@@ -30,8 +30,10 @@ void bench_gen_drain(struct bench_gen *gen, uint64_t quiet_ns);
 
 void bench_gen_get_counts(const struct bench_gen *gen, struct bench_gen_counts *ret_counts);
 
-/* Replies that the kernel dropped at the clients' sockets: refused by their filters with
- * drop_replies, else for lack of room. */
+/*
+ * Replies that the kernel dropped at the clients' sockets: refused by their filters with
+ * drop_replies, else for lack of room.
+ */
 uint64_t bench_gen_get_refused(const struct bench_gen *gen);
 
 /* Open loop: from the intended send time to the reply, and to the actual send. Owned by gen. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The generator's receiving half: every reply is matched with what was sent by its sequence
- * number. Only the stamp is copied out of the kernel (MSG_TRUNC tells the true length), so a
- * check costs a few nanoseconds whatever the payload. A bit per sequence number tells a first
- * reply from a duplicate; the highest number per client tells an overtaken one. Lost is what
- * stays missing: sent minus unique, which the caller compares with the kernel's drop counts.
+ * The generator's receiving half: every reply is matched with what was sent by its sequence number.
+ * Only the stamp is copied out of the kernel (MSG_TRUNC tells the true length), so a check costs a
+ * few nanoseconds whatever the payload. A bit per sequence number tells a first reply from a
+ * duplicate; the highest number per client tells an overtaken one. Lost is what stays missing: sent
+ * minus unique, which the caller compares with the kernel's drop counts.
  */
 
 #include "generator_check.h"
@@ -17,8 +17,10 @@
 
 #include "common/clock.h"
 
-/* A fixed cycle in which each size has its weight, scattered by a multiplier that is prime to most
- * cycle lengths: the same for every server measured. */
+/*
+ * A fixed cycle in which each size has its weight, scattered by a multiplier that is prime to most
+ * cycle lengths: the same for every server measured.
+ */
 uint32_t bench_gen_pick_size(const struct bench_gen *gen, uint64_t burst_index)
 {
 	const struct bench_sizes *sizes = &gen->load.sizes;
@@ -56,12 +58,12 @@ static void check_reply(struct bench_gen *gen, const uint8_t *data, uint32_t len
 	uint64_t bit;
 
 	gen->counts.received++;
-	if (len < sizeof(stamp)) {
+	if (len < sizeof stamp) {
 		gen->counts.unstamped++;
 		forget_outstanding(gen);
 		return;
 	}
-	memcpy(&stamp, data, sizeof(stamp));
+	memcpy(&stamp, data, sizeof stamp);
 	if (stamp.magic != gen->magic || stamp.client >= gen->load.n_clients ||
 	    stamp.seq >= gen->next_seq || gen->next_seq - stamp.seq > GEN_SEEN_BITS ||
 	    !has_right_length(gen, &stamp, len)) {
@@ -86,12 +88,13 @@ static void check_reply(struct bench_gen *gen, const uint8_t *data, uint32_t len
 
 static uint32_t get_segment(struct msghdr *hdr, uint32_t len)
 {
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr); cmsg; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(hdr, cmsg)) {
 		int segment;
 
 		if (cmsg->cmsg_level != SOL_UDP || cmsg->cmsg_type != UDP_GRO)
 			continue;
-		memcpy(&segment, CMSG_DATA(cmsg), sizeof(segment));
+		memcpy(&segment, CMSG_DATA(cmsg), sizeof segment);
 		return segment > 0 ? (uint32_t)segment : len;
 	}
 	return len;
@@ -107,7 +110,7 @@ static uint32_t check_message(struct bench_gen *gen, uint32_t i, uint64_t now)
 
 	if (gen->load.use_gro) {
 		segment = get_segment(&msg->msg_hdr, left);
-		msg->msg_hdr.msg_controllen = sizeof(gen->rx.control[i]);
+		msg->msg_hdr.msg_controllen = sizeof gen->rx.control[i];
 	}
 	do {
 		uint32_t len = left < segment ? left : segment;

@@ -21,8 +21,10 @@ struct gen_stamp {
 	uint64_t due_ns;
 };
 
-/* Replies are known by their sequence number; of the newest 4 Mi it is kept whether they came.
- * At a million datagrams a second that is four seconds, far more than any socket buffer holds. */
+/*
+ * Replies are known by their sequence number; of the newest 4 Mi it is kept whether they came. At a
+ * million datagrams a second that is four seconds, far more than any socket buffer holds.
+ */
 #define GEN_SEEN_BITS (UINT64_C(1) << 22)
 
 struct gen_tx {
@@ -38,7 +40,7 @@ struct gen_rx {
 	struct iovec iovs[GEN_N_MSGS];
 	uint64_t control[GEN_N_MSGS][4];
 	uint8_t *slots;
-	uint32_t n_slot;
+	uint32_t slot_bytes;
 	uint32_t n_msgs;
 };
 

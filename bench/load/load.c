@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What a load is made of, from text and to text: a ratio without its load means nothing, so every
- * table is headed by it. */
+/*
+ * What a load is made of, from text and to text: a ratio without its load means nothing, so every
+ * table is headed by it.
+ */
 
 #include "load.h"
 
@@ -68,7 +70,7 @@ void bench_load_describe(const struct bench_load *load, char *text, size_t n_tex
 				      load->is_single ? " single messages" : "");
 	if (load->n_servers > 1 && n < n_text)
 		n += (size_t)snprintf(text + n, n_text - n, ", %u listeners", load->n_servers);
-	if (load->path && n < n_text)
+	if (load->path != NULL && n < n_text)
 		n += (size_t)snprintf(text + n, n_text - n, " %s", load->path);
 	if (load->n_window > 0 && n < n_text)
 		snprintf(text + n, n_text - n, ", window %u", load->n_window);

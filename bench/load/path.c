@@ -8,8 +8,8 @@
  *     10.16.0.0/12 local    bench0 10.255.0.2 ---- 10.255.0.1 bench1    10.254.0.0/16 local
  *
  * Whole ranges are local by one route each, so a million client addresses cost no set-up. The
- * namespaces have no name and nobody else can enter them, so there is nothing to clean up: they
- * go with the last process in them, also after Ctrl-C or SIGKILL.
+ * namespaces have no name and nobody else can enter them, so there is nothing to clean up: they go
+ * with the last process in them, also after Ctrl-C or SIGKILL.
  */
 
 #include "path.h"
@@ -55,8 +55,8 @@ static int enter_user(void)
 {
 	char uid[64], gid[64];
 
-	snprintf(uid, sizeof(uid), "0 %u 1", getuid());
-	snprintf(gid, sizeof(gid), "0 %u 1", getgid());
+	snprintf(uid, sizeof uid, "0 %u 1", getuid());
+	snprintf(gid, sizeof gid, "0 %u 1", getgid());
 	if (unshare(CLONE_NEWUSER) < 0)
 		return -errno;
 	if (write_file("/proc/self/setgroups", "deny") < 0 ||
@@ -82,7 +82,7 @@ static int run_ip(const char *commands)
 	/* A fixed command. */
 	FILE *ip = popen("ip -batch -", "we"); /* NOLINT(cert-env33-c) */
 
-	if (!ip)
+	if (ip == NULL)
 		return -errno;
 	fputs(commands, ip);
 	return pclose(ip) == 0 ? 0 : -EIO;
@@ -93,7 +93,7 @@ static int connect_both(const struct bench_path *path)
 	char text[512];
 	int r;
 
-	snprintf(text, sizeof(text),
+	snprintf(text, sizeof text,
 		 "link set lo up\n"
 		 "link add bench0 type veth peer name bench1 netns /proc/%d/fd/%d\n"
 		 "addr add 10.255.0.2/30 dev bench0\n"

@@ -2,8 +2,10 @@
 #ifndef BENCH_PATH_H
 #define BENCH_PATH_H
 
-/* What lies between generator and server: the loopback device, or a veth pair between two network
- * namespaces. */
+/*
+ * What lies between generator and server: the loopback device, or a veth pair between two network
+ * namespaces.
+ */
 
 #include <stdint.h>
 
@@ -18,9 +20,11 @@ struct bench_path {
 /* Loopback: nothing to be made. */
 void bench_path_init(struct bench_path *path);
 
-/* Make two namespaces and the pair, and move the calling process, which must have one thread, into
- * the clients'. They are anonymous: they go when the last process in them ends, however it ends.
- * 0, or -errno after a sentence on stderr. */
+/*
+ * Make two namespaces and the pair, and move the calling process, which must have one thread, into
+ * the clients'. They are anonymous: they go when the last process in them ends, however it ends. 0,
+ * or -errno after a sentence on stderr.
+ */
 int bench_path_open_veth(struct bench_path *path);
 
 /* Move the calling thread to the servers' side, and back. 0 or -errno. */

@@ -5,8 +5,7 @@
 /*
  * A peer: what one would otherwise write, the idiomatic echo on its own library, in one file of
  * bench/peers/. It gets a bound UDP socket and one thread. The same code is timed in `preload` (K
- * datagrams wait in the socket, run() handles exactly K) and serves in `saturate` (run() for
- * ever).
+ * datagrams wait in the socket, run() handles exactly K) and serves in `saturate` (run() for ever).
  */
 
 #include <stdbool.h>
@@ -16,9 +15,10 @@
 /* Batch sizes in powers of two: 1, 2-3, 4-7, ... 64 and more. */
 #define BENCH_PEER_N_SIZES 7
 
-/* Written by the loop's own thread only; in memory shared with the process that measures, which
- * reads while it runs, so every store is one aligned word and a reader is at most a batch
- * behind. */
+/*
+ * Written by the loop's own thread only; in memory shared with the process that measures, which
+ * reads while it runs, so every store is one aligned word and a reader is at most a batch behind.
+ */
 struct bench_counters {
 	uint64_t n_datagrams;
 	uint64_t n_recv_calls;
@@ -45,7 +45,7 @@ struct bench_peer {
 	const char *(*version)(void);
 	/* Prepare; the socket may be made non-blocking. 0 or -errno. */
 	int (*open)(struct bench_loop *loop);
-	/* Echo until exactly n more datagrams were answered. 0 or -errno. */
+	/* Echo until exactly n more datagrams were replied to. 0 or -errno. */
 	int (*run)(struct bench_loop *loop, uint64_t n);
 	void (*close)(struct bench_loop *loop);
 	/* It can serve several sockets. */

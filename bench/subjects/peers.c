@@ -12,5 +12,5 @@ static const struct bench_peer *const peers[] = {
 
 const struct bench_peer *bench_peers_get(size_t i)
 {
-	return i < sizeof(peers) / sizeof(peers[0]) ? peers[i] : NULL;
+	return i < sizeof peers / sizeof peers[0] ? peers[i] : NULL;
 }

@@ -29,10 +29,10 @@ static _Noreturn void execute(const struct bench_server_config *config, int out,
 	uint32_t a = config->address;
 	sigset_t none;
 
-	snprintf(listen, sizeof(listen), "%u.%u.%u.%u:%u", a >> 24, (a >> 16) & 255, (a >> 8) & 255,
+	snprintf(listen, sizeof listen, "%u.%u.%u.%u:%u", a >> 24, (a >> 16) & 255, (a >> 8) & 255,
 		 a & 255, config->port);
-	snprintf(workers, sizeof(workers), "%u", config->n_workers);
-	snprintf(batch, sizeof(batch), "%u", config->n_batch);
+	snprintf(workers, sizeof workers, "%u", config->n_workers);
+	snprintf(batch, sizeof batch, "%u", config->n_batch);
 	if (config->cpus.n)
 		bench_cpus_set(&config->cpus);
 	if (bench_path_enter_server(config->path) < 0)
@@ -68,7 +68,7 @@ static const char *await_text(int fd, char *text, size_t n_text, const char *mar
 		n += (size_t)r;
 		text[n] = '\0';
 		at = strstr(text, mark);
-		if (at && strchr(at, '\n'))
+		if (at != NULL && strchr(at, '\n') != NULL)
 			return at + strlen(mark);
 	}
 	return NULL;
@@ -99,9 +99,9 @@ int bench_program_start(const struct bench_server_config *config, struct bench_s
 	server->control = err[0];
 	if (server->pid < 0)
 		return -errno;
-	at = await_text(err[0], text, sizeof(text), "ready on ");
-	at = at ? strchr(at, ':') : NULL;
-	if (!at) {
+	at = await_text(err[0], text, sizeof text, "ready on ");
+	at = at != NULL ? strchr(at, ':') : NULL;
+	if (at == NULL) {
 		*ret_why = "the program did not say that it is ready";
 		return -EPROTO;
 	}
@@ -122,7 +122,7 @@ static int read_stats(const char *text, struct bench_counters *ret_counters)
 {
 	json_t *stats = json_loads(text, 0, NULL);
 
-	if (!stats)
+	if (stats == NULL)
 		return -EPROTO;
 	*ret_counters = (struct bench_counters){
 		.n_datagrams = get_count(stats, "rx_datagrams"),
@@ -140,7 +140,7 @@ void bench_program_stop(struct bench_server *server, struct bench_counters *ret_
 	ssize_t r;
 
 	kill(server->pid, SIGTERM);
-	while (text && n + 1 < N_OUTPUT) {
+	while (text != NULL && n + 1 < N_OUTPUT) {
 		struct pollfd pfd = { .fd = server->output, .events = POLLIN };
 
 		if (poll(&pfd, 1, 3000) != 1)
@@ -151,7 +151,7 @@ void bench_program_stop(struct bench_server *server, struct bench_counters *ret_
 		n += (size_t)r;
 	}
 	kill(server->pid, SIGKILL); /* it has ended, or hangs */
-	if (text && ret_counters && read_stats(text, ret_counters) < 0)
+	if (text != NULL && ret_counters != NULL && read_stats(text, ret_counters) < 0)
 		fprintf(stderr, "volley-bench: the program's statistics are no JSON object\n");
 	free(text);
 }

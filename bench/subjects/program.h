@@ -2,8 +2,10 @@
 #ifndef BENCH_PROGRAM_H
 #define BENCH_PROGRAM_H
 
-/* volley-echo itself as a server: started, found by the port it prints, ended, and its statistics
- * read. server.c's second half. */
+/*
+ * volley-echo itself as a server: started, found by the port it prints, ended, and its statistics
+ * read. server.c's second half.
+ */
 
 #include "peer.h"
 #include "process.h"

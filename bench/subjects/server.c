@@ -67,12 +67,12 @@ int bench_server_open_socket(const struct sockaddr_in *addr, bool shared)
 
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if ((shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
-	    bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	if ((shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0) ||
+	    bind(fd, (const struct sockaddr *)addr, sizeof *addr) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -96,7 +96,7 @@ static int open_sockets(struct child *child, int *fds)
 {
 	const struct bench_server_config *config = &child->config;
 	struct sockaddr_in *first = &child->shared->addr;
-	socklen_t len = sizeof(*first);
+	socklen_t len = sizeof *first;
 
 	for (uint32_t i = 0; i < config->n_listeners; i++) {
 		struct sockaddr_in addr = *first;
@@ -150,7 +150,7 @@ static int start_volley(struct child *child)
 					      .n_batch = child->config.n_batch };
 	int r;
 
-	bench_addr_format(&child->shared->addr, address, sizeof(address));
+	bench_addr_format(&child->shared->addr, address, sizeof address);
 	r = bench_volley_start(&config, &child->volley);
 	if (r >= 0)
 		bench_volley_get_addr(child->volley, &child->shared->addr);
@@ -167,7 +167,7 @@ static int start_serving(struct child *child)
 	child->shared->addr = (struct sockaddr_in){ .sin_family = AF_INET,
 						    .sin_addr.s_addr = htonl(config->address),
 						    .sin_port = htons(config->port) };
-	return config->subject->mode ? start_volley(child) : start_peer(child);
+	return config->subject->mode != NULL ? start_volley(child) : start_peer(child);
 }
 
 static _Noreturn void child_main(struct child *child, int control)
@@ -180,9 +180,9 @@ static _Noreturn void child_main(struct child *child, int control)
 	r = bench_path_enter_server(child->config.path);
 	child->shared->result = r < 0 ? r : start_serving(child);
 	while (write(control, "", 1) == 1 && read(control, &byte, 1) == 1)
-		if (child->volley)
+		if (child->volley != NULL)
 			bench_volley_get_counters(child->volley, &child->shared->workers[0]);
-	if (child->volley)
+	if (child->volley != NULL)
 		bench_volley_stop(child->volley);
 	_exit(0);
 }
@@ -205,24 +205,26 @@ uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/net/udp", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/net/udp", (int)pid);
 	file = fopen(path, "re");
-	if (!file)
+	if (file == NULL)
 		return 0;
-	while (fgets(line, sizeof(line), file)) {
+	while (fgets(line, sizeof line, file) != NULL) {
 		char *drops = strrchr(line, ' ');
 		char *local = strchr(line, ':');
 		unsigned long port;
 
-		/* "  sl: ADDRESS:PORT ...": the drops are the last column, the newline after a
-		 * blank. */
-		while (drops && drops > line && (drops[1] == '\n' || drops[1] == '\0')) {
+		/*
+		 * "  sl: ADDRESS:PORT ...": the drops are the last column, the newline after a
+		 * blank.
+		 */
+		while (drops != NULL && drops > line && (drops[1] == '\n' || drops[1] == '\0')) {
 			*drops = '\0';
 			drops = strrchr(line, ' ');
 		}
 		/* After the line's number and its colon comes ADDRESS:PORT, in hexadecimal. */
-		local = local ? strchr(local + 1, ':') : NULL;
-		if (!drops || !local)
+		local = local != NULL ? strchr(local + 1, ':') : NULL;
+		if (drops == NULL || local == NULL)
 			continue;
 		port = strtoul(local + 1, NULL, 16);
 		if (port == bound_port)
@@ -232,20 +234,22 @@ uint64_t bench_server_read_drops(pid_t pid, uint16_t bound_port)
 	return sum;
 }
 
-/* The second column of each CPU: the queue between a device and its protocols was full. It is
- * the machine's, not the server's alone, but nobody else should be busy. */
+/*
+ * The second column of each CPU: the queue between a device and its protocols was full. It is the
+ * machine's, not the server's alone, but nobody else should be busy.
+ */
 static uint64_t read_backlog_drops(void)
 {
 	uint64_t sum = 0;
 	char line[256];
 	FILE *file = fopen("/proc/net/softnet_stat", "re");
 
-	while (file && fgets(line, sizeof(line), file)) {
+	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		const char *second = strchr(line, ' ');
 
-		sum += second ? strtoull(second, NULL, 16) : 0;
+		sum += second != NULL ? strtoull(second, NULL, 16) : 0;
 	}
-	if (file)
+	if (file != NULL)
 		fclose(file);
 	return sum;
 }
@@ -258,23 +262,23 @@ static uint64_t read_wait_ns(const struct bench_server *server)
 	char path[400];
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
+	snprintf(path, sizeof path, "/proc/%d/task", (int)server->pid);
 	dir = opendir(path);
-	while (dir && (entry = readdir(dir)) != NULL) {
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		char line[128];
 		const char *wait;
 		FILE *file;
 
-		snprintf(path, sizeof(path), "/proc/%d/task/%.255s/schedstat", (int)server->pid,
+		snprintf(path, sizeof path, "/proc/%d/task/%.255s/schedstat", (int)server->pid,
 			 entry->d_name);
 		file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-		if (!file)
+		if (file == NULL)
 			continue;
-		wait = fgets(line, sizeof(line), file) ? strchr(line, ' ') : NULL;
-		sum += wait ? strtoull(wait, NULL, 10) : 0;
+		wait = fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
+		sum += wait != NULL ? strtoull(wait, NULL, 10) : 0;
 		fclose(file);
 	}
-	if (dir)
+	if (dir != NULL)
 		closedir(dir);
 	return sum;
 }
@@ -289,10 +293,10 @@ static int start_child(const struct bench_server_config *config, struct bench_se
 	int pair[2];
 	struct child *child;
 
-	server->shared = mmap(NULL, sizeof(*server->shared), PROT_READ | PROT_WRITE,
+	server->shared = mmap(NULL, sizeof *server->shared, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	child = calloc(1, sizeof(*child));
-	if (server->shared == MAP_FAILED || !child) {
+	child = calloc(1, sizeof *child);
+	if (server->shared == MAP_FAILED || child == NULL) {
 		free(child);
 		return -ENOMEM;
 	}
@@ -326,7 +330,7 @@ int bench_server_start(const struct bench_server_config *config, struct bench_se
 		*ret_why = "it serves one socket";
 		return -EOPNOTSUPP;
 	}
-	if (config->subject->program) {
+	if (config->subject->program != NULL) {
 		r = bench_program_start(config, &server, ret_why);
 	} else {
 		r = start_child(config, &server);
@@ -334,7 +338,7 @@ int bench_server_start(const struct bench_server_config *config, struct bench_se
 			server.addr = server.shared->addr;
 	}
 	if (r < 0) {
-		if (!*ret_why)
+		if (*ret_why == NULL)
 			*ret_why = strerror(-r);
 		bench_server_stop(&server, NULL);
 		return r;
@@ -368,8 +372,8 @@ int bench_server_sample(struct bench_server *server, struct bench_sample *ret_sa
 	sample.wait_ns = read_wait_ns(server);
 	sample.drops = read_drops(server) - server->drops_before;
 	sample.backlog_drops = read_backlog_drops();
-	if (server->shared) {
-		if (server->subject->mode) {
+	if (server->shared != NULL) {
+		if (server->subject->mode != NULL) {
 			if (write(server->control, "", 1) != 1)
 				return -EPIPE;
 			r = await_child(server);
@@ -385,18 +389,18 @@ int bench_server_sample(struct bench_server *server, struct bench_sample *ret_sa
 
 void bench_server_stop(struct bench_server *server, struct bench_counters *ret_counters)
 {
-	if (server->pid > 0 && server->subject->program)
+	if (server->pid > 0 && server->subject->program != NULL)
 		bench_program_stop(server, ret_counters);
 	if (server->control >= 0)
 		close(server->control);
-	if (server->pid > 0 && !server->subject->program && !server->subject->mode)
+	if (server->pid > 0 && server->subject->program == NULL && server->subject->mode == NULL)
 		kill(server->pid, SIGKILL);
 	if (server->pid > 0)
 		waitpid(server->pid, NULL, 0);
 	if (server->output >= 0)
 		close(server->output);
-	if (server->shared && server->shared != MAP_FAILED)
-		munmap(server->shared, sizeof(*server->shared));
+	if (server->shared != NULL && server->shared != MAP_FAILED)
+		munmap(server->shared, sizeof *server->shared);
 	*server = (struct bench_server){ .control = -1, .output = -1 };
 }
 
@@ -413,7 +417,7 @@ int bench_server_run(const struct bench_server_config *config)
 		fprintf(stderr, "volley-bench: %s: %s\n", config->subject->name, why);
 		return r;
 	}
-	bench_addr_format(&server.addr, address, sizeof(address));
+	bench_addr_format(&server.addr, address, sizeof address);
 	fprintf(stderr, "volley-bench: %s: ready on %s (%u workers)\n", config->subject->name,
 		address, config->n_workers);
 	sigemptyset(&set);

@@ -34,12 +34,16 @@ void bench_server_stop(struct bench_server *server, struct bench_counters *ret_c
 /* Serve in this process until SIGINT or SIGTERM: `volley-bench serve`. */
 int bench_server_run(const struct bench_server_config *config);
 
-/* What the kernel dropped, so far, at all UDP sockets that are bound to a port in the network
- * namespace of a process. */
+/*
+ * What the kernel dropped, so far, at all UDP sockets that are bound to a port in the network
+ * namespace of a process.
+ */
 uint64_t bench_server_read_drops(pid_t pid, uint16_t port);
 
-/* A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or
- * -errno. */
+/*
+ * A UDP socket as all peers get it: 4 MiB of buffers each way, SO_REUSEPORT if shared. fd or
+ * -errno.
+ */
 int bench_server_open_socket(const struct sockaddr_in *addr, bool shared);
 
 #endif

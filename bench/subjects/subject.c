@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The list of all that can be measured. A peer whose library was not there at build time is in
- * it as absent, with the package that would bring it, because a table that leaves somebody out
- * in silence is not a comparison. */
+/*
+ * The list of all that can be measured. A peer whose library was not there at build time is in it
+ * as absent, with the package that would bring it, because a table that leaves somebody out in
+ * silence is not a comparison.
+ */
 
 #include "subject.h"
 
@@ -36,7 +38,7 @@ void bench_subjects_get(const char *program, struct bench_subjects *ret_subjects
 							  .about = mode->about,
 							  .absent = mode->absent,
 							  .mode = mode });
-	if (program)
+	if (program != NULL)
 		add(ret_subjects, (struct bench_subject){ .name = "volley-echo",
 							  .about = "the example program",
 							  .program = program });
@@ -81,18 +83,18 @@ int bench_subjects_select(struct bench_subjects *subjects, const char *list, con
 
 bool bench_subject_has_listeners(const struct bench_subject *subject)
 {
-	if (subject->mode)
+	if (subject->mode != NULL)
 		return subject->mode->wait != VOLLEY_WAIT_BLOCK;
-	return subject->peer && subject->peer->has_listeners;
+	return subject->peer != NULL && subject->peer->has_listeners;
 }
 
 const char *bench_subject_why_not_preloaded(const struct bench_subject *subject)
 {
-	if (subject->absent)
+	if (subject->absent != NULL)
 		return subject->absent;
-	if (subject->program)
+	if (subject->program != NULL)
 		return "a program of its own cannot be preloaded";
-	if (subject->mode && subject->mode->n_handlers > 0)
+	if (subject->mode != NULL && subject->mode->n_handlers > 0)
 		return "its callbacks have threads of their own";
 	return NULL;
 }

@@ -35,8 +35,10 @@ struct bench_subjects {
 /* All of them, absent ones too; `program` may be NULL. */
 void bench_subjects_get(const char *program, struct bench_subjects *ret_subjects);
 
-/* Keep those that a comma-separated list names ("volley*" is all that begin so), in the list's
- * order. -ENOENT for a name that is none; *ret_bad then points to it. */
+/*
+ * Keep those that a comma-separated list names ("volley*" is all that begin so), in the list's
+ * order. -ENOENT for a name that is none; *ret_bad then points to it.
+ */
 int bench_subjects_select(struct bench_subjects *subjects, const char *list, const char **ret_bad);
 
 /* NULL when there is none. */

@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <semaphore.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,15 +53,17 @@ static const struct bench_volley_mode modes[] = {
 
 const struct bench_volley_mode *bench_volley_get_mode(size_t i)
 {
-	return i < sizeof(modes) / sizeof(modes[0]) ? &modes[i] : NULL;
+	return i < sizeof modes / sizeof modes[0] ? &modes[i] : NULL;
 }
 
 #define MAX_WORKERS 64
 
-/* What a worker replied to. Each writes its own; they are read when it is parked, or for a figure
- * that may be a volley behind. */
+/*
+ * What a worker replied to. Each writes its own; they are read when it is parked, or for a figure
+ * that may be a volley behind.
+ */
 struct tally {
-	_Alignas(64) uint64_t n_handled;
+	alignas(64) uint64_t n_handled;
 	uint64_t n_at_end; /* n_handled when the last volley ended */
 	uint64_t n_sizes[BENCH_PEER_N_SIZES];
 };
@@ -151,7 +154,7 @@ static int listen_all(struct bench_volley *v, const struct bench_volley_config *
 
 		bench_volley_get_addr(v, &addr);
 		addr.sin_addr.s_addr = htonl(ntohl(addr.sin_addr.s_addr) + i);
-		bench_addr_format(&addr, text, sizeof(text));
+		bench_addr_format(&addr, text, sizeof text);
 		r = volley_server_listen(v->server, text, listen);
 	}
 	return r;
@@ -160,7 +163,7 @@ static int listen_all(struct bench_volley *v, const struct bench_volley_config *
 static int set_up(struct bench_volley *v, const struct bench_volley_config *config)
 {
 	const struct bench_volley_mode *mode = config->mode;
-	struct volley_config server = { .size = sizeof(server),
+	struct volley_config server = { .size = sizeof server,
 					.n_workers = config->n_workers,
 					.n_batch = config->n_batch,
 					.wait = mode->wait,
@@ -169,7 +172,7 @@ static int set_up(struct bench_volley *v, const struct bench_volley_config *conf
 					.on_batch_end = config->is_gated ? park : tally_volley,
 					.log = print_log,
 					.arg = v };
-	struct volley_listen_config listen = { .size = sizeof(listen),
+	struct volley_listen_config listen = { .size = sizeof listen,
 					       .arg = v,
 					       .flags = mode->is_plain ? VOLLEY_LISTEN_NO_COALESCE
 								       : 0 };
@@ -209,7 +212,7 @@ static int prime(struct bench_volley *v)
 	if (fd < 0)
 		return -errno;
 	bench_volley_get_addr(v, &addr);
-	if (sendto(fd, "", 1, 0, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	if (sendto(fd, "", 1, 0, (struct sockaddr *)&addr, sizeof addr) < 0)
 		r = -errno;
 	if (r >= 0)
 		r = await_parked(v);
@@ -219,10 +222,10 @@ static int prime(struct bench_volley *v)
 
 int bench_volley_start(const struct bench_volley_config *config, struct bench_volley **ret_volley)
 {
-	struct bench_volley *v = calloc(1, sizeof(*v));
+	struct bench_volley *v = calloc(1, sizeof *v);
 	int r;
 
-	if (!v)
+	if (v == NULL)
 		return -ENOMEM;
 	sem_init(&v->go, 0, 0);
 	sem_init(&v->parked, 0, 0);
@@ -242,7 +245,7 @@ int bench_volley_start(const struct bench_volley_config *config, struct bench_vo
 
 void bench_volley_stop(struct bench_volley *v)
 {
-	if (!v)
+	if (v == NULL)
 		return;
 	if (v->is_gated) {
 		v->n_target = UINT64_MAX;
@@ -261,7 +264,7 @@ void bench_volley_get_addr(const struct bench_volley *v, struct sockaddr_in *ret
 
 void bench_volley_get_counters(struct bench_volley *v, struct bench_counters *ret_counters)
 {
-	struct volley_stats stats = { .size = sizeof(stats) };
+	struct volley_stats stats = { .size = sizeof stats };
 	struct bench_counters counters = { 0 };
 
 	if (volley_server_get_stats(v->server, &stats) < 0)

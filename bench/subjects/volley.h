@@ -42,8 +42,10 @@ void bench_volley_stop(struct bench_volley *volley);
 void bench_volley_get_addr(const struct bench_volley *volley, struct sockaddr_in *ret_addr);
 void bench_volley_get_counters(struct bench_volley *volley, struct bench_counters *ret_counters);
 
-/* Gated: let the worker handle exactly n datagrams that are queued already, and hold it again.
- * Gives the CPU time of the worker's thread meanwhile. */
+/*
+ * Gated: let the worker handle exactly n datagrams that are queued already, and hold it again.
+ * Gives the CPU time of the worker's thread meanwhile.
+ */
 int bench_volley_handle(struct bench_volley *volley, uint64_t n, uint64_t *ret_cpu_ns);
 
 /* The time one volley_server_stop() takes. The server may then be started again. */

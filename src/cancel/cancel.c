@@ -29,7 +29,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -170,24 +169,6 @@ static void after_fork_child(void)
 		send_signal(self); /* a frame below may be a blocked call */
 }
 
-/* Real-time signals can fail to be sent (RLIMIT_SIGPENDING); synchronous ones mean something. */
-static bool is_usable(int signo)
-{
-	switch (signo) {
-	case SIGKILL:
-	case SIGSTOP:
-	case SIGSEGV:
-	case SIGBUS:
-	case SIGFPE:
-	case SIGILL:
-	case SIGTRAP:
-	case SIGABRT:
-		return false;
-	default:
-		return signo > 0 && signo < 32;
-	}
-}
-
 static int install(int signo)
 {
 	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
@@ -214,33 +195,14 @@ static int install(int signo)
 	return 0;
 }
 
-/* Read a config of any size: what we do not know must be zero. */
-static int read_config(const struct volley_cancel_config *config,
-		       struct volley_cancel_config *ret_config)
-{
-	struct volley_cancel_config known = { .size = sizeof known };
-	const unsigned char *bytes = (const unsigned char *)config;
-
-	if (config->size < sizeof config->size)
-		return -EINVAL;
-	for (size_t i = sizeof known; i < config->size; i++)
-		if (bytes[i] != 0)
-			return -E2BIG;
-	memcpy(&known, config, config->size < sizeof known ? config->size : sizeof known);
-	*ret_config = known;
-	return 0;
-}
-
 int volley_cancel_init(const struct volley_cancel_config *config)
 {
-	struct volley_cancel_config c = { .size = sizeof c };
+	struct volley_cancel_config c;
 	sigset_t old;
-	int r = config != NULL ? read_config(config, &c) : 0;
+	int r = vly_cancel_read_config(config, &c);
 
 	if (r < 0)
 		return r;
-	if (c.flags != 0 || (c.signo != 0 && !is_usable(c.signo)))
-		return -EINVAL;
 
 	mask_block(&old); /* a fork in a handler would wait for the lock that we hold */
 	pthread_mutex_lock(&process.lock);

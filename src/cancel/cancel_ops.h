@@ -63,6 +63,12 @@ static inline bool vly_cancel_is_requested(struct volley_cancel *self)
 	return atomic_load_explicit(&self->requested, memory_order_acquire) != 0;
 }
 
+/* cancel_config.c */
+
+/* Read the user's config, NULL for none. 0, -EINVAL, or -E2BIG. */
+int vly_cancel_read_config(const struct volley_cancel_config *config,
+			   struct volley_cancel_config *ret_config);
+
 /* cancel_region.c */
 
 /* Recompute armed after a change of state or commit, and the signal mask with it. */

@@ -15,6 +15,6 @@ int vly_cancel_get_signo(void)
 
 void vly_cancel_set_signo(int signo)
 {
-	/* release: publishes the handler, which is installed before */
+	/* release: key and fork handlers are there for whoever sees it */
 	atomic_store_explicit(&process_signo, signo, memory_order_release);
 }

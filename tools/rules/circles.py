@@ -22,6 +22,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import facts as facts_of  # noqa: E402
+import gather  # noqa: E402
 import layers  # noqa: E402
 import owners  # noqa: E402
 import tree  # noqa: E402
@@ -178,7 +179,7 @@ def main():
         parser.add_argument(option, action="store_true")
     args = parser.parse_args()
     scopes = (args.scope,) if args.scope else facts_of.SCOPES
-    facts = facts_of.collect(args.build, args.tree, scopes)
+    facts = gather.collect(args.build, args.tree, scopes)
     found, excused = arrows(facts)
     if args.why:
         print("\n".join(sorted(found.get(tuple(map(name_of, args.why)), ["no arrow"]))))

@@ -13,7 +13,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import facts as facts_of  # noqa: E402
+import gather  # noqa: E402
 import tree  # noqa: E402
 
 SEAM = ("src/sys/", "src/cancel/")
@@ -50,7 +50,7 @@ def check(facts):
 
 
 def main(folder, top):
-    facts = facts_of.collect(folder, top, ("src",))
+    facts = gather.collect(folder, top, ("src",))
     problems = facts.problems + list(check(facts))
     print(f"{len(facts.files)} files of src/ read")
     return tree.report(problems)

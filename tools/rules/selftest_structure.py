@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import circles  # noqa: E402
 import facts as facts_of  # noqa: E402
+import gather  # noqa: E402
 import owners  # noqa: E402
 import seams  # noqa: E402
 from small_tree import plant  # noqa: E402
@@ -168,7 +169,7 @@ TREES = [
 
 
 def judge(rule, top):
-    facts = facts_of.collect(top, top)
+    facts = gather.collect(top, top)
     if rule == "seams":
         return facts.problems + list(seams.check(facts))
     return circles.judge(facts, circles.arrows(facts)[0], facts_of.SCOPES)[1]

@@ -34,7 +34,7 @@ static void gso_close(struct bench_loop *loop)
 {
 	struct gso_state *s = loop->state;
 
-	if (!s)
+	if (s == NULL)
 		return;
 	free(s->msgs);
 	free(s->iovs);
@@ -49,32 +49,33 @@ static void arm(struct gso_state *s, uint32_t i)
 	s->iovs[i] = (struct iovec){ s->slots + i * STRIDE, 65536 };
 	s->msgs[i].msg_hdr = (struct msghdr){
 		.msg_name = &s->peers[i],
-		.msg_namelen = sizeof(s->peers[i]),
+		.msg_namelen = sizeof s->peers[i],
 		.msg_iov = &s->iovs[i],
 		.msg_iovlen = 1,
 		.msg_control = s->control[i],
-		.msg_controllen = sizeof(s->control[i]),
+		.msg_controllen = sizeof s->control[i],
 	};
 }
 
 static int gso_open(struct bench_loop *loop)
 {
-	struct gso_state *s = calloc(1, sizeof(*s));
+	struct gso_state *s = calloc(1, sizeof *s);
 	int one = 1;
 
 	loop->state = s;
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
-	s->msgs = calloc(loop->n_batch, sizeof(*s->msgs));
-	s->iovs = calloc(loop->n_batch, sizeof(*s->iovs));
-	s->peers = calloc(loop->n_batch, sizeof(*s->peers));
-	s->control = calloc(loop->n_batch, sizeof(*s->control));
+	s->msgs = calloc(loop->n_batch, sizeof *s->msgs);
+	s->iovs = calloc(loop->n_batch, sizeof *s->iovs);
+	s->peers = calloc(loop->n_batch, sizeof *s->peers);
+	s->control = calloc(loop->n_batch, sizeof *s->control);
 	s->slots = calloc(loop->n_batch, STRIDE);
-	if (!s->msgs || !s->iovs || !s->peers || !s->control || !s->slots)
+	if (s->msgs == NULL || s->iovs == NULL || s->peers == NULL || s->control == NULL ||
+	    s->slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < loop->n_batch; i++)
 		arm(s, i);
-	return setsockopt(loop->fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) < 0 ? -errno : 0;
+	return setsockopt(loop->fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0 ? -errno : 0;
 }
 
 /* Turn a received message round: its segment size becomes the reply's. Returns the size. */
@@ -85,17 +86,17 @@ static uint32_t turn(struct mmsghdr *msg)
 	int value;
 
 	msg->msg_hdr.msg_iov->iov_len = msg->msg_len;
-	if (!cmsg || cmsg->cmsg_level != SOL_UDP || cmsg->cmsg_type != UDP_GRO) {
+	if (cmsg == NULL || cmsg->cmsg_level != SOL_UDP || cmsg->cmsg_type != UDP_GRO) {
 		msg->msg_hdr.msg_control = NULL;
 		msg->msg_hdr.msg_controllen = 0;
 		return msg->msg_len;
 	}
-	memcpy(&value, CMSG_DATA(cmsg), sizeof(value));
+	memcpy(&value, CMSG_DATA(cmsg), sizeof value);
 	segment = (uint16_t)value;
 	cmsg->cmsg_type = UDP_SEGMENT;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(segment));
-	memcpy(CMSG_DATA(cmsg), &segment, sizeof(segment));
-	msg->msg_hdr.msg_controllen = CMSG_SPACE(sizeof(segment));
+	cmsg->cmsg_len = CMSG_LEN(sizeof segment);
+	memcpy(CMSG_DATA(cmsg), &segment, sizeof segment);
+	msg->msg_hdr.msg_controllen = CMSG_SPACE(sizeof segment);
 	return segment;
 }
 

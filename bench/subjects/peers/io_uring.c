@@ -2,12 +2,11 @@
 
 /*
  * io_uring with liburing: one multishot recvmsg over a ring of provided buffers, each datagram
- * answered by a sendmsg out of the buffer it came in, which goes back to the ring when the send
- * has completed. All sends of a round are submitted by one system call. The multishot request
- * ends on a zero-length datagram and when the buffers run out, and is armed again.
+ * replied to by a sendmsg out of the buffer it came in, which goes back to the ring when the send
+ * has completed. All sends of a round are submitted by one system call. The multishot request ends
+ * on a zero-length datagram and when the buffers run out, and is armed again.
  *
- * The ring is made by the thread that runs it (IORING_SETUP_SINGLE_ISSUER), hence on the first
- * run.
+ * The ring is made by the thread that runs it (IORING_SETUP_SINGLE_ISSUER), hence on the first run.
  */
 
 #include <errno.h>
@@ -85,7 +84,7 @@ static void arm(struct bench_loop *loop)
 	struct io_uring_state *s = loop->state;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
 
-	if (!sqe)
+	if (sqe == NULL)
 		return;
 	io_uring_prep_recvmsg_multishot(sqe, loop->fd, &s->recv_msg, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -103,11 +102,11 @@ static void queue_reply(struct bench_loop *loop, const struct io_uring_cqe *cqe)
 								     cqe->res, &s->recv_msg);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
 
-	if (!sqe) {
+	if (sqe == NULL) {
 		io_uring_submit(&s->ring);
 		sqe = io_uring_get_sqe(&s->ring);
 	}
-	if (!out || !sqe) {
+	if (out == NULL || sqe == NULL) {
 		loop->counters->n_failed++;
 		give_buffer(s, i);
 		return;
@@ -173,20 +172,20 @@ static int io_uring_run(struct bench_loop *loop, uint64_t n)
 
 static int io_uring_open(struct bench_loop *loop)
 {
-	struct io_uring_state *s = calloc(1, sizeof(*s));
+	struct io_uring_state *s = calloc(1, sizeof *s);
 
 	loop->state = s;
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
 	s->slots = calloc(N_BUFFERS, STRIDE);
-	return s->slots ? 0 : -ENOMEM;
+	return s->slots != NULL ? 0 : -ENOMEM;
 }
 
 static void io_uring_close(struct bench_loop *loop)
 {
 	struct io_uring_state *s = loop->state;
 
-	if (!s)
+	if (s == NULL)
 		return;
 	if (s->is_ready)
 		io_uring_queue_exit(&s->ring);

@@ -22,8 +22,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	struct bench_loop *loop = arg;
 	struct libevent_state *s = loop->state;
 	struct sockaddr_storage peer;
-	socklen_t n_peer = sizeof(peer);
-	ssize_t len = recvfrom(fd, s->buffer, sizeof(s->buffer), 0, (struct sockaddr *)&peer,
+	socklen_t n_peer = sizeof peer;
+	ssize_t len = recvfrom(fd, s->buffer, sizeof s->buffer, 0, (struct sockaddr *)&peer,
 			       &n_peer);
 
 	(void)what;
@@ -40,22 +40,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static int libevent_open(struct bench_loop *loop)
 {
-	struct libevent_state *s = calloc(1, sizeof(*s));
+	struct libevent_state *s = calloc(1, sizeof *s);
 
 	loop->state = s;
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
 	s->base = event_base_new();
-	if (!s->base)
+	if (s->base == NULL)
 		return -ENOMEM;
-	s->events = calloc(loop->n_fds, sizeof(*s->events));
-	if (!s->events)
+	s->events = calloc(loop->n_fds, sizeof *s->events);
+	if (s->events == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < loop->n_fds; i++) {
 		evutil_make_socket_nonblocking(loop->fds[i]);
 		s->events[i] = event_new(s->base, loop->fds[i], EV_READ | EV_PERSIST, on_readable,
 					 loop);
-		if (!s->events[i] || event_add(s->events[i], NULL) != 0)
+		if (s->events[i] == NULL || event_add(s->events[i], NULL) != 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -73,13 +73,13 @@ static void libevent_close(struct bench_loop *loop)
 {
 	struct libevent_state *s = loop->state;
 
-	if (!s)
+	if (s == NULL)
 		return;
-	for (uint32_t i = 0; s->events && i < loop->n_fds; i++)
-		if (s->events[i])
+	for (uint32_t i = 0; s->events != NULL && i < loop->n_fds; i++)
+		if (s->events[i] != NULL)
 			event_free(s->events[i]);
 	free(s->events);
-	if (s->base)
+	if (s->base != NULL)
 		event_base_free(s->base);
 	free(s);
 }

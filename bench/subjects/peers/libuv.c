@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* libuv as its own echo server does it: a buffer per datagram, given on to uv_udp_send, freed in
- * its callback. libuv_mmsg.c is the fast way. */
+/*
+ * libuv as its own echo server does it: a buffer per datagram, given on to uv_udp_send, freed in
+ * its callback. libuv_mmsg.c is the fast way.
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	(void)handle;
 	buffer->base = malloc(suggested);
-	buffer->len = buffer->base ? suggested : 0;
+	buffer->len = buffer->base != NULL ? suggested : 0;
 }
 
 static void on_sent(uv_udp_send_t *request, int status)
@@ -41,10 +43,10 @@ static void on_sent(uv_udp_send_t *request, int status)
 static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *peer,
 		    unsigned int flags)
 {
-	struct reply *reply = len >= 0 && peer ? malloc(sizeof(*reply)) : NULL;
+	struct reply *reply = len >= 0 && peer != NULL ? malloc(sizeof *reply) : NULL;
 
 	(void)flags;
-	if (!reply) {
+	if (reply == NULL) {
 		free(buffer->base);
 		return;
 	}
@@ -57,10 +59,11 @@ static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const st
 
 static int libuv_open(struct bench_loop *loop)
 {
-	struct bench_uv_loop *self = calloc(1, sizeof(*self));
+	struct bench_uv_loop *self = calloc(1, sizeof *self);
 
 	loop->state = self;
-	return self ? bench_uv_loop_open(self, loop, AF_UNSPEC, on_alloc, on_recv) : -ENOMEM;
+	return self != NULL ? bench_uv_loop_open(self, loop, AF_UNSPEC, on_alloc, on_recv)
+			    : -ENOMEM;
 }
 
 static int libuv_run(struct bench_loop *loop, uint64_t n)
@@ -73,7 +76,7 @@ static void libuv_close(struct bench_loop *loop)
 {
 	struct bench_uv_loop *self = loop->state;
 
-	if (!self)
+	if (self == NULL)
 		return;
 	uv_udp_recv_stop(&self->udp);
 	free(self);

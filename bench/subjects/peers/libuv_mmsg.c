@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* libuv at its fastest: UV_UDP_RECVMMSG (20 datagrams per call into one big buffer) and
- * uv_udp_try_send, which sends at once and copies nothing. */
+/*
+ * libuv at its fastest: UV_UDP_RECVMMSG (20 datagrams per call into one big buffer) and
+ * uv_udp_try_send, which sends at once and copies nothing.
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +43,7 @@ static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const st
 		bench_counters_add(loop->counters, s->n_chunks);
 		s->n_chunks = 0;
 	}
-	if (len < 0 || !peer)
+	if (len < 0 || peer == NULL)
 		return;
 	out = uv_buf_init(buffer->base, (unsigned int)len);
 	if (uv_udp_try_send(udp, &out, 1, peer) < 0)
@@ -52,13 +54,13 @@ static void on_recv(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer, const st
 
 static int libuv_mmsg_open(struct bench_loop *loop)
 {
-	struct libuv_state *s = calloc(1, sizeof(*s));
+	struct libuv_state *s = calloc(1, sizeof *s);
 
 	loop->state = s;
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
 	s->buffer = malloc(N_BUFFER);
-	if (!s->buffer)
+	if (s->buffer == NULL)
 		return -ENOMEM;
 	return bench_uv_loop_open(&s->loop, loop, AF_UNSPEC | UV_UDP_RECVMMSG, on_alloc, on_recv);
 }
@@ -75,7 +77,7 @@ static void libuv_mmsg_close(struct bench_loop *loop)
 {
 	struct libuv_state *s = loop->state;
 
-	if (!s)
+	if (s == NULL)
 		return;
 	uv_udp_recv_stop(&s->loop.udp);
 	free(s->buffer);

@@ -8,8 +8,10 @@
 extern "C" {
 #endif
 
-/* One per file of this folder; those whose library is missing are not built, and peers_*.c lists
- * them as absent. */
+/*
+ * One per file of this folder; those whose library is missing are not built, and peers_*.c lists
+ * them as absent.
+ */
 extern const struct bench_peer bench_peer_recvfrom;
 extern const struct bench_peer bench_peer_recvmmsg;
 extern const struct bench_peer bench_peer_epoll;

@@ -11,7 +11,7 @@
 static int recvfrom_open(struct bench_loop *loop)
 {
 	loop->state = malloc(65536);
-	return loop->state ? 0 : -ENOMEM;
+	return loop->state != NULL ? 0 : -ENOMEM;
 }
 
 static int recvfrom_run(struct bench_loop *loop, uint64_t n)
@@ -21,7 +21,7 @@ static int recvfrom_run(struct bench_loop *loop, uint64_t n)
 	char *buffer = loop->state;
 
 	for (uint64_t i = 0; i < n; i++) {
-		socklen_t n_peer = sizeof(peer);
+		socklen_t n_peer = sizeof peer;
 		ssize_t len = recvfrom(loop->fd, buffer, 65536, 0, (struct sockaddr *)&peer,
 				       &n_peer);
 

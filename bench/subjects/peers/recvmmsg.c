@@ -17,8 +17,10 @@
 #include "peers.h"
 #include "send_all.h"
 
-/* Odd multiple of 64 and room for any datagram: a power of two would put all slots on the same
- * cache sets. Memory is only resident where datagrams touched it. */
+/*
+ * Odd multiple of 64 and room for any datagram: a power of two would put all slots on the same
+ * cache sets. Memory is only resident where datagrams touched it.
+ */
 #define STRIDE ((size_t)1025 * 64)
 
 struct recvmmsg_state {
@@ -33,7 +35,7 @@ static void recvmmsg_close(struct bench_loop *loop)
 {
 	struct recvmmsg_state *s = loop->state;
 
-	if (!s)
+	if (s == NULL)
 		return;
 	free(s->msgs);
 	free(s->iovs);
@@ -46,17 +48,17 @@ static void recvmmsg_close(struct bench_loop *loop)
 
 static int recvmmsg_open(struct bench_loop *loop)
 {
-	struct recvmmsg_state *s = calloc(1, sizeof(*s));
+	struct recvmmsg_state *s = calloc(1, sizeof *s);
 
 	loop->state = s;
-	if (!s)
+	if (s == NULL)
 		return -ENOMEM;
 	s->epoll_fd = -1;
-	s->msgs = calloc(loop->n_batch, sizeof(*s->msgs));
-	s->iovs = calloc(loop->n_batch, sizeof(*s->iovs));
-	s->peers = calloc(loop->n_batch, sizeof(*s->peers));
+	s->msgs = calloc(loop->n_batch, sizeof *s->msgs);
+	s->iovs = calloc(loop->n_batch, sizeof *s->iovs);
+	s->peers = calloc(loop->n_batch, sizeof *s->peers);
 	s->slots = calloc(loop->n_batch, STRIDE);
-	if (!s->msgs || !s->iovs || !s->peers || !s->slots) {
+	if (s->msgs == NULL || s->iovs == NULL || s->peers == NULL || s->slots == NULL) {
 		recvmmsg_close(loop);
 		return -ENOMEM;
 	}
@@ -64,7 +66,7 @@ static int recvmmsg_open(struct bench_loop *loop)
 		s->iovs[i] = (struct iovec){ s->slots + i * STRIDE, 65536 };
 		s->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &s->peers[i],
-			.msg_namelen = sizeof(s->peers[i]),
+			.msg_namelen = sizeof s->peers[i],
 			.msg_iov = &s->iovs[i],
 			.msg_iovlen = 1,
 		};
@@ -72,7 +74,7 @@ static int recvmmsg_open(struct bench_loop *loop)
 	return 0;
 }
 
-/* One volley. Datagrams answered, or -errno. */
+/* One volley. Datagrams replied to, or -errno. */
 static int echo_volley(struct bench_loop *loop, int fd, uint32_t want, int flags)
 {
 	struct recvmmsg_state *s = loop->state;
@@ -86,7 +88,7 @@ static int echo_volley(struct bench_loop *loop, int fd, uint32_t want, int flags
 	bench_send_all(loop, fd, s->msgs, (uint32_t)got);
 	for (int i = 0; i < got; i++) {
 		s->iovs[i].iov_len = 65536;
-		s->msgs[i].msg_hdr.msg_namelen = sizeof(s->peers[i]);
+		s->msgs[i].msg_hdr.msg_namelen = sizeof s->peers[i];
 	}
 	bench_counters_add(loop->counters, (uint32_t)got);
 	return got;

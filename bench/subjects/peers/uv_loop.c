@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A libuv loop with one socket. The descriptor is the caller's, so nothing here closes it: libuv's
- * handle is forgotten with its loop. */
+/*
+ * A libuv loop with one socket. The descriptor is the caller's, so nothing here closes it: libuv's
+ * handle is forgotten with its loop.
+ */
 
 #include "uv_loop.h"
 

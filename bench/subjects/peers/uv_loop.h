@@ -16,8 +16,10 @@ struct bench_uv_loop {
 	uint64_t n_left;
 };
 
-/* Start to receive. The flags are those of uv_udp_init_ex(); udp.data is the bench_loop. 0 or
- * -errno. */
+/*
+ * Start to receive. The flags are those of uv_udp_init_ex(); udp.data is the bench_loop. 0 or
+ * -errno.
+ */
 int bench_uv_loop_open(struct bench_uv_loop *self, struct bench_loop *loop, unsigned int flags,
 		       uv_alloc_cb on_alloc, uv_udp_recv_cb on_recv);
 

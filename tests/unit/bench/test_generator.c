@@ -2,7 +2,7 @@
 
 /*
  * The generator against a socket of the test's own: it sends what it says, and sees what is wrong
- * with the answers.
+ * with the replies.
  */
 
 #include <arpa/inet.h>
@@ -53,7 +53,7 @@ static bool take(int fd, struct datagram *d)
 	return d->len >= 0;
 }
 
-static void answer(int fd, const struct datagram *d, size_t len)
+static void reply(int fd, const struct datagram *d, size_t len)
 {
 	cr_assert_eq(sendto(fd, d->data, len, 0, (const struct sockaddr *)&d->from, sizeof d->from),
 		     (ssize_t)len);
@@ -295,7 +295,7 @@ Test(generator, open_loop_sends_at_its_rate)
 	cr_assert_geq(sent, 936);
 }
 
-Test(generator, answers_are_told_apart)
+Test(generator, replies_are_told_apart)
 {
 	struct bench_load load;
 	struct bench_gen_counts counts;
@@ -307,15 +307,15 @@ Test(generator, answers_are_told_apart)
 	gen = open_gen(&load);
 	cr_assert_eq(bench_gen_push(gen, 5), 0);
 	cr_assert(take(fd, &first) && take(fd, &second));
-	answer(fd, &second, 64);
-	answer(fd, &first, 64); /* overtaken */
-	answer(fd, &first, 64); /* twice */
+	reply(fd, &second, 64);
+	reply(fd, &first, 64); /* overtaken */
+	reply(fd, &first, 64); /* twice */
 	cr_assert(take(fd, &d));
-	answer(fd, &d, 63); /* cut */
+	reply(fd, &d, 63); /* cut */
 	cr_assert(take(fd, &d));
 	d.data[0] ^= 1;
-	answer(fd, &d, 64); /* of another generator */
-	answer(fd, &d, 4);  /* too short to tell */
+	reply(fd, &d, 64); /* of another generator */
+	reply(fd, &d, 4);  /* too short to tell */
 	bench_gen_drain(gen, 20000000);
 	bench_gen_get_counts(gen, &counts);
 	cr_assert_eq(counts.received, 6);
@@ -328,7 +328,7 @@ Test(generator, answers_are_told_apart)
 	close(fd);
 }
 
-Test(generator, refused_answers_are_counted_unread)
+Test(generator, refused_replies_are_counted_unread)
 {
 	struct bench_load load;
 	struct bench_gen_counts counts;
@@ -341,7 +341,7 @@ Test(generator, refused_answers_are_counted_unread)
 	cr_assert_eq(bench_gen_push(gen, 10), 0);
 	for (int i = 0; i < 7; i++) {
 		cr_assert(take(fd, &d));
-		answer(fd, &d, 64);
+		reply(fd, &d, 64);
 	}
 	bench_gen_get_counts(gen, &counts);
 	cr_assert_eq(counts.received, 0);

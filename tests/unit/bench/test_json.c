@@ -45,8 +45,8 @@ Test(json, every_member_stands_where_readers_look)
 	bench_row_void(row, "void: %s", "the reason");
 	bench_set_note(&set, "note %d", 1);
 	json = print_and_read(&set, "the command", &text);
-	cr_assert_eq(json_object_size(json), sizeof(members) / sizeof(members[0]));
-	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+	cr_assert_eq(json_object_size(json), sizeof members / sizeof members[0]);
+	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
 		cr_assert_not_null(json_object_get(json, members[i]), "%s", members[i]);
 	cr_assert_str_eq(bench_json_get_text(json, "title"), "a \"title\"");
 	cr_assert_str_eq(bench_json_get_text(json, "baseline"), "base");

@@ -101,7 +101,7 @@ Test(validity, a_late_generator_voids_latency)
 	trial.p99 = 700e3;
 	cr_assert_not(bench_validity_is_void_at(&trial, 100000, false, why, sizeof why));
 	cr_assert(bench_validity_is_void_at(&trial, 103000, false, why, sizeof why));
-	cr_assert_str_eq(why, "void: only 100000 of 103000 datagrams/s were answered");
+	cr_assert_str_eq(why, "void: only 100000 of 103000 datagrams/s were replied to");
 }
 
 Test(validity, ratios_are_of_rounds_in_which_both_are_good)

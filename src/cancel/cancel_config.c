@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What volley_cancel_init() takes: a size-first struct, of which what we do not know must be zero. */
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cancel/cancel_ops.h"
+
+/* Real-time signals can fail to be sent (RLIMIT_SIGPENDING); synchronous ones mean something. */
+static bool is_usable(int signo)
+{
+	switch (signo) {
+	case SIGKILL:
+	case SIGSTOP:
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGILL:
+	case SIGTRAP:
+	case SIGABRT:
+		return false;
+	default:
+		return signo > 0 && signo < 32;
+	}
+}
+
+int vly_cancel_read_config(const struct volley_cancel_config *config,
+			   struct volley_cancel_config *ret_config)
+{
+	struct volley_cancel_config known = { .size = sizeof known };
+	const unsigned char *bytes = (const unsigned char *)config;
+
+	if (config == NULL) {
+		*ret_config = known;
+		return 0;
+	}
+	if (config->size < sizeof config->size)
+		return -EINVAL;
+	for (size_t i = sizeof known; i < config->size; i++)
+		if (bytes[i] != 0)
+			return -E2BIG;
+	memcpy(&known, config, config->size < sizeof known ? config->size : sizeof known);
+	if (known.flags != 0 || (known.signo != 0 && !is_usable(known.signo)))
+		return -EINVAL;
+	*ret_config = known;
+	return 0;
+}
