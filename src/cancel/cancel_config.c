@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What volley_cancel_init() takes: a size-first struct, of which what we do not know must be zero. */
+/* What volley_cancel_init() takes: a size-first struct. What we do not know of it must be zero. */
 
 #include <errno.h>
 #include <signal.h>

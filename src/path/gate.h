@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sys/cond.h"
 #include "sys/lock.h"
 
 struct vly_gate {

@@ -11,6 +11,7 @@
 
 #include <volley/config.h>
 
+#include "sys/cond.h"
 #include "sys/lock.h"
 
 /* What the server wants of its workers; it only grows while they run. */

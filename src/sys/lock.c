@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Locks and conditions, as the C library has them. */
+/* Locks, as the C library has them. */
 
 #include "sys/lock.h"
 
@@ -22,24 +22,4 @@ void vly_lock_take(struct vly_lock *lock) VLY_NOT_ANALYSED
 void vly_lock_give(struct vly_lock *lock) VLY_NOT_ANALYSED
 {
 	pthread_mutex_unlock(&lock->mutex);
-}
-
-void vly_cond_init(struct vly_cond *cond)
-{
-	pthread_cond_init(&cond->cond, NULL);
-}
-
-void vly_cond_fini(struct vly_cond *cond)
-{
-	pthread_cond_destroy(&cond->cond);
-}
-
-void vly_cond_wait(struct vly_cond *cond, struct vly_lock *lock)
-{
-	pthread_cond_wait(&cond->cond, &lock->mutex);
-}
-
-void vly_cond_wake(struct vly_cond *cond)
-{
-	pthread_cond_broadcast(&cond->cond);
 }

@@ -33,8 +33,8 @@ OWNERS = {
     "vly_gate": ("path/gate",),
     "vly_inbox": ("data/inbox",),
     "vly_ring": ("data/ring",),
-    "vly_lock": ("sys/lock",),
-    "vly_cond": ("sys/lock",),
+    "vly_lock": ("sys/lock", "sys/cond"),
+    "vly_cond": ("sys/cond",),
 }
 
 

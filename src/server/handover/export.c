@@ -81,12 +81,12 @@ static int list(struct export *export)
 
 static int offer(struct export *export)
 {
-	int r = vly_handover_send(export->handover, VLY_HANDOVER_OFFER, export->n, NULL, 0);
+	int r = vly_wire_send(export->handover, VLY_HANDOVER_OFFER, export->n, NULL, 0);
 
 	for (uint32_t i = 0; r >= 0 && i < export->n; i += VLY_UNIX_N_FDS) {
 		uint32_t n = export->n - i < VLY_UNIX_N_FDS ? export->n - i : VLY_UNIX_N_FDS;
 
-		r = vly_handover_send_fds(export->handover, export->fds + i, n);
+		r = vly_wire_send_fds(export->handover, export->fds + i, n);
 	}
 	return r;
 }
@@ -95,7 +95,7 @@ static int offer(struct export *export)
 static int wait_ready(struct export *export)
 {
 	struct vly_handover *handover = export->handover;
-	int r = vly_handover_recv(handover, VLY_HANDOVER_READY);
+	int r = vly_wire_recv(handover, VLY_HANDOVER_READY);
 
 	if (r < 0)
 		return r;
@@ -161,8 +161,8 @@ static int send_counters(struct export *export)
 		counters->drops[i] = get_drops(server, &export->sockets[i]);
 	vly_lock_give(&server->shared.lock);
 	settle_gauges(&counters->stats);
-	return vly_handover_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
-				 sizeof *counters);
+	return vly_wire_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
+			     sizeof *counters);
 }
 
 static void forget_exported(struct volley_server *server)
@@ -201,17 +201,17 @@ static int converse(struct export *export, uint32_t timeout_us)
 	if (r < 0)
 		return r;
 	quiesce(export);
-	vly_handover_set_timeout(export->handover, timeout_us);
+	vly_wire_set_timeout(export->handover, timeout_us);
 	r = send_counters(export);
 	if (r >= 0)
-		r = vly_handover_recv(export->handover, VLY_HANDOVER_TAKEN);
+		r = vly_wire_recv(export->handover, VLY_HANDOVER_TAKEN);
 	if (r >= 0) {
 		close_taken(export->server);
-		vly_handover_send(export->handover, VLY_HANDOVER_GONE, 0, NULL, 0);
+		vly_wire_send(export->handover, VLY_HANDOVER_GONE, 0, NULL, 0);
 		return 0;
 	}
 	resume(export);
-	vly_handover_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
+	vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
 	return r;
 }
 
@@ -258,7 +258,7 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 	if (export == NULL)
 		return -ENOMEM;
 	export->server = server;
-	export->handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
+	export->handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	r = -ENOMEM;
 	if (export->handover != NULL) {
 		export->handover->abort = &server->export_abort;

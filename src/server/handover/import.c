@@ -62,7 +62,7 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 static int receive(struct volley_server *server, struct vly_handover *handover)
 {
 	uint32_t n;
-	int r = vly_handover_recv(handover, VLY_HANDOVER_OFFER);
+	int r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
 
 	if (r < 0)
 		return r;
@@ -74,7 +74,7 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	if (server->import == NULL)
 		return -ENOMEM;
 	while (r >= 0 && server->import->n < n) {
-		r = vly_handover_recv(handover, VLY_HANDOVER_SOCKETS);
+		r = vly_wire_recv(handover, VLY_HANDOVER_SOCKETS);
 		if (r >= 0 && handover->n_fds == 0)
 			r = -EPROTO;
 		if (r >= 0)
@@ -90,7 +90,7 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 
 	if (r < 0 || !vly_listeners_lock(server, &r))
 		return r;
-	handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
+	handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	if (handover == NULL)
 		r = -ENOMEM;
 	else if (server->import != NULL)
@@ -133,7 +133,7 @@ static int send_ready(struct volley_server *server, struct vly_handover *handove
 
 	for (uint32_t i = 0; i < import->n; i++)
 		taken[i] = import->candidates[i].taken;
-	return vly_handover_send(handover, VLY_HANDOVER_READY, import->n, taken, import->n);
+	return vly_wire_send(handover, VLY_HANDOVER_READY, import->n, taken, import->n);
 }
 
 /*
@@ -209,7 +209,7 @@ static int converse(struct volley_server *server, struct vly_handover *handover)
 	int r = send_ready(server, handover);
 
 	if (r >= 0)
-		r = vly_handover_recv(handover, VLY_HANDOVER_COUNTERS);
+		r = vly_wire_recv(handover, VLY_HANDOVER_COUNTERS);
 	if (r == -EPIPE) {
 		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the old process went away before it handed over its counters: this "
@@ -221,9 +221,9 @@ static int converse(struct volley_server *server, struct vly_handover *handover)
 	if (handover->head.n != server->import->n ||
 	    handover->head.n_bytes != sizeof handover->counters)
 		return -EPROTO;
-	r = vly_handover_send(handover, VLY_HANDOVER_TAKEN, 0, NULL, 0);
+	r = vly_wire_send(handover, VLY_HANDOVER_TAKEN, 0, NULL, 0);
 	if (r >= 0) /* comes without a body: the counters stay where they are */
-		r = vly_handover_recv(handover, VLY_HANDOVER_GONE);
+		r = vly_wire_recv(handover, VLY_HANDOVER_GONE);
 	if (r < 0 && r != -EPIPE)
 		return r;
 	carry(server, &handover->counters);
@@ -241,7 +241,7 @@ int volley_server_import_commit(struct volley_server *server, int fd, uint32_t t
 		vly_listeners_unlock(server);
 		return -ENOTCONN;
 	}
-	handover = vly_handover_new(server->shared.config.allocator, fd, timeout_us);
+	handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	r = handover != NULL ? converse(server, handover) : -ENOMEM;
 	if (r >= 0) {
 		configure(server);

@@ -21,19 +21,19 @@ enum { MAGIC = 0x564c5901 };
 /* How often a wait looks whether the server wants to end: a stop is late by so much at most. */
 enum { LOOK_MS = 20 };
 
-struct vly_handover *vly_handover_new(const struct volley_allocator *allocator, int fd,
-				      uint32_t timeout_us)
+struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int fd,
+				  uint32_t timeout_us)
 {
 	struct vly_handover *handover = vly_mem_new(allocator, 1, sizeof *handover);
 
 	if (handover == NULL)
 		return NULL;
 	handover->fd = fd;
-	vly_handover_set_timeout(handover, timeout_us);
+	vly_wire_set_timeout(handover, timeout_us);
 	return handover;
 }
 
-void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
+void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
 {
 	handover->end_ns = vly_clock_get_ns() + vly_clock_convert_us(timeout_us);
 }
@@ -77,8 +77,8 @@ static int send_packet(struct vly_handover *handover, const struct vly_handover_
 	}
 }
 
-int vly_handover_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
-		      const void *body, uint32_t n_bytes)
+int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
+		  const void *body, uint32_t n_bytes)
 {
 	const struct vly_handover_head head = {
 		.magic = MAGIC, .type = type, .n = n, .n_bytes = n_bytes
@@ -87,7 +87,7 @@ int vly_handover_send(struct vly_handover *handover, enum vly_handover_type type
 	return send_packet(handover, &head, body, NULL, 0);
 }
 
-int vly_handover_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
+int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
 {
 	const struct vly_handover_head head = { .magic = MAGIC,
 						.type = VLY_HANDOVER_SOCKETS,
@@ -124,7 +124,7 @@ static int take(struct vly_handover *handover)
 	return 0;
 }
 
-int vly_handover_recv(struct vly_handover *handover, enum vly_handover_type type)
+int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 {
 	int r;
 

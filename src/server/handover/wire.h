@@ -59,22 +59,22 @@ struct vly_handover {
 };
 
 /* A conversation on a socket of the caller's; NULL for lack of memory. vly_mem_free() it. */
-struct vly_handover *vly_handover_new(const struct volley_allocator *allocator, int fd,
-				      uint32_t timeout_us);
+struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int fd,
+				  uint32_t timeout_us);
 
 /* Give the next step so long. */
-void vly_handover_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
+void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
 
 /* Send a packet: 0, -ETIMEDOUT, -EPIPE, -ECANCELED by abort. */
-int vly_handover_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
-		      const void *body, uint32_t n_bytes);
+int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
+		  const void *body, uint32_t n_bytes);
 /* The same, with n descriptors as body. */
-int vly_handover_send_fds(struct vly_handover *handover, const int *fds, uint32_t n);
+int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n);
 
 /*
  * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone; -ECANCELED when it
  * has resumed, or by abort; -EPROTO for another packet, and then its descriptors are closed.
  */
-int vly_handover_recv(struct vly_handover *handover, enum vly_handover_type type);
+int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type);
 
 #endif

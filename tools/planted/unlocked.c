@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A send that forgets the lock (with -DSOUND it does not): clang's -Wthread-safety must tell.
+ * tools/check compiles it both ways.
+ */
+
+#include "path/remote.h"
+
+void plant(struct volley_worker *worker);
+
+void plant(struct volley_worker *worker)
+{
+#ifdef SOUND
+	vly_remote_lock(worker);
+#endif
+	vly_remote_refuse(worker, VOLLEY_TX_REFUSED, 0);
+#ifdef SOUND
+	vly_remote_unlock(worker);
+#endif
+}
