@@ -49,8 +49,8 @@ extern "C" {
  * @return 0; or, and then nothing has changed: -ETIMEDOUT; -EPIPE when the new process went away;
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
- *         root; -EBUSY while another call of this is under way; -EDEADLK from a worker; -ESHUTDOWN
- *         when closed; -ENOMEM
+ *         root; -EBUSY while another call of this is under way; -ENOSPC with more than 4,096
+ *         sockets; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12)

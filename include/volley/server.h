@@ -53,9 +53,9 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
  * @param config   one of the callbacks set; copied
  * @return the listener's index, the lowest one that is free; -EINVAL for a bad address or config,
- *         or for a second listener while the wait strategy `block` runs; -ENOSPC for the 65th
- *         listener; -EDEADLK from a worker; -ESHUTDOWN when closed; -EADDRINUSE; -EADDRNOTAVAIL;
- *         -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence that says what to do
+ *         or for a second listener while the wait strategy `block` runs; -EDEADLK from a worker;
+ *         -ESHUTDOWN when closed; -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log
+ *         hook gets a sentence that says what to do
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the slowest callback returns
  */
@@ -66,10 +66,10 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * Listen on sockets that are bound already: a service manager's (volley_activation_get_fds()), or
  * some that were made in a way of your own.
  *
- * Socket i of an address is served by worker i; with more sockets than workers, i modulo n_workers
- * (they then make several listeners, since a listener has one socket for a worker: the wait
- * strategy `block` refuses that). With fewer, the last workers have none of it, and a warning says
- * so. Sockets of different addresses make listeners of their own.
+ * All sockets of one address make one listener, sockets of different addresses several. Socket i is
+ * served by worker i modulo n_workers: with more sockets than workers a worker has several (the
+ * wait strategy `block`, which sleeps in one, refuses that at the start). With fewer, the last
+ * workers have none of it, and a warning says so.
  *
  * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
  * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing depends

@@ -37,7 +37,7 @@ class Scene:
 
     def __init__(self, *args, listen=("127.0.0.1:0",), program=None):
         self.server = harness.Server(*args, listen=listen, program=program)
-        self.before = harness.snmp()  # the server probes the kernel by a datagram of its own
+        self.before = harness.snmp()  # whatever the kernel counted before
         self.socks = []
         self.witness = {"sent": 0, "received": 0, "client_drops": 0, "unreplied": 0,
                         "firewalled": 0}
