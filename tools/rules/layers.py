@@ -22,7 +22,6 @@ BELOW = {
     "path": ("io", "data", "sys", "base", "cancel"),
     "worker": ("path", "io", "data", "sys", "base", "cancel"),
     "server": ("worker", "path", "io", "data", "sys", "base", "cancel"),
-    # Until its files have moved to the three above.
 }
 # What may lie deeper than src/<layer>/: rooms that are part of their layer.
 ROOMS = ("server/handover",)
