@@ -24,7 +24,7 @@ strings.h""".split())
 # Loops wait by libevent, which has its own system calls.
 LOOPS = re.compile(r"src/worker/loop_\w+")
 EXCUSED = {
-    ("src/base/mem", "mmap"): "huge pages for the slots; base may include nothing, sys neither",
+    ("src/base/mem", "mmap"): "so that only touched pages are resident; base may not include sys",
     ("src/base/mem", "munmap"): "the same",
 }
 HEADER = re.compile(r".*/include/(?:[a-z0-9_]+-linux-\w+/)?")
