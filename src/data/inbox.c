@@ -30,6 +30,7 @@ bool vly_inbox_push(struct vly_inbox *inbox, struct vly_inbox_node *node)
 {
 	struct vly_inbox_node *head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
 
+	assert(node != NULL);
 	/* Releases the node's next link and all that the caller wrote into its object. */
 	do
 		node->next = head;

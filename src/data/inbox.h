@@ -21,7 +21,7 @@
 
 struct vly_inbox_node {
 	struct vly_inbox_node *next;
-	uint32_t kind; /* what the consumer finds around the node; the consumer's own numbers */
+	uint32_t kind; /* which struct the node is embedded in; the consumer's own numbers */
 };
 
 struct vly_inbox {

@@ -53,6 +53,7 @@ uint32_t vly_ring_push(struct vly_ring *ring, const uint32_t *indices, uint32_t 
 	uint32_t size = ring->mask + 1;
 	uint32_t room = size - (tail - ring->head_cache);
 
+	assert(tail - ring->head_cache <= ring->mask + 1);
 	if (room < n) {
 		ring->head_cache = atomic_load_explicit(&ring->head, memory_order_acquire);
 		room = size - (tail - ring->head_cache);
@@ -71,6 +72,7 @@ uint32_t vly_ring_pop(struct vly_ring *ring, uint32_t *indices, uint32_t n)
 	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 	uint32_t there = ring->tail_cache - head;
 
+	assert(ring->tail_cache - head <= ring->mask + 1);
 	if (there < n) {
 		ring->tail_cache = atomic_load_explicit(&ring->tail, memory_order_acquire);
 		there = ring->tail_cache - head;

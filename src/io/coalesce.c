@@ -164,6 +164,7 @@ static void sort_by_byte(const struct vly_tx *tx, uint32_t shift, const uint16_t
 static const uint16_t *sort(struct vly_coalesce *coalesce, const struct vly_tx *tx, uint32_t first,
 			    uint32_t n)
 {
+	assert(n <= 1024);
 	sort_by_byte(tx, 0, &coalesce->numbers[first], coalesce->order_half, n);
 	sort_by_byte(tx, 8, coalesce->order_half, coalesce->order, n);
 	return coalesce->order;

@@ -3,9 +3,9 @@
 #define VLY_IO_IO_H
 
 /*
- * The I/O layer as the engine sees it: one object per worker that moves datagrams between its
- * sockets and memory. Backends are siblings behind one table (io_ops.h); the engine never knows
- * which one it has.
+ * The I/O layer as the layers above see it: one object per worker that moves datagrams between its
+ * sockets and memory. Backends are siblings behind one table (io_ops.h); they never know which one
+ * it has.
  *
  * Everything here is for the worker's thread, or for the control thread while the worker does not
  * run.

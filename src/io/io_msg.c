@@ -6,8 +6,8 @@
  *
  * The loops keep the batch calls' contract: an error after the first message ends the loop with the
  * count. It is not lost: a receive error that belongs to the socket was already consumed by the
- * call that reported it (an asynchronous ICMP error, which the engine ignores anyway), and a send
- * error returns by itself when the engine sends the same message again.
+ * call that reported it (an asynchronous ICMP error, which the data path ignores anyway), and a
+ * send error returns by itself when the outbox sends the same message again.
  */
 
 #include <volley/mmsg.h>

@@ -9,8 +9,7 @@
  * results were copied into the slots while the line is hot. The arrays are contiguous mmsghdr and
  * nothing else: embedding them in a larger struct is a bug that others have shipped.
  *
- * Sending: one array per worker, filled anew for each call, because every field but the control
- * pointer differs.
+ * Sending: one array per worker, filled anew for each call, because every field differs.
  *
  * Invariant: between calls every receive header is armed.
  */
@@ -232,6 +231,7 @@ int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 	int r = wait ? self->calls->recv_wait(sock->fd, sock->rx, n)
 		     : self->calls->recv(sock->fd, sock->rx, n);
 
+	assert(sock_index < self->n_socks && n <= self->slots->n_slots);
 	self->io.rx_syscalls += count_syscalls(self, r, n);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
@@ -317,6 +317,7 @@ int vly_msgs_send(struct vly_io *io, uint32_t sock_index, const struct vly_tx *t
 	struct iovec *iov = self->tx_iov;
 	int r;
 
+	assert(n > 0 && sock_index < self->n_socks);
 	if (n > N_TX)
 		n = N_TX;
 	for (uint32_t i = 0; i < n; i++)

@@ -10,6 +10,7 @@
 
 #include "path/arena.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 
@@ -41,6 +42,7 @@ void *vly_arena_get(struct vly_arena *arena, uint32_t n_bytes)
 {
 	uint32_t room = round_up(n_bytes);
 
+	assert(arena->last <= arena->used && arena->used <= arena->n_bytes);
 	if (room > arena->n_bytes - arena->used)
 		return NULL;
 	arena->last = arena->used;
@@ -81,7 +83,7 @@ bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len)
 void vly_arena_reset(struct vly_arena *arena)
 {
 	if (arena->n_open == 0)
-		arena->used = 0;
+		vly_arena_clear(arena);
 }
 
 void vly_arena_end_callback(struct vly_arena *arena)
@@ -93,4 +95,5 @@ void vly_arena_clear(struct vly_arena *arena)
 {
 	arena->n_open = 0;
 	arena->used = 0;
+	arena->last = 0;
 }

@@ -41,6 +41,7 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_sock *sock, const
 {
 	const struct volley_config *config = &worker->shared->config;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (vly_ledger_get_tx_queued(&worker->books) >= config->n_backlog ||
 	    !vly_queue_push(&sock->backlog, worker->backlog, tx, error, now_ns)) {
 		vly_ledger_drop_tx(&worker->books, VOLLEY_TX_BACKLOG_FULL, 1);
@@ -53,6 +54,7 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_sock *sock, const
 
 static void pop(struct volley_worker *worker, struct vly_sock *sock)
 {
+	assert(!vly_queue_is_empty(&sock->backlog));
 	vly_queue_pop(&sock->backlog, worker->backlog);
 	vly_ledger_unqueue_tx(&worker->books);
 }
@@ -108,6 +110,7 @@ void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
 			   enum volley_tx_drop reason)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	while (!vly_queue_is_empty(&sock->backlog)) {
 		vly_ledger_drop_tx(&worker->books, reason, 1);
 		pop(worker, sock);
@@ -128,6 +131,7 @@ int64_t vly_backlog_get_timeout(const struct volley_worker *worker, uint64_t now
 	const struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks);
 	uint64_t first = UINT64_MAX;
 
+	assert(vly_self_is_allowed(&worker->self));
 	for (; sock != NULL; sock = vly_socks_get_next_backlogged(sock)) {
 		uint64_t at = vly_queue_get_time(&sock->backlog);
 

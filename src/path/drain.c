@@ -24,6 +24,7 @@ bool vly_drain_is_on(struct vly_drain *drain, const struct vly_shared *shared)
 
 void vly_drain_set_late(struct vly_drain *drain)
 {
+	assert(drain->end_ns != 0);
 	drain->is_late = true;
 }
 

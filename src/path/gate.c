@@ -3,8 +3,8 @@
 /*
  * A gate is shut, takes reports, and is opened once with a verdict over all who wait:
  *
- *     starter: close | start n threads | await n ----- open, with a verdict
- *     thread:                          report, pass ----------------------- go on, or leave
+ *     starter: close | start n threads | wait for all n ----- open, with a verdict
+ *     thread:                          post, wait --------------------------- go on, or leave
  */
 
 #include "path/gate.h"
@@ -66,6 +66,7 @@ int vly_gate_wait_all(struct vly_gate *gate, uint32_t n)
 
 void vly_gate_open(struct vly_gate *gate, int verdict)
 {
+	assert(verdict <= 0);
 	vly_lock_take(&gate->lock);
 	gate->result = verdict;
 	gate->is_open = true;

@@ -8,8 +8,9 @@
  *
  * A client's packets go to one handler, by a hash of its address and port, so that they stay in
  * order. A handler has at most n_ring packets at a time, in its rings and in its hands: then it is
- * full, and the newest is dropped as `ring_full`. Neither ring can overflow, so neither side ever
- * waits for the other.
+ * full, and the newest is dropped as `ring_full`. No ring can overflow (the third one takes buffers
+ * of a handler's own back to it), so nobody waits for room; but a drain, which must not drop, waits
+ * for handlers to finish what they have.
  *
  * Packets that a handler has are `rx_queued` in the worker's counters until they come back, and
  * only the worker counts.
@@ -142,6 +143,7 @@ static int start_handler(struct vly_handler *handler)
 
 int vly_handlers_start(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		int r = start_handler(&worker->crew.handlers[i]);
 
@@ -171,6 +173,7 @@ static void give_command(struct vly_handler *handler, enum vly_handler_command c
 
 void vly_handlers_drain(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
 		give_command(&worker->crew.handlers[i], VLY_HANDLER_DRAIN);
 }
@@ -187,6 +190,7 @@ static void take(struct volley_worker *worker, struct vly_handler *handler);
 
 void vly_handlers_stop(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		struct vly_handler *handler = &worker->crew.handlers[i];
 
@@ -228,6 +232,7 @@ void vly_handlers_take_sent(struct volley_worker *worker)
 {
 	static const enum vly_pool pools[] = { VLY_POOL_PACKETS, VLY_POOL_HANDLER };
 
+	assert(vly_self_is_allowed(&worker->self));
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(pools); i++) {
 		struct vly_inbox_node *node = vly_outbox_take_sent(worker, pools[i]);
 
@@ -315,6 +320,7 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 	const struct volley_config *config = &worker->shared->config;
 	uint64_t deadline_ns = 0;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (config->max_age_us > 0)
 		deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {
@@ -362,6 +368,7 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 {
 	struct vly_buffer *buffer;
 
+	assert((entry & ~VLY_HANDLER_OWN) < 1u << 30);
 	if (entry & VLY_HANDLER_OWN) {
 		buffer = vly_buffers_get(handler->own, entry & ~VLY_HANDLER_OWN);
 		buffer->pool = VLY_POOL_HANDLER;

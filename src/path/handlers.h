@@ -19,7 +19,7 @@ static inline bool vly_handlers_has_any(const struct volley_worker *worker)
 	return worker->crew.n_handlers > 0;
 }
 
-/* Worker's thread: start the threads, and end them; end takes those that never started too. */
+/* Worker's thread: start the threads; stop them, those that never started too. */
 int vly_handlers_start(struct volley_worker *worker);
 void vly_handlers_stop(struct volley_worker *worker);
 

@@ -182,6 +182,7 @@ void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 {
 	struct vly_held *held = &worker->held;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (!vly_held_has_any(worker))
 		return;
 	vly_remote_lock(worker);
@@ -198,6 +199,7 @@ uint64_t vly_held_get_deadline(struct volley_worker *worker)
 {
 	uint64_t deadline_ns = 0;
 
+	assert(vly_self_is_allowed(&worker->self));
 	vly_remote_lock(worker);
 	if (worker->held.first != NULL)
 		deadline_ns = worker->held.first->deadline_ns;
@@ -211,6 +213,7 @@ static void abandon(struct volley_worker *worker, const struct vly_sock *sock)
 	struct vly_held *held = &worker->held;
 	struct vly_buffer *next;
 
+	assert(vly_self_is_allowed(&worker->self));
 	vly_remote_lock(worker);
 	for (struct vly_buffer *buffer = held->first; buffer != NULL; buffer = next) {
 		next = vly_buffer_get_next(buffer);

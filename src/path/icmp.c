@@ -52,6 +52,7 @@ int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const str
 {
 	int r = vly_io_send(worker->io, sock->index, tx, heads, n);
 
+	assert(n > 0);
 	if (VLY_LIKELY(r > 0) || !is_asked_for(sock))
 		return r;
 	vly_icmp_drain(worker, sock);

@@ -7,6 +7,7 @@
 
 #include "path/limits.h"
 
+#include <assert.h>
 #include <errno.h>
 
 /* What every IPv6 path takes: 1,280 bytes less 48 of headers (RFC 8200). */
@@ -27,6 +28,7 @@ bool vly_limits_lower(struct vly_limits *limits, uint32_t segment_bytes, int err
 {
 	bool is_first = !limits->is_told;
 
+	assert(error < 0);
 	if (error == -EMSGSIZE || error == -EINVAL) {
 		/*
 		 * Longer than the path takes, which segments may not be (single datagrams are

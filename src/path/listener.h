@@ -12,8 +12,7 @@
 
 /*
  * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
- * N and so on. Written before any worker has one of them, then read-only, but for what the server's
- * thread says of it below.
+ * N and so on. Written before any worker has one of them, then read-only, but for the last fields.
  */
 struct volley_listener {
 	struct volley_server *server;
@@ -27,7 +26,10 @@ struct volley_listener {
 	bool coalesces_in;                 /* UDP_GRO is on */
 	struct vly_coalesce_limits limits; /* what UDP_SEGMENT starts with */
 
-	/* The server's, with `listening`: */
+	/*
+	 * Written with `listening`. A worker reads the two flags in errands, which are sent after
+	 * they were written.
+	 */
 	bool borrowed; /* somebody else has not let go of its sockets yet */
 	bool exported; /* a hand-over gives it away */
 	int *fds;      /* n_fds; the workers close them */

@@ -36,6 +36,7 @@ int vly_mail_attach(struct vly_mail *mail)
 	struct volley_cancel *handle;
 	int r = volley_cancel_attach(&handle);
 
+	assert(mail->sleep != VLY_MAIL_IN_CALLERS);
 	if (r < 0)
 		return r;
 	volley_cancel_set_waker(mail->event_fd);

@@ -18,12 +18,12 @@
 /* vly_inbox_node.kind: the struct that a node of the inbox is embedded in. */
 enum vly_mail_kind {
 	VLY_MAIL_POST = 0, /* struct vly_post */
-	VLY_MAIL_ERRAND,   /* struct vly_errand, of worker/errand.h */
+	VLY_MAIL_ERRAND,   /* struct vly_errand, of worker.h */
 	VLY_MAIL_SEND,     /* struct vly_buffer, of remote.c */
 	VLY_MAIL_HANDLER,  /* struct vly_handler, whose tx ring has something */
 };
 
-/* The user's function for a worker, which frees the post after running it. */
+/* The user's function for a worker. chores.c runs it and frees the post. */
 struct vly_post {
 	struct vly_inbox_node node;
 	volley_worker_fn fn;

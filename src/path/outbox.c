@@ -86,6 +86,7 @@ static void count_sent(struct volley_worker *worker, const uint16_t *heads, uint
 	uint32_t n_datagrams = 0;
 	uint32_t n_segmented = 0;
 
+	assert(n > 0);
 	if (alone) {
 		vly_ledger_count_sent(&worker->books, n, n);
 		return;
@@ -150,6 +151,7 @@ static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 
 struct vly_tx *vly_outbox_new(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_UNLIKELY(vly_outbox_is_full(worker)))
 		vly_outbox_flush(worker);
 	return vly_outbox_add(worker);
@@ -160,6 +162,7 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 {
 	struct vly_tx *tx = vly_outbox_new(worker);
 
+	assert(buffer->pool < VLY_POOL_N && buffer->reply != NULL);
 	tx->data = buffer->reply;
 	tx->len = buffer->reply_len;
 	tx->peer = &buffer->peer;
@@ -174,6 +177,7 @@ void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes)
 {
 	void *room = vly_arena_get(&worker->arena, n_bytes);
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_LIKELY(room != NULL))
 		return room;
 	vly_outbox_flush(worker);
@@ -185,6 +189,7 @@ void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint3
 {
 	void *room = vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_LIKELY(room != NULL))
 		return room;
 	vly_outbox_flush(worker);
@@ -238,6 +243,7 @@ struct vly_inbox_node *vly_outbox_take_sent(struct volley_worker *worker, enum v
 {
 	struct vly_inbox_node *sent = worker->outbox.sent[pool];
 
+	assert(vly_self_is_allowed(&worker->self));
 	worker->outbox.sent[pool] = NULL;
 	return sent;
 }

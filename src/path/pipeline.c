@@ -3,8 +3,9 @@
 /*
  * The data path from a socket to your callback and, through the outbox, back: one volley is
  * received into the slots, shown to the callback as views, and its replies are sent. All on the
- * worker's thread; nothing allocates, and nothing sleeps but vly_pipeline_wait(), before it has
- * taken anything.
+ * worker's thread, and nothing allocates. Two things sleep: vly_pipeline_wait(), before it has
+ * taken anything, and in a drain vly_handlers_give(), which then waits for room instead of
+ * dropping.
  *
  *     io.recv -> slots -> views -> callback -> tx entries -> outbox -> io.send
  *                                     |  in place: the entry points into the slot
@@ -12,8 +13,8 @@
  *
  * Invariants. Slots, views and arena belong to one volley and are free again when it was flushed:
  * whatever could not leave was copied to the backlog. Each datagram that io.recv returned is
- * counted exactly once, as delivered or under a drop reason, before the next receive. The counters
- * are published once a volley.
+ * counted exactly once before the next receive: as delivered, as queued for a handler, or under a
+ * drop reason. The counters are published once a volley.
  */
 
 #include "path/pipeline.h"
@@ -114,6 +115,7 @@ static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint3
 	const struct volley_listen_config *config = &sock->listener->config;
 	struct volley_packet *views = worker->intake.views;
 
+	assert(n > 0 && n <= VLY_PIPELINE_N_VIEWS);
 	vly_ledger_count_taken(&worker->books, n);
 	if (VLY_UNLIKELY(vly_handlers_has_any(worker))) {
 		vly_handlers_give(worker, views, n);
@@ -133,6 +135,7 @@ static uint32_t split(struct volley_worker *worker, struct vly_sock *sock, uint3
 {
 	struct vly_slot *slot = &worker->intake.slots.slots[i];
 
+	assert(worker->intake.slots.slots[i].segment_bytes > 0);
 	vly_ledger_count_coalesced(&worker->books);
 	for (uint32_t at = 0; at < slot->len; at += slot->segment_bytes) {
 		struct volley_packet *view = &worker->intake.views[n_views++];
@@ -257,6 +260,7 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 	struct vly_sock *next;
 	uint32_t total = 0;
 
+	assert(budget > 0);
 	for (struct vly_sock *sock = vly_socks_get_ready(&worker->socks); sock != NULL;
 	     sock = next) {
 		next = vly_socks_get_next_ready(sock);
@@ -272,6 +276,7 @@ int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock)
 {
 	int r = vly_io_recv(worker->io, sock->index, worker->shared->config.n_batch, true);
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (r > 0 || r == -ECANCELED)
 		return r;
 	vly_icmp_drain(worker, sock);
@@ -280,6 +285,7 @@ int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock)
 
 void vly_pipeline_serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
+	assert(n > 0 && n <= worker->shared->config.n_batch);
 	serve(worker, sock, n);
 }
 
@@ -291,6 +297,7 @@ void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *s
 	uint32_t n_errors = 0;
 	int r;
 
+	assert(vly_self_is_allowed(&worker->self));
 	do {
 		r = vly_io_recv(worker->io, sock->index, worker->shared->config.n_batch, false);
 		if (r > 0)

@@ -21,8 +21,8 @@ uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker);
 
 /*
  * One pass of a worker over its ready sockets: receive, call back, send; up to `budget` volleys
- * each. Never blocks. The whole data path. Returns how many messages were received. Sockets found
- * empty are no longer ready.
+ * each. Sleeps in a drain only, for handlers. The whole data path. Returns how many messages were
+ * received. Sockets found empty are no longer ready.
  */
 uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget);
 

@@ -116,5 +116,6 @@ uint64_t vly_queue_get_time(const struct vly_queue *queue)
 {
 	uint64_t deadline_ns = queue->first->deadline_ns;
 
+	assert(queue->n > 0);
 	return queue->retry_us > 0 && queue->retry_ns < deadline_ns ? queue->retry_ns : deadline_ns;
 }

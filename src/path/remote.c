@@ -9,7 +9,7 @@
  *
  * A lock and not atomics, because a request must be judged, counted and handed over as one step:
  * what is on its way is in exactly one of the ledger's places at every moment, whoever looks. The
- * worker's own path never takes it but to take buffers back.
+ * worker's own path takes it for held packets, and once a volley to take sent buffers back.
  *
  * After vly_remote_close() nothing is taken any more, so the inbox stays empty of ours.
  */
@@ -62,6 +62,7 @@ void vly_remote_unlock(struct volley_worker *worker)
 
 void vly_remote_open(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	vly_remote_lock(worker);
 	worker->remote.is_open = true;
 	vly_remote_unlock(worker);
@@ -69,6 +70,7 @@ void vly_remote_open(struct volley_worker *worker)
 
 void vly_remote_close(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	vly_remote_lock(worker);
 	worker->remote.is_open = false;
 	vly_remote_unlock(worker);
@@ -111,6 +113,7 @@ int vly_remote_refuse(struct volley_worker *worker, enum volley_tx_drop reason, 
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
 		     uint32_t len)
 {
+	assert(len <= vly_buffer_get_capacity(buffer));
 	if (len > 0)
 		memcpy(buffer->data, data, len);
 	buffer->pool = VLY_POOL_REMOTE;
@@ -157,6 +160,7 @@ void vly_remote_take_sent(struct volley_worker *worker)
 {
 	struct vly_inbox_node *sent = vly_outbox_take_sent(worker, VLY_POOL_REMOTE);
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (sent != NULL)
 		put_all(worker, sent); /* one lock for all of them */
 }

@@ -49,6 +49,7 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 	struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
 	struct vly_route route;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (sock == NULL || vly_route_find(sock->listener, peer, local, &route) < 0)
 		return -EINVAL;
 	vly_ledger_request_tx(&worker->books, 1);

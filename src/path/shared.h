@@ -22,9 +22,9 @@ struct vly_shared {
 	int event_fd;                /* wakes volley_server_run(): a worker has left */
 
 	/*
-	 * Held for moments, by anyone but a signal handler, and the last to be taken. It guards
-	 * what workers and outsiders both look at: which sockets a worker has, what the kernel
-	 * counted on them, and whether the worker is present and takes posts.
+	 * Held for moments, by anyone but a signal handler. Only a worker's remote lock is taken
+	 * under it. It guards what workers and outsiders both look at: which sockets a worker has,
+	 * what the kernel counted on them, and whether the worker is present and takes posts.
 	 */
 	struct vly_lock lock;
 	struct vly_cond changed; /* something that it guards */

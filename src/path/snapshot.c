@@ -20,6 +20,7 @@ void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats
 	const uint64_t *from = &counts->rx_datagrams;
 	uint32_t sequence = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
 
+	assert((atomic_load_explicit(&snapshot->sequence, memory_order_relaxed) & 1) == 0);
 	atomic_store_explicit(&snapshot->sequence, sequence + 1, memory_order_relaxed);
 	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++) /* release: after the odd count */
 		atomic_store_explicit(&snapshot->counts[i], from[i], memory_order_release);

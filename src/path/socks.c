@@ -57,6 +57,7 @@ struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *
 	struct vly_sock *sock;
 	uint32_t index = 0;
 
+	assert(fd >= 0);
 	while (index < socks->n_table && socks->table[index] != NULL)
 		index++;
 	if (!make_room(socks, &socks->table, &socks->n_room, index) ||
@@ -88,6 +89,7 @@ void vly_socks_remove(struct vly_sock *sock)
 	struct vly_socks *socks = sock->socks;
 	struct vly_sock **first = &socks->of_listener[sock->listener->index];
 
+	assert(sock->socks->table[sock->index] == sock);
 	assert(vly_queue_is_empty(&sock->backlog) && sock->n_handled == 0);
 
 	if (*first == sock)
@@ -155,6 +157,7 @@ bool vly_socks_settle(struct vly_sock *sock)
 {
 	struct vly_socks *socks = sock->socks;
 
+	assert(sock->in_ready);
 	if (sock->is_ready)
 		return true;
 	TAILQ_REMOVE(&socks->ready, sock, ready_link);

@@ -40,7 +40,7 @@ struct vly_sock {
 	struct volley_listener *listener;
 	uint32_t index;  /* in the table, and for the backend */
 	uint32_t serial; /* no other socket of the worker has or had it */
-	int fd;
+	int fd;          /* -1 only while it is taken away */
 	/* The data path's. */
 	bool reads;       /* datagrams are taken from it */
 	bool is_kept;     /* somebody else may hold it: see vly_listener_is_shared() */

@@ -90,7 +90,7 @@ struct vly_held {
 /*
  * Where a worker is in its life. It goes forward only, from the loop's end to the thread's, and
  * each step is bounded in time: INTAKE_OFF after what a drain has to serve, HANDLERS_DONE when no
- * callback runs any more, FLUSHED when every reply has left or was dropped by name.
+ * callback for packets runs any more, FLUSHED when every reply has left or was dropped by name.
  */
 enum vly_life_state {
 	VLY_LIFE_STOPPED = 0,
@@ -122,7 +122,10 @@ struct vly_worker_thread {
 	struct vly_gate *gate; /* where its start is reported */
 };
 
-/* worker/errand.c: what the server has the worker do between two volleys. */
+/*
+ * worker/errand.c: what the server has the worker do between two volleys. The sender writes it,
+ * with shared->lock, and waits until the worker has done it.
+ */
 struct vly_errand {
 	struct vly_inbox_node node;
 	struct vly_round *round;

@@ -4,8 +4,7 @@
 
 #include <stdbool.h>
 
-#include <volley/server.h>
-
+#include "server/state.h"
 #include "worker/errand.h"
 
 /*
@@ -16,7 +15,8 @@
  * With the server's `listening`, by any thread but a worker. Blocks until the slowest callback
  * returns.
  */
-int vly_call_run(struct volley_server *server, vly_errand_fn fn, void *arg);
+int vly_call_run(struct volley_server *server, vly_errand_fn fn, void *arg)
+	VLY_REQUIRES(server->listening);
 
 /* Whether any worker has a thread. The same callers. */
 bool vly_call_has_thread(struct volley_server *server);

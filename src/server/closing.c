@@ -31,6 +31,7 @@ static void refuse_new(const struct volley_listener *listener)
  * are.
  */
 static int drain(struct volley_server *server, struct volley_listener *listener)
+	VLY_REQUIRES(server->listening)
 {
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 	int r = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A listener's sockets: one for each worker, in one SO_REUSEPORT group, all bound before any is
- * served, so that the kernel spreads clients over all of them from the first datagram on.
+ * A listener's sockets. Those that are opened here are one for each worker, in one SO_REUSEPORT
+ * group, all bound before any is served, so that the kernel spreads clients over all of them from
+ * the first datagram on. Those that are adopted are as many as there were.
  *
  * Sockets are left blocking: every call of the data path says MSG_DONTWAIT itself, and the `block`
  * strategy's one waiting call must be able to sleep.

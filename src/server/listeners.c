@@ -222,6 +222,7 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 {
 	struct volley_listener *listener = server->listeners[listener_index];
 
+	assert(listener != NULL);
 	set_listener(server, listener_index, NULL);
 	vly_listener_free(listener);
 }

@@ -2,11 +2,12 @@
 
 /*
  * volley_server_run(): for programs that are a server and nothing else. The one place of the
- * library that touches signals (other than the cancellation signal): it blocks them, reads them
- * from a descriptor, and puts the mask back.
+ * library that takes signals (other than the cancellation signal): it blocks them, reads them from
+ * a descriptor, and puts the mask back.
  *
- * The first SIGTERM or SIGINT drains, the second stops at once. Both are only commands to the
- * workers, so this thread keeps looking at its descriptors until the last worker has left.
+ * The first SIGTERM or SIGINT drains, the second stops at once. The first has every socket refuse
+ * what is new, which takes up to 30 ms; otherwise both are only commands to the workers, and this
+ * thread keeps looking at its descriptors until the last worker has left.
  */
 
 #include <errno.h>

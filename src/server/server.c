@@ -255,6 +255,7 @@ void vly_server_request(struct volley_server *server, enum vly_command command)
 	_Atomic uint32_t *own = &server->shared.command;
 	uint32_t old = atomic_load_explicit(own, memory_order_relaxed);
 
+	assert(command != VLY_COMMAND_RUN);
 	while (old < command &&
 	       !atomic_compare_exchange_weak_explicit(own, &old, command, memory_order_seq_cst,
 						      memory_order_relaxed))

@@ -51,8 +51,8 @@ struct volley_server {
 	uint32_t n_listeners;
 	uint32_t n_listeners_room;
 
+	enum vly_server_state state; /* control and shared.lock to write, either to read */
 	/* shared.lock: */
-	enum vly_server_state state;
 	bool coalesces; /* some listener does or did */
 	bool exporting; /* a hand-over is under way; listeners do not change */
 	struct volley_stats carried;

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "path/ledger.h"
@@ -34,8 +36,60 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *text, const c
 	text->n_left -= (size_t)n;
 }
 
-#define PUT(text, stats, field) \
-	put(text, "\"" #field "\": %llu, ", (unsigned long long)(stats)->field)
+/*
+ * The counters, in the order of the JSON: X(field, how many numbers it has). A counter of struct
+ * volley_stats that is not here does not compile.
+ */
+#define COUNTERS(X)                      \
+	X(rx_datagrams, 1)               \
+	X(delivered, 1)                  \
+	X(rx_dropped, VOLLEY_RX_N_DROPS) \
+	X(rx_queued, 1)                  \
+	X(held_taken, 1)                 \
+	X(held_replied, 1)               \
+	X(held_released, 1)              \
+	X(held_expired, 1)               \
+	X(held_abandoned, 1)             \
+	X(held_now, 1)                   \
+	X(held_refused, 1)               \
+	X(tx_requested, 1)               \
+	X(tx_sent, 1)                    \
+	X(tx_dropped, VOLLEY_TX_N_DROPS) \
+	X(tx_queued, 1)                  \
+	X(tx_reported, 1)                \
+	X(tx_foreign, 1)                 \
+	X(rx_messages, 1)                \
+	X(tx_messages, 1)                \
+	X(discarded_at_close, 1)         \
+	X(unread_bytes, 1)               \
+	X(kernel_drops, 1)               \
+	X(rx_batches, 1)                 \
+	X(rx_syscalls, 1)                \
+	X(tx_syscalls, 1)                \
+	X(rx_coalesced, 1)               \
+	X(tx_segmented, 1)               \
+	X(tx_healed, 1)                  \
+	X(wakes, 1)                      \
+	X(memory_bytes, 1)
+
+#define ADD_NUMBERS(field, n) +(int)(n)
+static_assert((0 COUNTERS(ADD_NUMBERS)) == VLY_SNAPSHOT_N, "the JSON has every counter");
+
+struct counter {
+	const char *name;
+	size_t offset;
+};
+
+#define COUNTER(field, n) { #field, offsetof(struct volley_stats, field) },
+static const struct counter counters[] = { COUNTERS(COUNTER) };
+
+static uint64_t get(const struct volley_stats *stats, const struct counter *counter)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)stats + counter->offset, sizeof value);
+	return value;
+}
 
 static void put_drop(struct text *text, bool first, const char *name, uint64_t count)
 {
@@ -54,46 +108,35 @@ static void put_drops(struct text *text, const struct volley_stats *stats, bool 
 	put(text, "}, ");
 }
 
-static void put_stats(struct text *text, const struct volley_stats *stats, bool coalesces)
+/* The kernel reports unread bytes, not messages, so only zero is exact. */
+static void put_unread(struct text *text, const struct volley_stats *stats)
 {
-	bool lost = stats->kernel_drops > 0 || stats->discarded_at_close > 0;
-
-	PUT(text, stats, rx_datagrams);
-	PUT(text, stats, delivered);
-	put_drops(text, stats, true);
-	PUT(text, stats, rx_queued);
-	PUT(text, stats, held_taken);
-	PUT(text, stats, held_replied);
-	PUT(text, stats, held_released);
-	PUT(text, stats, held_expired);
-	PUT(text, stats, held_abandoned);
-	PUT(text, stats, held_now);
-	PUT(text, stats, held_refused);
-	PUT(text, stats, tx_requested);
-	PUT(text, stats, tx_sent);
-	put_drops(text, stats, false);
-	PUT(text, stats, tx_queued);
-	PUT(text, stats, tx_reported);
-	PUT(text, stats, tx_foreign);
-	PUT(text, stats, rx_messages);
-	PUT(text, stats, tx_messages);
-	PUT(text, stats, discarded_at_close);
-	/* The kernel reports unread bytes, not messages, so only zero is exact. */
 	if (stats->unread_bytes == 0)
 		put(text, "\"unread\": 0, \"enqueued\": %ju, ",
 		    (uintmax_t)stats->rx_messages + stats->discarded_at_close);
 	else
 		put(text, "\"unread\": null, \"enqueued\": null, ");
-	PUT(text, stats, unread_bytes);
-	PUT(text, stats, kernel_drops);
-	PUT(text, stats, rx_batches);
-	PUT(text, stats, rx_syscalls);
-	PUT(text, stats, tx_syscalls);
-	PUT(text, stats, rx_coalesced);
-	PUT(text, stats, tx_segmented);
-	PUT(text, stats, tx_healed);
-	PUT(text, stats, wakes);
-	PUT(text, stats, memory_bytes);
+}
+
+static void put_stats(struct text *text, const struct volley_stats *stats, bool coalesces)
+{
+	bool lost = stats->kernel_drops > 0 || stats->discarded_at_close > 0;
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(counters); i++) {
+		const struct counter *counter = &counters[i];
+
+		if (counter->offset == offsetof(struct volley_stats, rx_dropped)) {
+			put_drops(text, stats, true);
+			continue;
+		}
+		if (counter->offset == offsetof(struct volley_stats, tx_dropped)) {
+			put_drops(text, stats, false);
+			continue;
+		}
+		if (counter->offset == offsetof(struct volley_stats, unread_bytes))
+			put_unread(text, stats);
+		put(text, "\"%s\": %ju, ", counter->name, (uintmax_t)get(stats, counter));
+	}
 	/* The kernel counts messages; with GRO one may have been several datagrams. */
 	put(text, "\"datagrams_exact\": %s", coalesces && lost ? "false" : "true");
 }

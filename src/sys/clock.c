@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The clock of the engine. Nothing else of the library asks for the time. */
+/* The clock. Nothing else of the library asks for the time. */
 
 #include "sys/clock.h"
 

@@ -3,9 +3,9 @@
 #define VLY_SYS_RAW_H
 
 /*
- * The batch calls as the engine's data path uses them: straight system calls, always MSG_DONTWAIT,
- * never cancellation points (the C library's own are, so we do not call those). Count or -errno;
- * -EAGAIN when nothing was there or no room was. EINTR cannot happen: they never sleep.
+ * The batch calls as the data path uses them: straight system calls, always MSG_DONTWAIT, never
+ * cancellation points (the C library's own are, so we do not call those). Count or -errno; -EAGAIN
+ * when nothing was there or no room was. EINTR cannot happen: they never sleep.
  */
 
 #include <sys/socket.h>

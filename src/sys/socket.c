@@ -3,7 +3,7 @@
 /*
  * UDP sockets: opening, binding as a group, buffers, and the two kernel facilities the ledger rests
  * on (SO_MEMINFO and the drop-all filter). Each call is one step; what to do when a step fails is
- * the engine's decision.
+ * the caller's decision.
  */
 
 #include "sys/socket.h"

@@ -28,6 +28,7 @@ void vly_wake_post(int fd)
 	const uint64_t one = 1;
 	int saved = errno;
 
+	assert(fd >= 0);
 	/* EAGAIN: the counter is full, and then the descriptor is readable anyway. */
 	if (write(fd, &one, sizeof one) < 0) {
 		assert(errno == EAGAIN);

@@ -36,6 +36,7 @@ static int add(struct volley_worker *worker, struct volley_listener *listener, i
 	struct vly_sock *sock;
 	int r;
 
+	assert(vly_self_is_allowed(&worker->self));
 	vly_lock_take(&worker->shared->lock);
 	sock = vly_socks_add(&worker->socks, listener, fd);
 	vly_lock_give(&worker->shared->lock);
@@ -63,6 +64,7 @@ static void take_away(struct volley_worker *worker, struct vly_sock *sock)
 {
 	uint32_t sock_index = sock->index;
 
+	assert(vly_self_is_allowed(&worker->self));
 	sock->reads = false;
 	vly_socks_set_ready(sock, false);
 	vly_lock_take(&worker->shared->lock);
@@ -184,6 +186,7 @@ static struct vly_sock *get_exported(const struct volley_worker *worker, uint32_
 
 static void set_reads(struct volley_worker *worker, bool reads)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL;
 	     sock = get_exported(worker, sock->index)) {
 		sock->reads = reads;

@@ -77,6 +77,7 @@ int64_t vly_chores_get_timeout(struct volley_worker *worker)
 	int64_t backlog_ns;
 	int64_t held_ns;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (!vly_chores_has_timers(worker))
 		return -1;
 	now_ns = vly_clock_get_ns();
@@ -92,6 +93,7 @@ void vly_chores_run_timers(struct volley_worker *worker)
 {
 	uint64_t now_ns;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_LIKELY(!vly_chores_has_timers(worker)))
 		return;
 	now_ns = vly_clock_get_ns();

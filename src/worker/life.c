@@ -63,6 +63,7 @@ int vly_life_begin(struct volley_worker *worker)
 	const struct volley_config *config = &worker->shared->config;
 	int r = vly_handlers_start(worker);
 
+	assert(worker->life.state == VLY_LIFE_STOPPED);
 	if (r >= 0)
 		pin(worker); /* after the handlers, which would inherit it */
 	if (r >= 0)
@@ -136,6 +137,7 @@ static bool await_rest(struct volley_worker *worker)
 
 static void drain(struct volley_worker *worker)
 {
+	assert(worker->life.state == VLY_LIFE_RUNNING);
 	vly_drain_is_on(&worker->drain, worker->shared); /* from here at the latest time runs */
 	if (!serve_rest(worker) || !await_rest(worker))
 		vly_drain_set_late(&worker->drain);
@@ -193,6 +195,7 @@ void vly_life_end(struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->shared->config;
 
+	assert(worker->life.state == VLY_LIFE_FLUSHED || worker->life.state == VLY_LIFE_STOPPED);
 	/* Already done, unless another worker's start failed and this one never served. */
 	stop_others(worker);
 	if (config->on_stop != NULL)

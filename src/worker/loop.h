@@ -8,7 +8,7 @@
 
 struct vly_loop_ops;
 
-/* The loop that a config asks for, and whether that is the caller's. */
+/* The loop that a config asks for, and whether it runs on a thread of ours or is the caller's. */
 const struct vly_loop_ops *vly_loop_pick(const struct volley_config *config);
 bool vly_loop_has_thread(const struct volley_config *config);
 

@@ -55,6 +55,7 @@ static void block_run(struct volley_worker *worker)
 {
 	bool is_empty = false; /* the receive call came back with nothing: look before the next */
 
+	assert(vly_self_is_me(&worker->self));
 	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
 		struct vly_sock *sock;
 		int n = 0;

@@ -236,6 +236,7 @@ static void run_loop(struct volley_worker *worker)
 	struct vly_loop_event *loop = worker->loop.event;
 	uint32_t n_budget = worker->shared->config.n_budget;
 
+	assert(vly_self_is_me(&worker->self));
 	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
 		int flags = EVLOOP_ONCE;
 

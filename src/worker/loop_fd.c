@@ -7,8 +7,8 @@
  *     your loop: readable, or the deadline is over --> process --> arm --> your loop
  *
  * The contract is level-triggered. After arm, the descriptor is readable for as long as there is
- * something to do, and what has to be done by the clock is in vly_loop_fd_get_timeout(). A socket
- * is in epoll while it is open, so what the budget left unread keeps the descriptor readable; the
+ * something to do, and what has to be done by the clock is in vly_chores_get_timeout(). A socket is
+ * in epoll while it is open, so what the budget left unread keeps the descriptor readable; the
  * inbox announces its sleep, and what came before that is turned into a count in the eventfd; room
  * for waiting replies is asked for (EPOLLOUT) as long as they wait, and no longer.
  *
@@ -137,6 +137,7 @@ int vly_loop_fd_process(struct volley_worker *worker)
 {
 	uint32_t n;
 
+	assert(vly_self_is_me(&worker->self));
 	find_ready(worker);
 	vly_mail_awake(&worker->mail);
 	if (vly_shared_get_command(worker->shared) != VLY_COMMAND_RUN)

@@ -36,6 +36,7 @@ void vly_turn_fini(struct volley_worker *worker)
 
 void vly_turn_take(struct volley_worker *worker)
 {
+	assert(!vly_self_is_me(&worker->self));
 	vly_lock_take(&worker->turn.lock);
 	vly_self_enter(&worker->self);
 }
@@ -71,6 +72,7 @@ int vly_turn_start(struct volley_worker *worker)
 /* In a turn. */
 static void leave(struct volley_worker *worker)
 {
+	assert(vly_self_is_me(&worker->self));
 	vly_life_finish(worker);
 	vly_life_end(worker);
 	vly_presence_set(worker, false);

@@ -105,8 +105,10 @@ static int wait_ready(struct export *export)
 		if (export->sockets[i].listener == export->sockets[i - 1].listener &&
 		    !handover->taken[i] != !handover->taken[i - 1])
 			return -EPROTO;
+	vly_lock_take(&export->server->listening);
 	for (uint32_t i = 0; i < export->n; i++)
 		export->sockets[i].listener->exported = handover->taken[i];
+	vly_lock_give(&export->server->listening);
 	return 0;
 }
 
@@ -188,8 +190,10 @@ static void close_taken(struct volley_server *server)
 static void resume(struct export *export)
 {
 	call(export->server, vly_change_resume);
+	vly_lock_take(&export->server->listening);
 	for (uint32_t i = 0; i < export->n; i++)
 		export->sockets[i].listener->exported = false;
+	vly_lock_give(&export->server->listening);
 }
 
 static int converse(struct export *export, uint32_t timeout_us)

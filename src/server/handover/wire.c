@@ -7,6 +7,7 @@
 
 #include "server/handover/wire.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -93,6 +94,7 @@ int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
 						.type = VLY_HANDOVER_SOCKETS,
 						.n = n };
 
+	assert(n > 0 && n <= VLY_UNIX_N_FDS);
 	return send_packet(handover, &head, NULL, fds, n);
 }
 
