@@ -34,18 +34,28 @@ static_assert(sizeof(struct head) == VLY_CACHE_LINE, "what follows is aligned as
 /* What a pool of a user's is aligned to. Mapped ones are by themselves. */
 enum { POOL_ALIGN_BYTES = 4096 };
 
+/*
+ * Arrays are often a power of two long, and allocators put them one behind the other: then all begin
+ * in the same few sets of the cache, and their first parts, which are the ones in use, push one
+ * another out (0.8 misses of the first level for a datagram instead of 0.3). Room of an odd number
+ * of lines behind each spreads them over the sets.
+ */
+enum { SPREAD_FROM_BYTES = 1024, SPREAD_BYTES = 17 * VLY_CACHE_LINE };
+
 void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t size)
 {
 	size_t n_bytes;
 	struct head *head;
 
-	if (size != 0 && n > (SIZE_MAX - 2 * VLY_CACHE_LINE) / size)
+	if (size != 0 && n > (SIZE_MAX - 2 * VLY_CACHE_LINE - SPREAD_BYTES) / size)
 		return NULL;
 	/* Whole lines, and at least one: the end of an object is nobody else's line either. */
 	n_bytes = (n * size + VLY_CACHE_LINE - 1) / VLY_CACHE_LINE * VLY_CACHE_LINE;
 	if (n_bytes == 0)
 		n_bytes = VLY_CACHE_LINE;
 	n_bytes += sizeof *head;
+	if (n_bytes >= SPREAD_FROM_BYTES)
+		n_bytes += SPREAD_BYTES;
 	if (allocator != NULL)
 		head = allocator->allocate(n_bytes, VLY_CACHE_LINE, allocator->arg);
 	else
