@@ -106,6 +106,8 @@ static void hold(struct volley_worker *worker, const struct volley_packet *packe
 	buffer->deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->hold_us);
 	buffer->state = vly_packet_is_refused(packet->peer, packet->local) ? REFUSED : HELD;
 	vly_packet_keep(packet, buffer);
+	buffer->sock_index = buffer->sock->index;
+	buffer->sock_serial = buffer->sock->serial;
 	link_held(&worker->held, buffer);
 	ret_held->id = (uint64_t)get_generation(&worker->held, buffer) << 32 |
 		       worker->index << INDEX_BITS | buffer->index;

@@ -200,6 +200,11 @@ void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint3
 /* What was sent, or copied to the backlog, is its owner's again. */
 static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
 {
+	if (VLY_LIKELY(outbox->sent[pool] == NULL)) {
+		outbox->sent[pool] = outbox->sending[pool];
+		outbox->sending[pool] = NULL;
+		return;
+	}
 	while (outbox->sending[pool] != NULL) {
 		struct vly_inbox_node *node = outbox->sending[pool];
 

@@ -72,12 +72,8 @@ static inline uint32_t vly_packet_get_sock_index(const struct volley_packet *pac
 /* Note where a reply to the packet leaves from, for a time when the packet is gone. */
 static inline void vly_packet_keep(const struct volley_packet *packet, struct vly_buffer *buffer)
 {
-	struct vly_sock *sock = vly_packet_get_sock(packet);
-
 	buffer->peer = *packet->peer;
-	buffer->sock = sock;
-	buffer->sock_index = sock->index;
-	buffer->sock_serial = sock->serial;
+	buffer->sock = vly_packet_get_sock(packet);
 	buffer->info.local.len = 0;
 	if (packet->local != &packet->listener->addr) {
 		buffer->info.local = *packet->local;
