@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "--n") == 0)
 		n_cycles = strtoul(argv[2], NULL, 10);
-	/* `block` has room for one listener: see tests/unit/engine/test_listeners.c. */
+	/* `block` has room for one listener: see tests/unit/server/test_listeners.c. */
 	for (size_t i = 0; i < PEER_N_WAYS; i++)
 		if (peer_ways[i].wait != VOLLEY_WAIT_BLOCK)
 			run_way(&peer_ways[i]);
