@@ -6,51 +6,10 @@
  */
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
-#include <volley/mmsg.h>
-
-#include "victim.h"
-
-#define IS_WINDOW vly_cancel_unblocks
-
-static int fds[2]; /* fds[0] is what is called on, fds[1] its other end */
-
-static void open_udp(void)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof addr;
-
-	fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	fds[1] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof addr), 0);
-	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
-	cr_assert_eq(connect(fds[1], (void *)&addr, len), 0);
-}
-
-static void send_one(void)
-{
-	cr_assert_eq(send(fds[1], "x", 1, 0), 1);
-}
-
-/* A pair whose first end cannot be written to until unfill(). */
-static void open_full(int type)
-{
-	char junk[1024] = { 0 };
-
-	cr_assert_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
-	while (send(fds[0], junk, sizeof junk, MSG_DONTWAIT) > 0)
-		;
-}
-
-static void open_full_dgram(void)
-{
-	open_full(SOCK_DGRAM);
-}
+#include "points.h"
 
 static void open_full_stream(void)
 {
@@ -65,28 +24,9 @@ static void unfill(void)
 		;
 }
 
-static void open_pipe(void)
-{
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-}
-
 static void write_one(void)
 {
 	cr_assert_eq(write(fds[1], "x", 1), 1);
-}
-
-static void open_listener(void)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof addr;
-
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(fds[0], (void *)&addr, sizeof addr), 0);
-	cr_assert_eq(listen(fds[0], 1), 0);
-	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
-	cr_assert_eq(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
 }
 
 static void connect_one(void)
@@ -96,61 +36,6 @@ static void connect_one(void)
 
 	cr_assert_eq(getsockname(fds[0], (void *)&addr, &len), 0);
 	connect(fds[1], (void *)&addr, len);
-}
-
-static long call_recvmsg(void *arg)
-{
-	char buf[64];
-	struct iovec iov = { buf, sizeof buf };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	(void)arg;
-	return volley_recvmsg(fds[0], &msg, 0);
-}
-
-static long call_recvmmsg(void *arg)
-{
-	char buf[64];
-	struct iovec iov = { buf, sizeof buf };
-	struct mmsghdr msgs[2] = { { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } },
-				   { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } } };
-
-	(void)arg;
-	return volley_recvmmsg(fds[0], msgs, 2, 0);
-}
-
-static long call_sendmsg(void *arg)
-{
-	char buf[1] = "x";
-	struct iovec iov = { buf, sizeof buf };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	(void)arg;
-	return volley_sendmsg(fds[0], &msg, 0);
-}
-
-static long call_sendmmsg(void *arg)
-{
-	char buf[1] = "x";
-	struct iovec iov = { buf, sizeof buf };
-	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
-
-	(void)arg;
-	return volley_sendmmsg(fds[0], &msg, 1, 0);
-}
-
-static long call_read(void *arg)
-{
-	char buf[64];
-
-	(void)arg;
-	return volley_read(fds[0], buf, sizeof buf);
-}
-
-static long call_write(void *arg)
-{
-	(void)arg;
-	return volley_write(fds[0], "x", 1);
 }
 
 static long call_ppoll(void *arg)
@@ -187,18 +72,6 @@ static long call_epoll_wait(void *arg)
 	if (epfd >= 0 && epoll_ctl(epfd, EPOLL_CTL_ADD, fds[0], &event) == 0)
 		r = volley_epoll_wait(epfd, &event, 1, -1);
 	close(epfd);
-	return r;
-}
-
-static long call_accept4(void *arg)
-{
-	long r = volley_accept4(fds[0], NULL, NULL, SOCK_CLOEXEC);
-
-	(void)arg;
-	if (r > 0) {
-		close((int)r);
-		r = 1;
-	}
 	return r;
 }
 
@@ -258,15 +131,6 @@ static bool is_missing(const struct point *point)
 	return point->window_only && !IS_WINDOW;
 }
 
-static void check_cancelled(const struct point *point, const struct victim *victim)
-{
-	cr_assert_eq(victim->result, -ECANCELED, "%s: %ld", point->name, victim->result);
-	cr_assert_eq(victim->saved_errno, 4711, "%s touched errno", point->name);
-	cr_assert_eq(victim->pending, 1);
-	cr_assert_eq(victim->blocked_after, !IS_WINDOW, "%s", point->name);
-	cr_assert_not(victim->left_pending, "%s", point->name);
-}
-
 /* A request that came first: the call fails, although it could succeed, and takes nothing. */
 EACH_POINT(pending_fails)
 {
@@ -298,7 +162,7 @@ EACH_POINT(blocked_fails)
 	wait_asleep(victim.tid);
 	cr_assert_eq(volley_cancel_request(victim.handle), 0);
 	victim_join(&victim);
-	check_cancelled(point, &victim);
+	check_cancelled(point->name, &victim);
 }
 
 static struct victim *handler_victim;
@@ -345,7 +209,7 @@ EACH_POINT(request_in_handler_on_top)
 	wait_asleep(victim.tid);
 	pthread_kill(victim.thread, SIGUSR1);
 	victim_join(&victim);
-	check_cancelled(point, &victim);
+	check_cancelled(point->name, &victim);
 }
 
 static sem_t handler_go;
@@ -379,7 +243,7 @@ static void request_on_top(const struct point *point, bool with_helper)
 	cr_assert_eq(volley_cancel_request(victim.handle), 0);
 	sem_post(&handler_go);
 	victim_join(&victim);
-	check_cancelled(point, &victim);
+	check_cancelled(point->name, &victim);
 }
 
 /* The request hits the handler; the blocked call beneath must not go on sleeping. */
@@ -423,7 +287,7 @@ EACH_POINT(other_signal)
 		wait_asleep(victim.tid);
 		cr_assert_eq(volley_cancel_request(victim.handle), 0);
 		victim_join(&victim);
-		check_cancelled(point, &victim);
+		check_cancelled(point->name, &victim);
 	} else {
 		victim_join(&victim);
 		cr_assert_eq(victim.result, -EINTR, "%s: %ld", point->name, victim.result);
@@ -470,105 +334,4 @@ EACH_POINT(not_attached)
 	point->satisfy();
 	cr_assert_eq(point->call(NULL), point->call == call_syscall && !IS_WINDOW ? -ENOSYS : 1,
 		     "%s", point->name);
-}
-
-Test(points, nonblocking_descriptors_get_eagain)
-{
-	char c = 0;
-
-	cr_assert_eq(volley_cancel_attach(NULL), 0);
-	open_udp();
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(call_recvmsg(NULL), -EAGAIN);
-	cr_assert_eq(call_recvmmsg(NULL), -EAGAIN);
-	cr_assert_eq(call_read(NULL), -EAGAIN);
-	open_full_dgram();
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(call_sendmsg(NULL), -EAGAIN);
-	cr_assert_eq(call_sendmmsg(NULL), -EAGAIN);
-	cr_assert_eq(call_write(NULL), -EAGAIN);
-	open_listener();
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(call_accept4(NULL), -EAGAIN);
-	open_pipe();
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 1), -EAGAIN);
-	cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(volley_write(fds[1], "y", 1), 1);
-	cr_assert_eq(volley_read(fds[0], &c, 1), 1);
-	cr_assert_eq(c, 'y');
-}
-
-Test(points, errors_are_passed_on)
-{
-	struct timespec none = { 0 };
-	struct epoll_event event;
-	char c;
-
-	cr_assert_eq(volley_cancel_attach(NULL), 0);
-	open_pipe();
-	cr_assert_eq(volley_cancel_request(volley_cancel_self()), 0);
-	cr_assert_eq(call_read(NULL), -ECANCELED);
-	cr_assert_eq(volley_read(fds[0], &c, 0), -ECANCELED);
-	cr_assert_eq(call_accept4(NULL), -ECANCELED, "before any other error");
-	cr_assert_eq(volley_cancel_clear(), 0);
-	fds[0] = -1;
-	errno = 4711;
-	cr_assert_eq(call_recvmsg(NULL), -EBADF);
-	cr_assert_eq(call_recvmmsg(NULL), -EBADF);
-	cr_assert_eq(call_sendmsg(NULL), -EBADF);
-	cr_assert_eq(call_sendmmsg(NULL), -EBADF);
-	cr_assert_eq(call_read(NULL), -EBADF);
-	cr_assert_eq(call_write(NULL), -EBADF);
-	cr_assert_eq(call_accept4(NULL), -EBADF);
-	cr_assert_eq(volley_epoll_wait(-1, &event, 1, -1), -EBADF);
-	cr_assert_eq(volley_ppoll(NULL, 0, &none, NULL), 0);
-	cr_assert_eq(errno, 4711);
-	open_pipe();
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 0), 0);
-	cr_assert_eq(close(fds[1]), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 1), 0);
-}
-
-/* With a timeout on the socket the kernel never restarts: its EINTR must become ECANCELED. */
-Test(points, socket_timeout)
-{
-	struct timeval long_time = { .tv_sec = 1000 };
-	struct timeval short_time = { .tv_usec = 1000 };
-	struct victim victim;
-
-	open_udp();
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof long_time), 0);
-	victim_start(&victim, call_recvmmsg, NULL);
-	wait_asleep(victim.tid);
-	cr_assert_eq(volley_cancel_request(victim.handle), 0);
-	victim_join(&victim);
-	check_cancelled(&points[1], &victim);
-
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof short_time),
-		     0);
-	cr_assert_eq(volley_cancel_attach(NULL), 0);
-	cr_assert_eq(call_recvmmsg(NULL), -EAGAIN);
-	cr_assert_eq(call_recvmsg(NULL), -EAGAIN);
-	open_full_dgram();
-	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof short_time),
-		     0);
-	cr_assert_eq(call_sendmsg(NULL), -EAGAIN);
-}
-
-/* read() of no bytes leaves the datagram; write() of none sends one. */
-Test(points, empty_read_and_write)
-{
-	char c = 0;
-
-	cr_assert_eq(volley_cancel_attach(NULL), 0);
-	open_udp();
-	send_one();
-	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	cr_assert_eq(volley_read(fds[0], &c, 0), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 1), 1);
-	cr_assert_eq(volley_write(fds[1], &c, 0), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 1), 0);
-	cr_assert_eq(volley_read(fds[0], &c, 1), -EAGAIN);
 }
