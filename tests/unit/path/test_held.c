@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Held packets and sends, on the scripted backend and on the test's own thread: every way in which
- * holding can begin and end, each in the ledger once. What threads do to each other is
+ * Held packets, on the scripted backend and on the test's own thread: every way in which holding
+ * can begin and end, each in the ledger once. What threads do to each other is
  * tests/race/race_held.c's.
  */
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -18,7 +17,6 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/held.h"
-#include "path/pipeline.h"
 #include "server/state.h"
 #include "sys/clock.h"
 #include "worker/chores.h"
@@ -353,156 +351,4 @@ Test(held, time_ends_holding_while_the_worker_sleeps, .timeout = 60)
 		cr_assert_eq(volley_held_release(server, tokens[0]), -ESTALE);
 		cr_assert_eq(volley_server_free(server), 0);
 	}
-}
-
-/* Sends ---------------------------------------------------------------------------------------- */
-
-static void send_from_callback(struct volley_worker *worker, struct volley_packet *packets,
-			       size_t n, void *arg)
-{
-	(void)arg;
-	for (size_t i = 0; i < n; i++) {
-		results[0] = volley_worker_send(worker, 0, fake_peer(500), NULL, "news", 4);
-		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
-	}
-}
-
-Test(send, a_worker_sends_with_its_volley)
-{
-	struct fake_server fake;
-
-	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = send_from_callback));
-	receive(&fake, "a", 11);
-	cr_assert_eq(results[0], 0);
-	cr_assert_eq(fake_io_n_sent(fake.io), 2);
-	cr_assert_eq(fake_io_n_send_calls(fake.io), 1);
-	cr_assert_eq(volley_addr_get_port(&fake_io_sent(fake.io, 0)->peer), 500);
-	cr_assert_arr_eq(fake_io_sent(fake.io, 0)->data, "news", 4);
-	cr_assert_eq(fake_server_stats(&fake).tx_requested, 2);
-	fake_server_close(&fake);
-}
-
-Test(send, a_worker_sends_outside_a_volley)
-{
-	static uint8_t big[65528];
-	struct fake_server fake;
-	struct volley_addr odd;
-	struct volley_addr local = *fake_peer(9);
-
-	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo));
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), &local, "x", 1), 0);
-	vly_pipeline_run_once(fake.worker, 1);
-	cr_assert_eq(fake_io_n_sent(fake.io), 1);
-	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
-	cr_assert_eq(fake.worker->arena.used, 0);
-	/* Asked for what cannot be: nothing is counted. */
-	cr_assert_eq(volley_worker_send(fake.worker, 1, fake_peer(5), NULL, "x", 1), -EINVAL);
-	odd = loopback_addr("[::1]:5");
-	cr_assert_eq(volley_worker_send(fake.worker, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), &odd, "x", 1), -EINVAL);
-	cr_assert_eq(fake_server_stats(&fake).tx_requested, 1);
-	/* Refused by name. */
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(0), NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake.addr, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, 65528), -EMSGSIZE);
-	vly_pipeline_publish(fake.worker);
-	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 2);
-	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_EMSGSIZE], 1);
-	fake_server_close(&fake);
-}
-
-Test(send, the_arena_is_the_limit_of_a_worker)
-{
-	static uint8_t big[40000];
-	struct fake_server fake;
-
-	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = 65536), ADDRESS,
-			 VOLLEY_LISTEN(.on_batch = peer_echo));
-	fake.worker->arena.n_open = 1; /* as in a callback that was given room: no flush helps */
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big),
-		     -ENOBUFS);
-	fake.worker->arena.n_open = 0;
-	vly_pipeline_flush(fake.worker);
-	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
-	fake_server_close(&fake);
-}
-
-Test(send, other_threads_send_from_an_ipv6_socket_to_ipv4_too, .timeout = 60)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-	struct volley_server *server;
-	struct volley_addr to, odd = loopback_addr("[::1]:0"), own;
-	int fd = loopback_open(ADDRESS, &to);
-	int fd6 = loopback_open("[::1]:0", &odd);
-	uint8_t buf[64];
-
-	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 2), &server), 0);
-	cr_assert_eq(volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ESHUTDOWN);
-	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "\x07", 1), 0);
-	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
-	cr_assert_eq(buf[0], 7);
-	own = loopback_addr("127.0.0.9:0");
-	cr_assert_eq(volley_server_send(server, 0, &to, &own, "\x08", 1), 0);
-	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, &own), 1);
-	cr_assert_eq(own.in.sin_addr.s_addr, htonl(0x7f000009));
-	cr_assert_eq(volley_server_send(server, 0, &odd, NULL, NULL, 0), 0);
-	cr_assert_eq(loopback_recv(fd6, buf, sizeof buf, NULL), 0);
-	cr_assert_eq(volley_server_send(server, 1, &to, NULL, "x", 1), -EINVAL);
-	odd.in6.sin6_port = 0;
-	cr_assert_eq(volley_server_send(server, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, buf, 65528), -EMSGSIZE);
-	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ESHUTDOWN);
-	volley_server_get_stats(server, &stats);
-	cr_assert_eq(stats.tx_sent, 3);
-	cr_assert_eq(stats.tx_foreign, 3);
-	cr_assert_eq(stats.tx_requested, 5);
-	cr_assert_null(ledger_find_server_fault(server));
-	cr_assert_eq(volley_server_free(server), 0);
-}
-
-/* A worker that does not look: what waits for it has a limit. */
-static void wait_long(struct volley_worker *worker, void *arg)
-{
-	volatile _Atomic int *go = arg;
-
-	(void)worker;
-	while (!atomic_load(go))
-		;
-}
-
-Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-	struct volley_server *server;
-	struct volley_addr to;
-	_Atomic int go = 0;
-	int fd = loopback_open(ADDRESS, &to);
-	uint8_t buf[8];
-
-	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_backlog = 10), &server), 0);
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
-	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_post(server, wait_long, &go), 0);
-	for (int i = 0; i < 10; i++)
-		cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ENOBUFS);
-	volley_server_get_stats(server, &stats);
-	cr_assert_eq(stats.tx_queued, 10);
-	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
-	cr_assert_null(ledger_find_server_fault(server));
-	atomic_store(&go, 1);
-	for (int i = 0; i < 10; i++)
-		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
-	/* What was accepted before a stop leaves. (Room comes back after a datagram has left.) */
-	while (volley_server_send(server, 0, &to, NULL, "x", 1) == -ENOBUFS)
-		continue;
-	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
-	cr_assert_eq(volley_server_free(server), 0);
 }

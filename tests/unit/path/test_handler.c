@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One handler thread: what callbacks can do there, and how their replies leave. Moments are made by
+ * a gate in the callback. Order and races are tests/race/race_handlers.c's.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <volley/send.h>
+
+#include "crew.h"
+#include "path/handler.h"
+
+TestSuite(handler, .timeout = 60);
+
+Test(handler, echo_in_place_from_another_thread)
+{
+	static const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_SPIN };
+	int fd = loopback_open(ADDRESS, NULL);
+
+	for (size_t i = 0; i < 2; i++) {
+		struct volley_addr to;
+		struct volley_server *server = serve(
+			VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 3, .wait = waits[i]), peer_echo,
+			&to);
+
+		for (uint8_t k = 0; k < 100; k++)
+			cr_assert_eq(peer_ask(fd, &to, k), 1);
+		while (get_stats(server).delivered < 100) /* counted after the reply has left */
+			sched_yield();
+		finish(server);
+	}
+}
+
+static void reply_variously(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	(void)worker, (void)arg;
+	for (size_t i = 0; i < n; i++) {
+		struct volley_packet *packet = &packets[i];
+		size_t room_bytes = 0;
+		char *room = volley_packet_reply_buffer(packet, 300, &room_bytes);
+		char *unused = volley_packet_reply_buffer(packet, 10, NULL);
+
+		cr_assert_not_null(room);
+		cr_assert_not_null(unused);
+		cr_assert_geq(room_bytes, 300);
+		cr_assert_null(volley_packet_reply_buffer(packet, 0, NULL));
+		memset(room, '3', 300);
+		cr_assert_eq(volley_packet_reply(packet, "1", 1), 0);          /* a copy */
+		cr_assert_eq(volley_packet_reply(packet, packet->data, 2), 0); /* a copy too */
+		cr_assert_eq(volley_packet_reply(packet, room, 300), 0);
+		cr_assert_eq(volley_packet_reply(packet, NULL, 0), 0);
+		cr_assert_eq(volley_packet_reply(packet, room, 65528), -EMSGSIZE);
+		cr_assert_eq(volley_packet_get_ttl(packet), 64);
+		cr_assert_eq(volley_packet_get_handler(packet), 0);
+		cr_assert_eq(packet->capacity, 256);
+	}
+}
+
+Test(handler, replies_of_every_kind_leave_in_order)
+{
+	struct volley_server *server;
+	int fd = loopback_open(ADDRESS, NULL);
+	struct volley_addr to;
+	uint8_t buf[512];
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1), &server), 0);
+	cr_assert_eq(volley_server_listen(server, ADDRESS,
+					  VOLLEY_LISTEN(.on_batch = reply_variously,
+							.flags = VOLLEY_LISTEN_WANT_TTL)),
+		     0);
+	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	cr_assert_eq(volley_server_start(server), 0);
+	for (uint8_t i = 0; i < 50; i++) {
+		loopback_send(fd, &to, i, 20);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
+		cr_assert_eq(buf[0], '1');
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 2);
+		cr_assert_eq(buf[0], i);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 300);
+		cr_assert_eq(buf[299], '3');
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 0);
+	}
+	cr_assert_eq(volley_server_stop(server), 0);
+	cr_assert_eq(get_stats(server).tx_dropped[VOLLEY_TX_EMSGSIZE], 50);
+	cr_assert_eq(get_stats(server).tx_sent, 200);
+	finish(server);
+}
+
+/* All large rooms, which nobody uses, and then every other buffer for a copy. */
+static void reply_much(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		       void *arg)
+{
+	long n_rooms = 0;
+	long n_copies = 0;
+
+	(void)worker, (void)n, (void)arg;
+	while (volley_packet_reply_buffer(&packets[0], 60000, NULL) != NULL)
+		n_rooms++;
+	while (volley_packet_reply(&packets[0], "x", 1) == 0)
+		n_copies++;
+	atomic_store(&gate.r, n_rooms * 1000 + n_copies);
+}
+
+/* Every small room there may be at a time. */
+static void take_rooms(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		       void *arg)
+{
+	long n_rooms = 0;
+
+	(void)worker, (void)n, (void)arg;
+	while (volley_packet_reply_buffer(&packets[0], 1, NULL) != NULL)
+		n_rooms++;
+	atomic_store(&gate.r, n_rooms);
+}
+
+Test(handler, rooms_are_bounded_and_come_back)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1),
+					     take_rooms, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+
+	for (uint64_t round = 1; round <= 40; round++) { /* 40 times 64 is more than there are */
+		loopback_send(fd, &to, 1, 8);
+		while (get_stats(server).delivered < round)
+			sched_yield();
+		cr_assert_eq(atomic_load(&gate.r), VLY_HANDLER_N_ROOMS);
+	}
+	finish(server);
+}
+
+Test(handler, own_buffers_are_bounded_and_come_back)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(
+		VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .n_ring = 8), reply_much, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[8];
+
+	for (uint64_t round = 1; round <= 5; round++) {
+		loopback_send(fd, &to, 1, 8);
+		while (get_stats(server).delivered < round) /* counted when all buffers are back */
+			sched_yield();
+		cr_assert_eq(atomic_load(&gate.r), 8 * 1000 + 16);
+		for (long i = 0; i < 16; i++)
+			cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
+		cr_assert_eq(get_stats(server).tx_dropped[VOLLEY_TX_NO_BUFFER], round);
+	}
+	finish(server);
+}
+Test(handler, a_handler_holds_and_others_reply_and_send)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	open_gate();
+	server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 2), hold_one, &to);
+	loopback_send(fd, &to, 5, 9);
+	sem_wait(&gate.entered);
+	cr_assert_eq(volley_held_get_payload(server, held, buf, sizeof buf), 9);
+	cr_assert_eq(buf[0], 5);
+	cr_assert_eq(volley_held_reply(server, held, "late", 4), 0);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 4);
+	finish(server);
+}
+
+/* Two listeners of one server; each packet must come with its own. */
+static void check_listener(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			   void *arg)
+{
+	for (size_t i = 0; i < n; i++)
+		if (volley_listener_get_index(packets[i].listener) != (uint32_t)(uintptr_t)arg ||
+		    packets[i].data[0] != (uint8_t)(uintptr_t)arg)
+			atomic_fetch_add(&gate.r, 1);
+	peer_echo(worker, packets, n, arg);
+}
+
+Test(handler, a_volley_for_the_callback_is_of_one_listener)
+{
+	struct volley_server *server;
+	int fd = loopback_open(ADDRESS, NULL);
+	struct volley_addr to[2];
+	uint8_t buf[16];
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1), &server), 0);
+	for (uintptr_t i = 0; i < 2; i++) {
+		cr_assert_eq(volley_server_listen(
+				     server, ADDRESS,
+				     VOLLEY_LISTEN(.on_batch = check_listener, .arg = (void *)i)),
+			     (int)i);
+		to[i] = *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)i));
+	}
+	for (int i = 0; i < 100; i++)
+		loopback_send(fd, &to[i % 2], (uint8_t)(i % 2), 8);
+	cr_assert_eq(volley_server_start(server), 0);
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
+	cr_assert_eq(atomic_load(&gate.r), 0);
+	finish(server);
+}
+
+/* Of a server without a worker's thread: its descriptor is readable for all that handlers do. */
+static void turn(struct volley_server *server)
+{
+	struct pollfd fd = { .fd = volley_server_get_fd(server), .events = POLLIN };
+
+	cr_assert_eq(poll(&fd, 1, 10000), 1, "nothing woke the loop");
+	cr_assert_geq(volley_server_process(server), 0);
+}
+
+Test(handler, in_a_loop_of_the_callers)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(VOLLEY_CONFIG(.n_handlers = 2, .wait = VOLLEY_WAIT_FD),
+					     peer_echo, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	for (uint8_t i = 0; i < 50; i++) {
+		loopback_send(fd, &to, i, 8);
+		while (get_stats(server).tx_sent < i + 1u)
+			turn(server);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
+		cr_assert_eq(buf[0], i);
+	}
+	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -EINVAL, "to itself");
+	finish(server);
+}
+
+Test(handler, held_packets_in_a_loop_of_the_callers)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+	uint8_t buf[16];
+
+	open_gate();
+	server = serve(VOLLEY_CONFIG(.hold_us = 5000, .wait = VOLLEY_WAIT_FD), hold_one, &to);
+	cr_assert_eq(volley_server_get_timeout_ns(server), -1);
+	loopback_send(fd, &to, 1, 8);
+	turn(server);
+	cr_assert_eq(volley_held_reply(server, held, "yes", 3), 0);
+	turn(server); /* another thread's doing would have woken us too */
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 3);
+	loopback_send(fd, &to, 2, 8);
+	turn(server);
+	cr_assert_gt(volley_server_get_timeout_ns(server), 0);
+	while (get_stats(server).held_expired == 0) {
+		struct pollfd wait = { .fd = volley_server_get_fd(server), .events = POLLIN };
+		int64_t ns = volley_server_get_timeout_ns(server);
+
+		cr_assert_geq(ns, 0, "nobody says when the time is over");
+		poll(&wait, 1, (int)(ns / 1000000 + 1));
+		cr_assert_geq(volley_server_process(server), 0);
+	}
+	cr_assert_eq(volley_held_release(server, held), -ESTALE);
+	cr_assert_eq(volley_server_stop(server), 0);
+	cr_assert_eq(volley_server_free(server), 0);
+}
