@@ -16,26 +16,12 @@
 
 #include "lib/fault.h"
 #include "lib/ledger.h"
-#include "lib/loopback.h"
-#include "lib/peer.h"
-#include "path/worker.h"
-#include "server/state.h"
+#include "lib/lifetime.h"
 
-static int n_fds_before;
 static char last_log[512];
 static unsigned int n_warnings;
 
-static void before(void)
-{
-	n_fds_before = loopback_n_fds();
-}
-
-static void after(void)
-{
-	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
-}
-
-TestSuite(adopt, .init = before, .fini = after, .timeout = 60);
+TestSuite(adopt, .init = count_fds, .fini = compare_fds, .timeout = 60);
 
 static void on_log(enum volley_log_level level, const char *text, void *arg)
 {

@@ -17,29 +17,9 @@
 
 #include "lib/fault.h"
 #include "lib/ledger.h"
-#include "lib/loopback.h"
-#include "lib/peer.h"
-#include "path/worker.h"
-#include "server/state.h"
-
-static int n_fds_before;
-
-static void count_fds(void)
-{
-	n_fds_before = loopback_n_fds();
-}
-
-static void compare_fds(void)
-{
-	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
-}
+#include "lib/lifetime.h"
 
 TestSuite(listeners, .init = count_fds, .fini = compare_fds, .timeout = 60);
-
-static int listen_once(struct volley_server *server)
-{
-	return volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
-}
 
 static struct volley_addr get_addr(struct volley_server *server, int index)
 {

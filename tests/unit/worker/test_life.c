@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What happens to datagrams, replies and posted functions when a server drains or stops in the
- * middle. The moments are made by callbacks that wait for a semaphore, and by the server's command
- * that the test reads; nothing sleeps to synchronise.
+ * What happens to datagrams and replies when a server drains or stops in the middle. The moments
+ * are made by callbacks that wait at a gate, and by the server's command that the test reads;
+ * nothing sleeps to synchronise.
  */
 
 #include <criterion/criterion.h>
@@ -18,7 +18,7 @@
 #include <volley/mmsg.h>
 
 #include "lib/fake_io.h"
-#include "lib/fault.h"
+#include "lib/gate.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
@@ -28,42 +28,7 @@
 
 TestSuite(life, .timeout = 60);
 
-static struct {
-	sem_t entered;
-	sem_t go;
-	atomic_uint n_calls;
-	uint64_t slow_ns;
-	int pipe[2];
-	long r;
-} gate;
-
-/* Only the first callback waits. */
-static void wait_at_gate(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			 void *arg)
-{
-	if (atomic_fetch_add(&gate.n_calls, 1) == 0) {
-		sem_post(&gate.entered);
-		sem_wait(&gate.go);
-	}
-	peer_echo(worker, packets, n, arg);
-}
-
-static void open_gate(void)
-{
-	sem_init(&gate.entered, 0, 0);
-	sem_init(&gate.go, 0, 0);
-	atomic_store(&gate.n_calls, 0);
-}
-
-static void *call_drain(void *server)
-{
-	return (void *)(intptr_t)volley_server_drain(server);
-}
-
-static void *call_stop(void *server)
-{
-	return (void *)(intptr_t)volley_server_stop(server);
-}
+static uint64_t slow_ns; /* of be_slow() */
 
 static void wait_command(struct volley_server *server, enum vly_command command)
 {
@@ -91,24 +56,6 @@ static struct volley_stats get_stats(struct volley_server *server)
 	cr_assert_null(ledger_find_server_fault(server));
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	return stats;
-}
-
-static struct {
-	atomic_uint n_ran;
-	atomic_uint n_accepted;
-	atomic_uint mask;
-	atomic_uint n_wrong;
-	sem_t ran;
-} posts;
-
-static void ran(struct volley_worker *worker, void *arg)
-{
-	(void)arg;
-	if (!vly_self_is_me(&worker->self))
-		atomic_fetch_add(&posts.n_wrong, 1);
-	atomic_fetch_or(&posts.mask, 1u << volley_worker_get_index(worker));
-	atomic_fetch_add(&posts.n_ran, 1);
-	sem_post(&posts.ran);
 }
 
 /* Draining ------------------------------------------------------------------------------------- */
@@ -165,7 +112,7 @@ Test(life, drain_serves_what_is_queued_and_refuses_the_rest)
 static void be_slow(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		    void *arg)
 {
-	uint64_t end_ns = vly_clock_get_ns() + gate.slow_ns;
+	uint64_t end_ns = vly_clock_get_ns() + slow_ns;
 
 	wait_at_gate(worker, packets, n, arg);
 	while (vly_clock_get_ns() < end_ns)
@@ -180,7 +127,7 @@ Test(life, a_drain_that_is_late_says_so_and_loses_nothing)
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
 	open_gate();
-	gate.slow_ns = 3000000;
+	slow_ns = 3000000;
 	server = peer_server(
 		VOLLEY_CONFIG(.n_workers = 1, .n_batch = 1, .n_budget = 1, .drain_us = 1000),
 		be_slow, NULL, &to);
@@ -196,7 +143,7 @@ Test(life, a_drain_that_is_late_says_so_and_loses_nothing)
 	cr_assert_gt(stats.unread_bytes, 0);
 	cr_assert_eq(volley_server_drain(server), -ETIME, "nothing has changed");
 	/* The next drain serves the rest. */
-	gate.slow_ns = 0;
+	slow_ns = 0;
 	server->shared.config.drain_us = 10000000;
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_drain(server), 0);
@@ -219,7 +166,7 @@ Test(life, a_drain_by_run_that_is_late_says_so_too)
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
 	open_gate();
-	gate.slow_ns = 3000000;
+	slow_ns = 3000000;
 	server = peer_server(
 		VOLLEY_CONFIG(.n_workers = 1, .n_batch = 1, .n_budget = 1, .drain_us = 1000),
 		be_slow, NULL, &to);
@@ -390,130 +337,6 @@ Test(life, every_loop_serves_the_backlog_by_the_clock)
 		fake_server_close(&fake);
 		close(fd);
 	}
-}
-
-/* Posts ---------------------------------------------------------------------------------------- */
-
-Test(life, a_post_wakes_every_worker_and_runs_on_its_thread)
-{
-	for (size_t i = 0; i < PEER_N_WAYS; i++) {
-		struct volley_addr to;
-		struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 3,
-									 .wait = peer_ways[i].wait,
-									 .io = peer_ways[i].io),
-							   peer_echo, NULL, &to);
-
-		sem_init(&posts.ran, 0, 0);
-		atomic_store(&posts.n_ran, 0);
-		cr_assert_eq(volley_server_start(server), 0);
-		for (unsigned int round = 1; round <= 50; round++) {
-			atomic_store(&posts.mask, 0);
-			cr_assert_eq(volley_server_post(server, ran, NULL), 0);
-			for (int k = 0; k < 3; k++)
-				sem_wait(&posts.ran);
-			cr_assert_eq(atomic_load(&posts.mask), 7);
-			cr_assert_eq(atomic_load(&posts.n_ran), 3 * round);
-		}
-		cr_assert_eq(atomic_load(&posts.n_wrong), 0);
-		volley_server_free(server);
-	}
-}
-
-static void post_again(struct volley_worker *worker, void *arg)
-{
-	ran(worker, arg);
-	if (volley_server_post(volley_worker_get_server(worker), ran, arg) == 0)
-		atomic_fetch_add(&posts.n_accepted, 1);
-}
-
-static void post_from_callback(struct volley_worker *worker, struct volley_packet *packets,
-			       size_t n, void *arg)
-{
-	if (volley_server_post(volley_worker_get_server(worker), post_again, NULL) == 0)
-		atomic_fetch_add(&posts.n_accepted, 1);
-	peer_echo(worker, packets, n, arg);
-}
-
-Test(life, a_worker_may_post)
-{
-	for (size_t i = 0; i < PEER_N_WAYS; i++) {
-		int fd = loopback_open("127.0.0.1:0", NULL);
-		struct volley_addr to;
-		struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 1,
-									 .wait = peer_ways[i].wait,
-									 .io = peer_ways[i].io),
-							   post_from_callback, NULL, &to);
-
-		sem_init(&posts.ran, 0, 0);
-		atomic_store(&posts.n_ran, 0);
-		atomic_store(&posts.n_accepted, 0);
-		cr_assert_eq(volley_server_start(server), 0);
-		cr_assert(peer_ask(fd, &to, 1));
-		sem_wait(&posts.ran);
-		sem_wait(&posts.ran);
-		cr_assert_eq(volley_server_stop(server), 0);
-		cr_assert_eq(atomic_load(&posts.n_ran), 2);
-		cr_assert_eq(atomic_load(&posts.n_accepted), 2);
-		volley_server_free(server);
-		close(fd);
-	}
-}
-
-static void *post_until_refused(void *arg)
-{
-	struct volley_server *server = arg;
-	int r;
-
-	while ((r = volley_server_post(server, ran, NULL)) == 0)
-		atomic_fetch_add(&posts.n_accepted, 1);
-	return (void *)(intptr_t)r;
-}
-
-Test(life, a_post_during_a_stop_runs_once_on_each_worker_or_is_refused)
-{
-	sem_init(&posts.ran, 0, 0);
-	for (size_t i = 0; i < 5 * PEER_N_WAYS; i++) {
-		const struct peer_way *way = &peer_ways[i % PEER_N_WAYS];
-		struct volley_addr to;
-		struct volley_server *server = peer_server(
-			VOLLEY_CONFIG(.n_workers = 2, .wait = way->wait, .io = way->io), peer_echo,
-			NULL, &to);
-		pthread_t threads[2];
-		void *r;
-
-		atomic_store(&posts.n_ran, 0);
-		atomic_store(&posts.n_accepted, 0);
-		cr_assert_eq(volley_server_start(server), 0);
-		for (int k = 0; k < 2; k++)
-			pthread_create(&threads[k], NULL, post_until_refused, server);
-		while (atomic_load(&posts.n_accepted) < 20)
-			sched_yield();
-		cr_assert_eq(i % 2 ? volley_server_stop(server) : volley_server_drain(server), 0);
-		for (int k = 0; k < 2; k++) {
-			pthread_join(threads[k], &r);
-			cr_assert_eq((int)(intptr_t)r, -ESHUTDOWN);
-		}
-		cr_assert_eq(atomic_load(&posts.n_ran), 2 * atomic_load(&posts.n_accepted));
-		volley_server_free(server);
-	}
-}
-
-Test(life, a_post_needs_memory_for_all_workers)
-{
-	struct volley_addr to;
-	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2), peer_echo, NULL,
-						   &to);
-
-	sem_init(&posts.ran, 0, 0);
-	cr_assert_eq(volley_server_start(server), 0);
-	for (unsigned int nth = 1; nth <= 3; nth++) {
-		fault_arm(FAULT_ALIGNED_ALLOC, nth, ENOMEM);
-		cr_assert_eq(volley_server_post(server, ran, NULL), -ENOMEM);
-	}
-	fault_disarm();
-	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(atomic_load(&posts.n_ran), 0, "on no worker at all");
-	volley_server_free(server);
 }
 
 /* Users' own waits and events ------------------------------------------------------------------ */

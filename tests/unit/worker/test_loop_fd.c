@@ -2,8 +2,8 @@
 
 /*
  * The wait strategy "fd": a server without a thread, driven by a descriptor, a deadline and
- * process. The descriptor is readable exactly while there is something to do, and every other call
- * has its documented result before, meanwhile and after.
+ * process. The descriptor is readable exactly while there is something to do. What else can be
+ * called is test_turn.c's.
  */
 
 #include <criterion/criterion.h>
@@ -11,83 +11,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/fake_io.h"
 #include "lib/fault.h"
-#include "lib/ledger.h"
-#include "lib/loopback.h"
-#include "lib/peer.h"
-#include "server/state.h"
+#include "own_loop.h"
 #include "sys/clock.h"
-#include "worker/turn.h"
 
 TestSuite(loop_fd, .timeout = 60);
-
-static struct {
-	struct volley_server *server;
-	struct volley_addr to;
-	int client;
-	int result; /* what on_start says */
-	int n_starts, n_stops, n_posts;
-	int n_calls;
-} t;
-
-static int on_start(struct volley_worker *worker, void *arg)
-{
-	(void)worker, (void)arg;
-	t.n_starts++;
-	return t.result;
-}
-
-static void on_stop(struct volley_worker *worker, void *arg)
-{
-	(void)worker, (void)arg;
-	t.n_stops++;
-}
-
-static void open_server(const struct volley_config *more, volley_batch_fn fn)
-{
-	struct volley_config config = *more;
-
-	config.wait = VOLLEY_WAIT_FD;
-	config.on_start = on_start;
-	config.on_stop = on_stop;
-	t.server = peer_server(&config, fn, NULL, &t.to);
-	t.client = loopback_open("127.0.0.1:0", NULL);
-}
-
-static void close_server(void)
-{
-	cr_assert_null(ledger_find_server_fault(t.server));
-	cr_assert_eq(volley_server_free(t.server), 0);
-	cr_assert_eq(t.n_starts, t.n_stops);
-	close(t.client);
-}
-
-/* Whether the descriptor is readable within this time. */
-static bool wakes(int timeout_ms)
-{
-	struct pollfd fd = { .fd = volley_server_get_fd(t.server), .events = POLLIN };
-
-	return poll(&fd, 1, timeout_ms) > 0;
-}
-
-static void expect_idle(void)
-{
-	cr_assert(!wakes(0), "there is nothing to do");
-	cr_assert_eq(volley_server_get_timeout_ns(t.server), -1);
-}
-
-static void expect_echo(uint8_t tag)
-{
-	uint8_t buf[64];
-
-	cr_assert_eq(loopback_recv(t.client, buf, sizeof buf, NULL), 16);
-	cr_assert_eq(buf[0], tag);
-}
 
 Test(loop_fd, a_datagram_makes_it_readable_and_process_replies)
 {
@@ -214,211 +146,7 @@ Test(loop_fd, an_adopted_listener_that_goes_wakes_it_no_more)
 	close_server();
 }
 
-/* Posts ---------------------------------------------------------------------------------------- */
-
-static void posted(struct volley_worker *worker, void *arg)
-{
-	cr_assert_eq(volley_worker_get_server(worker), t.server);
-	cr_assert_null(volley_worker_get_event_base(worker));
-	cr_assert_eq(arg, &t);
-	t.n_posts++;
-}
-
-static void *post(void *arg)
-{
-	(void)arg;
-	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
-	return NULL;
-}
-
-Test(loop_fd, a_post_from_another_thread_wakes_it)
-{
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	cr_assert_eq(volley_server_post(t.server, posted, &t), -ESHUTDOWN);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	for (int i = 0; i < 10; i++) {
-		pthread_t thread;
-
-		expect_idle();
-		pthread_create(&thread, NULL, post, NULL);
-		cr_assert(wakes(1000));
-		pthread_join(thread, NULL);
-		cr_assert_eq(t.n_posts, i);
-		cr_assert_eq(volley_server_process(t.server), 0);
-		cr_assert_eq(t.n_posts, i + 1);
-	}
-	expect_idle();
-	close_server();
-}
-
-static void post_and_echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			  void *arg)
-{
-	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
-	peer_echo(worker, packets, n, arg);
-}
-
-Test(loop_fd, a_post_from_its_own_callback_wakes_it_again)
-{
-	open_server(VOLLEY_CONFIG(.n_workers = 1), post_and_echo);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	loopback_send(t.client, &t.to, 1, 16);
-	cr_assert(wakes(1000));
-	cr_assert_eq(volley_server_process(t.server), 1);
-	cr_assert_eq(t.n_posts, 0);
-	cr_assert(wakes(0));
-	cr_assert_eq(volley_server_process(t.server), 0);
-	cr_assert_eq(t.n_posts, 1);
-	expect_idle();
-	close_server();
-}
-
-Test(loop_fd, what_was_posted_runs_although_it_stops)
-{
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	cr_assert_eq(volley_server_post(t.server, posted, &t), 0);
-	cr_assert_eq(volley_server_stop(t.server), 0);
-	cr_assert_eq(t.n_posts, 1);
-	close_server();
-}
-
-/* Stopping ------------------------------------------------------------------------------------- */
-
-Test(loop_fd, a_request_to_stop_is_obeyed_by_process)
-{
-	int fd;
-
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	fd = volley_server_get_fd(t.server);
-	cr_assert_eq(volley_server_request_stop(t.server), 0, "also when nothing runs");
-	for (int i = 1; i <= 3; i++) {
-		cr_assert_eq(volley_server_start(t.server), 0);
-		loopback_send(t.client, &t.to, 1, 16);
-		cr_assert(wakes(1000));
-		while (volley_server_process(t.server) == 0)
-			continue; /* a wake that was meant for the life before */
-		expect_echo(1);
-		cr_assert_eq(volley_server_request_stop(t.server), 0);
-		cr_assert(wakes(0));
-		cr_assert_eq(t.n_stops, i - 1);
-		cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
-		cr_assert_eq(t.n_stops, i);
-		expect_idle();
-		cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
-		cr_assert_eq(volley_server_post(t.server, posted, &t), -ESHUTDOWN);
-		cr_assert_eq(volley_server_start(t.server), -EALREADY, "nobody has joined it");
-		cr_assert_eq(volley_server_stop(t.server), 0);
-		cr_assert_eq(t.n_stops, i);
-		cr_assert_eq(volley_server_get_fd(t.server), fd, "the same all its life");
-	}
-	close_server();
-}
-
-Test(loop_fd, stop_keeps_what_is_queued_and_drain_serves_it)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	loopback_send(t.client, &t.to, 1, 16);
-	cr_assert_eq(volley_server_stop(t.server), 0);
-	expect_idle();
-	cr_assert_eq(volley_server_start(t.server), 0);
-	cr_assert(wakes(0));
-	loopback_send(t.client, &t.to, 2, 16);
-	cr_assert_eq(volley_server_drain(t.server), 0);
-	expect_echo(1);
-	expect_echo(2);
-	expect_idle();
-	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
-	cr_assert_eq(stats.delivered, 2);
-	close_server();
-}
-
-static void call_everything(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			    void *arg)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-
-	t.n_calls++;
-	cr_assert_eq(volley_server_process(t.server), -EDEADLK);
-	cr_assert_eq(volley_server_get_timeout_ns(t.server), -1);
-	cr_assert_geq(volley_server_get_fd(t.server), 0);
-	cr_assert_lt(
-		volley_server_listen(t.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		0);
-	cr_assert_eq(volley_server_start(t.server), -EALREADY);
-	cr_assert_eq(volley_server_run(t.server), -EINVAL);
-	cr_assert_eq(volley_server_stop(t.server), -EDEADLK);
-	cr_assert_eq(volley_server_drain(t.server), -EDEADLK);
-	cr_assert_eq(volley_server_close(t.server), -EDEADLK);
-	cr_assert_eq(volley_server_free(t.server), -EDEADLK);
-	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
-	peer_echo(worker, packets, n, arg);
-}
-
-Test(loop_fd, callbacks_may_call_everything)
-{
-	open_server(VOLLEY_CONFIG(.n_workers = 1), call_everything);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	loopback_send(t.client, &t.to, 1, 16);
-	cr_assert(wakes(1000));
-	cr_assert_eq(volley_server_process(t.server), 1);
-	cr_assert_eq(t.n_calls, 1);
-	expect_echo(1);
-	close_server();
-}
-
-Test(loop_fd, every_call_has_a_result_in_every_state)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-	struct volley_server *threaded;
-
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN, "not started");
-	expect_idle();
-	cr_assert_eq(volley_server_stop(t.server), 0);
-	cr_assert_eq(volley_server_drain(t.server), 0);
-	cr_assert_eq(volley_server_run(t.server), -EINVAL);
-	cr_assert_eq(volley_server_start(t.server), 0);
-	cr_assert_eq(volley_server_start(t.server), -EALREADY);
-	cr_assert_eq(volley_server_run(t.server), -EINVAL);
-	loopback_send(t.client, &t.to, 1, 16);
-	cr_assert_eq(volley_server_close(t.server), 0);
-	cr_assert_eq(volley_server_get_stats(t.server, &stats), 0);
-	cr_assert_eq(stats.discarded_at_close, 1);
-	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN, "closed");
-	expect_idle();
-	cr_assert_eq(volley_server_start(t.server), -ENOTCONN);
-	close_server();
-
-	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &threaded), 0);
-	cr_assert_eq(volley_server_process(threaded), -EINVAL);
-	cr_assert_eq(volley_server_get_fd(threaded), -EINVAL);
-	cr_assert_eq(volley_server_get_timeout_ns(threaded), -1);
-	volley_server_free(threaded);
-}
-
 /* Failing -------------------------------------------------------------------------------------- */
-
-Test(loop_fd, a_failing_hook_fails_the_start)
-{
-	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	t.result = -EXDEV;
-	loopback_send(t.client, &t.to, 1, 16);
-	cr_assert_eq(volley_server_start(t.server), -EXDEV);
-	expect_idle();
-	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
-	cr_assert_eq(t.n_stops, 0);
-	t.n_starts = 0;
-	t.result = 0;
-	cr_assert_eq(volley_server_start(t.server), 0);
-	cr_assert(wakes(0));
-	cr_assert_eq(volley_server_process(t.server), 1);
-	expect_echo(1);
-	close_server();
-}
 
 Test(loop_fd, start_survives_a_failing_epoll)
 {
