@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/fake_io.h"
+#include "lib/fault.h"
 #include "server/state.h"
 
 #define ADDRESS "127.0.0.1:0"
@@ -291,4 +292,75 @@ Test(arena, a_room_may_have_65527_bytes)
 	serve_one(&fake);
 	expect_letters(&fake, 0, 'r', 65527);
 	fake_server_close(&fake);
+}
+
+/* By itself ------------------------------------------------------------------------------------ */
+
+static struct vly_arena open_arena(uint32_t n_bytes)
+{
+	struct vly_arena arena;
+
+	cr_assert_eq(vly_arena_init(&arena, NULL, n_bytes), 0);
+	return arena;
+}
+
+Test(arena, rooms_lie_behind_one_another_to_the_last_byte)
+{
+	struct vly_arena arena = open_arena(64);
+	uint8_t *a = vly_arena_get(&arena, 1);
+
+	cr_assert_eq(a, arena.base);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 17), a + 16);
+	cr_assert_null(vly_arena_get(&arena, 17), "16 are left");
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 16), a + 48);
+	cr_assert_null(vly_arena_get(&arena, 1));
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 64), a);
+	vly_arena_fini(&arena);
+	vly_arena_fini(&arena); /* a zeroed one */
+}
+
+Test(arena, only_what_lies_in_it_is_taken)
+{
+	struct vly_arena arena = open_arena(64);
+	uint8_t *room = vly_arena_get(&arena, 32);
+
+	cr_assert(vly_arena_take(&arena, room + 4, 28));
+	cr_assert_not(vly_arena_take(&arena, room, 33), "it ends behind the room");
+	cr_assert_not(vly_arena_take(&arena, room + 32, 1), "that is free");
+	cr_assert_not(vly_arena_take(&arena, room - 1, 1));
+	cr_assert_not(vly_arena_take(&arena, (const uint8_t *)"x", 1));
+	vly_arena_fini(&arena);
+}
+
+Test(arena, an_open_room_keeps_it_from_starting_over)
+{
+	struct vly_arena arena = open_arena(64);
+	uint32_t n_bytes = 7;
+	uint8_t *room = vly_arena_open(&arena, 20, &n_bytes);
+
+	cr_assert_eq(n_bytes, 32);
+	cr_assert_null(vly_arena_open(&arena, 33, &n_bytes));
+	cr_assert_eq(n_bytes, 32, "untouched on failure");
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 1), room + 32);
+	vly_arena_end_callback(&arena);
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_open(&arena, 20, &n_bytes), room);
+	cr_assert(vly_arena_take(&arena, room, 20), "and a room that was replied with is closed");
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 1), room);
+	vly_arena_clear(&arena);
+	cr_assert_eq(arena.used, 0);
+	vly_arena_fini(&arena);
+}
+
+Test(arena, without_memory_there_is_none)
+{
+	struct vly_arena arena;
+
+	fault_arm(FAULT_MMAP, 1, ENOMEM);
+	cr_assert_eq(vly_arena_init(&arena, NULL, 64), -ENOMEM);
+	cr_assert_eq(fault_disarm(), 1);
+	vly_arena_fini(&arena);
 }

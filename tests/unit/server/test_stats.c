@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The ledger's reading side: snapshots, sums, size-first structs and the JSON. What the numbers
- * mean is checked wherever something is counted; tests/race/race_stats.c has a writer and readers.
+ * Reading the ledger: sums, size-first structs and the JSON. What the numbers mean is checked
+ * wherever something is counted.
  */
 
 #include <criterion/criterion.h>
@@ -12,12 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/fake_io.h"
 #include "lib/fault.h"
-#include "lib/ledger.h"
 #include "lib/loopback.h"
-#include "path/ledger.h"
-#include "path/pipeline.h"
+#include "path/worker.h"
 #include "server/state.h"
 
 static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
@@ -41,50 +38,6 @@ static struct volley_server *new_server(uint32_t n_workers)
 
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = n_workers), &server), 0);
 	return server;
-}
-
-Test(stats, what_is_published_is_read)
-{
-	struct vly_snapshot snapshot = { 0 };
-	struct volley_stats in = { 0 }, out = { .size = 7 };
-	const uint64_t *counts = &out.rx_datagrams;
-
-	for (uint64_t round = 1; round <= 3; round++) {
-		number(&in, round * 1000);
-		vly_snapshot_write(&snapshot, &in);
-		vly_snapshot_read(&snapshot, &out);
-		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-			cr_assert_eq(counts[i], round * 1000 + i);
-		cr_assert_eq(snapshot.sequence, 2 * round);
-	}
-	cr_assert_eq(out.size, 7);
-}
-
-Test(stats, every_send_error_has_a_name)
-{
-	static const struct {
-		int error;
-		enum volley_tx_drop reason;
-	} known[] = {
-		{ EPERM, VOLLEY_TX_EPERM },
-		{ EAGAIN, VOLLEY_TX_EAGAIN },
-		{ ENOBUFS, VOLLEY_TX_ENOBUFS },
-		{ ECONNREFUSED, VOLLEY_TX_ECONNREFUSED },
-		{ EMSGSIZE, VOLLEY_TX_EMSGSIZE },
-		{ ENETUNREACH, VOLLEY_TX_ENETUNREACH },
-		{ EHOSTUNREACH, VOLLEY_TX_EHOSTUNREACH },
-		{ EACCES, VOLLEY_TX_EACCES },
-		{ EINVAL, VOLLEY_TX_EINVAL },
-	};
-
-	for (int error = 1; error < 200; error++) {
-		enum volley_tx_drop expected = VOLLEY_TX_EOTHER;
-
-		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-			if (known[i].error == error)
-				expected = known[i].reason;
-		cr_assert_eq(vly_ledger_get_tx_drop(-error), expected, "errno %d", error);
-	}
 }
 
 /* As a worker with nothing under way to it from other threads. */
@@ -148,40 +101,6 @@ Test(stats, the_readers_struct_may_be_newer_but_not_no_struct)
 	cr_assert_lt(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.rx_datagrams, 99, "untouched on failure");
 	volley_server_free(server);
-}
-
-/* The checker of the other tests must itself see what is wrong. */
-Test(stats, the_checker_sees_each_equation_broken)
-{
-	struct volley_stats good = { .size = sizeof good,
-				     .rx_datagrams = 10,
-				     .delivered = 9,
-				     .rx_dropped = { [VOLLEY_RX_CTRUNC] = 1 },
-				     .tx_requested = 4,
-				     .tx_sent = 2,
-				     .tx_dropped = { [VOLLEY_TX_STOPPED] = 1 },
-				     .tx_queued = 1,
-				     .rx_messages = 10,
-				     .tx_messages = 2,
-				     .rx_batches = 1,
-				     .rx_syscalls = 2 };
-	struct volley_stats bad = good;
-
-	cr_assert_null(ledger_find_fault(&good));
-	bad.delivered = 10;
-	cr_assert_not_null(ledger_find_fault(&bad));
-	bad = good;
-	bad.rx_dropped[VOLLEY_RX_STOPPED]++;
-	cr_assert_not_null(ledger_find_fault(&bad));
-	bad = good;
-	bad.tx_dropped[VOLLEY_TX_EPERM]++;
-	cr_assert_not_null(ledger_find_fault(&bad));
-	bad = good;
-	bad.tx_queued = 0;
-	cr_assert_not_null(ledger_find_fault(&bad));
-	bad = good;
-	bad.held_now = 1;
-	cr_assert_not_null(ledger_find_fault(&bad));
 }
 
 /* The JSON ------------------------------------------------------------------------------------- */

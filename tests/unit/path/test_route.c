@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Where a datagram that replies to nothing goes, from sockets of either family. */
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "lib/loopback.h"
+#include "path/route.h"
+
+static struct volley_listener listener;
+static struct vly_route route;
+
+static int find(const char *peer, const char *local)
+{
+	struct volley_addr to = loopback_addr(peer);
+	struct volley_addr from = loopback_addr(local != NULL ? local : "0.0.0.0:0");
+
+	return vly_route_find(&listener, &to, local != NULL ? &from : NULL, &route);
+}
+
+static void expect(const struct volley_addr *addr, const char *text)
+{
+	char is[VOLLEY_ADDR_TEXT_BYTES];
+
+	cr_assert_gt(volley_addr_format(addr, is, sizeof is), 0);
+	cr_assert_str_eq(is, text);
+}
+
+Test(route, it_leaves_from_the_socket_unless_told)
+{
+	listener.addr = loopback_addr("192.0.2.1:53");
+	cr_assert_eq(find("192.0.2.7:1000", NULL), 0);
+	expect(&route.peer, "192.0.2.7:1000");
+	cr_assert_eq(route.local.len, 0);
+	cr_assert_not(route.is_refused);
+	cr_assert_eq(find("192.0.2.7:1000", "192.0.2.9:77"), 0);
+	expect(&route.local, "192.0.2.9:53");
+}
+
+Test(route, an_ipv6_socket_reaches_ipv4_but_not_the_other_way_round)
+{
+	listener.addr = loopback_addr("[::]:53");
+	cr_assert_eq(find("192.0.2.7:1000", "192.0.2.9:0"), 0);
+	expect(&route.peer, "[::ffff:192.0.2.7]:1000");
+	expect(&route.local, "[::ffff:192.0.2.9]:53");
+	cr_assert_eq(find("[2001:db8::1]:1000", NULL), 0);
+	expect(&route.peer, "[2001:db8::1]:1000");
+	listener.addr = loopback_addr("0.0.0.0:53");
+	cr_assert_eq(find("[2001:db8::1]:1000", NULL), -EINVAL);
+	cr_assert_eq(find("192.0.2.7:1000", "[2001:db8::1]:0"), -EINVAL);
+}
+
+Test(route, nothing_goes_to_port_0_or_to_ourselves)
+{
+	listener.addr = loopback_addr("192.0.2.1:53");
+	cr_assert_eq(find("192.0.2.7:0", NULL), 0);
+	cr_assert(route.is_refused);
+	cr_assert_eq(find("192.0.2.1:53", NULL), 0);
+	cr_assert(route.is_refused);
+	cr_assert_eq(find("192.0.2.1:54", NULL), 0);
+	cr_assert_not(route.is_refused);
+	/* Of a wildcard listener only the address that it leaves from says who we are. */
+	listener.addr = loopback_addr("0.0.0.0:53");
+	cr_assert_eq(find("192.0.2.9:53", NULL), 0);
+	cr_assert_not(route.is_refused);
+	cr_assert_eq(find("192.0.2.9:53", "192.0.2.9:0"), 0);
+	cr_assert(route.is_refused);
+}
