@@ -151,6 +151,49 @@ Test(mem, an_allocator_without_memory_is_null)
 	cr_assert_null(vly_mem_map(&allocator, 1));
 }
 
+Test(mem, a_grown_array_keeps_what_was_in_it)
+{
+	uint32_t *array = vly_mem_grow(NULL, NULL, 0, 4, sizeof *array);
+
+	cr_assert_not_null(array);
+	cr_assert(is_zero((uint8_t *)array, 4 * sizeof *array));
+	for (uint32_t i = 0; i < 4; i++)
+		array[i] = i + 1;
+	array = vly_mem_grow(NULL, array, 4, 100, sizeof *array);
+	cr_assert_not_null(array);
+	for (uint32_t i = 0; i < 4; i++)
+		cr_assert_eq(array[i], i + 1);
+	cr_assert(is_zero((uint8_t *)(array + 4), 96 * sizeof *array));
+	vly_mem_free(array);
+}
+
+Test(mem, an_array_that_cannot_grow_is_as_it_was)
+{
+	uint8_t *array = vly_mem_grow(NULL, NULL, 0, 4, 1);
+
+	memset(array, 7, 4);
+	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
+	cr_assert_null(vly_mem_grow(NULL, array, 4, 100, 1));
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_null(vly_mem_grow(NULL, array, 4, SIZE_MAX, 2), "it would overflow");
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(array[i], 7);
+	vly_mem_free(array);
+}
+
+Test(mem, an_allocator_gets_the_smaller_array_back)
+{
+	struct ledger ledger = { 0 };
+	struct volley_allocator allocator = { take, give, &ledger };
+	void *array = vly_mem_grow(&allocator, NULL, 0, 100, 8);
+
+	array = vly_mem_grow(&allocator, array, 100, 1000, 8);
+	cr_assert_not_null(array);
+	cr_assert_eq(ledger.n_out, 1);
+	vly_mem_free(array);
+	cr_assert_eq(ledger.n_bytes_out, 0);
+}
+
 Test(mem, map_is_page_aligned_and_zero)
 {
 	long page = sysconf(_SC_PAGESIZE);

@@ -156,3 +156,20 @@ Test(buffers, find_takes_any_number_and_knows_what_was_never_taken)
 	cr_assert_eq(vly_buffers_take(buffers, 1)->generation, 7, "kept while free");
 	vly_buffers_free(buffers);
 }
+
+Test(buffers, the_bytes_of_all_are_counted_taken_or_not)
+{
+	struct vly_buffers *buffers = vly_buffers_new(NULL, (uint32_t[]){ 7, 5, 3 });
+	struct vly_buffers *none = vly_buffers_new(NULL, (uint32_t[]){ 0, 0, 0 });
+	struct vly_buffers *middle = vly_buffers_new(NULL, (uint32_t[]){ 0, 2, 0 });
+
+	cr_assert_eq(vly_buffers_count_bytes(NULL), 0);
+	cr_assert_eq(vly_buffers_count_bytes(none), 0);
+	cr_assert_eq(vly_buffers_count_bytes(middle), 2 * 2048);
+	cr_assert_eq(vly_buffers_count_bytes(buffers), 7 * 256 + 5 * 2048 + 3 * 65536);
+	vly_buffers_take(buffers, 1);
+	cr_assert_eq(vly_buffers_count_bytes(buffers), 7 * 256 + 5 * 2048 + 3 * 65536);
+	vly_buffers_free(buffers);
+	vly_buffers_free(none);
+	vly_buffers_free(middle);
+}

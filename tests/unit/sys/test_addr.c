@@ -201,3 +201,39 @@ Test(addr, clients_are_spread_evenly)
 			cr_assert(n[k] > 70 && n[k] < 140, "%u of 800 are number %d's", n[k], k);
 	}
 }
+
+/* Each of these is another address than each other one. */
+Test(addr, equal_is_the_same_host_port_family_and_scope)
+{
+	static const char *const texts[] = {
+		"192.0.2.1:53",          "192.0.2.1:54",     "192.0.2.2:53",
+		"[::ffff:192.0.2.1]:53", "[2001:db8::1]:53", "[2001:db8::1]:0",
+		"[fe80::1%1]:53",        "[fe80::1%2]:53",   "[2001:db9::1]:53",
+	};
+	struct volley_addr addr[VLY_ARRAY_SIZE(texts)];
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(texts); i++)
+		cr_assert_eq(volley_addr_parse(texts[i], &addr[i]), 0);
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(texts); i++)
+		for (size_t k = 0; k < VLY_ARRAY_SIZE(texts); k++)
+			cr_assert_eq(volley_addr_is_equal(&addr[i], &addr[k]), i == k, "%s and %s",
+				     texts[i], texts[k]);
+}
+
+/* What the kernel leaves in an address that is not a part of it. */
+Test(addr, equal_does_not_look_at_what_is_beside_it)
+{
+	struct volley_addr a, b;
+
+	cr_assert_eq(volley_addr_parse("192.0.2.1:53", &a), 0);
+	memset(&b, 0xff, sizeof b);
+	b.len = a.len;
+	b.in.sin_family = a.in.sin_family;
+	b.in.sin_port = a.in.sin_port;
+	b.in.sin_addr = a.in.sin_addr;
+	cr_assert(volley_addr_is_equal(&a, &b));
+	cr_assert_eq(volley_addr_parse("[2001:db8::1]:53", &a), 0);
+	b = a;
+	b.in6.sin6_flowinfo = 7;
+	cr_assert(volley_addr_is_equal(&a, &b));
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/fault.h"
+#include "lib/loopback.h"
+#include "sys/poll.h"
+
+static int pipes[2][2];
+
+static void open_pipes(void)
+{
+	cr_assert_eq(pipe2(pipes[0], O_CLOEXEC), 0);
+	cr_assert_eq(pipe2(pipes[1], O_CLOEXEC), 0);
+}
+
+TestSuite(poll, .init = open_pipes, .timeout = 60);
+
+static void write_one(int i)
+{
+	cr_assert_eq(write(pipes[i][1], "x", 1), 1);
+}
+
+Test(poll, wait_ends_with_the_first_that_is_ready_or_in_time)
+{
+	struct pollfd fds[2] = { { .fd = pipes[0][0], .events = POLLIN },
+				 { .fd = pipes[1][0], .events = POLLIN } };
+
+	cr_assert_eq(vly_poll_wait(fds, 2, 0), 0);
+	cr_assert_eq(vly_poll_wait(fds, 2, 1), 0);
+	write_one(1);
+	cr_assert_eq(vly_poll_wait(fds, 2, -1), 1);
+	cr_assert_eq(fds[0].revents, 0);
+	cr_assert_eq(fds[1].revents, POLLIN);
+	write_one(0);
+	cr_assert_eq(vly_poll_wait(fds, 2, -1), 2);
+	fault_arm(FAULT_POLL, 1, EINTR);
+	cr_assert_eq(vly_poll_wait(fds, 2, -1), -EINTR);
+	cr_assert_eq(fault_disarm(), 1);
+}
+
+Test(poll, an_entry_comes_with_its_tag_while_it_is_watched)
+{
+	struct epoll_event events[2];
+	int poll_fd = vly_poll_open();
+
+	cr_assert_geq(poll_fd, 0);
+	cr_assert(fcntl(poll_fd, F_GETFD) & FD_CLOEXEC);
+	write_one(0);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 2), 0, "and it does not sleep");
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[0][0], 0, EPOLLIN, &pipes[0]), 0);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[1][0], 0, EPOLLIN, &pipes[1]), 0);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 2), 1);
+	cr_assert_eq(events[0].data.ptr, (void *)&pipes[0]);
+	cr_assert_eq(events[0].events, EPOLLIN);
+	write_one(1);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 2), 2);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 1), 1);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[0][0], EPOLLIN, EPOLLOUT, &pipes[0]), 0);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 2), 1, "it asks for something else now");
+	cr_assert_eq(events[0].data.ptr, (void *)&pipes[1]);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[1][0], EPOLLIN, 0, NULL), 0);
+	cr_assert_eq(vly_poll_take(poll_fd, events, 2), 0);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[1][0], EPOLLIN, 0, NULL), -ENOENT);
+	vly_poll_close(poll_fd);
+	vly_poll_close(-1);
+}
+
+Test(poll, no_change_is_no_call_and_failures_are_told)
+{
+	int n_fds = loopback_n_fds();
+	int poll_fd = vly_poll_open();
+	struct epoll_event event;
+
+	fault_arm(FAULT_EPOLL_CTL, 1, ENOSPC);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[0][0], EPOLLIN, EPOLLIN, NULL), 0);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[0][0], 0, 0, NULL), 0);
+	cr_assert_eq(fault_n_calls(FAULT_EPOLL_CTL), 0);
+	cr_assert_eq(vly_poll_set(poll_fd, pipes[0][0], 0, EPOLLIN, NULL), -ENOSPC);
+	fault_arm(FAULT_EPOLL_CREATE1, 1, EMFILE);
+	cr_assert_eq(vly_poll_open(), -EMFILE);
+	cr_assert_eq(fault_disarm(), 1);
+	vly_poll_close(poll_fd);
+	cr_assert_eq(vly_poll_take(poll_fd, &event, 1), -EBADF);
+	cr_assert_eq(loopback_n_fds(), n_fds);
+}
