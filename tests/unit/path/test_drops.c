@@ -66,6 +66,8 @@ Test(drops, what_was_dropped_before_is_ours_only_if_the_socket_is)
 	vly_drops_read(&drops, fd);
 	cr_assert_eq(vly_drops_get_total(&drops), 2, "another had it before");
 	cr_assert_eq(vly_drops_get_seen(&drops), 5);
+	vly_drops_forget(&drops, 4);
+	cr_assert_eq(vly_drops_get_total(&drops), 1, "counted from where it became ours");
 }
 
 Test(drops, unread_bytes_are_those_of_unread_messages)

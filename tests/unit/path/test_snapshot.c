@@ -21,7 +21,7 @@ static void number(struct volley_stats *stats, uint64_t first)
 		counts[i] = first + i;
 }
 
-Test(snapshot, what_is_published_is_read)
+Test(snapshot, what_is_published_is_read, .timeout = 60)
 {
 	struct volley_stats in = { 0 }, out = { .size = 7 };
 	const uint64_t *counts = &out.rx_datagrams;

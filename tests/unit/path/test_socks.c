@@ -33,7 +33,7 @@ static void close_socks(void)
 	vly_socks_fini(&socks);
 }
 
-TestSuite(socks, .init = open_socks, .fini = close_socks);
+TestSuite(socks, .init = open_socks, .fini = close_socks, .timeout = 60);
 
 /* One more socket of a listener, with a descriptor that says its index. */
 static struct vly_sock *add(uint32_t listener_index, uint32_t expected_index)
