@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Rules about the text of a file: the SPDX line, 100 columns, 700 lines, where #if may stand.
+Rules about the text of a file: the SPDX line, 100 columns, 500 lines, where #if may stand.
 Usage: text.py [TREE]. Prints one line per violation and exits 1 if there is any.
 """
 import os
@@ -12,7 +12,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
 MAX_COLUMNS = 100
-MAX_LINES = 700
+MAX_LINES = 500
+# Longer ones, which are to be split.
+LONG = ("examples/dns/answer.c", "examples/dns/zone_encode.c", "examples/dns/zone_file.c")
 IF_ALLOWED = ("src/base/compiler.h", "src/io/io.c")
 CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)")
 CXX = ("__cplusplus", "defined(__cplusplus)")
@@ -36,7 +38,10 @@ def columns(path, lines):
 
 
 def length(path, lines):
-    if len(lines) > MAX_LINES:
+    if path in LONG:
+        if len(lines) <= MAX_LINES:
+            yield f"{path}: is not long any more: take it out of LONG"
+    elif len(lines) > MAX_LINES:
         yield f"{path}: {len(lines)} lines, {MAX_LINES} are allowed"
 
 
