@@ -28,6 +28,7 @@ TestSuite(presence, .init = open_shared, .fini = close_shared, .timeout = 60);
 static void expect(bool is_here, bool is_open)
 {
 	vly_lock_take(&shared.lock);
+	vly_lock_assume(&worker.shared->lock);
 	cr_assert_eq(vly_presence_is_here(&worker), is_here);
 	cr_assert_eq(vly_presence_is_open(&worker), is_open);
 	vly_lock_give(&shared.lock);
@@ -52,6 +53,7 @@ static void *wait_for_it(void *arg)
 	const bool *is_here = arg;
 
 	vly_lock_take(&shared.lock);
+	vly_lock_assume(&worker.shared->lock);
 	while (vly_presence_is_here(&worker) != *is_here)
 		vly_cond_wait(&shared.changed, &shared.lock);
 	vly_lock_give(&shared.lock);
