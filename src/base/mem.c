@@ -35,9 +35,9 @@ static_assert(sizeof(struct head) == VLY_CACHE_LINE, "what follows is aligned as
 enum { POOL_ALIGN_BYTES = 4096 };
 
 /*
- * Arrays are often a power of two long, and allocators put them one behind the other: then all begin
- * in the same few sets of the cache, and their first parts, which are the ones in use, push one
- * another out (0.8 misses of the first level for a datagram instead of 0.3). Room of an odd number
+ * Arrays are often a power of two long, and allocators put one behind the other. Then all begin in
+ * the same few sets of the cache, and their first parts, which are the ones in use, push one
+ * another out: 0.8 misses of the first level for a datagram instead of 0.2. Room of an odd number
  * of lines behind each spreads them over the sets.
  */
 enum { SPREAD_FROM_BYTES = 1024, SPREAD_BYTES = 17 * VLY_CACHE_LINE };

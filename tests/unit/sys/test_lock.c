@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sys/cond.h"
 #include "sys/lock.h"
 
 TestSuite(lock, .timeout = 60);
