@@ -8,8 +8,8 @@
  */
 
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 

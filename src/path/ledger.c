@@ -86,8 +86,8 @@ void vly_ledger_add(struct volley_stats *total, const struct volley_stats *count
 	X(VOLLEY_TX_TIMEOUT, "timeout", 0)                      \
 	X(VOLLEY_TX_STOPPED, "stopped", 0)
 
-#define RX_NAME(constant, name)         [constant] = name,
-#define TX_NAME(constant, name, error)  [constant] = name,
+#define RX_NAME(constant, name)         [constant] = (name),
+#define TX_NAME(constant, name, error)  [constant] = (name),
 #define TX_ERROR(constant, name, error) { constant, error },
 
 static const char *const rx_names[] = { RX_DROPS(RX_NAME) };

@@ -72,8 +72,12 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *text, const c
 	X(wakes, 1)                      \
 	X(memory_bytes, 1)
 
-#define ADD_NUMBERS(field, n) +(int)(n)
-static_assert((0 COUNTERS(ADD_NUMBERS)) == VLY_SNAPSHOT_N, "the JSON has every counter");
+#define MEMBER(field, n) uint64_t field[n];
+struct every_counter {
+	COUNTERS(MEMBER)
+};
+static_assert(sizeof(struct every_counter) == VLY_SNAPSHOT_N * sizeof(uint64_t),
+	      "the JSON has every counter");
 
 struct counter {
 	const char *name;

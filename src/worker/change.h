@@ -14,8 +14,8 @@
 struct volley_listener;
 
 /*
- * A listener comes: the worker gets its sockets i, i + N and so on. 0 or -errno, and then it has
- * none of them. It goes again: the sockets stay open.
+ * A listener comes: the worker gets its sockets i, i + N and so on. 0 or -errno; those that it got
+ * before the failure it has until the listener goes again. It goes again: the sockets stay open.
  */
 int vly_change_attach(struct volley_worker *worker, void *listener);
 int vly_change_detach(struct volley_worker *worker, void *listener);

@@ -55,12 +55,10 @@ static void set_asked(struct volley_worker *worker, struct vly_sock *sock, uint3
 {
 	struct vly_watch *watch = &sock->watch;
 
-	if ((watch->events ^ events) & EPOLLOUT) {
-		if (events & EPOLLOUT)
-			TAILQ_INSERT_TAIL(&worker->loop.asked, sock, watch.asked);
-		else
-			TAILQ_REMOVE(&worker->loop.asked, sock, watch.asked);
-	}
+	if ((events & EPOLLOUT) && !(watch->events & EPOLLOUT))
+		TAILQ_INSERT_TAIL(&worker->loop.asked, sock, watch.asked);
+	if (!(events & EPOLLOUT) && (watch->events & EPOLLOUT))
+		TAILQ_REMOVE(&worker->loop.asked, sock, watch.asked);
 	watch->events = events;
 }
 
