@@ -37,13 +37,17 @@ class Reader:
     def __init__(self, top):
         self.top = top
         self.texts = {}
+        self.paths = {}
         self.found = {}
 
     def path(self, cursor):
         """The cursor's file, relative to the tree; None where it is not ours."""
         file = cursor.location.file
-        path = os.path.relpath(os.path.join(self.top, file.name), self.top) if file else ".."
-        return None if path.startswith("..") or path.startswith("build/") else path
+        name = file.name if file else ".."
+        if name not in self.paths:
+            path = os.path.relpath(os.path.join(self.top, name), self.top)
+            self.paths[name] = None if path.startswith(("..", "build/")) else path
+        return self.paths[name]
 
     def text(self, path, begin, end):
         if path not in self.texts:
@@ -109,10 +113,12 @@ def main(folder, wanted, write):
         commands = json.load(file)
     reader = Reader(os.getcwd())
     index = clang.cindex.Index.create()
+    read = set()  # tests build what they share once each
     for command in commands:
         source = os.path.normpath(os.path.join(command["directory"], command["file"]))
-        if not source.endswith(".c"):
+        if not source.endswith(".c") or source in read:
             continue
+        read.add(source)
         os.chdir(command["directory"])
         unit = index.parse(source, args=list(arguments(command)))
         os.chdir(reader.top)
