@@ -116,11 +116,11 @@ VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t listene
 /**
  * The same from a worker's own thread, without a lock: in a packet callback (where it leaves with
  * the volley), a hook, a post, or a timer on the worker's event_base (where it leaves before the
- * worker waits again).
+ * worker waits again). What on_stop sends leaves at once, or is dropped as `stopped`.
  *
  * @param worker  the calling thread's
  * @return 0 when it is queued; -EINVAL and -EMSGSIZE as volley_server_send(); -ENOBUFS when the
- *         arena is used up
+ *         arena is used up, and in on_error also when more is being sent than fits (`no_buffer`)
  * @threads  the worker's
  * @blocks   never
  */

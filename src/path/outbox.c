@@ -149,11 +149,20 @@ static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 		queue(worker, sock, heads, n, r);
 }
 
-struct vly_tx *vly_outbox_new(struct volley_worker *worker)
+/* Not while it is being emptied: what is in it is needed yet. */
+static bool empty(struct volley_worker *worker)
 {
 	assert(vly_self_is_allowed(&worker->self));
-	if (VLY_UNLIKELY(vly_outbox_is_full(worker)))
-		vly_outbox_flush(worker);
+	if (worker->outbox.is_flushing)
+		return false;
+	vly_outbox_flush(worker);
+	return true;
+}
+
+struct vly_tx *vly_outbox_new(struct volley_worker *worker)
+{
+	if (VLY_UNLIKELY(vly_outbox_is_full(worker)) && !empty(worker))
+		return NULL;
 	return vly_outbox_add(worker);
 }
 
@@ -162,6 +171,7 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 {
 	struct vly_tx *tx = vly_outbox_new(worker);
 
+	assert(tx != NULL); /* what has buffers is never called by a flush */
 	assert(buffer->pool < VLY_POOL_N && buffer->reply != NULL);
 	tx->data = buffer->reply;
 	tx->len = buffer->reply_len;
@@ -177,10 +187,10 @@ void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes)
 {
 	void *room = vly_arena_get(&worker->arena, n_bytes);
 
-	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_LIKELY(room != NULL))
 		return room;
-	vly_outbox_flush(worker);
+	if (!empty(worker))
+		return NULL;
 	vly_arena_reset(&worker->arena);
 	return vly_arena_get(&worker->arena, n_bytes);
 }
@@ -189,10 +199,10 @@ void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint3
 {
 	void *room = vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
 
-	assert(vly_self_is_allowed(&worker->self));
 	if (VLY_LIKELY(room != NULL))
 		return room;
-	vly_outbox_flush(worker);
+	if (!empty(worker))
+		return NULL;
 	vly_arena_reset(&worker->arena);
 	return vly_arena_open(&worker->arena, n_bytes, ret_n_bytes);
 }
@@ -214,14 +224,18 @@ static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
 	}
 }
 
-/* Socket by socket, grouped by destination. */
+/*
+ * Socket by socket, grouped by destination. An error's callback may add to them, and each of those
+ * may meet an error too: the entries are not used anew before all were sent, which bounds it.
+ */
 void vly_outbox_flush(struct volley_worker *worker)
 {
 	struct vly_outbox *outbox = &worker->outbox;
 	uint32_t first = 0;
 
-	assert(vly_self_is_allowed(&worker->self));
-	while (first < outbox->n_tx) { /* an error's callback may add to them */
+	assert(vly_self_is_allowed(&worker->self) && !outbox->is_flushing);
+	outbox->is_flushing = true;
+	while (first < outbox->n_tx) {
 		struct vly_sock *sock = vly_socks_get(&worker->socks, outbox->tx[first].sock_index);
 		uint32_t end = first + 1;
 		const uint16_t *heads;
@@ -239,6 +253,7 @@ void vly_outbox_flush(struct volley_worker *worker)
 		first = end;
 	}
 	outbox->n_tx = 0;
+	outbox->is_flushing = false;
 	for (int pool = 0; pool < VLY_POOL_N; pool++)
 		if (VLY_UNLIKELY(outbox->sending[pool] != NULL))
 			hand_back(outbox, (enum vly_pool)pool);

@@ -30,7 +30,10 @@ static inline struct vly_tx *vly_outbox_add(struct volley_worker *worker)
 	return &worker->outbox.tx[worker->outbox.n_tx++];
 }
 
-/* The same, after a flush if it was full. */
+/*
+ * The same, after a flush if it was full. NULL: it is full and being flushed, and an error's
+ * callback asks.
+ */
 struct vly_tx *vly_outbox_new(struct volley_worker *worker);
 
 /* Send what a buffer holds (`reply`) by this socket; then it goes back to its pool's owner. */
@@ -38,8 +41,9 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 			   struct vly_buffer *buffer);
 
 /*
- * Room in the arena until the flush, or NULL; flushes first where that makes some. `open` is for
- * the user to write into, and says how large the room is.
+ * Room in the arena until the flush, or NULL; flushes first where that makes some, but not when an
+ * error's callback asks in the middle of one. `open` is for the user to write into, and says how
+ * large the room is.
  */
 void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes);
 void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint32_t *ret_n_bytes);

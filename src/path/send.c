@@ -19,14 +19,13 @@ static int add(struct volley_worker *worker, const struct vly_sock *sock,
 	       const struct vly_route *route, const void *data, uint32_t len)
 {
 	struct vly_route *copy = vly_outbox_get_room(worker, (uint32_t)sizeof *copy + len);
-	struct vly_tx *tx;
+	struct vly_tx *tx = copy != NULL ? vly_outbox_new(worker) : NULL;
 
-	if (copy == NULL)
+	if (tx == NULL)
 		return -ENOBUFS;
 	*copy = *route;
 	if (len > 0)
 		memcpy(copy + 1, data, len);
-	tx = vly_outbox_new(worker);
 	tx->data = (const uint8_t *)(copy + 1);
 	tx->len = len;
 	tx->peer = &copy->peer;

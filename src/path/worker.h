@@ -49,6 +49,7 @@ enum vly_pool {
 struct vly_outbox {
 	struct vly_tx *tx; /* VLY_N_TX */
 	uint32_t n_tx;
+	bool is_flushing; /* they are being sent; what is added is sent with them */
 	struct vly_coalesce *coalesce;
 	struct vly_inbox_node *sending[VLY_POOL_N]; /* buffers that the next flush sends */
 	struct vly_inbox_node *sent[VLY_POOL_N];    /* and that their owners may take back */
