@@ -16,8 +16,8 @@ void vly_errand_run(struct volley_worker *worker)
 	struct vly_round *round = worker->errand.round;
 	int r = round->fn(worker, round->arg);
 
-	assert(round->n_left > 0);
 	vly_lock_take(&shared->lock);
+	assert(round->n_left > 0);
 	if (r < 0)
 		round->result = r;
 	if (--round->n_left == 0)

@@ -200,6 +200,10 @@ void vly_life_end(struct volley_worker *worker)
 	stop_others(worker);
 	if (config->on_stop != NULL)
 		config->on_stop(worker, config->arg);
+	/* What the hook has sent leaves, or is dropped by name: nobody is there to wait. */
+	vly_pipeline_flush(worker);
+	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
+	vly_pipeline_publish(worker);
 	vly_loop_close(worker);
 	set_state(worker, VLY_LIFE_STOPPED);
 }
