@@ -52,24 +52,13 @@ static bool send_all(struct volley_server *server, struct vly_round *round)
 	return true;
 }
 
-static int run_in_turn(struct volley_worker *worker, vly_errand_fn fn, void *arg)
-{
-	int r;
-
-	vly_turn_take(worker);
-	r = fn(worker, arg);
-	vly_turn_arm(worker);
-	vly_turn_give(worker);
-	return r;
-}
-
 int vly_call_run(struct volley_server *server, vly_errand_fn fn, void *arg)
 {
 	struct vly_round round = { .fn = fn, .arg = arg };
 	bool sent;
 
 	if (!vly_loop_has_thread(&server->shared.config))
-		return run_in_turn(&server->workers[0], fn, arg);
+		return vly_turn_run(&server->workers[0], fn, arg);
 	vly_lock_take(&server->shared.lock);
 	sent = send_all(server, &round);
 	while (sent ? round.n_left > 0 : has_present(server))

@@ -64,7 +64,8 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	r = drain(server, listener);
 	vly_call_run(server, vly_change_leave, listener);
 	vly_socket_settle();
-	vly_call_run(server, vly_change_finish, listener);
+	while (vly_call_run(server, vly_change_finish, listener) < 0)
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	vly_listeners_forget(server, listener->index);
 	return r;
 }

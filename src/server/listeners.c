@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listener.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
 #include "worker/change.h"
 
@@ -201,10 +202,24 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 	return listener;
 }
 
+/* The wait strategy `block` has one socket to sleep in; at a start it is looked at again. */
+static bool has_too_many(struct volley_server *server, const struct volley_listener *listener)
+{
+	return server->shared.config.wait == VOLLEY_WAIT_BLOCK &&
+	       listener->n_fds > server->shared.config.n_workers && vly_call_has_thread(server);
+}
+
 int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
 {
 	int r;
 
+	if (has_too_many(server, listener)) {
+		vly_log_write(
+			&server->shared.config, VOLLEY_LOG_ERROR,
+			"listen: the wait strategy `block` has one socket to sleep in, but the "
+			"listener has more sockets than there are workers: use `event`");
+		return -EINVAL;
+	}
 	set_listener(server, listener->index, listener);
 	r = vly_call_run(server, vly_change_attach, listener);
 	if (r < 0)
@@ -214,7 +229,8 @@ int vly_listeners_add(struct volley_server *server, struct volley_listener *list
 
 void vly_listeners_remove(struct volley_server *server, struct volley_listener *listener)
 {
-	vly_call_run(server, vly_change_detach, listener);
+	while (vly_call_run(server, vly_change_detach, listener) < 0)
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	set_listener(server, listener->index, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include "path/handlers.h"
 #include "path/held.h"
 #include "path/listener.h"
+#include "path/outbox.h"
 #include "path/pipeline.h"
 #include "sys/socket.h"
 #include "worker/loop_ops.h"
@@ -64,7 +65,7 @@ static void take_away(struct volley_worker *worker, struct vly_sock *sock)
 {
 	uint32_t sock_index = sock->index;
 
-	assert(vly_self_is_allowed(&worker->self));
+	assert(vly_self_is_allowed(&worker->self) && vly_outbox_count(worker) == 0);
 	sock->reads = false;
 	vly_socks_set_ready(sock, false);
 	vly_lock_take(&worker->shared->lock);
@@ -85,15 +86,37 @@ static void read_drops(struct volley_worker *worker, struct vly_sock *sock)
 	vly_lock_give(&worker->shared->lock);
 }
 
+/* Read no more. True: nobody has a packet of it, and nothing waits for it any more. */
+static bool let_go(struct volley_worker *worker, struct vly_sock *sock)
+{
+	sock->reads = false;
+	vly_socks_set_ready(sock, false);
+	vly_loop_update(worker, sock);
+	if (!vly_handlers_give_up(sock))
+		return false;
+	if (vly_outbox_count(worker) > 0) /* it may be what they leave by */
+		vly_pipeline_flush(worker);
+	vly_held_abandon_sock(worker, sock);
+	vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
+	return true;
+}
+
 int vly_change_detach(struct volley_worker *worker, void *arg)
 {
-	struct vly_sock *sock;
+	struct vly_sock *next;
+	int r = 0;
 
-	while ((sock = get_first(worker, arg)) != NULL) {
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL; sock = next) {
+		next = vly_socks_get_next(sock);
+		if (!let_go(worker, sock)) {
+			r = -EAGAIN;
+			continue;
+		}
+		vly_pipeline_publish(worker);
 		read_drops(worker, sock);
 		take_away(worker, sock);
 	}
-	return 0;
+	return r;
 }
 
 static bool is_served(struct volley_worker *worker, const struct vly_sock *sock)
@@ -121,10 +144,10 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 		return 0;
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
 	     sock = vly_socks_get_next(sock)) {
-		if (sock->is_kept) {
+		if (sock->is_kept)
 			sock->reads = false; /* the queue is somebody else's from here on */
-			vly_loop_update(worker, sock);
-		}
+		/* A loop may have taken it for busy, and would not hear that it is empty now. */
+		vly_loop_update(worker, sock);
 		vly_socks_set_ready(sock, sock->reads);
 		vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
 		if (!is_served(worker, sock))
@@ -155,13 +178,17 @@ int vly_change_leave(struct volley_worker *worker, void *arg)
 
 int vly_change_finish(struct volley_worker *worker, void *arg)
 {
-	struct vly_sock *sock;
+	struct vly_sock *next;
+	int r = 0;
 
-	while ((sock = get_first(worker, arg)) != NULL) {
+	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL; sock = next) {
 		int fd = sock->fd;
 
-		vly_held_abandon_sock(worker, sock);
-		vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
+		next = vly_socks_get_next(sock);
+		if (!let_go(worker, sock)) {
+			r = -EAGAIN;
+			continue;
+		}
 		if (!sock->is_kept)
 			vly_pipeline_discard(worker, sock);
 		vly_pipeline_publish(worker);
@@ -169,7 +196,7 @@ int vly_change_finish(struct volley_worker *worker, void *arg)
 		take_away(worker, sock);
 		vly_socket_close(fd);
 	}
-	return 0;
+	return r;
 }
 
 /* Handing over -------------------------------------------------------------------------------- */
@@ -229,8 +256,7 @@ int vly_change_give_away(struct volley_worker *worker, void *arg)
 	while ((sock = get_exported(worker, UINT32_MAX)) != NULL) {
 		int fd = sock->fd;
 
-		vly_held_abandon_sock(worker, sock);
-		vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
+		let_go(worker, sock); /* all of it, for nothing was read since the pause */
 		vly_pipeline_publish(worker);
 		take_away(worker, sock);
 		vly_socket_close(fd);

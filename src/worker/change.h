@@ -16,6 +16,7 @@ struct volley_listener;
 /*
  * A listener comes: the worker gets its sockets i, i + N and so on. 0 or -errno; those that it got
  * before the failure it has until the listener goes again. It goes again: the sockets stay open.
+ * -EAGAIN: handlers have packets of it yet.
  */
 int vly_change_attach(struct volley_worker *worker, void *listener);
 int vly_change_detach(struct volley_worker *worker, void *listener);
@@ -26,7 +27,7 @@ int vly_change_serve(struct volley_worker *worker, void *listener);
 int vly_change_give_up(struct volley_worker *worker, void *listener);
 /* Its sockets leave the kernel's lookup, unless they are somebody else's too. */
 int vly_change_leave(struct volley_worker *worker, void *listener);
-/* Count what is left in them, and close them. */
+/* Count what is left in them, and close them. -EAGAIN: handlers have packets of some yet. */
 int vly_change_finish(struct volley_worker *worker, void *listener);
 
 /* For all listeners that are marked `exported`; arg is not used. */

@@ -18,6 +18,8 @@
 
 #include <errno.h>
 
+#include "path/outbox.h"
+#include "path/pipeline.h"
 #include "worker/chores.h"
 #include "worker/life.h"
 #include "worker/loop_fd.h"
@@ -47,7 +49,8 @@ void vly_turn_give(struct volley_worker *worker)
 	vly_lock_give(&worker->turn.lock);
 }
 
-void vly_turn_arm(struct volley_worker *worker)
+/* In a turn: what is to be done will be noticed. */
+static void arm(struct volley_worker *worker)
 {
 	if (vly_life_is_running(worker))
 		vly_loop_arm(worker);
@@ -63,7 +66,7 @@ int vly_turn_start(struct volley_worker *worker)
 	if (r >= 0) {
 		vly_life_set_running(worker);
 		vly_presence_set(worker, true);
-		vly_turn_arm(worker);
+		arm(worker);
 	}
 	vly_turn_give(worker);
 	return r;
@@ -96,10 +99,37 @@ int vly_turn_process(struct volley_worker *worker)
 	if (vly_life_is_running(worker)) {
 		r = vly_loop_fd_process(worker);
 		if (r >= 0)
-			vly_turn_arm(worker);
+			arm(worker);
 		else
 			leave(worker);
 	}
+	vly_turn_give(worker);
+	return r;
+}
+
+/*
+ * A caller who waits for something (a drain, a handler) keeps its own loop from its passes. So what
+ * came from other threads is taken here too, and what waits by the clock is done.
+ */
+int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
+{
+	bool runs;
+	int r;
+
+	vly_turn_take(worker);
+	runs = vly_life_is_running(worker) &&
+	       vly_shared_get_command(worker->shared) == VLY_COMMAND_RUN;
+	if (runs) {
+		vly_mail_awake(&worker->mail);
+		vly_chores_take_mail(worker);
+	}
+	r = fn(worker, arg);
+	if (runs) {
+		if (vly_outbox_count(worker) > 0)
+			vly_pipeline_flush(worker);
+		vly_chores_run_timers(worker);
+	}
+	arm(worker);
 	vly_turn_give(worker);
 	return r;
 }

@@ -7,7 +7,7 @@
  * long. See turn.c.
  */
 
-#include "path/worker.h"
+#include "worker/errand.h"
 
 void vly_turn_init(struct volley_worker *worker);
 void vly_turn_fini(struct volley_worker *worker);
@@ -29,7 +29,7 @@ int vly_turn_process(struct volley_worker *worker);
 /* Nanoseconds until the next pass is due, readable or not; -1: none. From inside a turn too. */
 int64_t vly_turn_get_timeout(struct volley_worker *worker);
 
-/* In a turn, after a change from outside: what is to be done will be noticed. */
-void vly_turn_arm(struct volley_worker *worker);
+/* Run it in a turn of its own, behind what came before; its result. Also between stop and start. */
+int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg);
 
 #endif

@@ -176,11 +176,18 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 	vly_lock_give(&server->shared.lock);
 }
 
-/* The listener of a candidate that was taken. */
+/* The listener of a candidate that was taken; NULL when it was closed since. */
 static struct volley_listener *get_listener(const struct volley_server *server,
 					    const struct vly_candidate *candidate)
 {
-	return candidate->taken ? vly_listeners_get(server, candidate->listener_index) : NULL;
+	struct volley_listener *listener = NULL;
+
+	if (candidate->taken)
+		listener = vly_listeners_get(server, candidate->listener_index);
+	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
+		if (listener->fds[i] == candidate->fd)
+			return listener;
+	return NULL;
 }
 
 /* Nobody else reads or holds the sockets any more: they get what the config asks for. */

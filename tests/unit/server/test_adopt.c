@@ -391,3 +391,23 @@ Test(adopt, counting_begins_at_the_adoption)
 	cr_assert_eq(volley_server_free(server), 0);
 	close(client);
 }
+
+/* It sleeps in one socket and would never look at the other. */
+Test(adopt, a_running_block_worker_takes_no_second_socket)
+{
+	struct volley_server *server = new_server(1, VOLLEY_WAIT_BLOCK);
+	struct volley_addr addr = loopback_addr("127.0.0.1:0");
+	int fds[2];
+
+	fds[0] = open_shared(&addr);
+	fds[1] = open_shared(&addr);
+	cr_assert_eq(listen_once(server), 0);
+	cr_assert_eq(volley_server_start(server), 0);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(adopt(server, fds, 2), -EINVAL);
+	cr_assert_not_null(strstr(last_log, "more sockets than there are workers"), "%s", last_log);
+	close(fds[1]);
+	cr_assert_eq(adopt(server, fds, 1), 0, "one it can");
+	expect_replies(&addr);
+	cr_assert_eq(volley_server_free(server), 0);
+}

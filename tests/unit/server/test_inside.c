@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What callbacks ask for in the middle of something: sends in on_error, which a flush calls, and in
+ * on_stop; and a listener that goes while a callback has begun.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <unistd.h>
+
+#include "lib/ledger.h"
+#include "lib/lifetime.h"
+#include "path/drops.h"
+#include "path/listener.h"
+#include "server/call.h"
+#include "worker/change.h"
+
+static struct volley_addr nobody; /* nothing is bound there */
+static uint32_t n_errors;
+static uint32_t n_refused;
+static uint32_t n_wanted; /* on_error sends as often */
+static int sends_by;      /* this listener */
+
+static void open_all(void)
+{
+	count_fds();
+	n_errors = n_refused = n_wanted = 0;
+	sends_by = 0;
+	close(loopback_open("127.0.0.1:0", &nobody));
+}
+
+TestSuite(inside, .init = open_all, .fini = compare_fds, .timeout = 60);
+
+static void send_again(struct volley_worker *worker, const struct volley_addr *peer, int error,
+		       void *arg)
+{
+	int r;
+
+	(void)error, (void)arg;
+	if (n_errors++ >= n_wanted)
+		return;
+	r = volley_worker_send(worker, (uint32_t)sends_by, peer, NULL, "y", 1);
+	cr_assert(r == 0 || r == -ENOBUFS, "%d", r);
+	n_refused += r < 0;
+}
+
+static void say_bye(struct volley_worker *worker, void *arg)
+{
+	cr_assert_eq(volley_worker_send(worker, 0, arg, NULL, "bye", 3), 0);
+}
+
+static int listen_reporting(struct volley_server *server)
+{
+	return volley_server_listen(
+		server, "127.0.0.1:0",
+		VOLLEY_LISTEN(.on_batch = peer_echo, .on_error = send_again,
+			      .flags = VOLLEY_LISTEN_REPORT_ERRORS | VOLLEY_LISTEN_NO_COALESCE));
+}
+
+/* With two listeners, without threads. */
+static struct volley_server *start_reporting(void)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(
+		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD), &server),
+		0);
+	cr_assert_eq(listen_reporting(server), 0);
+	cr_assert_eq(listen_reporting(server), 1);
+	cr_assert_eq(volley_server_start(server), 0);
+	return server;
+}
+
+static void process(struct volley_server *server, uint32_t n)
+{
+	while (n-- > 0)
+		cr_assert_geq(volley_server_process(server), 0);
+}
+
+static struct volley_stats close_server(struct volley_server *server)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+	const char *fault;
+
+	cr_assert_eq(volley_server_stop(server), 0);
+	fault = ledger_find_server_fault(server);
+	cr_assert_null(fault, "%s", fault);
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(volley_server_free(server), 0);
+	return stats;
+}
+
+/* Each of its sends is refused by the network at once, so that it is called by their own flush. */
+Test(inside, an_error_that_sends_what_fails_too_comes_to_an_end)
+{
+	struct volley_server *server = start_reporting();
+	struct volley_stats stats;
+
+	n_wanted = UINT32_MAX;
+	for (uint32_t i = 0; i < 3; i++) /* the last one meets the error of the first */
+		cr_assert_eq(volley_server_send(server, i % 2, &nobody, NULL, "x", 1), 0);
+	process(server, 3);
+	cr_assert_gt(n_errors, 1000, "%u", n_errors);
+	cr_assert_gt(n_refused, 0);
+	stats = close_server(server);
+	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_NO_BUFFER], n_refused);
+}
+
+Test(inside, a_listener_goes_with_what_on_error_sends_by_it)
+{
+	struct volley_server *server = start_reporting();
+
+	n_wanted = 1;
+	sends_by = 1;
+	cr_assert_eq(volley_server_send(server, 1, &nobody, NULL, "x", 1), 0);
+	process(server, 1);
+	cr_assert_eq(volley_listener_close(server, 1), 0);
+	process(server, 5);
+	cr_assert_eq(n_errors, 1);
+	cr_assert_eq(close_server(server).tx_requested, 2);
+}
+
+Test(inside, what_on_stop_sends_leaves)
+{
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 2, .on_stop = say_bye, .arg = &addr), peer_echo, NULL,
+		&to);
+	struct volley_stats stats;
+	uint8_t buf[8];
+
+	cr_assert_eq(volley_server_start(server), 0);
+	cr_assert(peer_ask(fd, &to, 7));
+	stats = close_server(server);
+	cr_assert_eq(stats.tx_requested, 3);
+	cr_assert_eq(stats.tx_sent, 3);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 3);
+	close(fd);
+}
+
+static sem_t has_begun;
+static sem_t may_end;
+
+static void wait_inside(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			void *arg)
+{
+	(void)arg;
+	sem_post(&has_begun);
+	sem_wait(&may_end);
+	peer_echo(worker, packets, n, arg);
+}
+
+static int detach(struct volley_server *server, struct volley_listener *listener)
+{
+	int r;
+
+	vly_lock_take(&server->listening);
+	r = vly_call_run(server, vly_change_detach, listener);
+	vly_lock_give(&server->listening);
+	return r;
+}
+
+Test(inside, a_listener_stays_until_handlers_are_done_with_its_packets)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD, .n_handlers = 1), wait_inside,
+		NULL, &to);
+	struct volley_listener *listener = volley_server_get_listener(server, 0);
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	uint8_t buf[8];
+
+	sem_init(&has_begun, 0, 0);
+	sem_init(&may_end, 0, 0);
+	cr_assert_eq(volley_server_start(server), 0);
+	loopback_send(fd, &to, 7, 1);
+	process(server, 1);
+	sem_wait(&has_begun);
+	cr_assert_eq(detach(server, listener), -EAGAIN);
+	cr_assert_not_null(vly_socks_get_first(&server->workers->socks, 0));
+	sem_post(&may_end);
+	while (detach(server, listener) < 0)
+		sched_yield();
+	cr_assert_null(vly_socks_get_first(&server->workers->socks, 0));
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1, "its reply has left");
+	close(listener->fds[0]); /* nobody's now */
+	close_server(server);
+	close(fd);
+}
+
+/* One packet is held and nobody will reply; a busy socket has left others unread. */
+static void hold_first(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	static struct volley_held held;
+
+	(void)worker;
+	if ((*(uint32_t *)arg)++ == 0)
+		cr_assert_eq(volley_packet_hold(packet, &held), 0);
+	usleep(10); /* slow, so that there are some unread */
+}
+
+Test(inside, a_drain_of_what_is_held_does_not_spin)
+{
+	enum { N = 4000, DRAIN_US = 500 * 1000 };
+	uint32_t n_packets = 0;
+	struct volley_server *server;
+	struct volley_stats stats;
+	const struct volley_addr *to;
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	cr_assert_eq(
+		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .drain_us = DRAIN_US), &server), 0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_packet = hold_first, .arg = &n_packets,
+							.flags = VOLLEY_LISTEN_NO_COALESCE)),
+		     0);
+	to = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	cr_assert_eq(volley_server_start(server), 0);
+	for (uint32_t i = 0; i < N; i++)
+		loopback_send(fd, to, 7, 1);
+	cr_assert_eq(volley_listener_close(server, 0), -ETIME);
+	stats = close_server(server);
+	cr_assert_lt(stats.wakes, 10000, "%ju wakes", (uintmax_t)stats.wakes);
+	close(fd);
+}
