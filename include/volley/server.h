@@ -68,8 +68,8 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  *
  * All sockets of one address make one listener, sockets of different addresses several. Socket i is
  * served by worker i modulo n_workers: with more sockets than workers a worker has several (the
- * wait strategy `block`, which sleeps in one, refuses that at the start). With fewer, the last
- * workers have none of it, and a warning says so.
+ * wait strategy `block`, which sleeps in one, refuses that: at the start, or here while it runs).
+ * With fewer, the last workers have none of it, and a warning says so.
  *
  * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
  * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing depends
