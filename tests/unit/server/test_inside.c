@@ -193,6 +193,33 @@ Test(inside, a_listener_stays_until_handlers_are_done_with_its_packets)
 	close(fd);
 }
 
+static void hold(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
+{
+	(void)worker;
+	cr_assert_eq(n, 1);
+	cr_assert_eq(volley_packet_hold(&packets[0], arg), 0);
+}
+
+/* Nobody calls process meanwhile. */
+Test(inside, a_close_in_a_loop_of_ones_own_hears_of_a_late_reply)
+{
+	struct volley_held held;
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD), hold, &held, &to);
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	uint8_t buf[8];
+
+	cr_assert_eq(volley_server_start(server), 0);
+	loopback_send(fd, &to, 7, 1);
+	process(server, 1);
+	cr_assert_eq(volley_held_reply(server, held, "late", 4), 0);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 4);
+	cr_assert_eq(close_server(server).tx_sent, 1);
+	close(fd);
+}
+
 /* One packet is held and nobody will reply; a busy socket has left others unread. */
 static void hold_first(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
