@@ -5,7 +5,8 @@
  * until it pushes its index, the consumer from its pop until it hands the index back: each writes
  * to the buffer without atomics, so ThreadSanitizer sees when a position is published too early.
  * There are twice as many buffers as the ring has entries, so that it is full often and empty
- * often. The positions start half of the run before 2^32: each run wraps in its middle.
+ * often; where one thread is much slower, the other waits for either to happen once. The positions
+ * start half of the run before 2^32: each run wraps in its middle.
  *
  *	race_ring [--n INDICES]		in all, 100,000,000 unless told
  */
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,10 +34,10 @@ struct race {
 	struct vly_ring there; /* of the size in question */
 	struct vly_ring back;  /* has room for every buffer */
 	uint64_t buffers[2 * MAX_SIZE];
-	uint64_t n;       /* indices to move */
-	uint64_t n_wrong; /* consumer's */
-	uint64_t n_full;  /* producer's: short pushes */
-	uint64_t n_empty; /* consumer's */
+	uint64_t n;               /* indices to move */
+	uint64_t n_wrong;         /* consumer's */
+	_Atomic uint64_t n_full;  /* producer's: short pushes */
+	_Atomic uint64_t n_empty; /* consumer's */
 };
 
 /* A number from 1 to BATCH; any sequence will do that is not in step with the ring. */
@@ -52,6 +54,18 @@ static void pause_after(uint32_t n_moved, uint32_t *n_spins)
 		return;
 	*n_spins = 0;
 	sched_yield();
+}
+
+/* Relaxed, as the counting is: that would hide an order that the ring owes. */
+static void wait_until_met(_Atomic uint64_t *n_met)
+{
+	while (atomic_load_explicit(n_met, memory_order_relaxed) == 0)
+		sched_yield();
+}
+
+static void count(_Atomic uint64_t *n_met)
+{
+	atomic_fetch_add_explicit(n_met, 1, memory_order_relaxed);
 }
 
 static uint32_t at_most(uint32_t n, uint64_t left)
@@ -77,11 +91,13 @@ static void *produce(void *arg)
 		}
 		n = vly_ring_push(&race->there, indices, n_held);
 		if (n < n_held)
-			race->n_full++;
+			count(&race->n_full);
 		pause_after(n, &n_spins);
 		memmove(indices, indices + n, (n_held - n) * sizeof indices[0]);
 		n_held -= n;
 		sent += n;
+		if (sent >= race->n / 2)
+			wait_until_met(&race->n_empty);
 	}
 	return NULL;
 }
@@ -91,11 +107,12 @@ static void consume(struct race *race)
 	uint32_t indices[BATCH], n_spins = 0, state = 2;
 	uint64_t got = 0;
 
+	wait_until_met(&race->n_full);
 	while (got < race->n) {
 		uint32_t n = vly_ring_pop(&race->there, indices, next_batch(&state));
 
 		if (n == 0)
-			race->n_empty++;
+			count(&race->n_empty);
 		pause_after(n, &n_spins);
 		for (uint32_t i = 0; i < n; i++) {
 			if (race->buffers[indices[i]] != got + i)
@@ -130,10 +147,10 @@ static void run(uint32_t size, uint64_t n)
 	CHECK_EQ(vly_ring_count(&race->back), 2 * size);
 	CHECK(atomic_load(&race->there.tail) < first); /* it did wrap */
 	CHECK_EQ((uint32_t)(atomic_load(&race->there.tail) - first), (uint32_t)n);
-	CHECK(race->n_full > 0 && race->n_empty > 0); /* both edges were met */
+	CHECK(atomic_load(&race->n_full) > 0 && atomic_load(&race->n_empty) > 0);
 	printf("size %4" PRIu32 ": %" PRIu64 " indices, full %" PRIu64 " times, empty %" PRIu64
 	       " times, %" PRIu64 " wrong\n",
-	       size, n, race->n_full, race->n_empty, race->n_wrong);
+	       size, n, atomic_load(&race->n_full), atomic_load(&race->n_empty), race->n_wrong);
 	vly_ring_fini(&race->there);
 	vly_ring_fini(&race->back);
 	vly_mem_free(race);
