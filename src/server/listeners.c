@@ -106,7 +106,7 @@ uint32_t vly_listeners_count(const struct volley_server *server)
 	return n;
 }
 
-uint32_t vly_listeners_count_sockets(const struct volley_server *server)
+static uint32_t count_sockets(const struct volley_server *server)
 {
 	uint32_t n = 0;
 
@@ -156,11 +156,46 @@ static uint32_t find_free_index(const struct volley_server *server)
 	return i;
 }
 
-/* A worker that sleeps in its only socket has no place for another. */
-static bool is_one_too_many(struct volley_server *server)
+/* The wait strategy `block` sleeps in one socket, and has no place to wait for anything else. */
+static const char *find_block_problem(const struct volley_config *config, uint32_t n_listeners,
+				      uint32_t n_sockets)
 {
-	return server->shared.config.wait == VOLLEY_WAIT_BLOCK && vly_listeners_count(server) > 0 &&
-	       vly_call_has_thread(server);
+	if (config->wait != VOLLEY_WAIT_BLOCK)
+		return NULL;
+	if (config->n_handlers > 0)
+		return "sleeps in its socket and cannot wait for handlers too";
+	if (n_listeners > 1)
+		return "has one socket to sleep in, but there are several listeners";
+	if (n_sockets > config->n_workers)
+		return "has one socket to sleep in, but a listener has more sockets than there are "
+		       "workers";
+	return NULL;
+}
+
+static int check(const struct volley_server *server, const char *what, uint32_t n_listeners,
+		 uint32_t n_sockets)
+{
+	const struct volley_config *config = &server->shared.config;
+	const char *problem = find_block_problem(config, n_listeners, n_sockets);
+
+	if (problem == NULL)
+		return 0;
+	vly_log_write(config, VOLLEY_LOG_ERROR, "%s: the wait strategy `block` %s: use `event`",
+		      what, problem);
+	return -EINVAL;
+}
+
+int vly_listeners_check(const struct volley_server *server)
+{
+	return check(server, "start", vly_listeners_count(server), count_sockets(server));
+}
+
+/* One more, with so many sockets. While the server rests it is looked at when it starts. */
+static int check_new(struct volley_server *server, uint32_t n_sockets)
+{
+	if (!vly_call_has_thread(server))
+		return 0;
+	return check(server, "listen", vly_listeners_count(server) + 1, n_sockets);
 }
 
 int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
@@ -169,12 +204,9 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 	struct volley_listener *listener;
 	int r;
 
-	if (is_one_too_many(server)) {
-		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
-			      "listen: the wait strategy `block` has one socket to sleep in: use "
-			      "`event` for several listeners");
-		return -EINVAL;
-	}
+	r = check_new(server, 0); /* before anything is bound */
+	if (r < 0)
+		return r;
 	listener = vly_mem_new(server->shared.config.allocator, 1, sizeof *listener);
 	if (listener == NULL || make_room(server) < 0) {
 		vly_listener_free(listener);
@@ -202,24 +234,12 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 	return listener;
 }
 
-/* The wait strategy `block` has one socket to sleep in; at a start it is looked at again. */
-static bool has_too_many(struct volley_server *server, const struct volley_listener *listener)
-{
-	return server->shared.config.wait == VOLLEY_WAIT_BLOCK &&
-	       listener->n_fds > server->shared.config.n_workers && vly_call_has_thread(server);
-}
-
 int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
 {
-	int r;
+	int r = check_new(server, listener->n_fds);
 
-	if (has_too_many(server, listener)) {
-		vly_log_write(
-			&server->shared.config, VOLLEY_LOG_ERROR,
-			"listen: the wait strategy `block` has one socket to sleep in, but the "
-			"listener has more sockets than there are workers: use `event`");
-		return -EINVAL;
-	}
+	if (r < 0)
+		return r;
 	set_listener(server, listener->index, listener);
 	r = vly_call_run(server, vly_change_attach, listener);
 	if (r < 0)

@@ -30,7 +30,7 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 
 /*
  * Put a listener into the set and give its sockets to the workers, to whom they belong from then
- * on. 0; or -ENOMEM, and then nothing has changed.
+ * on. 0; -EINVAL for too many sockets to wait for; -ENOMEM. After a failure nothing has changed.
  */
 int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
 	VLY_REQUIRES(server->listening);
@@ -43,11 +43,13 @@ void vly_listeners_remove(struct volley_server *server, struct volley_listener *
 void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 	VLY_REQUIRES(server->listening);
 
-/* The one of an index, or NULL. How many there are, and how many sockets the largest one has. */
+/* The one of an index, or NULL; and how many there are. */
 struct volley_listener *vly_listeners_get(const struct volley_server *server,
 					  uint32_t listener_index);
 uint32_t vly_listeners_count(const struct volley_server *server);
-uint32_t vly_listeners_count_sockets(const struct volley_server *server);
+
+/* Whether the wait strategy can serve them: 0, or -EINVAL after a word to the log. */
+int vly_listeners_check(const struct volley_server *server);
 
 /* Make every socket refuse what arrives from now on, or accept it again. */
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)

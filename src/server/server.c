@@ -107,27 +107,8 @@ static void set_state(struct volley_server *server, enum vly_server_state state)
 	vly_lock_give(&server->shared.lock);
 }
 
-/* The wait strategy `block` sleeps in one socket, and has no place to wait for anything else. */
-static const char *find_block_problem(const struct volley_server *server)
-{
-	const struct volley_config *config = &server->shared.config;
-
-	if (config->wait != VOLLEY_WAIT_BLOCK)
-		return NULL;
-	if (config->n_handlers > 0)
-		return "sleeps in its socket and cannot wait for handlers too";
-	if (vly_listeners_count(server) > 1)
-		return "has one socket to sleep in, but there are several listeners";
-	if (vly_listeners_count_sockets(server) > config->n_workers)
-		return "has one socket to sleep in, but a listener has more sockets than there are "
-		       "workers";
-	return NULL;
-}
-
 static int check_start(const struct volley_server *server)
 {
-	const char *problem = find_block_problem(server);
-
 	if (server->state == VLY_SERVER_RUNNING)
 		return -EALREADY;
 	if (vly_listeners_count(server) == 0 || server->state == VLY_SERVER_CLOSED) {
@@ -135,12 +116,7 @@ static int check_start(const struct volley_server *server)
 			      "start: there is no socket: call volley_server_listen() first");
 		return -ENOTCONN;
 	}
-	if (problem != NULL) {
-		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
-			      "start: the wait strategy `block` %s: use `event`", problem);
-		return -EINVAL;
-	}
-	return 0;
+	return vly_listeners_check(server);
 }
 
 /* Join workers 0 to n - 1, and let go of their handles once no request_stop() can be using them. */
