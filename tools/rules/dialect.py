@@ -16,7 +16,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
 SUFFIXES = (".c", ".h", ".cc")
-FOLDERS = ("src/", "include/", "bench/", "examples/", "tests/", "tools/")
 # sizeof(x) with nothing behind it that would bind more tightly. In a macro the name may stand for
 # anything, so there it keeps its parentheses.
 SIZEOF = re.compile(r"\bsizeof ?\((?P<what>[*&]*\w[\w.\[\]]*(?:->[\w.\[\]]+)*|\"[^\"\n]*\")\)"
@@ -80,20 +79,9 @@ def mended(top, path, text):
     return text
 
 
-def targets(names):
-    """(tree, path in it) of each file to look at."""
-    for name in names:
-        if os.path.isdir(name):
-            for path in tree.files(name):
-                if path.startswith(FOLDERS) and path.endswith(SUFFIXES):
-                    yield name, path
-        else:
-            yield ".", name
-
-
 def main(names, write):
     problems = []
-    for top, path in targets(names or ["."]):
+    for top, path in tree.targets(names, SUFFIXES):
         text = tree.read(top, path)
         if write and mended(top, path, text) != text:
             text = mended(top, path, text)

@@ -20,7 +20,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
 SUFFIXES = (".c", ".h", ".S", ".cc")
-FOLDERS = ("src/", "include/", "bench/", "examples/", "tests/", "tools/")
 MAX_COLUMNS = 100
 TAB = "\t"
 # A comment that stands alone, over more than one line.
@@ -158,20 +157,9 @@ def check(text):
     return problems, "".join(pieces + [text[last:]])
 
 
-def targets(names):
-    """(tree, path in it) of each file to look at."""
-    for name in names:
-        if os.path.isdir(name):
-            for path in tree.files(name):
-                if path.startswith(FOLDERS) and path.endswith(SUFFIXES):
-                    yield name, path
-        else:
-            yield ".", name
-
-
 def main(names, write):
     problems = []
-    for top, path in targets(names or ["."]):
+    for top, path in tree.targets(names, SUFFIXES):
         text = tree.read(top, path)
         found, better = check(text)
         if write and better != text:

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 SUFFIXES = (".c", ".h", ".S", ".cc", ".py", ".sh", ".pml")
+C_FOLDERS = ("src/", "include/", "bench/", "examples/", "tests/", "tools/")
 
 
 def files(top):
@@ -25,6 +26,17 @@ def files(top):
 def read(top, path):
     with open(os.path.join(top, path), encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def targets(names, suffixes):
+    """(tree, path in it) of each C file to look at, of trees or of single files."""
+    for name in names or ["."]:
+        if os.path.isdir(name):
+            for path in files(name):
+                if path.startswith(C_FOLDERS) and path.endswith(suffixes):
+                    yield name, path
+        else:
+            yield ".", name
 
 
 def is_source(top, path):
