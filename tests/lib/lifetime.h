@@ -16,6 +16,7 @@
 
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "lib/teardown.h"
 #include "path/worker.h"
 #include "server/state.h"
 
@@ -28,7 +29,7 @@ static inline void count_fds(void)
 
 static inline void compare_fds(void)
 {
-	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
+	TEARDOWN_CHECK(loopback_n_fds() == n_fds_before);
 }
 
 /* One more listener, which echoes. Its index or -errno. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/loopback.h"
+#include "lib/teardown.h"
 #include "path/queue.h"
 
 enum { N = 4 };
@@ -24,7 +25,7 @@ static void open_pool(void)
 
 static void close_pool(void)
 {
-	cr_assert_eq(vly_buffers_count_used(pool), queue.n, "one leaked");
+	TEARDOWN_CHECK(vly_buffers_count_used(pool) == queue.n);
 	vly_buffers_free(pool);
 }
 

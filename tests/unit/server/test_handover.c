@@ -17,6 +17,7 @@
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "lib/teardown.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 20000 };
 
@@ -33,7 +34,7 @@ static void after(void)
 {
 	close(fds[0]);
 	close(fds[1]);
-	cr_assert_eq(loopback_n_fds(), n_fds_before, "descriptors leaked");
+	TEARDOWN_CHECK(loopback_n_fds() == n_fds_before);
 }
 
 TestSuite(handover, .init = before, .fini = after, .timeout = 60);

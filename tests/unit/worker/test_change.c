@@ -39,7 +39,7 @@ static void open_all(void)
 
 static void close_all(void)
 {
-	cr_assert_eq(volley_server_free(server), 0);
+	TEARDOWN_CHECK(volley_server_free(server) == 0);
 	for (int i = 0; i < N_SOCKETS; i++)
 		close(fds[i]); /* or it is closed already */
 	close(client);
