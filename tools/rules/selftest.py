@@ -49,6 +49,8 @@ BAD = [
     ("text", "src/data/ring.c", SPDX + "\n" * 500, "500 are allowed"),
     ("text", "examples/dns/answer.c", SPDX, "not long any more"),
     ("text", "src/data/ring.c", SPDX + "#ifdef __linux__\n#endif\n", "belongs into"),
+    ("text", "tests/unit/test_x.c", SPDX + "static void end(void)\n{\n\tcr_assert(0);\n}\n\n"
+     "TestSuite(x, .fini = end);\n", "TEARDOWN_CHECK"),
     ("text", "include/volley/ring.h", GOOD_HEADER.replace("__cplusplus", "__linux__"),
      "belongs into"),
     ("layers", "src/data/ring.c", SPDX + '#include "io/io.h"\n', "data may not include io"),

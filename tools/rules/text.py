@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Rules about the text of a file: the SPDX line, 100 columns, 500 lines, where #if may stand.
+Rules about the text of a file: the SPDX line, 100 columns, 500 lines, where #if may stand, and
+what a teardown cannot say.
 Usage: text.py [TREE]. Prints one line per violation and exits 1 if there is any.
 """
 import os
@@ -17,6 +18,7 @@ MAX_LINES = 500
 LONG = ("examples/dns/answer.c", "examples/dns/zone_encode.c", "examples/dns/zone_file.c")
 IF_ALLOWED = ("src/base/compiler.h", "src/io/io.c")
 CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)")
+TEARDOWN = re.compile(r"\.fini = (\w+)")
 CXX = ("__cplusplus", "defined(__cplusplus)")
 
 
@@ -63,6 +65,20 @@ def conditionals(path, lines):
         yield f"{path}:{number}: #{word} belongs into {' or '.join(IF_ALLOWED)}"
 
 
+def teardowns(path, lines):
+    """Criterion forgets an assertion that fails in a .fini: see tests/lib/teardown.h."""
+    names = set(TEARDOWN.findall("\n".join(lines))) if path.startswith("tests/") else ()
+    name = None
+    for number, line in enumerate(lines, 1):
+        head = re.match(r"\w.*\b(\w+)\(void\)$", line)
+        if head:
+            name = head.group(1)
+        if name in names and re.search(r"\bcr_\w+\(", line):
+            yield f"{path}:{number}: TEARDOWN_CHECK, for nobody hears of this"
+        if line == "}":
+            name = None
+
+
 def main(top):
     problems = []
     for path in tree.files(top):
@@ -71,7 +87,7 @@ def main(top):
         lines = tree.read(top, path).split("\n")
         if lines and lines[-1] == "":
             lines.pop()
-        for rule in (spdx, columns, length, conditionals):
+        for rule in (spdx, columns, length, conditionals, teardowns):
             problems += rule(path, lines)
     return tree.report(problems)
 

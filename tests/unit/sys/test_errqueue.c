@@ -55,7 +55,7 @@ Test(errqueue, ipv6_too)
 	expect_report("[::1]:0");
 }
 
-/* Refused before it left, for loopback takes 65,536 bytes with the headers; the call says so too. */
+/* Refused before it left: loopback takes 65,536 bytes with the headers. The call says so too. */
 Test(errqueue, a_refusal_of_this_machine_is_no_report)
 {
 	static uint8_t big[65527];
