@@ -194,9 +194,9 @@ static void wait_backlog(struct subject *subject)
 	int64_t ns = vly_backlog_get_timeout(worker, vly_clock_get_ns());
 
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
-		const struct vly_sock *port = vly_socks_get(&worker->socks, i);
+		const struct vly_sock *sock = vly_socks_get(&worker->socks, i);
 
-		fds[i].fd = port->backlog.n > 0 && port->backlog.retry_us == 0 ? port->fd : -1;
+		fds[i].fd = sock->backlog.n > 0 && sock->backlog.retry_us == 0 ? sock->fd : -1;
 		fds[i].events = POLLOUT;
 	}
 	if (poll(fds, SCRIPT_N_LISTENERS, (int)((ns + 999999) / 1000000)) < 0)

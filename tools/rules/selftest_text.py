@@ -66,6 +66,7 @@ BAD = [
     ("words", "bench/x.c", "int n_Answered;\n", "not called an answer", None),
     ("words", "docs/loops.md", "It answers.\n", "not called an answer", None),
     ("words", "src/data/ring.c", "struct vly_port *port;\n", "is a socket", None),
+    ("words", "tests/unit/test_x.c", "struct vly_sock *port_of(int n);\n", "is a socket", None),
     ("words", "src/data/ring.c", "x = worker->ports[0];\n", "is a socket", None),
     ("reflow", "src/data/ring.c", comment("one", "two"), "is not filled", comment("one two")),
     ("reflow", "tests/x.cc", comment(LONG + "fit a", "b"), "is not filled",

@@ -26,7 +26,8 @@ FUNCTION = re.compile(r"^(?:[\w*()]+[ \n\t*]+)+\**(?P<prefix>vly|volley)_(?P<nam
 INDEXED = "listener worker handler socket sock slot port server packet buffer segment".split()
 COUNT = re.compile(r"\bn_(" + "|".join(INDEXED) + r")\b")
 REPLY = re.compile(r"answer", re.I)
-PORT = re.compile(r"\b(?:struct vly_port|vly_io_port|vly_(?!addr_)\w+_port|VLY_IO_N_PORTS)\b")
+PORT = re.compile(r"\b(?:struct vly_port|vly_io_port|vly_(?!addr_)\w+_port|VLY_IO_N_PORTS|"
+                  r"struct vly_sock \*+port(?:_\w+)?)\b")
 # In src/ also the members and variables that hold them.
 PORTS = re.compile(r"\bn_ports\b|(?:->|\.)ports\b")
 # Where a name server or its client speaks of DNS.

@@ -57,7 +57,7 @@ static void expect_in_order(const struct fake_server *fake, uint32_t n)
 		cr_assert_eq(sent_port(fake, i), i + 1, "at %u: %u", i, sent_port(fake, i));
 }
 
-static struct vly_sock *port_of(struct fake_server *fake)
+static struct vly_sock *sock_of(struct fake_server *fake)
 {
 	return vly_socks_get(&fake->worker->socks, 0);
 }
@@ -146,7 +146,7 @@ Test(backlog, a_full_socket_queues_and_keeps_order)
 	vly_backlog_flush(fake.worker, vly_clock_get_ns());
 	vly_pipeline_publish(fake.worker);
 	expect_in_order(&fake, 20);
-	cr_assert_eq(port_of(&fake)->backlog.n, 0);
+	cr_assert_eq(sock_of(&fake)->backlog.n, 0);
 	/* The line is gone: replies leave directly again. */
 	serve(&fake, 1);
 	expect_in_order(&fake, 21);
@@ -293,8 +293,8 @@ Test(backlog, eagain_waits_for_room_until_the_deadline)
 
 	fake_io_send_always(fake.io, -EAGAIN);
 	serve(&fake, 3);
-	deadline = port_of(&fake)->backlog.first->deadline_ns;
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 0);
+	deadline = sock_of(&fake)->backlog.first->deadline_ns;
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 0);
 	cr_assert_geq(deadline, before + BACKLOG_US * 1000);
 	cr_assert_leq(deadline, vly_clock_get_ns() + BACKLOG_US * 1000);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline - 1000), 1000);
@@ -317,9 +317,9 @@ Test(backlog, only_what_is_due_times_out)
 
 	fake_io_send_always(fake.io, -EAGAIN);
 	serve(&fake, 1);
-	first = port_of(&fake)->backlog.first->deadline_ns;
+	first = sock_of(&fake)->backlog.first->deadline_ns;
 	serve(&fake, 1);
-	port_of(&fake)->backlog.last->deadline_ns = first + 1;
+	sock_of(&fake)->backlog.last->deadline_ns = first + 1;
 	vly_backlog_flush(fake.worker, first);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_TIMEOUT], 1);
@@ -331,8 +331,8 @@ Test(backlog, only_what_is_due_times_out)
 /* Each retry comes at its time and not before; returns the pause that follows. */
 static uint32_t retry(struct fake_server *fake)
 {
-	struct vly_sock *port = port_of(fake);
-	uint64_t at = port->backlog.retry_ns;
+	struct vly_sock *sock = sock_of(fake);
+	uint64_t at = sock->backlog.retry_ns;
 	uint32_t n_calls = fake_io_n_send_calls(fake->io);
 
 	vly_backlog_flush(fake->worker, at - 1);
@@ -341,9 +341,9 @@ static uint32_t retry(struct fake_server *fake)
 	cr_assert_eq(vly_backlog_get_timeout(fake->worker, at), 0);
 	vly_backlog_flush(fake->worker, at);
 	cr_assert_eq(fake_io_n_send_calls(fake->io), n_calls + 1);
-	if (port->backlog.n > 0 && port->backlog.retry_us > 0)
-		cr_assert_eq(port->backlog.retry_ns, at + port->backlog.retry_us * UINT64_C(1000));
-	return port->backlog.retry_us;
+	if (sock->backlog.n > 0 && sock->backlog.retry_us > 0)
+		cr_assert_eq(sock->backlog.retry_ns, at + sock->backlog.retry_us * UINT64_C(1000));
+	return sock->backlog.retry_us;
 }
 
 Test(backlog, enobufs_is_retried_by_the_clock)
@@ -354,7 +354,7 @@ Test(backlog, enobufs_is_retried_by_the_clock)
 			 VOLLEY_LISTEN(.on_batch = echo));
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 3);
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 500);
 	cr_assert_eq(retry(&fake), 1000);
 	cr_assert_eq(retry(&fake), 2000);
 	cr_assert_eq(retry(&fake), 4000);
@@ -362,14 +362,14 @@ Test(backlog, enobufs_is_retried_by_the_clock)
 	cr_assert_eq(retry(&fake), 8000);
 	/* A reply that joins the line does not change the pause. */
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 8000);
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 8000);
 	/* A success, even of a part, begins anew; so does the other error. */
 	fake_io_send_always(fake.io, INT32_MAX);
 	retry(&fake);
 	expect_in_order(&fake, 4);
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 500);
 	fake_io_send_always(fake.io, -EAGAIN);
 	cr_assert_eq(retry(&fake), 0);
 	fake_server_close(&fake);
@@ -385,14 +385,14 @@ Test(backlog, the_pause_does_not_outlive_its_line)
 	cr_assert_eq(retry(&fake), 2000);
 	vly_backlog_drop(fake.worker, VOLLEY_TX_STOPPED);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500,
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 500,
 		     "a new line begins with the first pause");
 	/* And when its last one fails by itself. */
 	fake_io_send_always(fake.io, -EPERM);
 	retry(&fake);
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	cr_assert_eq(port_of(&fake)->backlog.retry_us, 500);
+	cr_assert_eq(sock_of(&fake)->backlog.retry_us, 500);
 	fake_server_close(&fake);
 }
 
@@ -405,8 +405,8 @@ Test(backlog, a_deadline_within_the_pause_is_kept)
 			 VOLLEY_LISTEN(.on_batch = echo));
 	fake_io_send_always(fake.io, -ENOBUFS);
 	serve(&fake, 1);
-	deadline = port_of(&fake)->backlog.first->deadline_ns;
-	cr_assert_lt(deadline, port_of(&fake)->backlog.retry_ns);
+	deadline = sock_of(&fake)->backlog.first->deadline_ns;
+	cr_assert_lt(deadline, sock_of(&fake)->backlog.retry_ns);
 	cr_assert_eq(vly_backlog_get_timeout(fake.worker, deadline - 100), 100);
 	vly_backlog_flush(fake.worker, deadline);
 	vly_pipeline_publish(fake.worker);

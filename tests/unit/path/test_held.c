@@ -51,7 +51,7 @@ static void receive(struct fake_server *fake, const char *text, uint16_t port)
 	fake_server_run(fake);
 }
 
-Test(held, an_reply_comes_later_and_goes_to_the_one_who_asked)
+Test(held, a_reply_comes_later_and_goes_to_the_one_who_asked)
 {
 	struct fake_server fake = open_holding(NULL);
 
@@ -214,7 +214,7 @@ Test(held, any_of_three_can_end_first)
 	fake_server_close(&fake);
 }
 
-Test(held, an_reply_may_be_longer_than_the_packet_was)
+Test(held, a_reply_may_be_longer_than_the_packet_was)
 {
 	static uint8_t big[65527];
 	struct fake_server fake = open_holding(NULL);

@@ -186,12 +186,12 @@ Test(outbox, others_in_the_batch_are_not_touched)
 Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 {
 	struct fake_server fake = open_segmenting(4, 1400);
-	struct vly_sock *port = vly_socks_get(&fake.worker->socks, 0);
+	struct vly_sock *sock = vly_socks_get(&fake.worker->socks, 0);
 	uint32_t n_calls;
 
 	fake_io_send_result(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
-	cr_assert_eq(port->limits.now.segment_bytes, 1399);
+	cr_assert_eq(sock->limits.now.segment_bytes, 1399);
 	cr_assert_eq(n_logs, 1);
 	n_calls = fake_io_n_send_calls(fake.io);
 	ask(&fake, 5);
@@ -205,11 +205,11 @@ Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 	reply_bytes = 600;
 	fake_io_send_always(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
-	cr_assert_eq(port->limits.now.segment_bytes, 1232);
+	cr_assert_eq(sock->limits.now.segment_bytes, 1232);
 	cr_assert_eq(n_logs, 1, "said once");
 	/* After a while routes may have changed. */
-	port->limits.until_ns = vly_clock_get_ns() - 1;
-	port->listener->limits.n_segments = 64;
+	sock->limits.until_ns = vly_clock_get_ns() - 1;
+	sock->listener->limits.n_segments = 64;
 	fake_io_send_always(fake.io, INT32_MAX);
 	reply_bytes = 1400;
 	ask(&fake, 5);

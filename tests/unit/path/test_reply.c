@@ -31,7 +31,7 @@ static void reply_then_change(struct volley_worker *worker, struct volley_packet
 	packets[0].data[0] = 'J';
 }
 
-Test(reply, an_reply_in_place_is_not_copied)
+Test(reply, a_reply_in_place_is_not_copied)
 {
 	struct fake_server fake = open_then(reply_then_change);
 
@@ -53,7 +53,7 @@ static void reply_longer_in_place(struct volley_worker *worker, struct volley_pa
 	packets[0].data[1] = 'E';
 }
 
-Test(reply, an_reply_in_place_may_begin_later_and_be_longer)
+Test(reply, a_reply_in_place_may_begin_later_and_be_longer)
 {
 	struct fake_server fake = open_then(reply_longer_in_place);
 
@@ -150,7 +150,7 @@ static void reply_too_long(struct volley_worker *worker, struct volley_packet *p
 	cr_assert_eq(volley_packet_reply(&packets[0], packets[0].data, 65527), 0);
 }
 
-Test(reply, an_reply_may_have_65527_bytes)
+Test(reply, a_reply_may_have_65527_bytes)
 {
 	struct fake_server fake = open_then(reply_too_long);
 	struct volley_stats stats;
