@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Reports about earlier replies: counted and told once, never somebody else's failure. The reports
+ * are the kernel's, on a socket of the server's; what is sent by it meanwhile is the script's.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "lib/fake_io.h"
+#include "lib/loopback.h"
+#include "lib/peer.h"
+#include "path/icmp.h"
+
+#define ADDRESS "127.0.0.1:0"
+
+static struct volley_addr nobody;
+static uint32_t n_told;
+
+static void on_error(struct volley_worker *worker, const struct volley_addr *peer, int error,
+		     void *arg)
+{
+	(void)worker;
+	cr_assert_eq(arg, &n_told);
+	cr_assert_eq(error, ECONNREFUSED);
+	cr_assert(volley_addr_is_equal(peer, &nobody));
+	n_told++;
+}
+
+static struct vly_sock *open_server(struct fake_server *fake, uint32_t flags,
+				    volley_error_fn on_error_fn)
+{
+	close(loopback_open(ADDRESS, &nobody));
+	fake_server_open(fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = peer_echo, .on_error = on_error_fn,
+				       .flags = flags, .arg = &n_told));
+	return vly_socks_get(&fake->worker->socks, 0);
+}
+
+static uint64_t count_reports(struct fake_server *fake)
+{
+	fake_server_run(fake);
+	vly_icmp_drain(fake->worker, vly_socks_get(&fake->worker->socks, 0));
+	vly_ledger_publish(&fake->worker->books, 0, 0, 0);
+	return fake_server_stats(fake).tx_reported;
+}
+
+Test(icmp, each_report_is_counted_and_told_once)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	cr_assert_eq(count_reports(&fake), 0);
+	for (uint32_t i = 1; i <= 3; i++) {
+		loopback_send(sock->fd, &nobody, 7, 1);
+		cr_assert_eq(count_reports(&fake), i);
+		cr_assert_eq(count_reports(&fake), i);
+		cr_assert_eq(n_told, i);
+	}
+	fake_server_close(&fake);
+}
+
+Test(icmp, they_are_counted_without_a_callback)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, NULL);
+
+	loopback_send(sock->fd, &nobody, 7, 1);
+	cr_assert_eq(count_reports(&fake), 1);
+	fake_server_close(&fake);
+}
+
+Test(icmp, who_did_not_ask_hears_nothing)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, 0, NULL);
+
+	loopback_send(sock->fd, &nobody, 7, 1);
+	cr_assert_eq(count_reports(&fake), 0);
+	fake_server_close(&fake);
+}
+
+/* A send by hand, to a script that fails it `n_failures` times. */
+static int send_one(struct fake_server *fake, struct vly_sock *sock, int n_failures)
+{
+	struct vly_tx tx = {
+		.data = (const uint8_t *)"x", .len = 1, .peer = fake_peer(5), .n_segments = 1
+	};
+	uint16_t head = 0;
+
+	for (int i = 0; i < n_failures; i++)
+		fake_io_send_result(fake->io, -ECONNREFUSED);
+	return vly_icmp_send(fake->worker, sock, &tx, &head, 1);
+}
+
+Test(icmp, an_error_that_was_pending_is_not_the_next_ones)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	loopback_send(sock->fd, &nobody, 7, 1);
+	cr_assert_eq(send_one(&fake, sock, 1), 1, "it was tried again");
+	cr_assert_eq(n_told, 1);
+	cr_assert_eq(send_one(&fake, sock, 2), -ECONNREFUSED, "this one is its own");
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 4);
+	fake_server_close(&fake);
+}
+
+Test(icmp, who_did_not_ask_has_only_errors_of_its_own)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, 0, NULL);
+
+	cr_assert_eq(send_one(&fake, sock, 1), -ECONNREFUSED);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 1);
+	fake_server_close(&fake);
+}
