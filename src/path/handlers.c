@@ -154,6 +154,7 @@ int vly_handlers_start(struct volley_worker *worker)
 			return r;
 		}
 	}
+	worker->crew.is_open = true;
 	return 0;
 }
 
@@ -174,6 +175,7 @@ static void give_command(struct vly_handler *handler, enum vly_handler_command c
 void vly_handlers_drain(struct volley_worker *worker)
 {
 	assert(vly_self_is_allowed(&worker->self));
+	worker->crew.is_open = false;
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++)
 		give_command(&worker->crew.handlers[i], VLY_HANDLER_DRAIN);
 }
@@ -191,6 +193,7 @@ static void take(struct volley_worker *worker, struct vly_handler *handler);
 void vly_handlers_stop(struct volley_worker *worker)
 {
 	assert(vly_self_is_allowed(&worker->self));
+	worker->crew.is_open = false;
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		struct vly_handler *handler = &worker->crew.handlers[i];
 
@@ -321,6 +324,11 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 	uint64_t deadline_ns = 0;
 
 	assert(vly_self_is_allowed(&worker->self));
+	if (VLY_UNLIKELY(!worker->crew.is_open)) { /* they would never look */
+		for (uint32_t i = 0; i < n; i++)
+			vly_ledger_drop_rx(&worker->books, VOLLEY_RX_STOPPED);
+		return;
+	}
 	if (config->max_age_us > 0)
 		deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {

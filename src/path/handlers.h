@@ -27,7 +27,10 @@ void vly_handlers_stop(struct volley_worker *worker);
 void vly_handlers_drain(struct volley_worker *worker);
 bool vly_handlers_has_left(const struct volley_worker *worker);
 
-/* Worker's thread: give a volley's views to the handlers instead of the callback. */
+/*
+ * Worker's thread: give a volley's views to the handlers instead of the callback. Once those were
+ * told to leave, they are dropped as `stopped`.
+ */
 void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n);
 
 /* Worker's thread: what a handler has not begun comes back unserved; whether all has come back. */

@@ -59,7 +59,13 @@ struct vly_outbox {
 struct vly_crew {
 	struct vly_handler *handlers; /* n_handlers */
 	uint32_t n_handlers;
+	bool is_open; /* they serve, and nobody has told them to leave */
 	struct vly_buffers *packets;
+};
+
+/* icmp.c: reports of the network. */
+struct vly_icmp {
+	bool is_silent; /* counted, but not told any more */
 };
 
 /* remote.c: what other threads want to be sent. */
@@ -156,6 +162,7 @@ struct volley_worker {
 	struct vly_buffers *backlog; /* backlog.c's pool: replies that wait for room */
 	struct vly_socks socks;
 	struct vly_crew crew;
+	struct vly_icmp icmp;
 	struct vly_books books;
 	struct vly_drain drain;
 	struct vly_life life;

@@ -125,22 +125,25 @@ static bool is_served(struct volley_worker *worker, const struct vly_sock *sock)
 	       !vly_held_has_sock(worker, sock);
 }
 
-/* Only the control thread asks for a worker without a thread, and then there is nobody to serve. */
-static bool is_present(struct volley_worker *worker)
+/*
+ * Only the control thread asks for a worker without a thread, and then there is nobody to serve;
+ * nor is there when the worker is at its end, where it takes the last mail.
+ */
+static bool is_open(struct volley_worker *worker)
 {
-	bool present;
+	bool open;
 
 	vly_lock_take(&worker->shared->lock);
-	present = vly_presence_is_here(worker);
+	open = vly_presence_is_open(worker);
 	vly_lock_give(&worker->shared->lock);
-	return present;
+	return open;
 }
 
 int vly_change_serve(struct volley_worker *worker, void *arg)
 {
 	int r = 0;
 
-	if (!is_present(worker))
+	if (!is_open(worker))
 		return 0;
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
 	     sock = vly_socks_get_next(sock)) {
@@ -149,7 +152,8 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 		/* A loop may have taken it for busy, and would not hear that it is empty now. */
 		vly_loop_update(worker, sock);
 		vly_socks_set_ready(sock, sock->reads);
-		vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
+		if (sock->reads)
+			vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
 		if (!is_served(worker, sock))
 			r = -EAGAIN;
 	}
@@ -267,7 +271,7 @@ int vly_change_give_away(struct volley_worker *worker, void *arg)
 int vly_change_check(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
-	if (!is_present(worker))
+	if (!is_open(worker))
 		return 0;
 	return vly_ledger_get_rx_queued(&worker->books) > 0 ||
 			       vly_ledger_get_tx_queued(&worker->books) > 0 ||

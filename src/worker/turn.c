@@ -117,8 +117,7 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	int r;
 
 	vly_turn_take(worker);
-	runs = vly_life_is_running(worker) &&
-	       vly_shared_get_command(worker->shared) == VLY_COMMAND_RUN;
+	runs = vly_life_is_running(worker);
 	if (runs) {
 		vly_mail_awake(&worker->mail);
 		vly_chores_take_mail(worker);

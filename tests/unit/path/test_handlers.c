@@ -21,9 +21,29 @@
 #include "crew.h"
 #include "lib/fault.h"
 #include "path/handler.h"
+#include "path/handlers.h"
 #include "sys/clock.h"
 
 TestSuite(handlers, .timeout = 60);
+
+/* A listener's close may have read them at the very end. */
+Test(handlers, what_comes_when_they_were_told_to_leave_is_stopped)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	int fd = loopback_open(ADDRESS, NULL);
+
+	server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .wait = VOLLEY_WAIT_FD),
+		       peer_echo, &to);
+	vly_handlers_drain(server->workers);
+	loopback_send(fd, &to, 7, 8);
+	cr_assert_eq(volley_server_process(server), 1);
+	cr_assert_eq(get_stats(server).rx_dropped[VOLLEY_RX_STOPPED], 1);
+	cr_assert_eq(get_stats(server).rx_queued, 0);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	finish(server);
+	close(fd);
+}
 
 /* Too slow ------------------------------------------------------------------------------------- */
 

@@ -338,6 +338,33 @@ Test(adopt, kept_sockets_serve_the_next_one)
 	close(fd);
 }
 
+/* A close only ends the reading, whatever was queued by then. */
+Test(adopt, a_close_leaves_a_kept_socket_its_queue)
+{
+	struct volley_server *server = new_server(1, VOLLEY_WAIT_FD);
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	int mine = dup(fd);
+	int client = loopback_open("127.0.0.1:0", NULL);
+	uint8_t buf[64];
+
+	cr_assert_eq(volley_server_adopt(server, &fd, 1,
+					 VOLLEY_LISTEN(.on_batch = peer_echo,
+						       .flags = VOLLEY_LISTEN_KEEP_SOCKETS)),
+		     0);
+	cr_assert_eq(volley_server_start(server), 0);
+	for (uint8_t tag = 0; tag < 5; tag++)
+		loopback_send(client, &addr, tag, 8);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	for (uint8_t tag = 0; tag < 5; tag++) {
+		cr_assert_eq(loopback_recv(mine, buf, sizeof buf, NULL), 8);
+		cr_assert_eq(buf[0], tag);
+	}
+	cr_assert_eq(volley_server_free(server), 0);
+	close(mine);
+	close(client);
+}
+
 Test(adopt, others_are_taken_out_of_service)
 {
 	struct volley_stats stats = { .size = sizeof stats };
