@@ -10,6 +10,7 @@
 
 #include <volley/send.h>
 
+#include "base/compiler.h"
 #include "path/outbox.h"
 #include "path/packet.h"
 #include "path/route.h"
@@ -58,5 +59,8 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	if (add(worker, sock, &route, data, (uint32_t)len) < 0)
 		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	/* Between two turns, such as from a timer on a loop of the caller's: ask for the next. */
+	if (VLY_UNLIKELY(!vly_self_is_me(&worker->self)))
+		vly_mail_wake(&worker->mail);
 	return 0;
 }

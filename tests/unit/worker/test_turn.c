@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include <volley/send.h>
+
 #include "own_loop.h"
+#include "server/state.h"
 
 TestSuite(turn, .timeout = 60);
 
@@ -48,6 +51,27 @@ Test(turn, a_post_from_another_thread_wakes_it)
 	}
 	expect_idle();
 	close_server();
+}
+
+/* As a timer does that stands beside us in the caller's loop. */
+Test(turn, a_send_between_two_turns_wakes_it)
+{
+	uint8_t buf[8];
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (int i = 0; i < 3; i++) {
+		expect_idle();
+		cr_assert_eq(volley_worker_send(t.server->workers, 0, &addr, NULL, "tick", 4), 0);
+		cr_assert(wakes(0));
+		cr_assert_eq(volley_server_process(t.server), 0);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 4);
+	}
+	expect_idle();
+	close_server();
+	close(fd);
 }
 
 static void post_and_echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
