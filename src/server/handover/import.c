@@ -153,6 +153,23 @@ static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
 	}
 }
 
+/* The listener of a candidate that was taken; NULL when it was closed since. */
+static struct volley_listener *get_listener(const struct volley_server *server,
+					    const struct vly_candidate *candidate)
+{
+	struct volley_listener *listener = NULL;
+	uint64_t cookie;
+
+	if (candidate->taken)
+		listener = vly_listeners_get(server, candidate->listener_index);
+	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
+		if (listener->fds[i] == candidate->fd &&
+		    vly_socket_get_cookie(candidate->fd, &cookie) >= 0 &&
+		    cookie == candidate->cookie) /* the number may be another socket's by now */
+			return listener;
+	return NULL;
+}
+
 /* Fields that this process does not know, or the old one did not, are zero or left out. */
 static void carry(struct volley_server *server, const struct vly_handover_counters *counters)
 {
@@ -171,23 +188,9 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 	vly_lock_take(&server->shared.lock);
 	server->carried = carried;
 	for (uint32_t i = 0; i < import->n; i++)
-		if (import->candidates[i].taken)
+		if (get_listener(server, &import->candidates[i]) != NULL)
 			carry_drops(server, counters->drops[i], import->candidates[i].fd);
 	vly_lock_give(&server->shared.lock);
-}
-
-/* The listener of a candidate that was taken; NULL when it was closed since. */
-static struct volley_listener *get_listener(const struct volley_server *server,
-					    const struct vly_candidate *candidate)
-{
-	struct volley_listener *listener = NULL;
-
-	if (candidate->taken)
-		listener = vly_listeners_get(server, candidate->listener_index);
-	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
-		if (listener->fds[i] == candidate->fd)
-			return listener;
-	return NULL;
 }
 
 /* Nobody else reads or holds the sockets any more: they get what the config asks for. */
