@@ -30,6 +30,12 @@ static bool is_asked_for(const struct vly_sock *sock)
 	return sock->listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS;
 }
 
+void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	worker->icmp.is_silent = is_silent;
+}
+
 void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
 {
 	const struct volley_listen_config *config = &sock->listener->config;
@@ -42,7 +48,7 @@ void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
 		if (!entry.icmp)
 			continue;
 		vly_ledger_count_reported(&worker->books);
-		if (config->on_error != NULL)
+		if (config->on_error != NULL && !worker->icmp.is_silent)
 			config->on_error(worker, &entry.peer, entry.error, config->arg);
 	}
 }

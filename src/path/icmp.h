@@ -10,6 +10,9 @@
  */
 void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock);
 
+/* Whether they are only counted: after the user's last hook nobody calls the user. */
+void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent);
+
 /* vly_io_send(), but an error that was pending for another datagram does not count. */
 int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
 		  const uint16_t *heads, uint32_t n);

@@ -18,6 +18,7 @@
 #include "path/backlog.h"
 #include "path/handlers.h"
 #include "path/held.h"
+#include "path/icmp.h"
 #include "path/pipeline.h"
 #include "path/remote.h"
 #include "sys/clock.h"
@@ -58,6 +59,18 @@ static void pin(const struct volley_worker *worker)
 			      worker->index, volley_error_name(r));
 }
 
+/*
+ * What the user's last hook has sent leaves, or is dropped by name: nobody is there to wait. And
+ * nobody is called any more.
+ */
+static void flush_last(struct volley_worker *worker)
+{
+	vly_icmp_set_silent(worker, true);
+	vly_pipeline_flush(worker);
+	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
+	vly_pipeline_publish(worker);
+}
+
 int vly_life_begin(struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->shared->config;
@@ -68,10 +81,13 @@ int vly_life_begin(struct volley_worker *worker)
 		pin(worker); /* after the handlers, which would inherit it */
 	if (r >= 0)
 		r = vly_loop_open(worker);
+	vly_icmp_set_silent(worker, false);
 	if (r >= 0 && config->on_start != NULL) {
 		r = config->on_start(worker, config->arg);
-		if (r < 0)
+		if (r < 0) {
+			flush_last(worker);
 			vly_loop_close(worker);
+		}
 	}
 	if (r >= 0)
 		vly_remote_open(worker);
@@ -83,6 +99,7 @@ int vly_life_begin(struct volley_worker *worker)
 void vly_life_set_running(struct volley_worker *worker)
 {
 	set_state(worker, VLY_LIFE_RUNNING);
+	vly_pipeline_flush(worker); /* what on_start has sent */
 }
 
 bool vly_life_is_running(const struct volley_worker *worker)
@@ -160,7 +177,7 @@ static void flush_rest(struct volley_worker *worker)
 	while (vly_ledger_get_tx_queued(&worker->books) > 0 &&
 	       now_ns - start_ns < get_flush_ns(worker)) {
 		vly_backlog_flush(worker, now_ns);
-		vly_pipeline_publish(worker);
+		vly_pipeline_flush(worker); /* what an error's callback has sent meanwhile */
 		if (vly_ledger_get_tx_queued(&worker->books) > 0)
 			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
 		now_ns = vly_clock_get_ns();
@@ -200,10 +217,7 @@ void vly_life_end(struct volley_worker *worker)
 	stop_others(worker);
 	if (config->on_stop != NULL)
 		config->on_stop(worker, config->arg);
-	/* What the hook has sent leaves, or is dropped by name: nobody is there to wait. */
-	vly_pipeline_flush(worker);
-	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
-	vly_pipeline_publish(worker);
+	flush_last(worker);
 	vly_loop_close(worker);
 	set_state(worker, VLY_LIFE_STOPPED);
 }

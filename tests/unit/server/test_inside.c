@@ -16,6 +16,7 @@
 #include "path/listener.h"
 #include "server/call.h"
 #include "worker/change.h"
+#include "worker/presence.h"
 
 static struct volley_addr nobody; /* nothing is bound there */
 static uint32_t n_errors;
@@ -143,6 +144,106 @@ Test(inside, what_on_stop_sends_leaves)
 	close(fd);
 }
 
+static bool has_stopped;
+
+static void expect_before_stop(struct volley_worker *worker, const struct volley_addr *peer,
+			       int error, void *arg)
+{
+	cr_assert_not(has_stopped, "on_stop was to be the last");
+	send_again(worker, peer, error, arg);
+}
+
+static void say_byes(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	for (uint32_t i = 0; i < 3; i++)
+		cr_assert_eq(volley_worker_send(worker, i % 2, &nobody, NULL, "bye", 3), 0);
+	has_stopped = true;
+}
+
+Test(inside, on_stop_is_the_last_that_is_called)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD,
+						     .on_stop = say_byes),
+				       &server),
+		     0);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(
+			volley_server_listen(server, "127.0.0.1:0",
+					     VOLLEY_LISTEN(.on_batch = peer_echo,
+							   .on_error = expect_before_stop,
+							   .flags = VOLLEY_LISTEN_REPORT_ERRORS)),
+			i);
+	for (int i = 0; i < 2; i++) {
+		uint32_t n_before = n_errors;
+
+		has_stopped = false;
+		cr_assert_eq(volley_server_start(server), 0);
+		cr_assert_eq(volley_server_send(server, 0, &nobody, NULL, "x", 1), 0);
+		process(server, 2); /* the second hears of it: the callback is there again */
+		cr_assert_gt(n_errors, n_before);
+		cr_assert_eq(volley_server_stop(server), 0);
+		cr_assert(has_stopped);
+	}
+	cr_assert_eq(close_server(server).tx_sent, 2 + 2 * 3);
+}
+
+static int say_hello(struct volley_worker *worker, void *arg)
+{
+	cr_assert_eq(volley_worker_send(worker, 0, arg, NULL, "hello", 5), 0);
+	return n_wanted > 0 ? -EIO : 0;
+}
+
+/* The config's argument is whom it is for. */
+static struct volley_server *new_greeting(struct volley_addr *addr, uint32_t wait)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = wait,
+						     .on_start = say_hello, .arg = addr),
+				       &server),
+		     0);
+	cr_assert_eq(listen_once(server), 0);
+	return server;
+}
+
+Test(inside, what_on_start_sends_leaves_before_any_wait)
+{
+	static const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_BLOCK, VOLLEY_WAIT_SPIN,
+					  VOLLEY_WAIT_FD };
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	uint8_t buf[8];
+
+	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+		struct volley_server *server = new_greeting(&addr, waits[i]);
+
+		cr_assert_eq(volley_server_start(server), 0);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 5, "wait %u", waits[i]);
+		cr_assert_eq(close_server(server).tx_sent, 1);
+	}
+	close(fd);
+}
+
+Test(inside, what_on_start_sends_leaves_although_it_fails)
+{
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+	struct volley_server *server = new_greeting(&addr, VOLLEY_WAIT_EVENT);
+	struct volley_stats stats = { .size = sizeof stats };
+
+	n_wanted = 1;
+	cr_assert_eq(volley_server_start(server), -EIO);
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.tx_requested, 1);
+	cr_assert_eq(stats.tx_sent, 1);
+	cr_assert_null(ledger_find_fault(&stats));
+	cr_assert_eq(volley_server_free(server), 0);
+	close(fd);
+}
+
 static sem_t has_begun;
 static sem_t may_end;
 
@@ -198,6 +299,43 @@ static void hold(struct volley_worker *worker, struct volley_packet *packets, si
 	(void)worker;
 	cr_assert_eq(n, 1);
 	cr_assert_eq(volley_packet_hold(&packets[0], arg), 0);
+}
+
+/* The next process would have ended it, and nobody calls that. */
+Test(inside, a_close_behind_a_request_to_stop_hears_of_handlers)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD, .n_handlers = 1), peer_echo,
+		NULL, &to);
+	int fd = loopback_open("127.0.0.1:0", NULL);
+	uint8_t buf[8];
+
+	cr_assert_eq(volley_server_start(server), 0);
+	loopback_send(fd, &to, 7, 1);
+	process(server, 1);
+	cr_assert_eq(volley_server_request_stop(server), 0);
+	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
+	close_server(server);
+	close(fd);
+}
+
+/* As a worker at its end does, which has taken the errand for mail. */
+Test(inside, a_worker_at_its_end_reads_no_more)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(
+		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD), peer_echo, NULL, &to);
+	struct volley_listener *listener = volley_server_get_listener(server, 0);
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	cr_assert_eq(volley_server_start(server), 0);
+	vly_presence_close(server->workers);
+	loopback_send(fd, &to, 7, 1);
+	cr_assert_eq(vly_change_serve(server->workers, listener), 0);
+	cr_assert_eq(close_server(server).rx_datagrams, 0);
+	close(fd);
 }
 
 /* Nobody calls process meanwhile. */
