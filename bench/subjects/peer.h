@@ -4,8 +4,9 @@
 
 /*
  * A peer: what one would otherwise write, the idiomatic echo on its own library, in one file of
- * bench/peers/. It gets a bound UDP socket and one thread. The same code is timed in `preload` (K
- * datagrams wait in the socket, run() handles exactly K) and serves in `saturate` (run() for ever).
+ * bench/subjects/peers/. It gets a bound UDP socket and one thread. The same code is timed in
+ * `preload` (K datagrams wait in the socket, run() handles exactly K) and serves in `saturate`
+ * (run() for ever).
  */
 
 #include <stdbool.h>
