@@ -32,6 +32,26 @@ build() {
 	fi
 }
 
+# Make a build of commit $1 in folder $2, with the Meson options that follow, unless it is there
+# already.
+build_commit() {
+	local commit=$1 dir=$2
+	shift 2
+	[ ! -f "$dir/built" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir/source"
+	git archive "$commit" | tar -x -C "$dir/source"
+	configure "$dir/build" "$dir/source" "$@"
+	build "$dir/build"
+	touch "$dir/built"
+}
+
+# The commit that revision $1 names, for a command $2 to end where there is none.
+find_commit() {
+	git rev-parse --verify --quiet "$1^{commit}" ||
+		{ echo "$2: there is no revision '$1'" >&2; exit 2; }
+}
+
 # Seconds since $1, a value of $EPOCHREALTIME, with one decimal.
 seconds_since() {
 	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
