@@ -245,23 +245,41 @@ struct volley_config {
 #define VOLLEY_LISTEN_KEEP_SOCKETS 1024u
 
 /**
- * Path MTU discovery (ip(7), IP_MTU_DISCOVER and IPV6_MTU_DISCOVER).
+ * Path MTU discovery: what the kernel does about replies that are longer than the path to a client
+ * takes. Each family has its own, and a listener on [::] that takes IPv4 as well has both (ip(7),
+ * IP_MTU_DISCOVER; ipv6(7), IPV6_MTU_DISCOVER). An adopted socket is given what is asked for here.
+ *
+ * |         | IPv4                             | IPv6                              |
+ * |---------|----------------------------------|-----------------------------------|
+ * | OMIT    | routers fragment, ICMP ignored   | we fragment as ICMP told          |
+ * | KERNEL  | the system's: as a rule, we      | we fragment as ICMP told          |
+ * |         | fragment as ICMP told            |                                   |
+ * | DO      | EMSGSIZE beyond what ICMP told   | EMSGSIZE beyond what ICMP told    |
+ * | PROBE   | EMSGSIZE beyond our own link     | EMSGSIZE beyond our own link      |
  */
 enum volley_mtu_discover {
 	/**
-	 * Ignore what ICMP says of the path, and let routers fragment: an attacker can forge those
-	 * messages to have every reply cut up, and a server cannot send again (RFC 9715, Linux
-	 * 3.15). Costs nothing beside VOLLEY_MTU_KERNEL.
+	 * IPv4: ignore what ICMP says of the path, and let routers fragment. An attacker can forge
+	 * those messages to have every reply cut up, and a server cannot send again (RFC 9715,
+	 * Linux 3.15). Costs nothing beside VOLLEY_MTU_KERNEL.
+	 *
+	 * IPv6: as VOLLEY_MTU_KERNEL. No IPv6 router fragments (RFC 8200, section 5), so who
+	 * ignores them reaches nobody behind a narrower link (RFC 8201). The first reply beyond the
+	 * path's MTU is lost, the later ones leave in fragments of at least 1,280 bytes. Replies of
+	 * up to 1,232 bytes are never cut, whatever anybody forges.
 	 */
 	VOLLEY_MTU_OMIT = 0,
 	/**
-	 * As the system has it (ip_no_pmtu_disc): usually believes ICMP, and fragments what is
-	 * longer than the path MTU that it told.
+	 * As the system has it. IPv4: usually believes ICMP, and fragments what is longer than the
+	 * path MTU that it told (sysctl net.ipv4.ip_no_pmtu_disc). IPv6: always so.
 	 */
 	VOLLEY_MTU_KERNEL,
-	/** Never fragment; longer replies are dropped as EMSGSIZE. */
+	/** Both: never fragment; replies longer than the known path MTU are dropped as EMSGSIZE. */
 	VOLLEY_MTU_DO,
-	/** Never fragment, and ignore ICMP: for those who probe the path themselves (RFC 8899). */
+	/**
+	 * Both: never fragment, and ignore ICMP, for those who probe the path themselves (RFC
+	 * 8899). What is longer than the path takes is lost on the way.
+	 */
 	VOLLEY_MTU_PROBE,
 };
 

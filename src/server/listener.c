@@ -143,27 +143,52 @@ static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buff
 	return 0;
 }
 
-/* An IPv6 socket sends IPv4 too, to mapped peers, so it needs both. */
-static int set_mtu_discover(int fd, int family, uint32_t how)
-{
-	static const int values[] = { [VOLLEY_MTU_OMIT] = IP_PMTUDISC_OMIT,
-				      [VOLLEY_MTU_DO] = IP_PMTUDISC_DO,
-				      [VOLLEY_MTU_PROBE] = IP_PMTUDISC_PROBE };
-	int r = 0;
+/*
+ * An IPv6 socket sends IPv4 too, to mapped peers, so it has one of each. They are not the same for
+ * VOLLEY_MTU_OMIT: routers fragment IPv4, but not IPv6, so over a narrower path an IPv6 socket that
+ * ignores them reaches nobody.
+ */
+static const struct {
+	int v4, v6;
+} mtu_values[] = {
+	[VOLLEY_MTU_OMIT] = { IP_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT },
+	[VOLLEY_MTU_DO] = { IP_PMTUDISC_DO, IPV6_PMTUDISC_DO },
+	[VOLLEY_MTU_PROBE] = { IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE },
+};
 
-	if (how == VOLLEY_MTU_KERNEL)
-		return 0;
-	if (family == AF_INET6)
-		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, values[how]);
+/* What this system gives a socket by itself; an adopted one may have lost it. */
+static int get_system_mtu(int family, int *ret_v4, int *ret_v6)
+{
+	int fd = vly_socket_open(family, true);
+	int r = fd;
+
 	if (r >= 0)
-		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, values[how]);
+		r = vly_socket_get_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, ret_v4);
+	if (r >= 0 && family == AF_INET6)
+		r = vly_socket_get_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, ret_v6);
+	if (fd >= 0)
+		vly_socket_close(fd);
 	return r;
 }
 
-static_assert((int)IP_PMTUDISC_OMIT == (int)IPV6_PMTUDISC_OMIT &&
-		      (int)IP_PMTUDISC_DO == (int)IPV6_PMTUDISC_DO &&
-		      (int)IP_PMTUDISC_PROBE == (int)IPV6_PMTUDISC_PROBE,
-	      "one table for both families");
+static int set_mtu_discover(const struct volley_listener *listener, int fd)
+{
+	int family = listener->addr.sa.sa_family;
+	uint32_t how = listener->config.mtu_discover;
+	int v4 = mtu_values[how].v4;
+	int v6 = mtu_values[how].v6;
+	int r = 0;
+
+	if (how == VOLLEY_MTU_KERNEL && !listener->adopted)
+		return 0;
+	if (how == VOLLEY_MTU_KERNEL)
+		r = get_system_mtu(family, &v4, &v6);
+	if (r >= 0 && family == AF_INET6)
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, v6);
+	if (r >= 0)
+		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, v4);
+	return r;
+}
 
 static int set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
 {
@@ -190,7 +215,7 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 		return fd;
 	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
 	if (r >= 0)
-		r = set_mtu_discover(fd, family, listener->config.mtu_discover);
+		r = set_mtu_discover(listener, fd);
 	if (r >= 0)
 		r = set_buffers(listener, fd, &rcvbuf_bytes);
 	if (first)
@@ -297,7 +322,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 int vly_listener_configure(struct volley_listener *listener, int fd)
 {
 	int family = listener->addr.sa.sa_family;
-	int r = set_mtu_discover(fd, family, listener->config.mtu_discover);
+	int r = set_mtu_discover(listener, fd);
 
 	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
 		r = vly_errqueue_enable(fd, family);

@@ -44,6 +44,25 @@ bool namespace_enter(void)
 	return namespace_run("ip link set lo up");
 }
 
+int namespace_get(void)
+{
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		perror("/proc/thread-self/ns/net");
+		abort();
+	}
+	return fd;
+}
+
+void namespace_set(int fd)
+{
+	if (setns(fd, CLONE_NEWNET) < 0) {
+		perror("setns");
+		abort();
+	}
+}
+
 bool namespace_run(const char *format, ...)
 {
 	char command[512];

@@ -16,6 +16,14 @@
  */
 bool namespace_enter(void);
 
+/*
+ * The namespace that the calling thread is in, as a descriptor, and into another one: a test with
+ * several hosts enters a fresh one for each and goes to and fro. Sockets stay where they were made.
+ * A link is moved by `ip link set NAME netns /proc/PID/fd/N`.
+ */
+int namespace_get(void);
+void namespace_set(int fd);
+
 /* Run a command there, such as "ip route add ...". False, its words on stderr, when it fails. */
 __attribute__((format(printf, 1, 2))) bool namespace_run(const char *format, ...);
 

@@ -17,6 +17,7 @@
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "path/listener.h"
 
 static char last_log[512];
 static unsigned int n_warnings;
@@ -210,6 +211,55 @@ Test(adopt, options_become_what_the_config_says)
 	expect_replies(&addr);
 	close(client);
 	free_server(server);
+}
+
+static int get(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t n = sizeof value;
+
+	cr_assert_eq(getsockopt(fd, level, name, &value, &n), 0);
+	return value;
+}
+
+/* Whatever a socket had before, it gets what the config says for each family that it sends. */
+Test(adopt, path_mtu_discovery_becomes_what_the_config_says)
+{
+	static const struct {
+		uint32_t how;
+		int v4, v6;
+	} cases[] = { { VOLLEY_MTU_OMIT, IP_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT },
+		      { VOLLEY_MTU_KERNEL, IP_PMTUDISC_WANT, IPV6_PMTUDISC_WANT },
+		      { VOLLEY_MTU_DO, IP_PMTUDISC_DO, IPV6_PMTUDISC_DO },
+		      { VOLLEY_MTU_PROBE, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE } };
+	int system = socket(AF_INET, SOCK_DGRAM, 0);
+
+	for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+		struct volley_server *server = new_server(1, VOLLEY_WAIT_EVENT);
+		struct volley_addr addr = loopback_addr("[::1]:0");
+		uint32_t how = cases[i / 2].how;
+		int fd = open_shared(&addr);
+		int other = IP_PMTUDISC_INTERFACE;
+		int v4 = how == VOLLEY_MTU_KERNEL ? get(system, IPPROTO_IP, IP_MTU_DISCOVER)
+						  : cases[i / 2].v4;
+		const struct volley_listen_config *config = VOLLEY_LISTEN(.on_batch = peer_echo,
+									  .mtu_discover = how);
+
+		cr_assert_eq(setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &other, sizeof other), 0);
+		cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &other, sizeof other),
+			     0);
+		if (i % 2 == 0) {
+			cr_assert_eq(volley_server_adopt(server, &fd, 1, config), 0);
+		} else {
+			close(fd);
+			cr_assert_eq(volley_server_listen(server, "[::1]:0", config), 0);
+			fd = volley_server_get_listener(server, 0)->fds[0];
+		}
+		cr_assert_eq(get(fd, IPPROTO_IP, IP_MTU_DISCOVER), v4, "%u", how);
+		cr_assert_eq(get(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER), cases[i / 2].v6, "%u", how);
+		free_server(server);
+	}
+	close(system);
 }
 
 /* What they are not ---------------------------------------------------------------------------- */
