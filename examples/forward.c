@@ -15,6 +15,8 @@
 
 #include <volley/volley.h>
 
+#include "common/start.h"
+
 enum { CLIENTS = 0, UPSTREAM = 1 }; /* listeners */
 enum { HOLD_US = 2000000, DRAIN_US = 100000, MAX_BYTES = 4096, ID_BYTES = 2, N_TRIES = 8 };
 
@@ -126,6 +128,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: forward ADDR:PORT UPSTREAM:PORT\n");
 		return 2;
 	}
+	start_program();
 	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_held = 1 << 15, .hold_us = HOLD_US,
 					    .drain_us = DRAIN_US, .on_start = say_ready,
 					    .log = log_to_stderr),

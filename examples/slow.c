@@ -13,6 +13,8 @@
 
 #include <volley/volley.h>
 
+#include "common/start.h"
+
 enum { N_HANDLERS = 8, WAIT_NS = 1000000 };
 
 /* A wait that a stop ends: all of volley's cancellation points do. */
@@ -79,6 +81,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: slow ADDR:PORT [HANDLERS], 1 to 256 of them\n");
 		return 2;
 	}
+	start_program();
 	/* A millisecond shall be one: the kernel may add 50 us to each wait otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	return serve(argv[1], (uint32_t)n_handlers);

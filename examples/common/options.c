@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "start.h"
+
 const char options_help[] =
 	"  --listen ADDR:PORT    serve this address: 127.0.0.1:53, [::1]:53, [::]:53 (IPv6\n"
 	"                        and IPv4); port 0 picks one; may be repeated\n"
@@ -46,6 +48,7 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 
 void options_init(struct options *options, const char *program)
 {
+	start_program();
 	memset(options, 0, sizeof *options);
 	options->program = program;
 	volley_config_init(&options->config, sizeof options->config);

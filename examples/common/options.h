@@ -73,7 +73,7 @@ enum {
 /* The help text of the options above. */
 extern const char options_help[];
 
-/* Defaults; the config's log hook writes to stderr. */
+/* Defaults, and what start.h says; the config's log hook writes to stderr. First in main(). */
 void options_init(struct options *options, const char *program);
 
 /*

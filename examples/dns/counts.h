@@ -21,7 +21,8 @@ enum dns_count {
 	DNS_COUNT_PEAK_PERCENT, /* the largest answer for its query, in percent of it */
 	DNS_COUNT_CONNECTIONS,  /* TCP only */
 	DNS_COUNT_CONNECTIONS_REFUSED,
-	DNS_COUNT_RCODE, /* and 16 more, one for each rcode; the last is BADVERS */
+	DNS_COUNT_ACCEPTS_FAILED, /* attempts to take one, for lack of descriptors */
+	DNS_COUNT_RCODE,          /* and 16 more, one for each rcode; the last is BADVERS */
 	DNS_N_COUNTS = DNS_COUNT_RCODE + 17
 };
 

@@ -5,7 +5,7 @@
  *
  *     dns.c            command line, life
  *     reload.c         zones: load, reload, hand over           stats.c
- *     serve.c tcp.c    a volley of UDP; TCP on its own thread   rrl.c
+ *     serve.c tcp.c    a volley of UDP; TCP on its own thread   rrl.c tcp_listen.c
  *     query.c answer.c a request, its answer                    cookie.c siphash.c
  *     catalog.c zone.c the zones, one zone                      name.c
  *     zone_file.c zone_build.c zone_encode.c zone_data.c        at load only

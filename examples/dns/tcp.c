@@ -16,7 +16,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tcp_listen.h"
 #include "wire.h"
 
 enum {
-	MAX_LISTENERS = 64,
-	BACKLOG = 256,
 	LENGTH_BYTES = 2,
 	/*
 	 * Answers that wait for a client before it is read from again: a pipeline of small ones, or
@@ -54,8 +52,7 @@ struct dns_tcp {
 	struct event_base *base;
 	struct event *wake;
 	struct event *late;
-	struct evconnlistener *listeners[MAX_LISTENERS];
-	uint32_t n_listeners;
+	struct dns_tcp_listen listen;
 	struct connection *connections;
 	uint32_t n_connections;
 	struct dns_catalog *catalog; /* the responder's, with our user */
@@ -80,6 +77,7 @@ static void close_connection(struct connection *connection)
 	tcp->n_connections--;
 	bufferevent_free(connection->stream);
 	free(connection);
+	dns_tcp_listen_resume(&tcp->listen);
 	if (tcp->is_stopping && tcp->connections == NULL)
 		event_base_loopbreak(tcp->base);
 }
@@ -245,8 +243,7 @@ static void begin_stop(struct dns_tcp *tcp)
 	struct connection *next;
 
 	tcp->is_stopping = true;
-	for (uint32_t i = 0; i < tcp->n_listeners; i++)
-		evconnlistener_disable(tcp->listeners[i]);
+	dns_tcp_listen_close(&tcp->listen);
 	for (struct connection *c = tcp->connections; c != NULL; c = next) {
 		next = c->next;
 		bufferevent_disable(c->stream, EV_READ);
@@ -328,7 +325,11 @@ static int make_base(struct dns_tcp *tcp)
 	tcp->late = event_new(tcp->base, -1, 0, on_late, tcp);
 	if (tcp->wake == NULL || tcp->late == NULL || event_add(tcp->wake, NULL) < 0)
 		return -ENOMEM;
-	return 0;
+	tcp->listen.base = tcp->base;
+	tcp->listen.counts = &tcp->counts;
+	tcp->listen.on_accept = on_accept;
+	tcp->listen.arg = tcp;
+	return dns_tcp_listen_init(&tcp->listen);
 }
 
 int dns_tcp_new(const struct dns_tcp_config *config, const struct dns_responder *responder,
@@ -351,47 +352,9 @@ int dns_tcp_new(const struct dns_tcp_config *config, const struct dns_responder 
 	return 0;
 }
 
-/* libevent 2.1 would make the socket for us, but cannot set IPV6_V6ONLY. */
-static int make_socket(const struct volley_addr *addr, bool is_v6only)
-{
-	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1;
-	int v6only = is_v6only;
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    (addr->sa.sa_family == AF_INET6 &&
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0) ||
-	    bind(fd, &addr->sa, addr->len) < 0) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	return fd;
-}
-
 int dns_tcp_listen(struct dns_tcp *tcp, const struct volley_addr *addr, bool is_v6only)
 {
-	unsigned int flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
-	struct evconnlistener *listener;
-	int fd;
-
-	if (tcp->n_listeners == MAX_LISTENERS)
-		return -ENOSPC;
-	fd = make_socket(addr, is_v6only);
-	if (fd < 0)
-		return fd;
-	listener = evconnlistener_new(tcp->base, on_accept, tcp, flags, BACKLOG, fd);
-	if (listener == NULL) {
-		int error = errno != 0 ? errno : ENOMEM;
-
-		close(fd);
-		return -error;
-	}
-	tcp->listeners[tcp->n_listeners++] = listener;
-	return 0;
+	return dns_tcp_listen_add(&tcp->listen, addr, is_v6only);
 }
 
 int dns_tcp_start(struct dns_tcp *tcp)
@@ -434,8 +397,7 @@ void dns_tcp_free(struct dns_tcp *tcp)
 		next = c->next;
 		close_connection(c);
 	}
-	for (uint32_t i = 0; i < tcp->n_listeners; i++)
-		evconnlistener_free(tcp->listeners[i]);
+	dns_tcp_listen_fini(&tcp->listen);
 	if (tcp->wake != NULL)
 		event_free(tcp->wake);
 	if (tcp->late != NULL)

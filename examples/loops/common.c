@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../common/start.h"
+
 static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
 {
 	for (size_t i = 0; i < n; i++)
@@ -24,6 +26,7 @@ struct volley_server *common_open(int argc, char **argv, const struct volley_con
 	struct volley_server *server;
 	int r;
 
+	start_program();
 	own.log = print_log;
 	r = volley_server_new(&own, &server);
 	if (r < 0)

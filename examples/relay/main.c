@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../common/start.h"
 #include "relay.h"
 
 static void upper(char *data, size_t len, void *arg)
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: relay FROM-PORT TO-PORT\n");
 		return 2;
 	}
+	start_program();
 	in = open_socket(argv[1], bind);
 	out = open_socket(argv[2], connect);
 	if (in < 0 || out < 0) {
