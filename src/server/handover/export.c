@@ -237,8 +237,11 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 	if (!vly_listeners_lock(server, &r))
 		return r;
 	r = list(export);
-	if (r >= 0)
+	if (r >= 0) {
+		/* After a drain: nobody would find it on sockets that are not his own making. */
+		vly_listeners_set_drop_all(server, false);
 		set_exporting(server, true);
+	}
 	vly_listeners_unlock(server);
 	if (r < 0)
 		return r;
@@ -268,7 +271,7 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 		export->handover->abort = &server->export_abort;
 		r = export_alone(export, timeout_us);
 	}
-	vly_mem_free(export->handover);
+	vly_wire_free(export->handover);
 	vly_mem_free(export);
 	return r;
 }

@@ -56,6 +56,7 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 		else
 			import->candidates[import->n++] = candidate;
 	}
+	handover->n_fds = 0;
 	return r;
 }
 
@@ -99,7 +100,7 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 		r = receive(server, handover);
 	if (r < 0 && r != -EBUSY)
 		vly_import_fini(server);
-	vly_mem_free(handover);
+	vly_wire_free(handover);
 	vly_listeners_unlock(server);
 	return r;
 }
@@ -257,7 +258,7 @@ int volley_server_import_commit(struct volley_server *server, int fd, uint32_t t
 		configure(server);
 		vly_import_fini(server);
 	}
-	vly_mem_free(handover);
+	vly_wire_free(handover);
 	vly_listeners_unlock(server);
 	return r;
 }

@@ -34,6 +34,20 @@ struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int 
 	return handover;
 }
 
+static void close_fds(struct vly_handover *handover)
+{
+	while (handover->n_fds > 0)
+		vly_socket_close(handover->fds[--handover->n_fds]);
+}
+
+void vly_wire_free(struct vly_handover *handover)
+{
+	if (handover == NULL)
+		return;
+	close_fds(handover);
+	vly_mem_free(handover);
+}
+
 void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
 {
 	handover->end_ns = vly_clock_get_ns() + vly_clock_convert_us(timeout_us);
@@ -98,19 +112,13 @@ int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
 	return send_packet(handover, &head, NULL, fds, n);
 }
 
-static void close_fds(struct vly_handover *handover)
-{
-	while (handover->n_fds > 0)
-		vly_socket_close(handover->fds[--handover->n_fds]);
-}
-
 /* One packet into the conversation, whatever it is. */
 static int take(struct vly_handover *handover)
 {
 	uint8_t packet[sizeof handover->head + sizeof handover->counters];
 	int r = wait(handover, POLLIN);
 
-	handover->n_fds = 0;
+	close_fds(handover); /* of a packet before, which nobody took */
 	if (r >= 0)
 		r = vly_unix_recv(handover->fd, packet, sizeof packet, handover->fds,
 				  &handover->n_fds);
@@ -126,6 +134,13 @@ static int take(struct vly_handover *handover)
 	return 0;
 }
 
+/* Descriptors come where they are said to come, and nowhere else. */
+static bool is_expected(const struct vly_handover *handover, enum vly_handover_type type)
+{
+	return handover->head.type == type &&
+	       (type == VLY_HANDOVER_SOCKETS || handover->n_fds == 0);
+}
+
 int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 {
 	int r;
@@ -135,7 +150,7 @@ int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 	while (r == -EAGAIN); /* polled for nothing */
 	if (r >= 0 && handover->head.type == VLY_HANDOVER_RESUMED)
 		r = -ECANCELED;
-	else if (r >= 0 && handover->head.type != type)
+	else if (r >= 0 && !is_expected(handover, type))
 		r = -EPROTO;
 	if (r < 0)
 		close_fds(handover);

@@ -54,13 +54,17 @@ struct vly_handover {
 		struct vly_handover_counters counters;
 		uint8_t taken[VLY_HANDOVER_MAX_SOCKETS];
 	};
+	/* Its descriptors. They are the conversation's until somebody takes them: n_fds = 0. */
 	int fds[VLY_UNIX_N_FDS];
 	uint32_t n_fds;
 };
 
-/* A conversation on a socket of the caller's; NULL for lack of memory. vly_mem_free() it. */
+/* A conversation on a socket of the caller's; NULL for lack of memory. */
 struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int fd,
 				  uint32_t timeout_us);
+
+/* Takes descriptors that nobody took with it; NULL is fine. */
+void vly_wire_free(struct vly_handover *handover);
 
 /* Give the next step so long. */
 void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
@@ -73,7 +77,8 @@ int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
 
 /*
  * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone; -ECANCELED when it
- * has resumed, or by abort; -EPROTO for another packet, and then its descriptors are closed.
+ * has resumed, or by abort; -EPROTO for another packet, or one with descriptors that do not belong
+ * there, and then they are closed.
  */
 int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type);
 

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "lib/loopback.h"
 #include "lib/teardown.h"
 #include "server/handover/wire.h"
@@ -33,9 +32,9 @@ static void open_wire(void)
 
 static void close_wire(void)
 {
+	vly_wire_free(from);
+	vly_wire_free(to);
 	TEARDOWN_CHECK(loopback_n_fds() == n_open);
-	vly_mem_free(from);
-	vly_mem_free(to);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -56,9 +55,28 @@ Test(wire, words_arrive_with_what_belongs_to_them)
 	cr_assert_eq(to->head.n_bytes, 3);
 	cr_assert_arr_eq(to->taken, "\1\0\1", 3);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_SOCKETS), 0);
-	cr_assert_eq(to->n_fds, 2);
-	close(to->fds[0]);
-	close(to->fds[1]);
+	cr_assert_eq(to->n_fds, 2, "nobody takes them, so they go with the conversation");
+}
+
+/* By any other word somebody could fill our table of descriptors. */
+Test(wire, descriptors_come_with_sockets_alone)
+{
+	int n_fds = loopback_n_fds();
+	int both[2] = { STDERR_FILENO, STDERR_FILENO };
+	uint8_t packet[64];
+	ssize_t n;
+
+	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_READY, 3, "\1\0\1", 3), 0);
+	n = recv(fds[1], packet, sizeof packet, 0);
+	cr_assert_gt(n, 0);
+	cr_assert_eq(vly_unix_send(fds[0], packet, (size_t)n, both, 2), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_READY), -EPROTO);
+	cr_assert_eq(loopback_n_fds(), n_fds);
+	cr_assert_eq(vly_wire_send_fds(from, both, 2), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_SOCKETS), 0);
+	cr_assert_eq(vly_wire_send_fds(from, both, 2), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_SOCKETS), 0);
+	cr_assert_eq(loopback_n_fds(), n_fds + 2, "the first two are closed");
 }
 
 Test(wire, the_largest_packet_fits)
