@@ -137,7 +137,8 @@ struct volley_config {
 	/**
 	 * Socket receive and send buffer to ask for, before the kernel's doubling, be it more or
 	 * less than what the system gives by itself. Default: the larger of 4 MiB and that; a
-	 * warning is logged when you asked and the kernel gave less.
+	 * warning is logged when you asked and the kernel gave less. With less than 2 MiB to
+	 * receive, coalescing in (UDP_GRO) is off, and an info line says so.
 	 */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;

@@ -24,6 +24,7 @@ struct volley_listener {
 	bool wildcard;
 	bool adopted;                      /* somebody else opened its sockets */
 	bool coalesces_in;                 /* UDP_GRO is on */
+	uint32_t rcvbuf_bytes;             /* what the kernel gave, as set_buffer() counts */
 	struct vly_coalesce_limits limits; /* what UDP_SEGMENT starts with */
 
 	/*

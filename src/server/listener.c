@@ -68,20 +68,28 @@ static uint32_t choose_cmsgs(const struct volley_listener *listener)
 
 /*
  * Receiving in coalesced messages wants slots for the largest one, and a buffer that holds many: a
- * message that does not fit is dropped whole. 4 MiB hold about 60.
+ * message that does not fit is dropped whole. The kernel doubles what it is asked for, for its own
+ * book-keeping, and 4 MiB hold about 60.
  */
-enum { MIN_GRO_BUFFER_BYTES = 4 << 20 };
+enum { MIN_GRO_BUFFER_BYTES = 2 << 20 };
+
+/* Whether the listener coalesces if it has the buffer for it. */
+static bool wants_coalescing(const struct volley_listener *listener)
+{
+	const struct volley_server *server = listener->server;
+
+	return !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE) &&
+	       (server->probe.bits & VLY_PROBE_GRO) &&
+	       server->shared.config.max_datagram_bytes == VLY_CONFIG_MAX_DATAGRAM_BYTES;
+}
 
 static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_bytes)
 {
 	const struct volley_server *server = listener->server;
 	bool wanted = !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE);
 
-	/* The kernel doubles what was asked for, for its own book-keeping. */
-	listener->coalesces_in = wanted && (server->probe.bits & VLY_PROBE_GRO) &&
-				 server->shared.config.max_datagram_bytes ==
-					 VLY_CONFIG_MAX_DATAGRAM_BYTES &&
-				 rcvbuf_bytes >= MIN_GRO_BUFFER_BYTES / 2;
+	listener->rcvbuf_bytes = rcvbuf_bytes;
+	listener->coalesces_in = wants_coalescing(listener) && rcvbuf_bytes >= MIN_GRO_BUFFER_BYTES;
 	listener->limits.n_segments = wanted && server->probe.n_segments > 1
 					      ? (uint32_t)server->probe.n_segments
 					      : 1;
@@ -257,6 +265,34 @@ void vly_listener_close_fds(struct volley_listener *listener)
 		vly_socket_close(listener->fds[--listener->n_fds]);
 }
 
+/*
+ * What the default got, where it could be more; each size once. It is no warning: all is served.
+ */
+static void tell_coalescing(const struct volley_listener *listener)
+{
+	struct volley_server *server = listener->server;
+	uint32_t n_kib = listener->rcvbuf_bytes >> 10;
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+	bool is_chosen = listener->config.rcvbuf_bytes > 0 &&
+			 listener->config.rcvbuf_bytes <= listener->rcvbuf_bytes;
+
+	if (listener->coalesces_in || !wants_coalescing(listener) ||
+	    server->told_rcvbuf == listener->rcvbuf_bytes)
+		return;
+	server->told_rcvbuf = listener->rcvbuf_bytes;
+	volley_addr_format(&listener->addr, text, sizeof text);
+	if (is_chosen)
+		vly_log_write(&server->shared.config, VOLLEY_LOG_INFO,
+			      "%s: receive buffer %u KiB, coalescing in off: it needs %u KiB "
+			      "(rcvbuf_bytes)",
+			      text, n_kib, MIN_GRO_BUFFER_BYTES >> 10);
+	else
+		vly_log_write(&server->shared.config, VOLLEY_LOG_INFO,
+			      "%s: receive buffer %u KiB, coalescing in off: `sysctl -w "
+			      "net.core.rmem_max=%u` gives both their room",
+			      text, n_kib, DEFAULT_BUFFER_BYTES);
+}
+
 static void tell_failure(const struct volley_listener *listener, int error)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
@@ -280,8 +316,10 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 		if (r >= 0)
 			listener->n_fds++;
 	}
-	if (r >= 0)
+	if (r >= 0) {
+		tell_coalescing(listener);
 		return 0;
+	}
 	vly_listener_close_fds(listener);
 	tell_failure(listener, r);
 	return r;
@@ -316,6 +354,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 		listener->want |= VLY_CMSG_SEGMENT;
 	}
 	listener->room = listener->want | enabled;
+	tell_coalescing(listener);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct volley_server {
 
 	/* listening: */
 	bool warned_buffer[2];     /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
+	uint32_t told_rcvbuf;      /* the receive buffer that was last told to be too small */
 	struct vly_import *import; /* sockets of the process before, or NULL */
 
 	/*
