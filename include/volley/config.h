@@ -75,6 +75,11 @@ enum volley_log_level {
  * The log hook: rare events, one complete sentence each, without a newline. Without a hook nothing
  * is ever printed. May be called from any thread that calls volley and from workers, never from a
  * signal handler; it must not call back into the server.
+ *
+ * What libevent says of a worker's own event_base comes here too: each start of a server with the
+ * wait strategy `event` sets libevent's log callback (event_set_log_callback(), one for the whole
+ * process). Lines of other threads go to stderr, where libevent writes them by itself; a program
+ * that wants those elsewhere sets a callback of its own after the start, and then hears ours too.
  */
 typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
 

@@ -137,8 +137,9 @@ VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t list
  *
  * @param server  a server that is not running
  * @return 0; -EALREADY when running; -ENOTCONN without a listener; -EINVAL when the wait strategy
- *         does not suit the listeners; an on_start hook's error; -EAGAIN or -ENOMEM for lack of
- *         threads or memory. After a failure nothing runs.
+ *         does not suit the listeners; an on_start hook's error; -EMFILE or -ENFILE for lack of
+ *         descriptors (three for each worker's event loop); -EAGAIN or -ENOMEM for lack of threads
+ *         or memory; the log hook gets a sentence. After a failure nothing runs.
  * @threads  any but a worker
  * @blocks   until every on_start hook has returned
  */

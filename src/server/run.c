@@ -122,6 +122,7 @@ int volley_server_run(struct volley_server *server)
 		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
 	r = vly_signals_open(&signals, server->shared.config.run_signals);
 	if (r < 0) {
+		vly_log_write_refused(&server->shared.config, "signalfd4", r);
 		atomic_store_explicit(&server->run, VLY_RUN_NOBODY, memory_order_seq_cst);
 		return r;
 	}

@@ -86,8 +86,13 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	init_locks(server);
 	server->shared.event_fd = vly_wake_open();
 	r = server->shared.event_fd;
-	if (r >= 0)
+	if (r < 0)
+		vly_log_write_refused(&own, "eventfd2, written and read", r);
+	if (r >= 0) {
 		r = vly_probe_run(&server->probe);
+		if (r < 0)
+			vly_log_write_refused(&own, "socket", r);
+	}
 	if (r >= 0)
 		r = init_workers(server);
 	if (r < 0) {

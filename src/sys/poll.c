@@ -5,6 +5,7 @@
 #include "sys/poll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms)
@@ -16,15 +17,43 @@ int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms)
 
 int vly_poll_open(void)
 {
+	struct epoll_event event;
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	/* Refused later, it would be told to nobody, and the loop that asks could not sleep. */
+	if (epoll_wait(fd, &event, 1, 0) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 void vly_poll_close(int poll_fd)
 {
 	if (poll_fd >= 0)
 		close(poll_fd);
+}
+
+int vly_poll_check_room(void)
+{
+	int poll_fd = vly_poll_open();
+	int fds[2];
+	int r;
+
+	if (poll_fd < 0)
+		return poll_fd;
+	r = pipe2(fds, O_CLOEXEC) < 0 ? -errno : 0;
+	if (r >= 0) {
+		r = vly_poll_set(poll_fd, fds[0], 0, EPOLLIN, NULL);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	vly_poll_close(poll_fd);
+	return r;
 }
 
 int vly_poll_set(int poll_fd, int fd, uint32_t old, uint32_t now, void *tag)

@@ -11,9 +11,18 @@
 /* Wait for the first of n, for at most timeout_ms (-1: no limit). How many are ready; -errno. */
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms);
 
-/* An epoll descriptor or -errno. Its entries go with what it is told about them: a pointer. */
+/*
+ * An epoll descriptor that can be waited for, or -errno. Its entries go with what it is told about
+ * them: a pointer.
+ */
 int vly_poll_open(void);
 void vly_poll_close(int poll_fd); /* -1 is fine */
+
+/*
+ * Whether there is room for one more such descriptor and a pipe that stands in it: 3 descriptors,
+ * which are what an event_base is made of. They are taken and given back. 0 or -errno.
+ */
+int vly_poll_check_room(void);
 
 /*
  * Have a descriptor watched: `old` and `now` are its events (EPOLLIN, EPOLLOUT) before and from now

@@ -10,11 +10,21 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* It is written and read once, because nobody could be told later that a filter refuses that. */
 int vly_wake_open(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count = 1;
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	if (write(fd, &count, sizeof count) < 0 || read(fd, &count, sizeof count) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 void vly_wake_close(int fd)

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* A descriptor or -errno. */
+/* A descriptor that could be written and read, or -errno. */
 int vly_wake_open(void);
 void vly_wake_close(int fd); /* -1 is fine */
 

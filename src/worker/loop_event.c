@@ -2,7 +2,8 @@
 
 /*
  * Wait strategy "event": the worker sleeps in a libevent loop of its own, where users can have
- * timers and descriptors too. This file and loop_base.c are the only ones that know libevent.
+ * timers and descriptors too. This file, loop_new.c and loop_base.c are the only ones that know
+ * libevent.
  *
  * The base is made without locks (EVENT_BASE_FLAG_NOLOCK), so libevent's threading stays off for
  * the whole process; the one thing other threads do to this loop is to write the worker's eventfd.
@@ -23,9 +24,11 @@
 
 #include <event2/event.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "path/pipeline.h"
 #include "worker/chores.h"
+#include "worker/loop_new.h"
 
 struct vly_loop_event {
 	struct event_base *base;
@@ -61,19 +64,6 @@ static void free_event(struct event **event)
 	if (*event != NULL)
 		event_free(*event);
 	*event = NULL;
-}
-
-static struct event_base *new_base(void)
-{
-	struct event_config *config = event_config_new();
-	struct event_base *base = NULL;
-
-	if (config == NULL)
-		return NULL;
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
-		base = event_base_new_with_config(config);
-	event_config_free(config);
-	return base;
 }
 
 /* Sockets ------------------------------------------------------------------------------------- */
@@ -171,8 +161,7 @@ static void close_loop(struct volley_worker *worker)
 		forget(loop, sock);
 	free_event(&loop->timer);
 	free_event(&loop->wake);
-	if (loop->base != NULL)
-		event_base_free(loop->base);
+	vly_loop_free(loop->base);
 	vly_mem_free(loop);
 	worker->loop.event = NULL;
 }
@@ -180,16 +169,17 @@ static void close_loop(struct volley_worker *worker)
 static int fill_loop(struct volley_worker *worker, struct vly_loop_event *loop)
 {
 	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
-	int r = 0;
+	int r = vly_loop_new(worker, &loop->base);
 
-	loop->base = new_base();
-	if (loop->base == NULL)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	loop->wake = event_new(loop->base, vly_mail_get_fd(&worker->mail), EV_READ | EV_PERSIST,
 			       on_wake, &worker->mail);
 	loop->timer = evtimer_new(loop->base, on_nothing, NULL);
-	if (loop->wake == NULL || loop->timer == NULL || event_add(loop->wake, NULL) < 0)
+	if (loop->wake == NULL || loop->timer == NULL || event_add(loop->wake, NULL) < 0) {
+		vly_log_write_refused(&worker->shared->config, "an event", -ENOMEM);
 		return -ENOMEM;
+	}
 	for (; r >= 0 && sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index))
 		r = update(worker, sock);
 	return r;

@@ -6,6 +6,7 @@
  */
 
 #include "worker/memory.h"
+#include "base/log.h"
 #include "path/backlog.h"
 #include "path/handlers.h"
 #include "path/held.h"
@@ -43,6 +44,21 @@ static uint64_t count_bytes(const struct volley_worker *worker)
 	       vly_handlers_count_bytes(worker);
 }
 
+static int init_descriptors(struct volley_worker *worker)
+{
+	const struct volley_config *config = &worker->shared->config;
+	int r = vly_mail_init(&worker->mail, get_sleep(worker));
+
+	if (r < 0)
+		vly_log_write_refused(config, "eventfd2, written and read", r);
+	if (r < 0 || !vly_loop_is_callers(worker))
+		return r;
+	r = vly_loop_fd_init(worker);
+	if (r < 0)
+		vly_log_write_refused(config, "epoll_create1 or epoll_wait", r);
+	return r;
+}
+
 int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 		    const struct vly_loop_ops *loop)
 {
@@ -52,9 +68,7 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 	worker->server = server;
 	vly_loop_set(worker, loop);
 	vly_held_init(worker);
-	r = vly_mail_init(&worker->mail, get_sleep(worker));
-	if (r >= 0 && vly_loop_is_callers(worker))
-		r = vly_loop_fd_init(worker);
+	r = init_descriptors(worker);
 	if (r >= 0)
 		r = vly_pipeline_init(worker);
 	if (r >= 0)

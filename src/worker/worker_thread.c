@@ -68,8 +68,10 @@ int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
 	vly_presence_set(worker, true);
 	snprintf(name, sizeof name, "volley-%u", worker->index);
 	r = vly_thread_start(&worker->thread.thread, name, worker_main, worker);
-	if (r < 0)
+	if (r < 0) {
+		vly_log_write_refused(&worker->shared->config, "a thread (clone)", r);
 		vly_presence_set(worker, false);
+	}
 	return r;
 }
 

@@ -137,6 +137,9 @@ WRAP_INT(FAULT_TIMERFD_CREATE, timerfd_create, (int clock, int flags), (clock, f
 WRAP_INT(FAULT_EPOLL_CREATE1, epoll_create1, (int flags), (flags))
 WRAP_INT(FAULT_EPOLL_CTL, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event),
 	 (epfd, op, fd, event))
+WRAP_INT(FAULT_EPOLL_WAIT, epoll_wait, (int epfd, struct epoll_event *events, int n, int timeout),
+	 (epfd, events, n, timeout))
+WRAP_INT(FAULT_PIPE2, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP_INT(FAULT_POLL, poll, (struct pollfd * fds, nfds_t n, int timeout_ms), (fds, n, timeout_ms))
 WRAP(FAULT_READ, ssize_t, -1, read, (int fd, void *buf, size_t n), (fd, buf, n))
 WRAP(FAULT_WRITE, ssize_t, -1, write, (int fd, const void *buf, size_t n), (fd, buf, n))

@@ -50,6 +50,8 @@
 	X(FAULT_TIMERFD_CREATE, timerfd_create)                         \
 	X(FAULT_EPOLL_CREATE1, epoll_create1)                           \
 	X(FAULT_EPOLL_CTL, epoll_ctl)                                   \
+	X(FAULT_EPOLL_WAIT, epoll_wait)                                 \
+	X(FAULT_PIPE2, pipe2)                                           \
 	X(FAULT_POLL, poll)                                             \
 	X(FAULT_READ, read)                                             \
 	X(FAULT_WRITE, write)                                           \

@@ -3,6 +3,7 @@
 /* Sentences to the user's hook. */
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -52,4 +53,16 @@ Test(log, a_long_sentence_is_cut)
 	vly_log_write(&config, VOLLEY_LOG_INFO, "%s", text);
 	cr_assert_eq(strlen(seen.text), 511);
 	cr_assert_arr_eq(seen.text, text, 511);
+}
+
+Test(log, a_refusal_has_a_name_and_a_way_out)
+{
+	vly_log_write_refused(&config, "eventfd2", -EMFILE);
+	cr_assert_eq(seen.level, VOLLEY_LOG_ERROR);
+	cr_assert_not_null(strstr(seen.text, "eventfd2 is refused (EMFILE): "));
+	cr_assert_not_null(strstr(seen.text, "ulimit -n"));
+	vly_log_write_refused(&config, "clone", -EAGAIN);
+	cr_assert_not_null(strstr(seen.text, "fewer workers"));
+	vly_log_write_refused(&config, "socket", -EPERM);
+	cr_assert_not_null(strstr(seen.text, "filter of system calls"));
 }

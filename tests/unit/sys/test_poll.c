@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/fault.h"
@@ -86,4 +87,37 @@ Test(poll, no_change_is_no_call_and_failures_are_told)
 	vly_poll_close(poll_fd);
 	cr_assert_eq(vly_poll_take(poll_fd, &event, 1), -EBADF);
 	cr_assert_eq(loopback_n_fds(), n_fds);
+}
+
+Test(poll, one_that_cannot_be_waited_for_is_none)
+{
+	int n_fds = loopback_n_fds();
+
+	fault_arm(FAULT_EPOLL_WAIT, 1, EPERM);
+	cr_assert_eq(vly_poll_open(), -EPERM);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(loopback_n_fds(), n_fds);
+}
+
+Test(poll, room_for_three_is_seen_and_left_as_it_was)
+{
+	static const enum fault_function calls[] = { FAULT_EPOLL_CREATE1, FAULT_EPOLL_WAIT,
+						     FAULT_PIPE2, FAULT_EPOLL_CTL };
+	int n_fds = loopback_n_fds();
+	struct rlimit limit;
+
+	cr_assert_eq(vly_poll_check_room(), 0);
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		fault_arm(calls[i], 1, EACCES);
+		cr_assert_eq(vly_poll_check_room(), -EACCES);
+		cr_assert_eq(fault_disarm(), 1);
+	}
+	cr_assert_eq(loopback_n_fds(), n_fds);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = (rlim_t)dup(0) + 3; /* and the copy is open: two are left */
+	setrlimit(RLIMIT_NOFILE, &limit);
+	cr_assert_eq(vly_poll_check_room(), -EMFILE);
+	limit.rlim_cur++;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	cr_assert_eq(vly_poll_check_room(), 0);
 }

@@ -59,3 +59,15 @@ Test(wake, without_a_descriptor_there_is_none)
 	cr_assert_eq(vly_wake_open(), -EMFILE);
 	cr_assert_eq(fault_disarm(), 1);
 }
+
+Test(wake, one_that_may_not_be_written_or_read_is_none)
+{
+	int n_fds = loopback_n_fds();
+
+	fault_arm(FAULT_WRITE, 1, EPERM);
+	cr_assert_eq(vly_wake_open(), -EPERM);
+	fault_arm(FAULT_READ, 1, ENOSYS);
+	cr_assert_eq(vly_wake_open(), -ENOSYS);
+	fault_disarm();
+	cr_assert_eq(loopback_n_fds(), n_fds);
+}
