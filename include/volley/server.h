@@ -10,6 +10,15 @@
  *     new -> listen ... -> run                                    -> free
  *
  * Every function here may be called in any state and says what it then does.
+ *
+ * A server works in the process that made it. In a child that was forked since, its threads do not
+ * exist, and its sockets are those of the server at home: volley_server_close() and
+ * volley_server_free() close the child's copies of the descriptors and give memory back there,
+ * without a change to any socket, and everything else that would act or wait returns -ESRCH (or
+ * what stands for `none`), with a sentence to the log where it is no matter of datagrams. So make
+ * the server after fork() and daemon(). What costs a call to find out is a look at a page that the
+ * kernel clears in children (madvise(2), MADV_WIPEONFORK, Linux 4.14); before, and where the page
+ * is not cleared, getpid() tells, and a send or a post of the child is not refused.
  */
 
 #include <stdint.h>

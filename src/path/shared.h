@@ -13,12 +13,14 @@
 
 #include "sys/cond.h"
 #include "sys/lock.h"
+#include "sys/process.h"
 
 /* What the server wants of its workers; it only grows while they run. */
 enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
 
 struct vly_shared {
 	struct volley_config config; /* every field set and in range; read-only */
+	struct vly_process process;  /* where the server was made, and works; read-only */
 	int event_fd;                /* wakes volley_server_run(): a worker has left */
 
 	/*

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/import.h"
 #include "server/listener.h"
@@ -100,4 +101,19 @@ void vly_closing_close_all(struct volley_server *server)
 		vly_call_run(server, vly_change_finish, listener);
 		listener->n_fds = 0;
 	}
+}
+
+/*
+ * What libevent has of a worker's thread stays: nobody knows what that was doing with it. The
+ * sockets are only closed here, for whatever is done to one is done to the one that serves at home.
+ */
+void vly_closing_leave(struct volley_server *server)
+{
+	vly_lock_assume(&server->listening); /* nobody of this process has it */
+	vly_import_fini(server);
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		if (vly_listeners_get(server, i) != NULL)
+			vly_listener_close_fds(vly_listeners_get(server, i));
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		volley_cancel_unref(vly_mail_detach(&server->workers[i].mail));
 }

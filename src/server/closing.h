@@ -10,4 +10,7 @@
  */
 void vly_closing_close_all(struct volley_server *server) VLY_REQUIRES(server->listening);
 
+/* In a forked child: close its copies of the descriptors, and do nothing else to the sockets. */
+void vly_closing_leave(struct volley_server *server);
+
 #endif

@@ -100,8 +100,10 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 		       const void *data, size_t len)
 {
 	struct sender sender;
-	int r = find_sender(server, listener_index, peer, local, &sender);
+	int r = -ESRCH;
 
+	if (vly_process_is_here(&server->shared.process))
+		r = find_sender(server, listener_index, peer, local, &sender);
 	if (r < 0)
 		return r;
 	vly_remote_lock(sender.worker);
@@ -112,13 +114,15 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 
 /* Held packets --------------------------------------------------------------------------------- */
 
-/* The worker that a token names, or NULL. */
+/* The worker that a token names, or NULL. A forked child holds nothing. */
 static struct volley_worker *find_worker(struct volley_server *server, struct volley_held held)
 {
 	uint32_t worker_index = vly_held_get_worker_index(held);
 
-	return worker_index < server->shared.config.n_workers ? &server->workers[worker_index]
-							      : NULL;
+	if (worker_index >= server->shared.config.n_workers ||
+	    !vly_process_is_here(&server->shared.process))
+		return NULL;
+	return &server->workers[worker_index];
 }
 
 int volley_held_release(struct volley_server *server, struct volley_held held)

@@ -41,10 +41,11 @@ static int find_obstacle(struct volley_server *server)
 
 bool vly_listeners_lock(struct volley_server *server, int *ret_error)
 {
-	if (vly_inside_is_worker(server)) {
+	*ret_error = vly_inside_check_home(server, "listen, adopt, close");
+	if (*ret_error >= 0 && vly_inside_is_worker(server))
 		*ret_error = -EDEADLK;
+	if (*ret_error < 0)
 		return false;
-	}
 	vly_lock_take(&server->listening);
 	*ret_error = find_obstacle(server);
 	if (*ret_error >= 0)
@@ -228,6 +229,8 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 {
 	struct volley_listener *listener;
 
+	if (!vly_process_is_here(&server->shared.process))
+		return NULL;
 	vly_lock_take(&server->shared.lock);
 	listener = vly_listeners_get(server, listener_index);
 	vly_lock_give(&server->shared.lock);

@@ -24,12 +24,16 @@ int64_t volley_server_get_timeout_ns(struct volley_server *server)
 {
 	struct volley_worker *worker = get_worker(server);
 
-	return worker != NULL ? vly_turn_get_timeout(worker) : -1;
+	if (worker == NULL || !vly_process_is_here(&server->shared.process))
+		return -1;
+	return vly_turn_get_timeout(worker);
 }
 
 int volley_server_process(struct volley_server *server)
 {
 	struct volley_worker *worker = get_worker(server);
 
-	return worker != NULL ? vly_turn_process(worker) : -EINVAL;
+	if (worker == NULL)
+		return -EINVAL;
+	return vly_process_is_here(&server->shared.process) ? vly_turn_process(worker) : -ESRCH;
 }

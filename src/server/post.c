@@ -39,9 +39,13 @@ static bool takes_posts(const struct volley_server *server) VLY_REQUIRES(server-
 int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg)
 {
 	uint32_t n = server->shared.config.n_workers;
-	struct vly_post **posts = vly_mem_new(server->shared.config.allocator, n, sizeof(void *));
-	int r = posts != NULL ? 0 : -ENOMEM;
+	struct vly_post **posts;
+	int r;
 
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
+	posts = vly_mem_new(server->shared.config.allocator, n, sizeof(void *));
+	r = posts != NULL ? 0 : -ENOMEM;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
 		posts[i] = new_post(server, fn, arg);
 		if (posts[i] == NULL)

@@ -114,6 +114,9 @@ int volley_server_run(struct volley_server *server)
 			      "volley_server_start() and run that");
 		return -EINVAL;
 	}
+	r = vly_inside_check_home(server, "run");
+	if (r < 0)
+		return r;
 	if (vly_inside_is_any(server) ||
 	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
 						     memory_order_seq_cst, memory_order_seq_cst))

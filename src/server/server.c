@@ -43,6 +43,7 @@ static void destroy(struct volley_server *server)
 	vly_lock_fini(&server->shared.lock);
 	vly_lock_fini(&server->listening);
 	vly_lock_fini(&server->control);
+	vly_process_fini(&server->shared.process);
 	vly_mem_free(server);
 }
 
@@ -88,6 +89,8 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	r = server->shared.event_fd;
 	if (r < 0)
 		vly_log_write_refused(&own, "eventfd2, written and read", r);
+	if (r >= 0)
+		r = vly_process_init(&server->shared.process);
 	if (r >= 0) {
 		r = vly_probe_run(&server->probe);
 		if (r < 0)
@@ -201,8 +204,10 @@ int vly_server_start(struct volley_server *server)
 
 int volley_server_start(struct volley_server *server)
 {
-	int r;
+	int r = vly_inside_check_home(server, "start");
 
+	if (r < 0)
+		return r;
 	if (vly_inside_is_any(server) ||
 	    atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
 		return -EALREADY;
@@ -216,12 +221,16 @@ int volley_server_start(struct volley_server *server)
 
 /*
  * `control`, for those who want the workers to end: run holds it for as long as it serves. Either
- * we see that somebody runs, or whoever begins to sees that we wait. False: the caller is inside,
- * and would wait for itself.
+ * we see that somebody runs, or whoever begins to sees that we wait. False, and why: the caller is
+ * inside, and would wait for itself; or in another process, where nobody is.
  */
-static bool lock_to_stop(struct volley_server *server) VLY_TRIES(true, server->control)
+static bool lock_to_stop(struct volley_server *server, const char *what, int *ret_error)
+	VLY_TRIES(true, server->control)
 {
-	if (vly_inside_is_any(server))
+	*ret_error = vly_inside_check_home(server, what);
+	if (*ret_error >= 0 && vly_inside_is_any(server))
+		*ret_error = -EDEADLK;
+	if (*ret_error < 0)
 		return false;
 	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
@@ -282,8 +291,10 @@ static void stop_locked(struct volley_server *server) VLY_REQUIRES(server->contr
 
 int volley_server_stop(struct volley_server *server)
 {
-	if (!lock_to_stop(server))
-		return -EDEADLK;
+	int r;
+
+	if (!lock_to_stop(server, "stop", &r))
+		return r;
 	stop_locked(server);
 	vly_lock_give(&server->control);
 	return 0;
@@ -293,8 +304,8 @@ int volley_server_drain(struct volley_server *server)
 {
 	int r;
 
-	if (!lock_to_stop(server))
-		return -EDEADLK;
+	if (!lock_to_stop(server, "drain", &r))
+		return r;
 	if (server->state == VLY_SERVER_RUNNING) {
 		vly_server_refuse_new(server);
 		vly_server_request(server, VLY_COMMAND_DRAIN);
@@ -311,6 +322,8 @@ int volley_server_request_stop(struct volley_server *server)
 {
 	uint32_t run = VLY_RUN_SERVES;
 
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
 	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
 	atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_ASKED,
 						memory_order_seq_cst, memory_order_seq_cst);
@@ -325,8 +338,14 @@ int volley_server_request_stop(struct volley_server *server)
 
 int volley_server_close(struct volley_server *server)
 {
-	if (!lock_to_stop(server))
-		return -EDEADLK;
+	int r;
+
+	if (!vly_inside_is_home(server)) {
+		vly_closing_leave(server);
+		return 0;
+	}
+	if (!lock_to_stop(server, "close", &r))
+		return r;
 	stop_locked(server);
 	vly_listeners_lock_to_end(server);
 	if (server->state != VLY_SERVER_CLOSED) {

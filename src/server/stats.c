@@ -36,6 +36,8 @@ int volley_server_get_worker_stats(struct volley_server *server, uint32_t worker
 
 	if (worker_index >= server->shared.config.n_workers)
 		return -EINVAL;
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
 	vly_stats_read(server, worker_index, &stats);
 	vly_lock_give(&server->shared.lock);
@@ -58,6 +60,8 @@ int volley_server_get_stats(struct volley_server *server, struct volley_stats *r
 {
 	struct volley_stats sum;
 
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
 	vly_stats_sum(server, &sum);
 	vly_lock_give(&server->shared.lock);
@@ -68,6 +72,8 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 {
 	struct volley_stats carried;
 
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
 	carried = server->carried;
 	vly_lock_give(&server->shared.lock);

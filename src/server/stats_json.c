@@ -177,8 +177,10 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 {
 	struct text out = { .at = text, .n_left = text != NULL ? n_text : 0 };
 	struct picture picture;
-	int r = take_picture(server, &picture);
+	int r = -ESRCH;
 
+	if (vly_process_is_here(&server->shared.process))
+		r = take_picture(server, &picture);
 	if (r < 0)
 		return r;
 	put(&out, "{");

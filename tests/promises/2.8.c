@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A child that was forked while a server serves cannot harm it: whatever it calls returns, its free
+ * gives memory and descriptors back, and the server at home goes on serving and stopping.
+ */
+
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <volley/volley.h>
+
+#include "promises/promise.h"
+
+static void echo(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	(void)worker;
+	(void)arg;
+	volley_packet_reply(packet, packet->data, packet->len);
+}
+
+static void nothing(struct volley_worker *worker, void *arg)
+{
+	(void)worker;
+	(void)arg;
+}
+
+/* Whether it still serves; where the loop is ours, we are the loop. */
+static bool serves(struct volley_server *server, bool is_own_loop)
+{
+	const struct volley_addr *addr = volley_listener_get_addr(
+		volley_server_get_listener(server, 0));
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
+				 { .fd = is_own_loop ? volley_server_get_fd(server) : -1,
+				   .events = POLLIN } };
+	bool has_reply = false;
+	char reply[8];
+
+	connect(fd, &addr->sa, addr->len);
+	for (int i = 0; i < 3 && !has_reply; i++) {
+		if (send(fd, "hello", 5, 0) != 5)
+			break;
+		if (poll(fds, 2, 500) > 0 && fds[1].revents != 0)
+			volley_server_process(server);
+		has_reply = recv(fd, reply, sizeof reply, MSG_DONTWAIT) == 5;
+		if (!has_reply && poll(fds, 1, 100) > 0)
+			has_reply = recv(fd, reply, sizeof reply, MSG_DONTWAIT) == 5;
+	}
+	close(fd);
+	return has_reply;
+}
+
+/* What a child may try. Exit code 0: nothing pretended to have worked. */
+static void misuse(struct volley_server *server)
+{
+	struct volley_addr peer;
+	int n_wrong = 0;
+
+	promise_set_deadline(3);
+	volley_addr_parse("127.0.0.1:9", &peer);
+	n_wrong += volley_server_drain(server) >= 0;
+	n_wrong += volley_server_stop(server) >= 0;
+	n_wrong += volley_server_request_stop(server) >= 0;
+	n_wrong += volley_listener_close(server, 0) >= 0;
+	n_wrong += volley_server_start(server) >= 0;
+	n_wrong += volley_server_run(server) >= 0;
+	n_wrong += volley_server_post(server, nothing, NULL) >= 0;
+	n_wrong += volley_server_send(server, 0, &peer, NULL, "x", 1) >= 0;
+	n_wrong += volley_server_process(server) >= 0;
+	volley_server_close(server);
+	n_wrong += volley_server_free(server) < 0;
+	_exit(n_wrong);
+}
+
+static int get_exit_code(pid_t pid)
+{
+	int status = -1;
+
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void fork_one(struct volley_server *server, void (*child)(struct volley_server *))
+{
+	pid_t pid = fork();
+
+	REQUIRE(pid >= 0);
+	if (pid == 0)
+		child(server);
+	CHECK_EQ(get_exit_code(pid), 0);
+}
+
+/* What a destructor at exit() does, and no more. */
+static void only_free(struct volley_server *server)
+{
+	promise_set_deadline(3);
+	_exit(volley_server_free(server) < 0);
+}
+
+static struct volley_server *make(uint32_t wait)
+{
+	struct volley_server *server;
+
+	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = wait), &server) >= 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo)) >= 0);
+	return server;
+}
+
+static void try_wait(uint32_t wait)
+{
+	struct volley_server *server = make(wait);
+
+	REQUIRE(volley_server_start(server) >= 0);
+	REQUIRE(serves(server, wait == VOLLEY_WAIT_FD));
+	fork_one(server, only_free);
+	CHECK(serves(server, wait == VOLLEY_WAIT_FD));
+	fork_one(server, misuse);
+	CHECK(serves(server, wait == VOLLEY_WAIT_FD));
+	CHECK_EQ(volley_server_drain(server), 0);
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
+static void *run(void *server)
+{
+	CHECK_EQ(volley_server_run(server), 0);
+	return NULL;
+}
+
+/* Some thread has the locks at the moment of the fork. */
+static void try_run(void)
+{
+	struct volley_server *server = make(VOLLEY_WAIT_EVENT);
+	pthread_t thread;
+
+	REQUIRE(pthread_create(&thread, NULL, run, server) == 0);
+	REQUIRE(serves(server, false));
+	fork_one(server, misuse);
+	CHECK(serves(server, false));
+	CHECK_EQ(volley_server_request_stop(server), 0);
+	pthread_join(thread, NULL);
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
+int main(void)
+{
+	promise_begin(20);
+	try_run();
+	try_wait(VOLLEY_WAIT_EVENT);
+	try_wait(VOLLEY_WAIT_BLOCK);
+	try_wait(VOLLEY_WAIT_SPIN);
+	try_wait(VOLLEY_WAIT_FD);
+	return check_done();
+}
