@@ -17,7 +17,8 @@
 
 const char options_help[] =
 	"  --listen ADDR:PORT    serve this address: 127.0.0.1:53, [::1]:53, [::]:53 (IPv6\n"
-	"                        and IPv4); port 0 picks one; may be repeated\n"
+	"                        and IPv4), :53 (the same, or IPv4 where that is all there\n"
+	"                        is); port 0 picks one; may be repeated\n"
 	"  --listen fd:N         serve descriptor N, a bound UDP socket that was inherited\n"
 	"  --listen systemd      serve the sockets of the service manager (LISTEN_FDS), or\n"
 	"  --listen systemd:NAME those with this name\n"

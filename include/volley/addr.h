@@ -36,7 +36,8 @@ struct volley_addr {
 
 /**
  * Read an address from text: "127.0.0.1:53", "[::1]:53", "[fe80::1%eth0]:53", ":53" and "*:53"
- * (both [::]:53), port 0 allowed. Host names are not looked up.
+ * (both [::]:53; volley_server_listen() makes 0.0.0.0 of them where there is no IPv6), port 0
+ * allowed. Host names are not looked up.
  *
  * @param text      NUL-terminated text
  * @param ret_addr  the address; untouched on failure

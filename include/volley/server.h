@@ -58,6 +58,12 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * can still join: the kernel has no way to keep it out of a group.) Datagrams queue from now on and
  * are served once the server is started.
  *
+ * [::] takes IPv4 as well, unless VOLLEY_LISTEN_V6ONLY is set or this server has a listener on
+ * 0.0.0.0 and the same port already. ":7777" and "*:7777" are [::], and 0.0.0.0 where the system
+ * has no IPv6. Listeners of this server may have a port in common and overlap (127.0.0.1 and
+ * 0.0.0.0 beside [::], in any order): a datagram goes to the one that names its destination most
+ * closely, and a broadcast to each.
+ *
  * @param server   a server that is not closed
  * @param address  as volley_addr_parse() reads it; port 0 picks one, see volley_listener_get_addr()
  * @param config   one of the callbacks set; copied

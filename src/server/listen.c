@@ -3,25 +3,69 @@
 /*
  * Listening on an address: with the sockets of the process before us, where it handed some over,
  * and else with new ones.
+ *
+ * Two listeners of one server may have a port in common, and one of them a part of what the other
+ * has: 0.0.0.0 or 127.0.0.1 beside [::]. The kernel gives each datagram to the one that names its
+ * destination more closely, but binds the second only if both have SO_REUSEPORT by then. The first
+ * has it (vly_socket_bind()), so the second must get it before. That lets in others of this user
+ * who do the same, so it is done beside our own only. [::] behind 0.0.0.0 simply leaves IPv4 to it.
  */
 
 #include <errno.h>
 
 #include "base/log.h"
+#include "server/config.h"
 #include "server/handover/import.h"
 #include "server/listener.h"
 #include "server/listeners.h"
+#include "sys/addr.h"
 
-/* [::] next to 0.0.0.0 on one port must leave IPv4 to the other. */
-static bool needs_v6only(const struct volley_server *server, const struct volley_addr *addr)
+static bool takes_ipv4(const struct volley_addr *addr, uint32_t flags)
 {
-	if (addr->sa.sa_family != AF_INET6 || volley_addr_get_port(addr) == 0)
+	if (addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
+		return true;
+	return vly_addr_is_wildcard(addr) && !(flags & VOLLEY_LISTEN_V6ONLY);
+}
+
+static bool overlaps(const struct volley_addr *a, uint32_t a_flags, const struct volley_addr *b,
+		     uint32_t b_flags)
+{
+	if (a->in.sin_port != b->in.sin_port ||
+	    !(vly_addr_is_wildcard(a) || vly_addr_is_wildcard(b)))
 		return false;
+	return a->sa.sa_family == b->sa.sa_family ||
+	       (takes_ipv4(a, a_flags) && takes_ipv4(b, b_flags));
+}
+
+/* One address twice stays an error: they would share its datagrams by chance. */
+static bool is_beside(const struct volley_server *server, const struct volley_addr *addr,
+		      uint32_t flags) VLY_REQUIRES(server->listening)
+{
+	const struct volley_addr *waiting;
+	bool is = false;
+
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		const struct volley_listener *other = vly_listeners_get(server, i);
+
+		if (other == NULL)
+			continue;
+		if (vly_addr_is_equal(addr, &other->addr))
+			return false;
+		is = is || overlaps(addr, flags, &other->addr, other->config.flags);
+	}
+	for (uint32_t i = 0; (waiting = vly_import_get_addr(server, i)) != NULL; i++)
+		is = is || overlaps(addr, flags, waiting, 0);
+	return is;
+}
+
+static bool has_ipv4_wildcard(const struct volley_server *server, in_port_t port)
+	VLY_REQUIRES(server->listening)
+{
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct volley_listener *other = vly_listeners_get(server, i);
 
 		if (other != NULL && other->wildcard && other->addr.sa.sa_family == AF_INET &&
-		    other->addr.in.sin_port == addr->in6.sin6_port)
+		    other->addr.in.sin_port == port)
 			return true;
 	}
 	return false;
@@ -30,9 +74,13 @@ static bool needs_v6only(const struct volley_server *server, const struct volley
 static int open_and_add(struct volley_server *server, struct volley_listener *listener,
 			const struct volley_addr *addr) VLY_REQUIRES(server->listening)
 {
-	bool v6only = (listener->config.flags & VOLLEY_LISTEN_V6ONLY) || needs_v6only(server, addr);
-	int r = vly_listener_open(listener, addr, v6only, server->shared.config.n_workers);
+	uint32_t *flags = &listener->config.flags;
+	int r;
 
+	if (addr->sa.sa_family == AF_INET6 && has_ipv4_wildcard(server, addr->in6.sin6_port))
+		*flags |= VOLLEY_LISTEN_V6ONLY;
+	r = vly_listener_open(listener, addr, is_beside(server, addr, *flags),
+			      server->shared.config.n_workers);
 	if (r < 0)
 		return r;
 	r = vly_listeners_add(server, listener);
@@ -63,6 +111,27 @@ static int listen_new(struct volley_server *server, const struct volley_addr *ad
 	return r;
 }
 
+/* ":7777" is every address that there is: IPv4's where this system has no IPv6. */
+static int choose_family(const struct volley_server *server, const char *text,
+			 const struct volley_listen_config *config, struct volley_addr *addr)
+{
+	struct volley_addr in = { .len = sizeof in.in };
+	struct volley_listen_config own;
+	int r;
+
+	if ((text[0] != ':' && text[0] != '*') || (server->probe.bits & VLY_PROBE_IPV6))
+		return 0;
+	r = vly_config_read_listen(&server->shared.config, config, &own);
+	if (r < 0 || (own.flags & VOLLEY_LISTEN_V6ONLY))
+		return r;
+	in.in.sin_family = AF_INET;
+	in.in.sin_port = addr->in6.sin6_port;
+	*addr = in;
+	vly_log_write(&server->shared.config, VOLLEY_LOG_INFO,
+		      "this system has no IPv6: \"%s\" is 0.0.0.0 here", text);
+	return 0;
+}
+
 int volley_server_listen(struct volley_server *server, const char *address,
 			 const struct volley_listen_config *config)
 {
@@ -76,8 +145,10 @@ int volley_server_listen(struct volley_server *server, const char *address,
 		vly_log_write(
 			&server->shared.config, VOLLEY_LOG_ERROR,
 			"\"%s\" is not an address to listen on: write 127.0.0.1:7777, [::1]:7777, "
-			"0.0.0.0:7777, or [::]:7777 for IPv4 and IPv6",
+			"0.0.0.0:7777, [::]:7777 for IPv4 and IPv6, or :7777 for what there is",
 			address);
+	if (r >= 0)
+		r = choose_family(server, address, config, &addr);
 	if (r >= 0)
 		r = vly_import_listen(server, &addr, config);
 	if (r == -ENOENT)

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "server/config.h"
 #include "server/state.h"
+#include "sys/addr.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
 #include "sys/socket.h"
@@ -35,13 +36,6 @@ uint32_t volley_listener_get_index(const struct volley_listener *listener)
 const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener)
 {
 	return &listener->addr;
-}
-
-static bool is_wildcard(const struct volley_addr *addr)
-{
-	if (addr->sa.sa_family == AF_INET)
-		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
-	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
 }
 
 static uint32_t choose_cmsgs(const struct volley_listener *listener)
@@ -112,7 +106,8 @@ static const char *get_advice(int error)
 	case EMFILE:
 		return "too many open files: raise `ulimit -n` or use fewer workers";
 	case EAFNOSUPPORT:
-		return "this system has no support for the address family";
+		return "this system has no IPv6: write 0.0.0.0:PORT, or :PORT for whatever there "
+		       "is";
 	default:
 		return strerror(-error);
 	}
@@ -211,10 +206,13 @@ static int set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_r
 	return r;
 }
 
-static int open_one(struct volley_listener *listener, bool v6only, bool first, int *ret_fd)
+static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 {
 	int family = listener->addr.sa.sa_family;
-	bool share = listener->config.flags & VOLLEY_LISTEN_SHARE_PORT;
+	uint32_t flags = listener->config.flags;
+	bool share = beside || (flags & VOLLEY_LISTEN_SHARE_PORT);
+	bool v6only = flags & VOLLEY_LISTEN_V6ONLY;
+	bool first = listener->n_fds == 0;
 	int fd = vly_socket_open(family, false);
 	uint32_t rcvbuf_bytes = 0;
 	int r;
@@ -228,7 +226,7 @@ static int open_one(struct volley_listener *listener, bool v6only, bool first, i
 		r = set_buffers(listener, fd, &rcvbuf_bytes);
 	if (first)
 		choose_coalescing(listener, rcvbuf_bytes);
-	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
+	if (r >= 0 && (flags & VOLLEY_LISTEN_REPORT_ERRORS))
 		r = vly_errqueue_enable(fd, family);
 	if (r >= 0)
 		r = vly_cmsg_enable(fd, family, listener->want);
@@ -303,16 +301,15 @@ static void tell_failure(const struct volley_listener *listener, int error)
 		      get_advice(error));
 }
 
-int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool beside,
 		      uint32_t n)
 {
 	int r = new_fds(listener, n);
 
 	listener->addr = *addr;
-	listener->wildcard = is_wildcard(addr);
+	listener->wildcard = vly_addr_is_wildcard(addr);
 	while (r >= 0 && listener->n_fds < n) {
-		r = open_one(listener, v6only, listener->n_fds == 0,
-			     &listener->fds[listener->n_fds]);
+		r = open_one(listener, beside, &listener->fds[listener->n_fds]);
 		if (r >= 0)
 			listener->n_fds++;
 	}
@@ -337,7 +334,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	int r = new_fds(listener, n);
 
 	listener->addr = *addr;
-	listener->wildcard = is_wildcard(addr);
+	listener->wildcard = vly_addr_is_wildcard(addr);
 	listener->adopted = true;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
 		r = set_buffers(listener, fds[i], &rcvbuf_bytes);

@@ -7,11 +7,11 @@
 #include "path/listener.h"
 
 /*
- * Open and bind n sockets for the address. Fills `listener` but for its index. 0 or -errno, after a
- * sentence to the log that says what to do; on failure nothing stays open. `v6only` as decided by
- * the caller.
+ * Open and bind n sockets for the address. Fills `listener` but for its index and config. `beside`:
+ * another listener of this server has a part of the address. 0 or -errno, after a sentence to the
+ * log that says what to do; on failure nothing stays open.
  */
-int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool v6only,
+int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool beside,
 		      uint32_t n);
 
 /*

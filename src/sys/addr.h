@@ -2,6 +2,7 @@
 #ifndef VLY_SYS_ADDR_H
 #define VLY_SYS_ADDR_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -9,6 +10,14 @@
 
 /* An address as a socket of `family` wants it: IPv4 is mapped for IPv6. -EINVAL otherwise. */
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr);
+
+/* Whether it stands for all addresses of its family: 0.0.0.0, or [::], which can mean IPv4 too. */
+static inline bool vly_addr_is_wildcard(const struct volley_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
 
 /*
  * Clients of one host differ in the port, hosts of one net in the last bytes, which are the high

@@ -125,6 +125,13 @@ int vly_import_listen(struct volley_server *server, const struct volley_addr *ad
 	return -ENOENT;
 }
 
+const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
+{
+	const struct vly_import *import = server->import;
+
+	return import != NULL && i < import->n ? &import->candidates[i].addr : NULL;
+}
+
 /* Taking over ---------------------------------------------------------------------------------- */
 
 static int send_ready(struct volley_server *server, struct vly_handover *handover)
