@@ -90,6 +90,12 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing depends
  * on it. What they have queued is served. What they had dropped before is not counted.
  *
+ * Other options stay, but for those that change what sending and receiving do: UDP_CORK,
+ * UDP_SEGMENT, IPV6_RECVPATHMTU, SO_TIMESTAMPING and SO_RXQ_OVFL are switched off, and so are
+ * IP_RECVERR and IPV6_RECVERR, with what their queue holds, unless the config asks for reports.
+ * What else the kernel has to say of a datagram, or comes to say because whoever else holds the
+ * socket switches it on later, is passed over.
+ *
  * Where somebody else holds the same sockets and will want them afterwards (a service manager
  * does), set VOLLEY_LISTEN_KEEP_SOCKETS: then stop, drain and close only end the reading, what is
  * still queued stays for whoever reads next, and is not counted as discarded. Without it the

@@ -28,7 +28,8 @@ struct vly_tx {
 struct vly_io_sock {
 	int fd;
 	int family;
-	uint32_t want; /* enum vly_cmsg_bit */
+	uint32_t want;        /* enum vly_cmsg_bit */
+	uint32_t spare_bytes; /* control room beyond it, for what others may switch on */
 };
 
 #endif

@@ -131,7 +131,7 @@ int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_
 	if (make_room(self, sock_index) < 0)
 		return -ENOMEM;
 	sock = &self->socks[sock_index];
-	sock->room_bytes = vly_cmsg_get_room(config->family, config->want);
+	sock->room_bytes = vly_cmsg_get_room(config->family, config->want) + config->spare_bytes;
 	sock->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
 	sock->rx = vly_mem_new(allocator, n_slots, sizeof *sock->rx);
 	if (sock->rx == NULL)

@@ -11,6 +11,10 @@
  *
  * An unread queue also eats the receive buffer, so it is emptied with each volley and each empty
  * receive.
+ *
+ * On an adopted socket the same may come although nobody here asked, because whoever else holds it
+ * has switched it on. It is looked for where it shows: at a receive that found nothing and at a
+ * send that failed. There is nobody to tell, so it is in no count.
  */
 
 #include "path/icmp.h"
@@ -25,9 +29,17 @@
  */
 enum { N_AT_ONCE = 256 };
 
+/* With the strategy `spin` most receives find nothing, and no queue wakes anybody. */
+enum { N_SPINS = 1024 };
+
 static bool is_asked_for(const struct vly_sock *sock)
 {
 	return sock->listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS;
+}
+
+static bool is_possible(const struct vly_sock *sock)
+{
+	return is_asked_for(sock) || sock->listener->adopted;
 }
 
 void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
@@ -36,21 +48,35 @@ void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
 	worker->icmp.is_silent = is_silent;
 }
 
-void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
+static void empty(struct volley_worker *worker, struct vly_sock *sock)
 {
 	const struct volley_listen_config *config = &sock->listener->config;
 	struct vly_errqueue_entry entry;
 
-	assert(vly_self_is_allowed(&worker->self));
-	if (!is_asked_for(sock))
-		return;
 	for (int i = 0; i < N_AT_ONCE && vly_errqueue_pop(sock->fd, &entry) > 0; i++) {
-		if (!entry.icmp)
+		if (!entry.icmp || !is_asked_for(sock))
 			continue;
 		vly_ledger_count_reported(&worker->books);
 		if (config->on_error != NULL && !worker->icmp.is_silent)
 			config->on_error(worker, &entry.peer, entry.error, config->arg);
 	}
+}
+
+void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	if (is_asked_for(sock))
+		empty(worker, sock);
+}
+
+void vly_icmp_drain_idle(struct volley_worker *worker, struct vly_sock *sock)
+{
+	bool spins = worker->shared->config.wait == VOLLEY_WAIT_SPIN;
+
+	assert(vly_self_is_allowed(&worker->self));
+	if (is_asked_for(sock) ||
+	    (sock->listener->adopted && (!spins || worker->icmp.n_looks++ % N_SPINS == 0)))
+		empty(worker, sock);
 }
 
 int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
@@ -59,8 +85,8 @@ int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const str
 	int r = vly_io_send(worker->io, sock->index, tx, heads, n);
 
 	assert(n > 0);
-	if (VLY_LIKELY(r > 0) || !is_asked_for(sock))
+	if (VLY_LIKELY(r > 0) || !is_possible(sock))
 		return r;
-	vly_icmp_drain(worker, sock);
+	empty(worker, sock);
 	return vly_io_send(worker->io, sock->index, tx, heads, n);
 }

@@ -63,13 +63,16 @@ static bool admit(struct volley_worker *worker, const struct vly_sock *sock,
 		  const struct vly_slot *slot)
 {
 	uint32_t flags = sock->listener->config.flags;
+	uint32_t want = sock->listener->want;
+	const struct vly_cmsg_info *info = &worker->intake.slots
+						    .infos[slot - worker->intake.slots.slots];
 	enum volley_rx_drop reason;
 
 	if (slot->peer.len == 0)
 		reason = VOLLEY_RX_BAD_SOURCE;
-	else if (slot->flags & VLY_SLOT_CTRUNC)
+	else if ((slot->flags & VLY_SLOT_CTRUNC) && want != 0 && !vly_cmsg_is_complete(info, want))
 		reason = VOLLEY_RX_CTRUNC;
-	else if (!(flags & VOLLEY_LISTEN_DELIVER_TRUNCATED))
+	else if ((slot->flags & VLY_SLOT_TRUNCATED) && !(flags & VOLLEY_LISTEN_DELIVER_TRUNCATED))
 		reason = VOLLEY_RX_TRUNCATED;
 	else
 		return true;
@@ -243,7 +246,7 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 			serve(worker, sock, (uint32_t)r);
 			total += (uint32_t)r;
 		} else {
-			vly_icmp_drain(worker, sock);
+			vly_icmp_drain_idle(worker, sock);
 		}
 		/* A short volley emptied the queue: do not ask again only to hear EAGAIN. */
 		if (r >= 0 && (uint32_t)r < n_batch) {
@@ -279,7 +282,7 @@ int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock)
 	assert(vly_self_is_allowed(&worker->self));
 	if (r > 0 || r == -ECANCELED)
 		return r;
-	vly_icmp_drain(worker, sock);
+	vly_icmp_drain_idle(worker, sock);
 	return 0;
 }
 

@@ -65,7 +65,8 @@ struct vly_crew {
 
 /* icmp.c: reports of the network. */
 struct vly_icmp {
-	bool is_silent; /* counted, but not told any more */
+	bool is_silent;   /* counted, but not told any more */
+	uint32_t n_looks; /* of `spin`, at sockets that others may hold */
 };
 
 /* remote.c: what other threads want to be sent. */

@@ -358,15 +358,21 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 int vly_listener_configure(struct volley_listener *listener, int fd)
 {
 	int family = listener->addr.sa.sa_family;
-	int r = set_mtu_discover(listener, fd);
+	bool reports = listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS;
+	const char *name = NULL;
+	int r = vly_socket_reset(fd, &name);
 
-	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS))
-		r = vly_errqueue_enable(fd, family);
-	else if (r >= 0)
-		r = vly_errqueue_disable(fd, family);
-	/* There is no room for what it tells, and SO_MEMINFO tells it better. */
+	if (name != NULL)
+		vly_log_write(&listener->server->shared.config, VOLLEY_LOG_ERROR,
+			      "descriptor %d cannot be served: %s is on there and cannot be "
+			      "switched off: do so before you hand it over",
+			      fd, name);
 	if (r >= 0)
-		r = vly_socket_set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 0);
+		r = set_mtu_discover(listener, fd);
+	if (r >= 0)
+		r = reports ? vly_errqueue_enable(fd, family) : vly_errqueue_disable(fd, family);
+	if (r >= 0 && !reports)
+		vly_errqueue_clear(fd); /* it would wake a worker for nothing, for ever */
 	if (r >= 0)
 		r = vly_cmsg_disable(fd, family,
 				     (listener->room | VLY_CMSG_TIMESTAMP) & ~listener->want);

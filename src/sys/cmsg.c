@@ -258,6 +258,8 @@ static void parse_item(const struct item *item, bool mapped, struct vly_cmsg_inf
 		parse_timestamp(item, info);
 	else if (item->level == IPPROTO_UDP && item->type == UDP_GRO)
 		parse_number(item, VLY_CMSG_SEGMENT, info);
+	else if (item->level == IPPROTO_IP || item->level == IPPROTO_IPV6)
+		info->found |= VLY_CMSG_OTHER;
 }
 
 void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info)
@@ -269,6 +271,14 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info)
 	memset(ret_info, 0, sizeof *ret_info);
 	while (next_item(msg, &offset, &item))
 		parse_item(&item, mapped, ret_info);
+}
+
+bool vly_cmsg_is_complete(const struct vly_cmsg_info *info, uint32_t want)
+{
+	const uint32_t behind = VLY_CMSG_LOCAL | VLY_CMSG_TTL | VLY_CMSG_TOS | VLY_CMSG_OTHER;
+	uint32_t missing = want & ~info->found;
+
+	return missing == 0 || (missing == VLY_CMSG_SEGMENT && (info->found & behind) != 0);
 }
 
 /* Put one control message down; the room was checked. Returns its bytes with padding. */

@@ -17,6 +17,7 @@ enum vly_cmsg_bit {
 	VLY_CMSG_TOS = 4,
 	VLY_CMSG_TIMESTAMP = 8,
 	VLY_CMSG_SEGMENT = 16, /* UDP_GRO segment size */
+	VLY_CMSG_OTHER = 32,   /* parse only: something of IP's that we do not know */
 };
 
 struct vly_cmsg_info {
@@ -42,6 +43,21 @@ uint32_t vly_cmsg_get_enabled(int fd, int family);
 
 /* Bytes of control room that `want` needs per datagram, a multiple of 8; 0 for 0. */
 uint32_t vly_cmsg_get_room(int family, uint32_t want);
+
+/*
+ * What a socket of somebody else's gets beyond that, for options that are on there and that nobody
+ * here knows. The kernel writes what belongs to the socket first (224 bytes with everything on,
+ * Linux 6.18), then a segment size, then what belongs to IP, of which what we ask for comes first
+ * and what a sender may make long (extension headers) last. So with twice the bytes of the first
+ * kind, whatever does not fit is nothing that we asked for. tests/kernel/kernel_cmsg.c pins it.
+ */
+enum { VLY_CMSG_SPARE_BYTES = 448 };
+
+/*
+ * Whether what was found is all of `want` although something did not fit (MSG_CTRUNC). A segment
+ * size that is not there was not cut off when something is there that comes behind it.
+ */
+bool vly_cmsg_is_complete(const struct vly_cmsg_info *info, uint32_t want);
 
 /* Read the control messages of a received msghdr. Never trusts a length it has not checked. */
 void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);

@@ -41,6 +41,17 @@ int vly_errqueue_disable(int fd, int family)
 	return set(fd, family, 0);
 }
 
+/* As many as a receive buffer of 4 MiB holds: what comes faster than that has a source. */
+enum { N_CLEAR = 10000 };
+
+void vly_errqueue_clear(int fd)
+{
+	struct vly_errqueue_entry entry;
+
+	for (int i = 0; i < N_CLEAR && vly_errqueue_pop(fd, &entry) > 0; i++)
+		continue;
+}
+
 static bool is_error(const struct cmsghdr *cmsg)
 {
 	return (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_RECVERR) ||

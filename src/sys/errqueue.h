@@ -22,6 +22,9 @@ struct vly_errqueue_entry {
 int vly_errqueue_enable(int fd, int family);
 int vly_errqueue_disable(int fd, int family);
 
+/* Take and forget what is there, at most some thousands. Never sleeps. */
+void vly_errqueue_clear(int fd);
+
 /* Take one entry. 1; 0 when there is none; -errno. Never sleeps. */
 int vly_errqueue_pop(int fd, struct vly_errqueue_entry *ret_entry);
 

@@ -14,6 +14,8 @@
 #include <linux/filter.h>
 #include <linux/membarrier.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,6 +48,33 @@ int vly_socket_get_int(int fd, int level, int name, int *ret_value)
 	if (getsockopt(fd, level, name, &value, &n) < 0)
 		return -errno;
 	*ret_value = value;
+	return 0;
+}
+
+int vly_socket_reset(int fd, const char **ret_name)
+{
+	static const struct {
+		int level;
+		int option;
+		const char *name;
+	} options[] = {
+		{ IPPROTO_UDP, UDP_CORK, "UDP_CORK" },
+		{ IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT" },
+		{ IPPROTO_IPV6, IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU" },
+		{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING" },
+		{ SOL_SOCKET, SO_RXQ_OVFL, "SO_RXQ_OVFL" },
+	};
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(options); i++) {
+		int value = 0;
+
+		vly_socket_set_int(fd, options[i].level, options[i].option, 0);
+		if (vly_socket_get_int(fd, options[i].level, options[i].option, &value) >= 0 &&
+		    value != 0) {
+			*ret_name = options[i].name;
+			return -EBUSY;
+		}
+	}
 	return 0;
 }
 

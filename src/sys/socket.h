@@ -36,6 +36,15 @@ int vly_socket_set_cloexec(int fd);
 int vly_socket_set_int(int fd, int level, int name, int value);
 int vly_socket_get_int(int fd, int level, int name, int *ret_value);
 
+/*
+ * Switch off what changes what sending and receiving do on a socket that somebody else has set up:
+ * replies that wait for each other (UDP_CORK) or are cut up (UDP_SEGMENT), notes of the kernel's
+ * that come as datagrams (IPV6_RECVPATHMTU), and what fills the error queue or the control room for
+ * nobody (SO_TIMESTAMPING, SO_RXQ_OVFL). What the kernel does not know is off. 0; or -EBUSY and the
+ * option's name for one that stays on.
+ */
+int vly_socket_reset(int fd, const char **ret_name);
+
 enum vly_socket_buffer { VLY_SOCKET_RCVBUF, VLY_SOCKET_SNDBUF };
 
 /*

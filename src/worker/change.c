@@ -17,6 +17,7 @@
 #include "path/listener.h"
 #include "path/outbox.h"
 #include "path/pipeline.h"
+#include "sys/cmsg.h"
 #include "sys/socket.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
@@ -33,7 +34,8 @@ static int add(struct volley_worker *worker, struct volley_listener *listener, i
 {
 	struct vly_io_sock config = { .fd = fd,
 				      .family = listener->addr.sa.sa_family,
-				      .want = listener->room };
+				      .want = listener->room,
+				      .spare_bytes = listener->adopted ? VLY_CMSG_SPARE_BYTES : 0 };
 	struct vly_sock *sock;
 	int r;
 

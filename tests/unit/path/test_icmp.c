@@ -7,12 +7,15 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "lib/fake_io.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/icmp.h"
+#include "path/listener.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -78,6 +81,26 @@ Test(icmp, who_did_not_ask_hears_nothing)
 	struct vly_sock *sock = open_server(&fake, 0, NULL);
 
 	loopback_send(sock->fd, &nobody, 7, 1);
+	cr_assert_eq(count_reports(&fake), 0);
+	fake_server_close(&fake);
+}
+
+/* Somebody else who holds it has switched them on, and they would wake the worker for ever. */
+Test(icmp, an_adopted_socket_is_emptied_for_nobody)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, 0, NULL);
+	struct pollfd fd = { .fd = sock->fd };
+	int one = 1;
+
+	sock->listener->adopted = true;
+	cr_assert_eq(setsockopt(sock->fd, IPPROTO_IP, IP_RECVERR, &one, sizeof one), 0);
+	loopback_send(sock->fd, &nobody, 7, 1);
+	cr_assert_eq(poll(&fd, 1, 1000), 1);
+	vly_icmp_drain(fake.worker, sock);
+	cr_assert_eq(poll(&fd, 1, 0), 1, "a volley does not look: it costs a call");
+	vly_icmp_drain_idle(fake.worker, sock);
+	cr_assert_eq(poll(&fd, 1, 0), 0);
 	cr_assert_eq(count_reports(&fake), 0);
 	fake_server_close(&fake);
 }

@@ -175,7 +175,7 @@ Test(pipeline, on_batch_begin_comes_before_the_callback)
 	fake_server_open(
 		&fake,
 		VOLLEY_CONFIG(.on_batch_begin = on_begin, .on_batch_end = on_end, .arg = &n_begins),
-		ADDRESS, VOLLEY_LISTEN(.on_batch = echo));
+		ADDRESS, VOLLEY_LISTEN(.on_batch = echo, .flags = VOLLEY_LISTEN_WANT_TTL));
 	fake_io_recv_n(fake.io, 0, 64 + 5, 8);
 	fake_server_run(&fake);
 	cr_assert_eq(n_begins, 2);
@@ -203,9 +203,12 @@ static void recv_odd_ones(struct fake_server *fake)
 
 Test(pipeline, odd_datagrams_are_dropped_by_name)
 {
-	struct fake_server fake = open_then(echo);
+	struct fake_server fake;
 	struct volley_stats stats;
 
+	seen.then = echo;
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_WANT_TTL));
 	recv_odd_ones(&fake);
 	cr_assert_eq(fake_server_run(&fake), 6);
 	stats = fake_server_stats(&fake);
@@ -219,13 +222,29 @@ Test(pipeline, odd_datagrams_are_dropped_by_name)
 	fake_server_close(&fake);
 }
 
+/* What did not fit was switched on by somebody else. */
+Test(pipeline, control_messages_that_nobody_asked_for_may_be_missing)
+{
+	struct fake_server fake;
+
+	seen.then = echo;
+	fake_server_open(&fake, NULL, ADDRESS,
+			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_NO_COALESCE));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_CTRUNC });
+	fake_server_run(&fake);
+	cr_assert_eq(seen.n_packets, 1);
+	cr_assert_eq(fake_server_stats(&fake).rx_dropped[VOLLEY_RX_CTRUNC], 0);
+	fake_server_close(&fake);
+}
+
 Test(pipeline, deliver_truncated_delivers_and_says_so)
 {
 	struct fake_server fake;
 	struct volley_stats stats;
 
 	fake_server_open(&fake, NULL, ADDRESS,
-			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_DELIVER_TRUNCATED));
+			 VOLLEY_LISTEN(.on_batch = look, .flags = VOLLEY_LISTEN_DELIVER_TRUNCATED |
+								  VOLLEY_LISTEN_WANT_TTL));
 	recv_odd_ones(&fake);
 	fake_server_run(&fake);
 	stats = fake_server_stats(&fake);

@@ -355,7 +355,7 @@ Test(cmsg, unknown_messages_are_stepped_over)
 	add(&made, 12345, 1, &ttl, 0);
 	add(&made, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
 	info = parse(&made, AF_INET);
-	cr_assert_eq(info.found, VLY_CMSG_TTL);
+	cr_assert_eq(info.found, VLY_CMSG_TTL | VLY_CMSG_OTHER);
 	cr_assert_eq(info.ttl, 9);
 }
 
@@ -410,4 +410,34 @@ Test(cmsg, lengths_that_lie_are_not_believed)
 				     lies[i], n);
 			free(bytes);
 		}
+}
+
+Test(cmsg, what_was_cut_off_matters_where_it_was_asked_for)
+{
+	const uint32_t all = VLY_CMSG_LOCAL | VLY_CMSG_SEGMENT | VLY_CMSG_TIMESTAMP;
+	struct vly_cmsg_info info = { .found = all };
+
+	cr_assert(vly_cmsg_is_complete(&info, all));
+	info.found = VLY_CMSG_LOCAL | VLY_CMSG_TIMESTAMP;
+	cr_assert(vly_cmsg_is_complete(&info, all), "a segment size would stand before it");
+	info.found = VLY_CMSG_TIMESTAMP;
+	cr_assert_not(vly_cmsg_is_complete(&info, VLY_CMSG_SEGMENT), "and behind this");
+	cr_assert_not(vly_cmsg_is_complete(&info, VLY_CMSG_TTL));
+	info.found = VLY_CMSG_OTHER;
+	cr_assert(vly_cmsg_is_complete(&info, VLY_CMSG_SEGMENT));
+	cr_assert_not(vly_cmsg_is_complete(&info, VLY_CMSG_LOCAL | VLY_CMSG_SEGMENT));
+}
+
+Test(cmsg, what_we_do_not_know_of_ip_is_noticed)
+{
+	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct cmsghdr head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				.cmsg_level = IPPROTO_IP,
+				.cmsg_type = IP_CHECKSUM };
+	struct msghdr msg = { .msg_control = control, .msg_controllen = sizeof control };
+	struct vly_cmsg_info info;
+
+	memcpy(control, &head, sizeof head);
+	vly_cmsg_parse(&msg, &info);
+	cr_assert_eq(info.found, VLY_CMSG_OTHER);
 }

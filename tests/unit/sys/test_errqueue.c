@@ -84,3 +84,17 @@ Test(errqueue, what_is_no_socket_is_an_error)
 	cr_assert_eq(vly_errqueue_enable(fd, AF_INET), -EBADF);
 	cr_assert_eq(vly_errqueue_pop(fd, &entry), -EBADF);
 }
+
+Test(errqueue, a_clear_leaves_nothing)
+{
+	struct volley_addr nobody = find_nobody("127.0.0.1:0");
+	struct vly_errqueue_entry entry;
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	cr_assert_eq(vly_errqueue_enable(fd, AF_INET), 0);
+	for (int i = 0; i < 3; i++)
+		sendto(fd, "x", 1, 0, &nobody.sa, nobody.len);
+	vly_errqueue_clear(fd);
+	cr_assert_eq(vly_errqueue_pop(fd, &entry), 0);
+	close(fd);
+}

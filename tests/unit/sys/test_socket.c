@@ -3,12 +3,35 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/fault.h"
 #include "lib/loopback.h"
 #include "sys/socket.h"
+
+/* See tests/promises/2.10.c for what they do. */
+Test(socket, a_reset_switches_off_what_changes_a_send)
+{
+	const char *name = NULL;
+	int fd = vly_socket_open(AF_INET6, false);
+	int value = -1;
+
+	cr_assert_eq(vly_socket_set_int(fd, IPPROTO_UDP, UDP_CORK, 1), 0);
+	cr_assert_eq(vly_socket_set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 500), 0);
+	cr_assert_eq(vly_socket_set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1), 0);
+	cr_assert_eq(vly_socket_reset(fd, &name), 0);
+	cr_assert_null(name);
+	cr_assert_eq(vly_socket_get_int(fd, IPPROTO_UDP, UDP_CORK, &value), 0);
+	cr_assert_eq(value, 0);
+	cr_assert_eq(vly_socket_get_int(fd, IPPROTO_UDP, UDP_SEGMENT, &value), 0);
+	cr_assert_eq(value, 0);
+	cr_assert_eq(vly_socket_get_int(fd, SOL_SOCKET, SO_RXQ_OVFL, &value), 0);
+	cr_assert_eq(value, 0);
+	vly_socket_close(fd);
+}
 
 static struct volley_addr any_port(void)
 {
