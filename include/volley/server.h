@@ -92,7 +92,8 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  *
  * Other options stay, but for those that change what sending and receiving do: UDP_CORK,
  * UDP_SEGMENT, IPV6_RECVPATHMTU, SO_TIMESTAMPING and SO_RXQ_OVFL are switched off, and so are
- * IP_RECVERR and IPV6_RECVERR, with what their queue holds, unless the config asks for reports.
+ * IP_RECVERR and IPV6_RECVERR, with what their queue holds, unless the config asks for reports. A
+ * filter (SO_ATTACH_FILTER, SO_ATTACH_BPF) stays; volley_server_drain() says what becomes of it.
  * What else the kernel has to say of a datagram, or comes to say because whoever else holds the
  * socket switches it on later, is passed over.
  *
@@ -205,7 +206,9 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  * Refuse new datagrams, serve every datagram that is queued, then stop.
  *
  * From here on the kernel drops what arrives and counts it (`kernel_drops`); a later start takes
- * new ones again.
+ * new ones again. A filter that an adopted socket had is put back then. One that is locked
+ * (SO_LOCK_FILTER) or eBPF stays where it is: the log says so, what arrives there is served on, and
+ * the drain ends when it finds nothing, or by config.drain_us.
  *
  * @param server  running or already stopped server
  * @return 0; -ETIME when config.drain_us was over first, and the rest is still queued (of a server
@@ -213,7 +216,7 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  * @threads  any but a worker; while another thread is in volley_server_run(), this makes it drain
  *         and waits until it is done
  * @blocks   up to config.drain_us and the slowest callback
- * @kernel   SO_ATTACH_FILTER, SO_MEMINFO (Linux 4.12)
+ * @kernel   SO_ATTACH_FILTER, SO_GET_FILTER (Linux 3.8), SO_MEMINFO (Linux 4.12)
  */
 VOLLEY_API int volley_server_drain(struct volley_server *server);
 

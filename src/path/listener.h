@@ -14,6 +14,8 @@
  * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
  * N and so on. Written before any worker has one of them, then read-only, but for the last fields.
  */
+struct vly_socket_filter;
+
 struct volley_listener {
 	struct volley_server *server;
 	struct volley_listen_config config;
@@ -31,9 +33,12 @@ struct volley_listener {
 	 * Written with `listening`. A worker reads the two flags in errands, which are sent after
 	 * they were written.
 	 */
-	bool borrowed; /* somebody else has not let go of its sockets yet */
-	bool exported; /* a hand-over gives it away */
-	int *fds;      /* n_fds; the workers close them */
+	bool borrowed;                     /* somebody else has not let go of its sockets yet */
+	bool exported;                     /* a hand-over gives it away */
+	int *fds;                          /* n_fds; the workers close them */
+	struct vly_socket_filter *filters; /* n_filters: their own, while ours stand there */
+	uint32_t n_filters;
+	bool told_filter; /* the log knows that some stay */
 	uint32_t n_fds;
 };
 

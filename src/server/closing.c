@@ -20,12 +20,6 @@
 #include "sys/socket.h"
 #include "worker/change.h"
 
-static void refuse_new(const struct volley_listener *listener)
-{
-	for (uint32_t i = 0; !vly_listener_is_shared(listener) && i < listener->n_fds; i++)
-		vly_socket_set_drop_all(listener->fds[i], true);
-}
-
 /*
  * Serve a listener's sockets to the last datagram, and send the last reply, in turns with the
  * others. Once a millisecond, for its workers serve it by themselves; this is to hear how far they
@@ -60,7 +54,8 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 {
 	int r;
 
-	refuse_new(listener);
+	if (!vly_listener_is_shared(listener))
+		vly_listener_set_drop_all(listener, true);
 	vly_socket_settle();
 	r = drain(server, listener);
 	vly_call_run(server, vly_change_leave, listener);

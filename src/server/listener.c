@@ -246,15 +246,75 @@ static int new_fds(struct volley_listener *listener, uint32_t n)
 {
 	listener->fds = vly_mem_new(listener->server->shared.config.allocator, n,
 				    sizeof *listener->fds);
-	return listener->fds == NULL ? -ENOMEM : 0;
+	listener->filters = vly_mem_new(listener->server->shared.config.allocator, n,
+					sizeof *listener->filters);
+	if (listener->fds == NULL || listener->filters == NULL)
+		return -ENOMEM;
+	listener->n_filters = n;
+	return 0;
 }
 
 void vly_listener_free(struct volley_listener *listener)
 {
 	if (listener == NULL)
 		return;
+	for (uint32_t i = 0; i < listener->n_filters; i++)
+		vly_socket_free_filter(&listener->filters[i]);
+	vly_mem_free(listener->filters);
 	vly_mem_free(listener->fds);
 	vly_mem_free(listener);
+}
+
+static void tell_filter(struct volley_listener *listener, int error)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+
+	if (listener->told_filter)
+		return;
+	listener->told_filter = true;
+	volley_addr_format(&listener->addr, text, sizeof text);
+	vly_log_write(&listener->server->shared.config, VOLLEY_LOG_WARNING,
+		      "%s: a socket's own filter cannot be replaced (%s) and stays: a drain there "
+		      "serves what still arrives, until it finds nothing or drain_us is over",
+		      text, volley_error_name(error));
+}
+
+/* Sockets that were opened here have no filter of their own. */
+static int refuse(const struct volley_listener *listener, uint32_t i)
+{
+	struct vly_socket_filter *filter = &listener->filters[i];
+	int fd = listener->fds[i];
+	int r = 0;
+
+	if (filter->program != NULL)
+		return 0; /* since an earlier drain */
+	if (listener->adopted)
+		r = vly_socket_take_filter(fd, listener->server->shared.config.allocator, filter);
+	if (r < 0)
+		return r;
+	r = vly_socket_set_drop_all(fd, true);
+	if (r < 0)
+		vly_socket_free_filter(filter);
+	return r;
+}
+
+static int take_new(const struct volley_listener *listener, uint32_t i)
+{
+	struct vly_socket_filter *filter = &listener->filters[i];
+
+	if (filter->program != NULL)
+		return vly_socket_give_filter(listener->fds[i], filter);
+	return vly_socket_set_drop_all(listener->fds[i], false);
+}
+
+void vly_listener_set_drop_all(struct volley_listener *listener, bool drop)
+{
+	for (uint32_t i = 0; i < listener->n_fds; i++) {
+		int r = drop ? refuse(listener, i) : take_new(listener, i);
+
+		if (r < 0)
+			tell_filter(listener, r);
+	}
 }
 
 void vly_listener_close_fds(struct volley_listener *listener)

@@ -25,6 +25,12 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 /* Set what the config asks for on an adopted socket, whatever it had before. 0 or -errno. */
 int vly_listener_configure(struct volley_listener *listener, int fd);
 
+/*
+ * Make its sockets refuse what arrives from now on, or take it again. A filter of their own is put
+ * back then. One that cannot be replaced stays, and the log says what that means.
+ */
+void vly_listener_set_drop_all(struct volley_listener *listener, bool drop);
+
 /* Close its sockets, which no worker has. Free it, whose sockets are closed or somebody else's. */
 void vly_listener_close_fds(struct volley_listener *listener);
 void vly_listener_free(struct volley_listener *listener);

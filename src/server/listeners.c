@@ -269,12 +269,10 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *listener = server->listeners[i];
+		struct volley_listener *listener = server->listeners[i];
 
-		if (listener == NULL || vly_listener_is_shared(listener))
-			continue;
-		for (uint32_t k = 0; k < listener->n_fds; k++)
-			vly_socket_set_drop_all(listener->fds[k], drop);
+		if (listener != NULL && !vly_listener_is_shared(listener))
+			vly_listener_set_drop_all(listener, drop);
 	}
 }
 

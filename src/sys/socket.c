@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/mem.h"
 
 int vly_socket_open(int family, bool nonblocking)
 {
@@ -186,21 +187,78 @@ int vly_socket_leave(int fd)
 	return connect(fd, &self.sa, self.len) < 0 ? -errno : 0;
 }
 
+static const struct sock_filter drop_all = { .code = BPF_RET | BPF_K, .k = 0 };
+
+static int attach_filter(int fd, const struct sock_filter *program, uint16_t n)
+{
+	struct sock_fprog fprog = { .len = n, .filter = (struct sock_filter *)(uintptr_t)program };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &fprog, sizeof fprog) < 0 ? -errno : 0;
+}
+
+/* The filter's instructions: how many, at most n of them copied; 0: there is none; -errno. */
+static int read_filter(int fd, struct sock_filter *program, uint16_t n)
+{
+	socklen_t len = n;
+
+	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program, &len) < 0 ? -errno : (int)len;
+}
+
+static bool is_drop_all(int fd)
+{
+	struct sock_filter one = { .code = 0 };
+
+	return read_filter(fd, &one, 1) == 1 && one.code == drop_all.code && one.k == drop_all.k;
+}
+
+int vly_socket_take_filter(int fd, const struct volley_allocator *allocator,
+			   struct vly_socket_filter *ret_filter)
+{
+	struct vly_socket_filter filter = { .n = 0 };
+	int r = read_filter(fd, NULL, 0);
+
+	if (r < 0)
+		return r;
+	if (r > 0 && !is_drop_all(fd)) {
+		filter.n = (uint16_t)r;
+		filter.program = vly_mem_new(allocator, filter.n, sizeof *filter.program);
+		if (filter.program == NULL)
+			return -ENOMEM;
+		r = read_filter(fd, filter.program, filter.n);
+	}
+	if (r < 0)
+		vly_socket_free_filter(&filter);
+	else
+		*ret_filter = filter;
+	return r < 0 ? r : 0;
+}
+
+int vly_socket_give_filter(int fd, struct vly_socket_filter *filter)
+{
+	int r = attach_filter(fd, filter->program, filter->n);
+
+	vly_socket_free_filter(filter);
+	return r;
+}
+
+void vly_socket_free_filter(struct vly_socket_filter *filter)
+{
+	vly_mem_free(filter->program);
+	*filter = (struct vly_socket_filter){ .n = 0 };
+}
+
 int vly_socket_set_drop_all(int fd, bool drop)
 {
-	struct sock_filter accept_nothing = { .code = BPF_RET | BPF_K, .k = 0 };
-	struct sock_fprog program = { .len = 1, .filter = &accept_nothing };
 	int unused = 0; /* the kernel reads an int for every option, this one too */
-	int r;
+	int n;
 
 	if (drop)
-		r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-	else
-		r = setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
-	if (r >= 0)
-		return 0;
-	/* Nothing to detach: what was asked for is already so. */
-	return !drop && errno == ENOENT ? 0 : -errno;
+		return attach_filter(fd, &drop_all, 1);
+	n = read_filter(fd, NULL, 0);
+	if (n == 0 || n == -EACCES || (n > 0 && !is_drop_all(fd)))
+		return 0; /* what was asked for is already so */
+	return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0 ? -errno
+											: 0;
 }
 
 int vly_socket_settle(void)

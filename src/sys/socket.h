@@ -9,6 +9,9 @@
 
 #include <volley/addr.h>
 
+struct sock_filter;
+struct volley_allocator;
+
 /*
  * Open a UDP socket, close-on-exec and blocking or not as asked. Nothing else is set.
  */
@@ -75,8 +78,26 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info);
  */
 int vly_socket_leave(int fd);
 
-/* Attach a filter that drops all that arrives from now on (counted in SO_MEMINFO), or detach it. */
+/*
+ * Attach a filter that drops all that arrives from now on (counted in SO_MEMINFO), or detach it; a
+ * filter that does not drop all is left where it is.
+ */
 int vly_socket_set_drop_all(int fd, bool drop);
+
+/*
+ * A socket's own filter while another one stands in its place. `take` reads it, and leaves it: 0,
+ * with nothing in it when there is none (or one that drops all); -EACCES for a filter that cannot
+ * be read (eBPF); -ENOMEM. `give` attaches it, in the place of any other, and forgets it; 0 or
+ * -errno. `free` only forgets it.
+ */
+struct vly_socket_filter {
+	struct sock_filter *program;
+	uint16_t n;
+};
+int vly_socket_take_filter(int fd, const struct volley_allocator *allocator,
+			   struct vly_socket_filter *ret_filter);
+int vly_socket_give_filter(int fd, struct vly_socket_filter *filter);
+void vly_socket_free_filter(struct vly_socket_filter *filter);
 
 /*
  * Wait until every datagram that was past a filter before it changed, or had found a socket before

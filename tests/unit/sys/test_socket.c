@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -399,6 +400,49 @@ Test(socket, leave_keeps_what_is_queued_and_nothing_more_is_counted)
 		close(fd);
 	}
 	cr_assert_eq(vly_socket_leave(-1), -EBADF);
+}
+
+static void attach(int fd, struct sock_filter *program, uint16_t n)
+{
+	struct sock_fprog fprog = { .len = n, .filter = program };
+
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &fprog, sizeof fprog), 0);
+}
+
+Test(socket, a_filter_is_put_back_as_it_was)
+{
+	struct sock_filter pass[] = { BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+				      BPF_STMT(BPF_RET | BPF_K, 77) };
+	struct vly_socket_filter filter = { .n = 0 };
+	int fd = vly_socket_open(AF_INET, true);
+
+	cr_assert_eq(vly_socket_take_filter(fd, NULL, &filter), 0);
+	cr_assert_null(filter.program, "there is none");
+	attach(fd, pass, 2);
+	cr_assert_eq(vly_socket_set_drop_all(fd, false), 0, "it does not drop all, and stays");
+	cr_assert_eq(vly_socket_take_filter(fd, NULL, &filter), 0);
+	cr_assert_eq(filter.n, 2);
+	cr_assert_arr_eq(filter.program, pass, sizeof pass);
+	cr_assert_eq(vly_socket_set_drop_all(fd, true), 0);
+	cr_assert_eq(vly_socket_give_filter(fd, &filter), 0);
+	cr_assert_null(filter.program);
+	cr_assert_eq(vly_socket_take_filter(fd, NULL, &filter), 0);
+	cr_assert_arr_eq(filter.program, pass, sizeof pass);
+	vly_socket_free_filter(&filter);
+	vly_socket_close(fd);
+	cr_assert_eq(vly_socket_take_filter(fd, NULL, &filter), -EBADF);
+}
+
+/* Of a process that ended in the middle of a drain. */
+Test(socket, a_filter_that_drops_all_is_nobodys)
+{
+	struct vly_socket_filter filter = { .n = 0 };
+	int fd = vly_socket_open(AF_INET, true);
+
+	cr_assert_eq(vly_socket_set_drop_all(fd, true), 0);
+	cr_assert_eq(vly_socket_take_filter(fd, NULL, &filter), 0);
+	cr_assert_null(filter.program);
+	vly_socket_close(fd);
 }
 
 Test(socket, drop_all_can_be_repeated_either_way)
