@@ -249,6 +249,19 @@ struct volley_config {
 #define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
 /** Adopted sockets are somebody else's as well: see volley_server_adopt(). */
 #define VOLLEY_LISTEN_KEEP_SOCKETS 1024u
+/**
+ * A reply leaves by the interface through which its request came (IP_PKTINFO, IPV6_PKTINFO),
+ * whatever way the routing table has for that client otherwise. For hosts with several uplinks and
+ * for VRFs: the kernel looks for a route by that interface (`ip rule add oif eth1 table 100`).
+ * Where there is none, IPv4 takes the client for a neighbour on that link, and the reply is lost;
+ * IPv6 drops it as ENETUNREACH.
+ *
+ * Without the flag only replies from or to a link-local address (169.254.0.0/16, fe80::/10) do,
+ * because such an address means another host on each link; a listener that is bound to one other
+ * address needs the flag for link-local clients too. What is no reply leaves as the routing table
+ * says.
+ */
+#define VOLLEY_LISTEN_ARRIVAL_INTERFACE 2048u
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client

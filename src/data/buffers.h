@@ -49,7 +49,7 @@ struct vly_buffer {
 	uint32_t n_failed[3]; /* replies that failed at once, by the taker's own numbers */
 	uint32_t flags;       /* VOLLEY_PACKET_* */
 	struct volley_addr peer;
-	struct vly_cmsg_info info; /* info.local, info.ifindex: where a reply leaves from */
+	struct vly_cmsg_info info; /* info.local, info.reply_ifindex: where a reply leaves from */
 };
 
 static inline uint32_t vly_buffer_get_capacity(const struct vly_buffer *buffer)

@@ -91,6 +91,14 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 	return a != NULL && b != NULL && vly_addr_is_equal(a, b);
 }
 
+/* Two links may have a peer of the same address each. */
+static bool is_same_way(const struct vly_tx *a, const struct vly_tx *b)
+{
+	if (!is_same(a->local, b->local))
+		return false;
+	return a->local == NULL || a->ifindex == b->ifindex;
+}
+
 /* The table's place for an entry's destination: where its latest message is, or a free one. */
 static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
 		      const struct vly_tx *entry, uint32_t n_bits)
@@ -105,7 +113,7 @@ static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
 		if (*place == 0)
 			return place;
 		head = &tx[*place - 1];
-		if (is_same(head->peer, entry->peer) && is_same(head->local, entry->local))
+		if (is_same(head->peer, entry->peer) && is_same_way(head, entry))
 			return place;
 	}
 }

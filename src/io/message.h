@@ -18,7 +18,7 @@ struct vly_tx {
 	const struct volley_addr *peer;
 	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
 	uint32_t len;
-	uint32_t ifindex; /* for a link-local `local` */
+	uint32_t ifindex; /* with `local`: to leave by, or 0: as the routing table says */
 	uint32_t sock_index;
 	uint16_t next;
 	uint16_t n_segments;

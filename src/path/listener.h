@@ -24,6 +24,8 @@ struct volley_listener {
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
 	bool wildcard;
+	bool by_arrival;                   /* replies leave by the interface of the request */
+	bool has_locals;                   /* control messages say where replies leave from */
 	bool adopted;                      /* somebody else opened its sockets */
 	bool coalesces_in;                 /* UDP_GRO is on */
 	uint32_t rcvbuf_bytes;             /* what the kernel gave, as set_buffer() counts */

@@ -77,7 +77,7 @@ static inline void vly_packet_keep(const struct volley_packet *packet, struct vl
 	buffer->info.local.len = 0;
 	if (packet->local != &packet->listener->addr) {
 		buffer->info.local = *packet->local;
-		buffer->info.ifindex = vly_packet_get_info(packet)->ifindex;
+		buffer->info.reply_ifindex = vly_packet_get_info(packet)->reply_ifindex;
 	}
 }
 

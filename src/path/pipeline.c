@@ -81,12 +81,14 @@ static bool admit(struct volley_worker *worker, const struct vly_sock *sock,
 	return false;
 }
 
-/* Where datagram i of a wildcard listener was sent to. */
+/* Where datagram i was sent to, as its control messages say; and by what link its reply leaves. */
 static const struct volley_addr *get_local(struct volley_worker *worker,
 					   const struct volley_listener *listener, uint32_t i)
 {
 	struct vly_cmsg_info *info = &worker->intake.slots.infos[i];
 
+	if (listener->by_arrival || vly_addr_is_link_local(&worker->intake.slots.slots[i].peer))
+		info->reply_ifindex = info->ifindex;
 	if (info->local.len == 0) /* a multicast destination: the kernel chooses */
 		return &listener->addr;
 	info->local.in.sin_port = listener->addr.in.sin_port;
@@ -108,7 +110,7 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 	view->worker = worker;
 	view->flags = slot->flags & VLY_SLOT_TRUNCATED;
 	view->internal = i;
-	if (VLY_UNLIKELY(listener->wildcard))
+	if (VLY_UNLIKELY(listener->has_locals))
 		view->local = get_local(worker, listener, i);
 }
 

@@ -47,7 +47,7 @@ bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const str
 	buffer->info.local.len = 0;
 	if (tx->local != NULL) {
 		buffer->info.local = *tx->local;
-		buffer->info.ifindex = tx->ifindex;
+		buffer->info.reply_ifindex = tx->ifindex;
 	}
 	buffer->node.next = NULL;
 	if (queue->n == 0) {
@@ -93,7 +93,7 @@ uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint16
 			.len = buffer->len,
 			.peer = &buffer->peer,
 			.local = vly_buffer_get_local(buffer),
-			.ifindex = buffer->info.ifindex,
+			.ifindex = buffer->info.reply_ifindex,
 			.n_segments = 1,
 		};
 		heads[i] = (uint16_t)i;

@@ -57,7 +57,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->local = NULL;
 	if (VLY_UNLIKELY(packet->local != &packet->listener->addr)) {
 		tx->local = packet->local;
-		tx->ifindex = vly_packet_get_info(packet)->ifindex;
+		tx->ifindex = vly_packet_get_info(packet)->reply_ifindex;
 	}
 	return 0;
 }

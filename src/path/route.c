@@ -19,6 +19,10 @@ int vly_route_find(const struct volley_listener *listener, const struct volley_a
 	if (local != NULL && vly_addr_convert(local, family, &ret_route->local) < 0)
 		return -EINVAL;
 	ret_route->local.in.sin_port = listener->addr.in.sin_port;
+	ret_route->ifindex = 0;
+	if (ret_route->local.len == sizeof ret_route->local.in6 &&
+	    vly_addr_is_link_local(&ret_route->local))
+		ret_route->ifindex = ret_route->local.in6.sin6_scope_id;
 	ret_route->is_refused = vly_packet_is_refused(
 		&ret_route->peer, ret_route->local.len > 0 ? &ret_route->local : &listener->addr);
 	return 0;

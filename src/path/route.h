@@ -11,6 +11,7 @@
 struct vly_route {
 	struct volley_addr peer;
 	struct volley_addr local; /* len 0: the socket's own */
+	uint32_t ifindex;         /* to leave by; 0: as the routing table says */
 	bool is_refused;          /* it would go to nobody, or to ourselves */
 };
 

@@ -31,7 +31,7 @@ static int add(struct volley_worker *worker, const struct vly_sock *sock,
 	tx->len = len;
 	tx->peer = &copy->peer;
 	tx->local = copy->local.len > 0 ? &copy->local : NULL;
-	tx->ifindex = 0;
+	tx->ifindex = copy->ifindex;
 	tx->sock_index = sock->index;
 	return 0;
 }

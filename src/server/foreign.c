@@ -88,7 +88,7 @@ static int post(struct volley_worker *worker, const struct sender *sender, const
 		return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 	buffer->peer = sender->route.peer;
 	buffer->info.local = sender->route.local;
-	buffer->info.ifindex = 0;
+	buffer->info.reply_ifindex = sender->route.ifindex;
 	buffer->sock_index = sender->sock_index;
 	buffer->sock_serial = sender->sock_serial;
 	vly_remote_post(worker, buffer, data, (uint32_t)len);

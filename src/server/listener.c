@@ -43,11 +43,7 @@ static uint32_t choose_cmsgs(const struct volley_listener *listener)
 	uint32_t flags = listener->config.flags;
 	uint32_t want = 0;
 
-	/*
-	 * A socket bound to one address knows where its replies leave from; only a wildcard must
-	 * ask.
-	 */
-	if (listener->wildcard || (flags & VOLLEY_LISTEN_WANT_INTERFACE))
+	if (listener->has_locals || (flags & VOLLEY_LISTEN_WANT_INTERFACE))
 		want |= VLY_CMSG_LOCAL;
 	if (flags & VOLLEY_LISTEN_WANT_TTL)
 		want |= VLY_CMSG_TTL;
@@ -91,6 +87,21 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
 	listener->limits.by_size = listener->config.flags & VOLLEY_LISTEN_GROUP_BY_SIZE;
 	listener->want = choose_cmsgs(listener);
 	listener->room = listener->want;
+}
+
+/*
+ * A socket bound to one address knows where its replies leave from; only a wildcard must ask. One
+ * that is bound to a link-local address must ask by which of its links they leave; an IPv6 one need
+ * not, for it is bound to the link as well.
+ */
+static void choose_locals(struct volley_listener *listener, const struct volley_addr *addr)
+{
+	listener->addr = *addr;
+	listener->wildcard = vly_addr_is_wildcard(addr);
+	listener->by_arrival = (listener->config.flags & VOLLEY_LISTEN_ARRIVAL_INTERFACE) ||
+			       (vly_addr_is_link_local(addr) &&
+				(addr->sa.sa_family == AF_INET || addr->in6.sin6_scope_id == 0));
+	listener->has_locals = listener->wildcard || listener->by_arrival;
 }
 
 static const char *get_advice(int error)
@@ -366,8 +377,7 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 {
 	int r = new_fds(listener, n);
 
-	listener->addr = *addr;
-	listener->wildcard = vly_addr_is_wildcard(addr);
+	choose_locals(listener, addr);
 	while (r >= 0 && listener->n_fds < n) {
 		r = open_one(listener, beside, &listener->fds[listener->n_fds]);
 		if (r >= 0)
@@ -393,8 +403,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	uint32_t enabled = 0;
 	int r = new_fds(listener, n);
 
-	listener->addr = *addr;
-	listener->wildcard = vly_addr_is_wildcard(addr);
+	choose_locals(listener, addr);
 	listener->adopted = true;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
 		r = set_buffers(listener, fds[i], &rcvbuf_bytes);

@@ -20,6 +20,21 @@ static inline bool vly_addr_is_wildcard(const struct volley_addr *addr)
 }
 
 /*
+ * Whether it means another host on each link: 169.254.0.0/16 (RFC 3927), also mapped, and fe80::/10
+ * (RFC 4291). A way to it is a link, not a route.
+ */
+static inline bool vly_addr_is_link_local(const struct volley_addr *addr)
+{
+	const struct in6_addr *in6 = &addr->in6.sin6_addr;
+
+	if (addr->sa.sa_family == AF_INET)
+		return (addr->in.sin_addr.s_addr & htonl(0xffff0000)) == htonl(0xa9fe0000);
+	if (IN6_IS_ADDR_LINKLOCAL(in6))
+		return true;
+	return in6->s6_addr[12] == 169 && in6->s6_addr[13] == 254 && IN6_IS_ADDR_V4MAPPED(in6);
+}
+
+/*
  * Clients of one host differ in the port, hosts of one net in the last bytes, which are the high
  * ones of the key. Fibonacci hashing: every bit of the key reaches the uppermost bits of the
  * product, and no others, so those are the ones to use.

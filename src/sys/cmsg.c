@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "base/compiler.h"
+#include "sys/addr.h"
 #include "sys/socket.h"
 
 /* One line for each thing to ask for, on each kind of socket that can give it. */
@@ -192,6 +193,8 @@ static void parse_pktinfo(const struct item *item, bool mapped, struct vly_cmsg_
 		info->local.in.sin_addr = pktinfo.ipi_spec_dst;
 	}
 	info->ifindex = (uint32_t)pktinfo.ipi_ifindex;
+	if (vly_addr_is_link_local(&info->local))
+		info->reply_ifindex = info->ifindex;
 	info->found |= VLY_CMSG_LOCAL;
 }
 
@@ -209,8 +212,10 @@ static void parse_pktinfo6(const struct item *item, struct vly_cmsg_info *info)
 	info->local.len = sizeof info->local.in6;
 	info->local.in6.sin6_family = AF_INET6;
 	info->local.in6.sin6_addr = pktinfo.ipi6_addr;
-	if (IN6_IS_ADDR_LINKLOCAL(&pktinfo.ipi6_addr))
+	if (vly_addr_is_link_local(&info->local)) {
 		info->local.in6.sin6_scope_id = pktinfo.ipi6_ifindex;
+		info->reply_ifindex = pktinfo.ipi6_ifindex;
+	}
 }
 
 static void parse_timestamp(const struct item *item, struct vly_cmsg_info *info)
@@ -309,11 +314,10 @@ uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley
 		return 0;
 	if (local->sa.sa_family == AF_INET) {
 		info.ipi_spec_dst = local->in.sin_addr;
+		info.ipi_ifindex = (int)ifindex;
 		return put(control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
 	}
 	info6.ipi6_addr = local->in6.sin6_addr;
-	/* For any other address the way back is the routing table's choice, not the way here. */
-	if (IN6_IS_ADDR_LINKLOCAL(&info6.ipi6_addr))
-		info6.ipi6_ifindex = ifindex;
+	info6.ipi6_ifindex = ifindex;
 	return put(control, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }

@@ -27,8 +27,9 @@ struct vly_cmsg_info {
 	 */
 	struct volley_addr local;
 	int64_t timestamp_ns;
-	uint32_t found; /* enum vly_cmsg_bit */
-	uint32_t ifindex;
+	uint32_t found;         /* enum vly_cmsg_bit */
+	uint32_t ifindex;       /* by which it came */
+	uint32_t reply_ifindex; /* by which a reply leaves; 0: as the routing table says */
 	int16_t ttl;
 	int16_t tos;
 	uint32_t segment_bytes;
@@ -63,9 +64,9 @@ bool vly_cmsg_is_complete(const struct vly_cmsg_info *info, uint32_t want);
 void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);
 
 /*
- * Write the control message that makes a reply leave from `local` (with interface ifindex, 0 for
- * any; only link-local addresses need it). Returns the bytes used of the n_room bytes at `control`,
- * of which there are at least VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
+ * Write the control message that makes a reply leave from `local`, by interface ifindex (0: as the
+ * routing table says; link-local addresses need one). Returns the bytes used of the n_room bytes at
+ * `control`, of which there are at least VLY_CMSG_SOURCE_BYTES; 0 when local->len is 0.
  */
 #define VLY_CMSG_SOURCE_BYTES 40
 uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley_addr *local,

@@ -36,7 +36,8 @@ static bool is_same_addr(const struct volley_addr *a, const struct volley_addr *
 
 bool grouping_is_same(const struct vly_tx *a, const struct vly_tx *b)
 {
-	return is_same_addr(a->peer, b->peer) && is_same_addr(a->local, b->local);
+	return is_same_addr(a->peer, b->peer) && is_same_addr(a->local, b->local) &&
+	       (a->local == NULL || a->ifindex == b->ifindex);
 }
 
 /* Whether entry a has to come before entry b, when both go to one destination. */

@@ -465,3 +465,22 @@ Test(coalesce, random_flushes)
 	}
 	close_flush(flush);
 }
+
+/* A link-local peer is another host on each link. Without a local address the link says nothing. */
+Test(coalesce, what_leaves_by_two_links_is_two_messages)
+{
+	struct volley_addr local = loopback_addr("169.254.1.1:7");
+	struct flush *flush = open_flush();
+	char text[64];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		add(flush, peer_of('A'), &local, 10);
+		flush->tx[2 * i].ifindex = i % 2;
+		add(flush, peer_of('B'), NULL, 10);
+		flush->tx[2 * i + 1].ifindex = i;
+	}
+	run_from(flush, 0, &(struct vly_coalesce_limits){ 64, 1400, false });
+	print_messages(flush, text, sizeof text);
+	cr_expect_str_eq(text, "A:0,4 B:1,3,5,7 A:2,6", "%s", text);
+	close_flush(flush);
+}

@@ -169,7 +169,7 @@ Test(backlog, a_flush_shows_in_the_statistics_at_once)
 Test(backlog, bytes_and_addresses_survive_the_wait)
 {
 	struct fake_server fake;
-	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
+	struct vly_cmsg_info info = { .reply_ifindex = 3, .found = VLY_CMSG_LOCAL };
 
 	fake_server_open(&fake, NULL, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = echo));
 	info.local = *fake_peer(0);

@@ -274,7 +274,7 @@ Test(held, nobody_replies_port_0)
 
 Test(held, the_reply_leaves_from_where_the_packet_was_sent_to)
 {
-	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
+	struct vly_cmsg_info info = { .reply_ifindex = 3, .found = VLY_CMSG_LOCAL };
 	struct fake_server fake;
 
 	n_tokens = 0;

@@ -237,8 +237,8 @@ Test(reply, a_bound_listener_replies_from_its_socket)
 Test(reply, a_wildcard_listener_replies_from_where_it_was_asked)
 {
 	struct fake_server fake;
-	struct vly_cmsg_info info = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
-	struct vly_cmsg_info multicast = { .ifindex = 3, .found = VLY_CMSG_LOCAL };
+	struct vly_cmsg_info info = { .reply_ifindex = 3, .found = VLY_CMSG_LOCAL };
+	struct vly_cmsg_info multicast = { .reply_ifindex = 3, .found = VLY_CMSG_LOCAL };
 
 	seen.then = echo;
 	fake_server_open(&fake, NULL, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = look));

@@ -68,3 +68,20 @@ Test(route, nothing_goes_to_port_0_or_to_ourselves)
 	cr_assert_eq(find("192.0.2.9:53", "192.0.2.9:0"), 0);
 	cr_assert(route.is_refused);
 }
+
+Test(route, a_link_local_address_leaves_by_its_link)
+{
+	struct volley_addr to = loopback_addr("[2001:db8::1]:1000");
+	struct volley_addr from = loopback_addr("[fe80::1]:0");
+
+	listener.addr = loopback_addr("[::]:53");
+	from.in6.sin6_scope_id = 7;
+	cr_assert_eq(vly_route_find(&listener, &to, &from, &route), 0);
+	cr_assert_eq(route.ifindex, 7);
+	cr_assert_eq(vly_route_find(&listener, &to, NULL, &route), 0);
+	cr_assert_eq(route.ifindex, 0);
+	from = loopback_addr("[2001:db8::2]:0");
+	from.in6.sin6_scope_id = 7; /* which means nothing here */
+	cr_assert_eq(vly_route_find(&listener, &to, &from, &route), 0);
+	cr_assert_eq(route.ifindex, 0);
+}

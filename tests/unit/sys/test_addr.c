@@ -237,3 +237,31 @@ Test(addr, equal_does_not_look_at_what_is_beside_it)
 	b.in6.sin6_flowinfo = 7;
 	cr_assert(volley_addr_is_equal(&a, &b));
 }
+
+Test(addr, a_wildcard_and_a_link_local_one_are_told_from_others)
+{
+	static const struct {
+		const char *text;
+		bool wildcard, link_local;
+	} cases[] = { { "0.0.0.0:1", true, false },
+		      { "[::]:1", true, false },
+		      { "127.0.0.1:1", false, false },
+		      { "169.254.0.1:1", false, true },
+		      { "169.255.0.1:1", false, false },
+		      { "[fe80::1]:1", false, true },
+		      { "[febf::1]:1", false, true },
+		      { "[fec0::1]:1", false, false },
+		      { "[::ffff:169.254.255.255]:1", false, true },
+		      { "[::ffff:169.253.0.1]:1", false, false },
+		      { "[2001:db8::169.254.0.1]:1", false, false },
+		      { "[::1]:1", false, false } };
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(cases); i++) {
+		struct volley_addr addr;
+
+		cr_assert_eq(volley_addr_parse(cases[i].text, &addr), 0);
+		cr_assert_eq(vly_addr_is_wildcard(&addr), cases[i].wildcard, "%s", cases[i].text);
+		cr_assert_eq(vly_addr_is_link_local(&addr), cases[i].link_local, "%s",
+			     cases[i].text);
+	}
+}

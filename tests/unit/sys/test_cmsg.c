@@ -76,7 +76,7 @@ static int send_source(int fd, const struct received *request)
 
 	msg.msg_iovlen = 1;
 	msg.msg_controllen = vly_cmsg_put_source(control, sizeof control, &request->info.local,
-						 request->info.ifindex);
+						 request->info.reply_ifindex);
 	msg.msg_control = msg.msg_controllen > 0 ? control : NULL;
 	return vly_raw_sendmsg(fd, &msg);
 }
@@ -283,7 +283,10 @@ Test(cmsg, link_local_keeps_its_interface_and_nothing_else_does)
 		info = parse(&made, AF_INET6);
 		cr_assert_eq(info.ifindex, 7);
 		cr_assert_eq(info.local.in6.sin6_scope_id, cases[i].ifindex);
-		cr_assert_eq(vly_cmsg_put_source(control, sizeof control, &info.local, 7), 40);
+		cr_assert_eq(info.reply_ifindex, cases[i].ifindex);
+		cr_assert_eq(vly_cmsg_put_source(control, sizeof control, &info.local,
+						 info.reply_ifindex),
+			     40);
 		memcpy(&head, control, sizeof head);
 		memcpy(&in6, control + CMSG_LEN(0), sizeof in6);
 		cr_assert_eq(head.cmsg_len, CMSG_LEN(sizeof in6));
@@ -294,7 +297,7 @@ Test(cmsg, link_local_keeps_its_interface_and_nothing_else_does)
 	}
 }
 
-Test(cmsg, ipv4_source_is_spec_dst_without_an_interface)
+Test(cmsg, ipv4_source_is_spec_dst_and_the_interface_that_is_asked_for)
 {
 	struct volley_addr local = loopback_addr("127.0.0.5:0");
 	alignas(8) uint8_t control[VLY_CMSG_SOURCE_BYTES];
@@ -303,7 +306,7 @@ Test(cmsg, ipv4_source_is_spec_dst_without_an_interface)
 	memset(control, 0xee, sizeof control);
 	cr_assert_eq(vly_cmsg_put_source(control, sizeof control, &local, 7), 32);
 	memcpy(&info, control + CMSG_LEN(0), sizeof info);
-	cr_assert_eq(info.ipi_ifindex, 0);
+	cr_assert_eq(info.ipi_ifindex, 7);
 	cr_assert_eq(info.ipi_spec_dst.s_addr, local.in.sin_addr.s_addr);
 	cr_assert_eq(info.ipi_addr.s_addr, 0);
 }
