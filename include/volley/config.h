@@ -161,7 +161,8 @@ struct volley_config {
 	uint32_t flags;
 	/**
 	 * I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
-	 * the best that this kernel offers.
+	 * the first of which this system refuses nothing: "msg", with a warning, where the batch
+	 * calls are missing or a filter of system calls refuses one of them.
 	 */
 	const char *io;
 	/**

@@ -42,7 +42,9 @@ struct volley_worker;
  * @param config      NULL for all defaults; copied
  * @param ret_server  the server; untouched on failure
  * @return 0; -EINVAL for a value out of range (the log hook gets a sentence that names it); -E2BIG
- *         for a config of a newer header with fields set that this library does not know; -ENOMEM
+ *         for a config of a newer header with fields set that this library does not know; -EMFILE
+ *         or -ENFILE for lack of descriptors; -ENOMEM; any errno with which the system refuses a
+ *         call that nothing works without, and the log hook gets its name (docs/kernel.md)
  * @threads  any
  * @blocks   never
  */

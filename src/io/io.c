@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The backend table: which backends this build has, in order of preference, and how one is chosen.
- * The null backend is in builds for benchmarks only, which are never installed.
+ * The backend table: which backends this build has, in order of preference, and how one is chosen:
+ * the first of which the system refuses nothing. The null backend is in builds for benchmarks only,
+ * which are never installed.
  */
 
 #include "io/io.h"
@@ -36,20 +37,54 @@ bool vly_io_is_name(const char *name)
 	return false;
 }
 
-/* "auto" takes the first backend that opens; a backend that this kernel cannot run says -ENOSYS. */
-int vly_io_open(const char *name, struct vly_slots *slots, struct vly_io **ret_io)
+static bool matches(const struct vly_io_ops *ops, const char *name)
 {
-	int r = -EINVAL;
+	return is_auto(name) || strcmp(ops->name, name) == 0;
+}
+
+/* The first call that it needs and the system refuses, or VLY_PROBE_N. */
+static enum vly_probe_call find_refused(const struct vly_io_ops *ops, const struct vly_probe *probe)
+{
+	int call = 0;
+
+	while (call < VLY_PROBE_N && ((ops->needs >> call & 1) == 0 || probe->errors[call] >= 0))
+		call++;
+	return (enum vly_probe_call)call;
+}
+
+const char *vly_io_pick(const char *name, const struct vly_probe *probe,
+			enum vly_probe_call *ret_refused)
+{
+	enum vly_probe_call refused = VLY_PROBE_N;
 
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(backends); i++) {
-		if (!is_auto(name) && strcmp(backends[i]->name, name) != 0)
+		enum vly_probe_call call = find_refused(backends[i], probe);
+
+		if (!matches(backends[i], name))
 			continue;
-		r = backends[i]->open(slots, ret_io);
-		if (r >= 0)
-			(*ret_io)->ops = backends[i];
-		if (r != -ENOSYS)
-			break;
+		if (refused == VLY_PROBE_N)
+			refused = call;
+		if (call == VLY_PROBE_N) {
+			*ret_refused = refused;
+			return backends[i]->name;
+		}
 	}
+	*ret_refused = refused;
+	return NULL;
+}
+
+int vly_io_open(const char *name, struct vly_slots *slots, struct vly_io **ret_io)
+{
+	size_t i = 0;
+	int r;
+
+	while (i < VLY_ARRAY_SIZE(backends) && !matches(backends[i], name))
+		i++;
+	if (i == VLY_ARRAY_SIZE(backends))
+		return -EINVAL;
+	r = backends[i]->open(slots, ret_io);
+	if (r >= 0)
+		(*ret_io)->ops = backends[i];
 	return r;
 }
 

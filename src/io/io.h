@@ -16,13 +16,21 @@
 
 #include "data/slots.h"
 #include "io/message.h"
+#include "sys/probe.h"
 
 struct vly_io;
 
 /*
- * Open the backend called `name` ("auto" and NULL: the best one) for one worker, receiving into
- * `slots`. Returns 0, -EINVAL for an unknown name, -ENOMEM, or -ENOSYS where the kernel lacks what
- * it needs.
+ * The name of the first backend called `name` ("auto" and NULL: any) of which the system refuses
+ * nothing, or NULL. Whether there is one or not, *ret_refused is what the first choice was refused,
+ * or VLY_PROBE_N.
+ */
+const char *vly_io_pick(const char *name, const struct vly_probe *probe,
+			enum vly_probe_call *ret_refused);
+
+/*
+ * Open the backend called `name` ("auto" and NULL: the first) for one worker, receiving into
+ * `slots`. Returns 0, -EINVAL for an unknown name, or -ENOMEM.
  */
 int vly_io_open(const char *name, struct vly_slots *slots, struct vly_io **ret_io);
 void vly_io_close(struct vly_io *io);

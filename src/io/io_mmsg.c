@@ -4,8 +4,6 @@
  * Backend "mmsg": recvmmsg and sendmmsg, one system call for a volley. The default on Linux.
  */
 
-#include <errno.h>
-
 #include <volley/mmsg.h>
 
 #include "io/msgs.h"
@@ -25,15 +23,12 @@ static const struct vly_msgs_calls calls = {
 
 static int io_mmsg_open(struct vly_slots *slots, struct vly_io **ret_io)
 {
-	int r = vly_raw_recvmmsg(-1, NULL, 0); /* -ENOSYS before Linux 2.6.33 */
-
-	if (r == -ENOSYS)
-		return r;
 	return vly_msgs_open(slots, &calls, ret_io);
 }
 
 const struct vly_io_ops vly_io_mmsg_ops = {
 	.name = "mmsg",
+	.needs = 1u << VLY_PROBE_RECVMMSG | 1u << VLY_PROBE_SENDMMSG,
 	.open = io_mmsg_open,
 	.attach = vly_msgs_attach,
 	.detach = vly_msgs_detach,

@@ -66,6 +66,7 @@ static int io_msg_open(struct vly_slots *slots, struct vly_io **ret_io)
 
 const struct vly_io_ops vly_io_msg_ops = {
 	.name = "msg",
+	.needs = 1u << VLY_PROBE_RECVMSG | 1u << VLY_PROBE_SENDMSG,
 	.open = io_msg_open,
 	.attach = vly_msgs_attach,
 	.detach = vly_msgs_detach,

@@ -11,11 +11,13 @@
 
 #include "data/slots.h"
 #include "io/message.h"
+#include "sys/probe.h"
 
 struct vly_io;
 
 struct vly_io_ops {
 	const char *name;
+	uint32_t needs; /* 1 << enum vly_probe_call: system calls it cannot do without */
 	/* All of it: the object with its `ops` unset, or -errno. */
 	int (*open)(struct vly_slots *slots, struct vly_io **ret_io);
 	int (*attach)(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *sock);

@@ -16,6 +16,7 @@
 #include "server/handover/import.h"
 #include "server/listener.h"
 #include "server/listeners.h"
+#include "server/needs.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
 #include "worker/change.h"
@@ -56,10 +57,10 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 
 	if (!vly_listener_is_shared(listener))
 		vly_listener_set_drop_all(listener, true);
-	vly_socket_settle();
+	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	r = drain(server, listener);
 	vly_call_run(server, vly_change_leave, listener);
-	vly_socket_settle();
+	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	while (vly_call_run(server, vly_change_finish, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	vly_listeners_forget(server, listener->index);
@@ -88,7 +89,7 @@ void vly_closing_close_all(struct volley_server *server)
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		if ((listener = vly_listeners_get(server, i)) != NULL)
 			vly_call_run(server, vly_change_leave, listener);
-	vly_socket_settle();
+	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		listener = vly_listeners_get(server, i);
 		if (listener == NULL)

@@ -119,7 +119,7 @@ static int choose_family(const struct volley_server *server, const char *text,
 	struct volley_listen_config own;
 	int r;
 
-	if ((text[0] != ':' && text[0] != '*') || (server->probe.bits & VLY_PROBE_IPV6))
+	if ((text[0] != ':' && text[0] != '*') || server->probe.errors[VLY_PROBE_IPV6] >= 0)
 		return 0;
 	r = vly_config_read_listen(&server->shared.config, config, &own);
 	if (r < 0 || (own.flags & VOLLEY_LISTEN_V6ONLY))

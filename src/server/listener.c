@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config.h"
+#include "server/needs.h"
+#include "server/options.h"
 #include "server/state.h"
 #include "sys/addr.h"
 #include "sys/cmsg.h"
@@ -69,7 +71,7 @@ static bool wants_coalescing(const struct volley_listener *listener)
 	const struct volley_server *server = listener->server;
 
 	return !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE) &&
-	       (server->probe.bits & VLY_PROBE_GRO) &&
+	       server->probe.errors[VLY_PROBE_GRO] >= 0 &&
 	       server->shared.config.max_datagram_bytes == VLY_CONFIG_MAX_DATAGRAM_BYTES;
 }
 
@@ -124,97 +126,24 @@ static const char *get_advice(int error)
 	}
 }
 
-/*
- * 4 MiB holds 6,900 to 10,000 small datagrams, 10 ms at 700,000 a second; systems that allow more
- * can be told.
- */
-enum { DEFAULT_BUFFER_BYTES = 4 << 20 };
-
-/*
- * Warned about once a server, because every socket of it gets the same result from the kernel; and
- * not at all when nobody asked (n_bytes is 0).
- */
-static int set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
-		      uint32_t n_bytes, uint32_t *ret_n_bytes)
+static bool is_bound(int fd)
 {
-	bool receive = which == VLY_SOCKET_RCVBUF;
-	uint32_t got;
-	int r = n_bytes != 0 ? vly_socket_set_buffer(fd, which, n_bytes, &got)
-			     : vly_socket_grow_buffer(fd, which, DEFAULT_BUFFER_BYTES, &got);
+	struct volley_addr addr;
 
-	if (r < 0)
+	return vly_socket_get_name(fd, &addr) >= 0 && volley_addr_get_port(&addr) != 0;
+}
+
+/* What bind says itself is told by tell_failure(); a socket that is alone needs no group. */
+static int bind_one(struct volley_listener *listener, int fd, bool first, bool share)
+{
+	bool alone = first && !share && listener->server->shared.config.n_workers == 1;
+	int r = vly_socket_bind(fd, &listener->addr, first, share);
+
+	if (r >= 0 || r == -EADDRINUSE || r == -EADDRNOTAVAIL || r == -EACCES)
 		return r;
-	if (got < n_bytes && !server->warned_buffer[receive]) {
-		server->warned_buffer[receive] = true;
-		vly_log_write(
-			&server->shared.config, VOLLEY_LOG_WARNING,
-			"%s buffer is %u bytes instead of %u: bursts may be lost; raise it with "
-			"`sysctl -w net.core.%s=%u` or give the process CAP_NET_ADMIN",
-			receive ? "receive" : "send", got, n_bytes,
-			receive ? "rmem_max" : "wmem_max", n_bytes);
-	}
-	*ret_n_bytes = got;
-	return 0;
-}
-
-/*
- * An IPv6 socket sends IPv4 too, to mapped peers, so it has one of each. They are not the same for
- * VOLLEY_MTU_OMIT: routers fragment IPv4, but not IPv6, so over a narrower path an IPv6 socket that
- * ignores them reaches nobody.
- */
-static const struct {
-	int v4, v6;
-} mtu_values[] = {
-	[VOLLEY_MTU_OMIT] = { IP_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT },
-	[VOLLEY_MTU_DO] = { IP_PMTUDISC_DO, IPV6_PMTUDISC_DO },
-	[VOLLEY_MTU_PROBE] = { IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE },
-};
-
-/* What this system gives a socket by itself; an adopted one may have lost it. */
-static int get_system_mtu(int family, int *ret_v4, int *ret_v6)
-{
-	int fd = vly_socket_open(family, true);
-	int r = fd;
-
-	if (r >= 0)
-		r = vly_socket_get_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, ret_v4);
-	if (r >= 0 && family == AF_INET6)
-		r = vly_socket_get_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, ret_v6);
-	if (fd >= 0)
-		vly_socket_close(fd);
-	return r;
-}
-
-static int set_mtu_discover(const struct volley_listener *listener, int fd)
-{
-	int family = listener->addr.sa.sa_family;
-	uint32_t how = listener->config.mtu_discover;
-	int v4 = mtu_values[how].v4;
-	int v6 = mtu_values[how].v6;
-	int r = 0;
-
-	if (how == VOLLEY_MTU_KERNEL && !listener->adopted)
+	if (alone && is_bound(fd))
 		return 0;
-	if (how == VOLLEY_MTU_KERNEL)
-		r = get_system_mtu(family, &v4, &v6);
-	if (r >= 0 && family == AF_INET6)
-		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, v6);
-	if (r >= 0)
-		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, v4);
-	return r;
-}
-
-static int set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
-{
-	const struct volley_listen_config *config = &listener->config;
-	uint32_t sndbuf_bytes;
-	int r = set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes,
-			   ret_rcvbuf_bytes);
-
-	if (r >= 0)
-		r = set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes,
-			       &sndbuf_bytes);
-	return r;
+	return vly_needs_check(listener->server, VLY_NEED_SHARE, r, true);
 }
 
 static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
@@ -231,18 +160,18 @@ static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 	if (fd < 0)
 		return fd;
 	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
+	r = vly_needs_check(listener->server, VLY_NEED_V6ONLY, r, true);
 	if (r >= 0)
-		r = set_mtu_discover(listener, fd);
-	if (r >= 0)
-		r = set_buffers(listener, fd, &rcvbuf_bytes);
+		r = vly_options_set_mtu(listener, fd);
+	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
 	if (first)
 		choose_coalescing(listener, rcvbuf_bytes);
 	if (r >= 0 && (flags & VOLLEY_LISTEN_REPORT_ERRORS))
-		r = vly_errqueue_enable(fd, family);
+		r = vly_options_set_errors(listener, fd);
 	if (r >= 0)
-		r = vly_cmsg_enable(fd, family, listener->want);
+		r = vly_options_set_cmsgs(listener, fd);
 	if (r >= 0)
-		r = vly_socket_bind(fd, &listener->addr, first, share);
+		r = bind_one(listener, fd, first, share);
 	if (r >= 0 && first)
 		r = vly_socket_get_name(fd, &listener->addr);
 	if (r < 0) {
@@ -285,8 +214,9 @@ static void tell_filter(struct volley_listener *listener, int error)
 	listener->told_filter = true;
 	volley_addr_format(&listener->addr, text, sizeof text);
 	vly_log_write(&listener->server->shared.config, VOLLEY_LOG_WARNING,
-		      "%s: a socket's own filter cannot be replaced (%s) and stays: a drain there "
-		      "serves what still arrives, until it finds nothing or drain_us is over",
+		      "%s: SO_ATTACH_FILTER is refused (%s), as where a socket's own filter cannot "
+		      "be replaced: a drain there serves what still arrives, until it finds "
+		      "nothing or drain_us is over",
 		      text, volley_error_name(error));
 }
 
@@ -359,7 +289,7 @@ static void tell_coalescing(const struct volley_listener *listener)
 		vly_log_write(&server->shared.config, VOLLEY_LOG_INFO,
 			      "%s: receive buffer %u KiB, coalescing in off: `sysctl -w "
 			      "net.core.rmem_max=%u` gives both their room",
-			      text, n_kib, DEFAULT_BUFFER_BYTES);
+			      text, n_kib, VLY_OPTIONS_BUFFER_BYTES);
 }
 
 static void tell_failure(const struct volley_listener *listener, int error)
@@ -406,7 +336,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	choose_locals(listener, addr);
 	listener->adopted = true;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
-		r = set_buffers(listener, fds[i], &rcvbuf_bytes);
+		vly_options_set_buffers(listener, fds[i], &rcvbuf_bytes);
 		enabled |= vly_cmsg_get_enabled(fds[i], addr->sa.sa_family);
 	}
 	if (r < 0)
@@ -437,15 +367,17 @@ int vly_listener_configure(struct volley_listener *listener, int fd)
 			      "switched off: do so before you hand it over",
 			      fd, name);
 	if (r >= 0)
-		r = set_mtu_discover(listener, fd);
-	if (r >= 0)
-		r = reports ? vly_errqueue_enable(fd, family) : vly_errqueue_disable(fd, family);
-	if (r >= 0 && !reports)
+		r = vly_options_set_mtu(listener, fd);
+	if (r >= 0 && reports)
+		r = vly_options_set_errors(listener, fd);
+	if (r < 0)
+		return r;
+	if (!reports) {
+		vly_options_clear(listener, vly_errqueue_disable(fd, family));
 		vly_errqueue_clear(fd); /* it would wake a worker for nothing, for ever */
-	if (r >= 0)
-		r = vly_cmsg_disable(fd, family,
-				     (listener->room | VLY_CMSG_TIMESTAMP) & ~listener->want);
-	if (r >= 0)
-		r = vly_cmsg_enable(fd, family, listener->want);
-	return r;
+	}
+	vly_options_clear(listener, vly_cmsg_disable(fd, family,
+						     (listener->room | VLY_CMSG_TIMESTAMP) &
+							     ~listener->want));
+	return vly_options_set_cmsgs(listener, fd);
 }

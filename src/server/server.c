@@ -24,6 +24,7 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listeners.h"
+#include "server/needs.h"
 #include "sys/socket.h"
 #include "sys/wake.h"
 #include "worker/loop.h"
@@ -91,11 +92,8 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 		vly_log_write_refused(&own, "eventfd2, written and read", r);
 	if (r >= 0)
 		r = vly_process_init(&server->shared.process);
-	if (r >= 0) {
-		r = vly_probe_run(&server->probe);
-		if (r < 0)
-			vly_log_write_refused(&own, "socket", r);
-	}
+	if (r >= 0)
+		r = vly_needs_run(server);
 	if (r >= 0)
 		r = init_workers(server);
 	if (r < 0) {
@@ -263,7 +261,7 @@ void vly_server_refuse_new(struct volley_server *server)
 	 * Without it a datagram or two may still arrive behind the last one that a drain serves;
 	 * they are then counted as discarded at close.
 	 */
-	vly_socket_settle();
+	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 }
 
 void vly_server_join(struct volley_server *server)

@@ -35,6 +35,7 @@ enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
 struct volley_server {
 	struct vly_shared shared; /* what workers see; config is in it */
 	struct vly_probe probe;   /* read-only after new */
+	_Atomic uint32_t refused; /* 1 << enum vly_need: what was warned about */
 	struct volley_worker *workers;
 	struct vly_lock control;
 	struct vly_lock listening;

@@ -12,12 +12,15 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/compiler.h"
 #include "sys/cmsg.h"
+#include "sys/poll.h"
 #include "sys/raw.h"
 #include "sys/socket.h"
 
@@ -28,20 +31,52 @@ enum { MIN_SEGMENTS = 64 };
 /* Never reached; any but 0. */
 enum { DISCARD_PORT = 9 };
 
-/* What needs no traffic: a call that is missing or forbidden says ENOSYS or EPERM even so. */
-static int probe_calls(int fd)
+static const char *const names[] = {
+	[VLY_PROBE_RECVMMSG] = "recvmmsg",  [VLY_PROBE_SENDMMSG] = "sendmmsg",
+	[VLY_PROBE_RECVMSG] = "recvmsg",    [VLY_PROBE_SENDMSG] = "sendmsg",
+	[VLY_PROBE_POLL] = "poll or ppoll", [VLY_PROBE_MEMINFO] = "SO_MEMINFO",
+	[VLY_PROBE_GSO] = "UDP_SEGMENT",    [VLY_PROBE_GRO] = "UDP_GRO",
+	[VLY_PROBE_IPV6] = "AF_INET6",
+};
+
+static_assert(VLY_ARRAY_SIZE(names) == VLY_PROBE_N, "one for each");
+
+const char *vly_probe_get_name(enum vly_probe_call call)
+{
+	return names[call];
+}
+
+/* What a call that works says to a request for nothing; all else is a refusal. */
+static int expect(int result, int expected)
+{
+	if (result == expected)
+		return 0;
+	return result < 0 ? result : -EPROTO;
+}
+
+static int probe_poll(void)
+{
+	const struct timespec at_once = { 0 };
+	int r = vly_poll_wait(NULL, 0, 0);
+
+	if (r >= 0 && ppoll(NULL, 0, &at_once, NULL) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Each by itself: a filter may refuse one of a pair. Whoever refuses may give any errno. */
+static void probe_calls(int fd, struct vly_probe *probe)
 {
 	struct vly_socket_meminfo info;
 	struct mmsghdr msg = { 0 };
-	int bits = 0;
+	int *errors = probe->errors;
 
-	if (vly_raw_recvmmsg(fd, &msg, 1) == -EAGAIN)
-		bits |= VLY_PROBE_RECVMMSG;
-	if (vly_raw_sendmmsg(fd, &msg, 0) == 0)
-		bits |= VLY_PROBE_SENDMMSG;
-	if (vly_socket_get_meminfo(fd, &info) >= 0)
-		bits |= VLY_PROBE_MEMINFO;
-	return bits;
+	errors[VLY_PROBE_RECVMMSG] = expect(vly_raw_recvmmsg(fd, &msg, 0), 0);
+	errors[VLY_PROBE_SENDMMSG] = expect(vly_raw_sendmmsg(fd, &msg, 0), 0);
+	errors[VLY_PROBE_RECVMSG] = expect(vly_raw_recvmsg(fd, &msg.msg_hdr), -EAGAIN);
+	errors[VLY_PROBE_SENDMSG] = expect(vly_raw_sendmsg(fd, &msg.msg_hdr), -EDESTADDRREQ);
+	errors[VLY_PROBE_POLL] = probe_poll();
+	errors[VLY_PROBE_MEMINFO] = vly_socket_get_meminfo(fd, &info);
 }
 
 /*
@@ -99,29 +134,26 @@ static int probe_n_segments(void)
 /* Both options came before the control messages of the same name. */
 static void probe_segments(int fd, struct vly_probe *probe)
 {
-	if (vly_socket_set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) >= 0) {
-		probe->bits |= VLY_PROBE_GSO;
+	probe->errors[VLY_PROBE_GSO] = vly_socket_set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
+	if (probe->errors[VLY_PROBE_GSO] >= 0)
 		probe->n_segments = probe_n_segments();
-	}
-	if (vly_cmsg_enable(fd, AF_INET, VLY_CMSG_SEGMENT) >= 0)
-		probe->bits |= VLY_PROBE_GRO;
+	probe->errors[VLY_PROBE_GRO] = vly_cmsg_enable(fd, AF_INET, VLY_CMSG_SEGMENT);
 }
 
 int vly_probe_run(struct vly_probe *ret_probe)
 {
-	struct vly_probe probe = { 0 };
+	struct vly_probe probe = { .n_segments = 0 };
 	int fd = vly_socket_open(AF_INET, true);
 
 	if (fd < 0)
 		return fd;
-	probe.bits = probe_calls(fd);
+	probe_calls(fd, &probe);
 	probe_segments(fd, &probe);
 	vly_socket_close(fd);
 	fd = vly_socket_open(AF_INET6, true);
-	if (fd >= 0) {
-		probe.bits |= VLY_PROBE_IPV6;
+	if (fd >= 0)
 		vly_socket_close(fd);
-	}
+	probe.errors[VLY_PROBE_IPV6] = fd < 0 ? fd : 0;
 	*ret_probe = probe;
 	return 0;
 }

@@ -63,12 +63,12 @@ static inline bool is_batched(const struct bench *b)
 	return strcmp(b->name, "mmsg") == 0;
 }
 
-static inline bool has(uint32_t bit)
+static inline bool has(enum vly_probe_call call)
 {
 	struct vly_probe probe;
 
 	cr_assert_eq(vly_probe_run(&probe), 0);
-	return (probe.bits & bit) != 0;
+	return probe.errors[call] >= 0;
 }
 
 /* Replies to the client, alike but for the payload. */

@@ -43,6 +43,25 @@ Test(io, names_are_known_and_open)
 	vly_slots_fini(&slots);
 }
 
+Test(io, the_first_that_is_refused_nothing_is_picked)
+{
+	struct vly_probe probe = { .n_segments = 0 };
+	enum vly_probe_call refused;
+
+	cr_assert_str_eq(vly_io_pick("auto", &probe, &refused), "mmsg");
+	cr_assert_eq(refused, VLY_PROBE_N);
+	probe.errors[VLY_PROBE_SENDMMSG] = -EPERM;
+	cr_assert_str_eq(vly_io_pick(NULL, &probe, &refused), "msg");
+	cr_assert_eq(refused, VLY_PROBE_SENDMMSG);
+	cr_assert_str_eq(vly_io_pick("msg", &probe, &refused), "msg");
+	cr_assert_eq(refused, VLY_PROBE_N, "nobody wants it");
+	cr_assert_null(vly_io_pick("mmsg", &probe, &refused));
+	cr_assert_eq(refused, VLY_PROBE_SENDMMSG);
+	probe.errors[VLY_PROBE_RECVMSG] = -ENOSYS;
+	cr_assert_null(vly_io_pick("auto", &probe, &refused));
+	cr_assert_eq(refused, VLY_PROBE_SENDMMSG, "of the first choice");
+}
+
 Test(io, open_and_attach_need_memory)
 {
 	struct vly_io_sock port = { .fd = -1, .family = AF_INET, .want = VLY_CMSG_LOCAL };

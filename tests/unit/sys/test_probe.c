@@ -37,11 +37,11 @@ Test(probe, agrees_with_the_kernel)
 {
 	struct vly_probe probe = run();
 
-	cr_assert(probe.bits & VLY_PROBE_RECVMMSG);
-	cr_assert(probe.bits & VLY_PROBE_SENDMMSG);
-	cr_assert_eq(!!(probe.bits & VLY_PROBE_GSO), has_option(IPPROTO_UDP, UDP_SEGMENT));
-	cr_assert_eq(!!(probe.bits & VLY_PROBE_GRO), has_option(IPPROTO_UDP, UDP_GRO));
-	if (probe.bits & VLY_PROBE_GSO)
+	cr_assert_eq(probe.errors[VLY_PROBE_RECVMMSG], 0);
+	cr_assert_eq(probe.errors[VLY_PROBE_SENDMMSG], 0);
+	cr_assert_eq(probe.errors[VLY_PROBE_GSO] == 0, has_option(IPPROTO_UDP, UDP_SEGMENT));
+	cr_assert_eq(probe.errors[VLY_PROBE_GRO] == 0, has_option(IPPROTO_UDP, UDP_GRO));
+	if (probe.errors[VLY_PROBE_GSO] == 0)
 		cr_assert(probe.n_segments == 64 || probe.n_segments == 128);
 	else
 		cr_assert_eq(probe.n_segments, 0);
@@ -49,40 +49,55 @@ Test(probe, agrees_with_the_kernel)
 
 Test(probe, without_a_socket_it_fails)
 {
-	struct vly_probe probe = { .bits = 7 };
+	struct vly_probe probe = { .n_segments = 7 };
 
 	fault_arm(FAULT_SOCKET, 1, EMFILE);
 	cr_assert_eq(vly_probe_run(&probe), -EMFILE);
 	fault_disarm();
-	cr_assert_eq(probe.bits, 7, "unwritten on failure");
+	cr_assert_eq(probe.n_segments, 7, "unwritten on failure");
 }
 
 Test(probe, without_ipv6)
 {
 	/* UDP, UDP-Lite, then IPv6. */
 	fault_arm(FAULT_SOCKET, 3, EAFNOSUPPORT);
-	cr_assert_eq(run().bits & VLY_PROBE_IPV6, 0);
+	cr_assert_eq(run().errors[VLY_PROBE_IPV6], -EAFNOSUPPORT);
 	cr_assert_eq(fault_disarm(), 1);
 }
 
 Test(probe, without_meminfo)
 {
 	fault_arm(FAULT_GETSOCKOPT, 1, ENOPROTOOPT);
-	cr_assert_eq(run().bits & VLY_PROBE_MEMINFO, 0);
+	cr_assert_eq(run().errors[VLY_PROBE_MEMINFO], -ENOPROTOOPT);
 	cr_assert_eq(fault_disarm(), 1);
 }
 
-/* The system calls in order: recvmmsg, sendmmsg, the attempt at 128 segments, at 64. */
-Test(probe, without_batch_calls)
+/* The system calls in order: as in the enum, then the attempts at 128 segments and at 64. */
+Test(probe, each_call_by_itself_and_with_any_errno)
 {
-	int bits;
+	static const int errors[] = { ENOSYS, EPERM, EACCES, EAGAIN };
 
-	fault_arm(FAULT_SYSCALL, 1, ENOSYS);
-	bits = run().bits & (VLY_PROBE_RECVMMSG | VLY_PROBE_SENDMMSG);
-	cr_assert_eq(bits, VLY_PROBE_SENDMMSG);
-	fault_arm(FAULT_SYSCALL, 2, EPERM);
-	bits = run().bits & (VLY_PROBE_RECVMMSG | VLY_PROBE_SENDMMSG);
-	cr_assert_eq(bits, VLY_PROBE_RECVMMSG);
+	for (unsigned int call = 0; call < 4; call++) {
+		for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+			struct vly_probe probe;
+			bool seems_well = call == VLY_PROBE_RECVMSG && errors[i] == EAGAIN;
+
+			fault_arm(FAULT_SYSCALL, call + 1, errors[i]);
+			probe = run();
+			cr_assert_eq(fault_disarm(), 1);
+			for (unsigned int k = 0; k < 4; k++)
+				cr_assert_eq(probe.errors[k],
+					     k == call && !seems_well ? -errors[i] : 0);
+		}
+	}
+}
+
+Test(probe, a_poll_that_is_refused)
+{
+	fault_arm(FAULT_POLL, 1, EPERM);
+	cr_assert_eq(run().errors[VLY_PROBE_POLL], -EPERM);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_str_eq(vly_probe_get_name(VLY_PROBE_POLL), "poll or ppoll");
 }
 
 Test(probe, a_kernel_of_64_segments)
@@ -91,11 +106,11 @@ Test(probe, a_kernel_of_64_segments)
 
 	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
 		cr_skip("no UDP_SEGMENT here");
-	fault_arm(FAULT_SYSCALL, 3, EINVAL);
+	fault_arm(FAULT_SYSCALL, 5, EINVAL);
 	probe = run();
 	cr_assert_eq(fault_disarm(), 1);
 	cr_assert_eq(probe.n_segments, 64);
-	cr_assert(probe.bits & VLY_PROBE_GSO);
+	cr_assert_eq(probe.errors[VLY_PROBE_GSO], 0);
 }
 
 /* A kernel that shows nothing either way gets what every kernel takes. */
@@ -105,7 +120,7 @@ Test(probe, a_kernel_that_does_not_say)
 
 	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
 		cr_skip("no UDP_SEGMENT here");
-	fault_arm_from(FAULT_SYSCALL, 3, EPERM);
+	fault_arm_from(FAULT_SYSCALL, 5, EPERM);
 	probe = run();
 	cr_assert_eq(fault_disarm(), 2, "128 and 64 were tried");
 	cr_assert_eq(probe.n_segments, 64);
@@ -122,8 +137,8 @@ Test(probe, without_segments)
 	probe = run();
 	cr_assert_eq(fault_disarm(), 1);
 	cr_assert_eq(probe.n_segments, 0);
-	cr_assert_eq(probe.bits & VLY_PROBE_GSO, 0);
-	cr_assert(probe.bits & VLY_PROBE_GRO);
+	cr_assert_eq(probe.errors[VLY_PROBE_GSO], -ENOPROTOOPT);
+	cr_assert_eq(probe.errors[VLY_PROBE_GRO], 0);
 }
 
 Test(probe, gro_that_cannot_be_switched_on)
@@ -133,8 +148,8 @@ Test(probe, gro_that_cannot_be_switched_on)
 	fault_arm(FAULT_SETSOCKOPT, 2, ENOPROTOOPT);
 	probe = run();
 	cr_assert_eq(fault_disarm(), 1);
-	cr_assert_eq(probe.bits & VLY_PROBE_GRO, 0);
-	cr_assert(probe.bits & VLY_PROBE_GSO);
+	cr_assert_eq(probe.errors[VLY_PROBE_GRO], -ENOPROTOOPT);
+	cr_assert_eq(probe.errors[VLY_PROBE_GSO], 0);
 }
 
 /* What the kernel would count, the books could not explain. */

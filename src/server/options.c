@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The options of a listener's sockets, whether they are opened here or adopted. What a refusal of
+ * each means stands in the table of needs.c.
+ */
+
+#include "server/options.h"
+
+#include <netinet/in.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+#include "server/needs.h"
+#include "server/state.h"
+#include "sys/cmsg.h"
+#include "sys/errqueue.h"
+#include "sys/socket.h"
+
+/*
+ * Warned about once a server, because every socket of it gets the same result from the kernel; and
+ * not at all when nobody asked (n_bytes is 0).
+ */
+static void set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
+		       uint32_t n_bytes, uint32_t *ret_n_bytes)
+{
+	bool receive = which == VLY_SOCKET_RCVBUF;
+	uint32_t got = 0; /* unknown: what the system gives */
+	int r = n_bytes != 0 ? vly_socket_set_buffer(fd, which, n_bytes, &got)
+			     : vly_socket_grow_buffer(fd, which, VLY_OPTIONS_BUFFER_BYTES, &got);
+
+	*ret_n_bytes = got;
+	if (r < 0) {
+		vly_needs_check(server, receive ? VLY_NEED_RCVBUF : VLY_NEED_SNDBUF, r, false);
+		return;
+	}
+	if (got < n_bytes && !server->warned_buffer[receive]) {
+		server->warned_buffer[receive] = true;
+		vly_log_write(
+			&server->shared.config, VOLLEY_LOG_WARNING,
+			"%s buffer is %u bytes instead of %u: bursts may be lost; raise it with "
+			"`sysctl -w net.core.%s=%u` or give the process CAP_NET_ADMIN",
+			receive ? "receive" : "send", got, n_bytes,
+			receive ? "rmem_max" : "wmem_max", n_bytes);
+	}
+}
+
+/*
+ * An IPv6 socket sends IPv4 too, to mapped peers, so it has one of each. They are not the same for
+ * VOLLEY_MTU_OMIT: routers fragment IPv4, but not IPv6, so over a narrower path an IPv6 socket that
+ * ignores them reaches nobody.
+ */
+static const struct {
+	int v4, v6;
+} mtu_values[] = {
+	[VOLLEY_MTU_OMIT] = { IP_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT },
+	[VOLLEY_MTU_DO] = { IP_PMTUDISC_DO, IPV6_PMTUDISC_DO },
+	[VOLLEY_MTU_PROBE] = { IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE },
+};
+
+/* What this system gives a socket by itself; an adopted one may have lost it. */
+static int get_system_mtu(int family, int *ret_v4, int *ret_v6)
+{
+	int fd = vly_socket_open(family, true);
+	int r = fd;
+
+	if (r >= 0)
+		r = vly_socket_get_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, ret_v4);
+	if (r >= 0 && family == AF_INET6)
+		r = vly_socket_get_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, ret_v6);
+	if (fd >= 0)
+		vly_socket_close(fd);
+	return r;
+}
+
+int vly_options_set_mtu(const struct volley_listener *listener, int fd)
+{
+	int family = listener->addr.sa.sa_family;
+	uint32_t how = listener->config.mtu_discover;
+	int v4 = mtu_values[how].v4;
+	int v6 = mtu_values[how].v6;
+	int r = 0;
+
+	if (how == VOLLEY_MTU_KERNEL && !listener->adopted)
+		return 0;
+	if (how == VOLLEY_MTU_KERNEL)
+		r = get_system_mtu(family, &v4, &v6);
+	if (r >= 0 && family == AF_INET6)
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, v6);
+	if (r >= 0)
+		r = vly_socket_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, v4);
+	return vly_needs_check(listener->server, VLY_NEED_MTU, r,
+			       how == VOLLEY_MTU_DO || how == VOLLEY_MTU_PROBE);
+}
+
+void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+{
+	const struct volley_listen_config *config = &listener->config;
+	uint32_t sndbuf_bytes;
+
+	set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes, ret_rcvbuf_bytes);
+	set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes, &sndbuf_bytes);
+}
+
+/* Each by itself, so that the one that is refused has a name. */
+int vly_options_set_cmsgs(struct volley_listener *listener, int fd)
+{
+	static const struct {
+		uint32_t bit;
+		enum vly_need need;
+	} cmsgs[] = { { VLY_CMSG_LOCAL, VLY_NEED_LOCAL },
+		      { VLY_CMSG_TTL, VLY_NEED_TTL },
+		      { VLY_CMSG_TOS, VLY_NEED_TOS },
+		      { VLY_CMSG_TIMESTAMP, VLY_NEED_TIMESTAMP },
+		      { VLY_CMSG_SEGMENT, VLY_NEED_GRO } };
+	int family = listener->addr.sa.sa_family;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < VLY_ARRAY_SIZE(cmsgs); i++)
+		r = vly_needs_check(listener->server, cmsgs[i].need,
+				    vly_cmsg_enable(fd, family, listener->want & cmsgs[i].bit),
+				    false);
+	return r;
+}
+
+int vly_options_set_errors(struct volley_listener *listener, int fd)
+{
+	return vly_needs_check(listener->server, VLY_NEED_RECVERR,
+			       vly_errqueue_enable(fd, listener->addr.sa.sa_family), true);
+}
+
+void vly_options_clear(struct volley_listener *listener, int error)
+{
+	vly_needs_check(listener->server, VLY_NEED_UNSET, error, false);
+}

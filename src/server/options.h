@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VLY_SERVER_OPTIONS_H
+#define VLY_SERVER_OPTIONS_H
+
+/* Socket options of a listener. 0 or -errno, after a word to the log that names the option. */
+
+#include "path/listener.h"
+
+/*
+ * 4 MiB holds 6,900 to 10,000 small datagrams, 10 ms at 700,000 a second; systems that allow more
+ * can be told.
+ */
+enum { VLY_OPTIONS_BUFFER_BYTES = 4 << 20 };
+
+/* Both buffers, as large as was asked for or can be had; 0: the system would not say. */
+void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
+
+/* Path MTU discovery; and control messages, those in listener->want; and error reports. */
+int vly_options_set_mtu(const struct volley_listener *listener, int fd);
+int vly_options_set_cmsgs(struct volley_listener *listener, int fd);
+int vly_options_set_errors(struct volley_listener *listener, int fd);
+
+/* `error` is what came of unsetting an option that somebody else may have set. */
+void vly_options_clear(struct volley_listener *listener, int error);
+
+#endif
