@@ -136,7 +136,8 @@ struct volley_config {
 	uint32_t n_budget;
 	/**
 	 * Largest datagram received whole, 1 to 65,535. Default 65,535; memory is only resident
-	 * where datagrams touched it.
+	 * where datagrams touched it. A worker's receive slots are of this size, and larger where
+	 * an adopted socket or one of a hand-over holds messages that the kernel has coalesced.
 	 */
 	uint32_t max_datagram_bytes;
 	/**

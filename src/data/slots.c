@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Receive slots: three parallel arrays, set up once. Descriptors and control information are small
- * and touched for every datagram; payload is large, mapped, and resident as far as it was written
- * to. Nothing here is called on the data path: backends write through slot->data.
+ * Receive slots: three parallel arrays, set up once (payload a second time, where somebody else's
+ * sockets turn out to hold longer messages). Descriptors and control information are small and
+ * touched for every datagram; payload is large, mapped, and resident as far as it was written to.
+ * Nothing here is called on the data path: backends write through slot->data.
  */
 
 #include "data/slots.h"
@@ -21,6 +22,14 @@ uint32_t vly_slots_get_stride(uint32_t n_bytes)
 	uint32_t n_lines = (n_bytes + VLY_CACHE_LINE - 1) / VLY_CACHE_LINE;
 
 	return (n_lines | 1) * VLY_CACHE_LINE;
+}
+
+static void lay_out(struct vly_slots *slots, uint32_t capacity)
+{
+	for (uint32_t i = 0; i < slots->n_slots; i++) {
+		slots->slots[i].data = slots->payload + (size_t)i * slots->stride_bytes;
+		slots->slots[i].capacity = capacity;
+	}
 }
 
 int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *allocator,
@@ -41,10 +50,26 @@ int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *alloc
 		vly_slots_fini(slots);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < n_slots; i++) {
-		slots->slots[i].data = slots->payload + (size_t)i * slots->stride_bytes;
-		slots->slots[i].capacity = capacity;
+	lay_out(slots, capacity);
+	return 0;
+}
+
+int vly_slots_grow(struct vly_slots *slots, uint32_t capacity)
+{
+	struct vly_slots old = *slots;
+
+	assert(capacity >= 1 && capacity <= 65535);
+	if (capacity <= slots->slots[0].capacity)
+		return 0;
+	slots->stride_bytes = vly_slots_get_stride(capacity);
+	slots->n_payload_bytes = (uint64_t)slots->stride_bytes * slots->n_slots;
+	slots->payload = vly_mem_map(slots->allocator, slots->n_payload_bytes);
+	if (slots->payload == NULL) {
+		*slots = old;
+		return -ENOMEM;
 	}
+	vly_mem_unmap(old.allocator, old.payload, old.n_payload_bytes);
+	lay_out(slots, capacity);
 	return 0;
 }
 

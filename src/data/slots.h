@@ -21,11 +21,11 @@
 
 /* vly_slot.flags */
 enum vly_slot_flag {
-	VLY_SLOT_TRUNCATED = 1, /* MSG_TRUNC */
+	VLY_SLOT_TRUNCATED = 1, /* MSG_TRUNC, or its datagrams are longer than they may be */
 	VLY_SLOT_CTRUNC = 2,    /* MSG_CTRUNC */
 };
 
-/* One received message. data and capacity are set once; a receive writes the rest. */
+/* One received message. data and capacity are set before; a receive writes the rest. */
 struct vly_slot {
 	VLY_ALIGNED uint8_t *data;
 	uint32_t capacity;
@@ -33,6 +33,7 @@ struct vly_slot {
 	uint32_t flags;         /* enum vly_slot_flag */
 	uint32_t segment_bytes; /* 0: one datagram */
 	struct volley_addr peer;
+	uint32_t full_bytes; /* only with VLY_SLOT_TRUNCATED: how long it was */
 };
 
 struct volley_allocator;
@@ -54,5 +55,11 @@ uint32_t vly_slots_get_stride(uint32_t n_bytes);
 int vly_slots_init(struct vly_slots *slots, const struct volley_allocator *allocator,
 		   uint32_t n_slots, uint32_t capacity);
 void vly_slots_fini(struct vly_slots *slots);
+
+/*
+ * Larger ones, while nothing is in them; smaller ones stay as they are. 0, or -ENOMEM and then
+ * nothing has changed. Whoever knows where they lie must look again.
+ */
+int vly_slots_grow(struct vly_slots *slots, uint32_t capacity);
 
 #endif

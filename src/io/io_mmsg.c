@@ -11,7 +11,7 @@
 
 static int recv_wait(int fd, struct mmsghdr *msgs, unsigned int n)
 {
-	return volley_recvmmsg(fd, msgs, n, 0);
+	return volley_recvmmsg(fd, msgs, n, MSG_TRUNC);
 }
 
 static const struct vly_msgs_calls calls = {

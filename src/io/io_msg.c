@@ -34,7 +34,7 @@ static int recv_now(int fd, struct mmsghdr *msgs, unsigned int n)
 
 static int recv_wait(int fd, struct mmsghdr *msgs, unsigned int n)
 {
-	long r = volley_recvmsg(fd, &msgs[0].msg_hdr, 0);
+	long r = volley_recvmsg(fd, &msgs[0].msg_hdr, MSG_TRUNC);
 
 	if (r < 0)
 		return (int)r;

@@ -29,6 +29,7 @@ struct vly_io_sock {
 	int fd;
 	int family;
 	uint32_t want;        /* enum vly_cmsg_bit */
+	uint32_t slot_bytes;  /* more than the slots had at first: for coalesced messages; or 0 */
 	uint32_t spare_bytes; /* control room beyond it, for what others may switch on */
 };
 

@@ -39,8 +39,9 @@ static_assert(sizeof(struct mmsghdr) <= 64, "the arrays are sized for the kernel
 struct sock {
 	struct mmsghdr *rx; /* one per slot */
 	uint8_t *control;
-	uint32_t room_bytes; /* control room per message */
-	bool wants_infos;    /* control messages say more than the segment size */
+	uint32_t room_bytes;  /* control room per message */
+	bool wants_infos;     /* control messages say more than the segment size */
+	struct iovec *rx_iov; /* own ones, where larger slots are used in full; else NULL */
 	int fd;
 };
 
@@ -49,6 +50,7 @@ struct msgs {
 	const struct vly_msgs_calls *calls;
 	struct vly_slots *slots;
 	struct iovec *rx_iov; /* one per slot, shared by the sockets: the kernel only reads it */
+	uint32_t max_bytes;   /* the longest datagram that is received whole */
 	struct mmsghdr *tx;
 	struct iovec *tx_iov;
 	uint8_t *tx_control;
@@ -79,10 +81,7 @@ int vly_msgs_open(struct vly_slots *slots, const struct vly_msgs_calls *calls,
 		vly_msgs_close(&self->io);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < slots->n_slots; i++) {
-		self->rx_iov[i].iov_base = slots->slots[i].data;
-		self->rx_iov[i].iov_len = slots->slots[i].capacity;
-	}
+	self->max_bytes = slots->slots[0].capacity;
 	*ret_io = &self->io;
 	return 0;
 }
@@ -121,6 +120,30 @@ static int make_room(struct msgs *self, uint32_t sock_index)
 	return 0;
 }
 
+/* Where slots lie is known anew with each socket, because they may have grown for it. */
+static void point_to_slots(const struct vly_slots *slots, struct iovec *iov, uint32_t n_bytes)
+{
+	for (uint32_t i = 0; i < slots->n_slots; i++) {
+		iov[i].iov_base = slots->slots[i].data;
+		iov[i].iov_len = n_bytes;
+	}
+}
+
+static int use_slots(struct msgs *self, struct sock *sock, uint32_t slot_bytes)
+{
+	const struct vly_slots *slots = self->slots;
+
+	assert(slot_bytes <= slots->slots[0].capacity);
+	point_to_slots(slots, self->rx_iov, self->max_bytes);
+	if (slot_bytes <= self->max_bytes)
+		return 0;
+	sock->rx_iov = vly_mem_new(slots->allocator, slots->n_slots, sizeof *sock->rx_iov);
+	if (sock->rx_iov == NULL)
+		return -ENOMEM;
+	point_to_slots(slots, sock->rx_iov, slot_bytes);
+	return 0;
+}
+
 int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *config)
 {
 	struct msgs *self = msgs_of(io);
@@ -134,21 +157,19 @@ int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_
 	sock->room_bytes = vly_cmsg_get_room(config->family, config->want) + config->spare_bytes;
 	sock->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
 	sock->rx = vly_mem_new(allocator, n_slots, sizeof *sock->rx);
-	if (sock->rx == NULL)
-		return -ENOMEM;
-	if (sock->room_bytes > 0) {
+	if (sock->room_bytes > 0)
 		sock->control = vly_mem_new(allocator, n_slots, sock->room_bytes);
-		if (sock->control == NULL) {
-			vly_msgs_detach(io, sock_index);
-			return -ENOMEM;
-		}
+	if (sock->rx == NULL || (sock->room_bytes > 0 && sock->control == NULL) ||
+	    use_slots(self, sock, config->slot_bytes) < 0) {
+		vly_msgs_detach(io, sock_index);
+		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < n_slots; i++) {
 		struct msghdr *msg = &sock->rx[i].msg_hdr;
 
 		msg->msg_name = &self->slots->slots[i].peer;
 		msg->msg_namelen = sizeof(struct sockaddr_in6);
-		msg->msg_iov = &self->rx_iov[i];
+		msg->msg_iov = sock->rx_iov != NULL ? &sock->rx_iov[i] : &self->rx_iov[i];
 		msg->msg_iovlen = 1;
 		if (sock->control != NULL)
 			msg->msg_control = sock->control + (size_t)i * sock->room_bytes;
@@ -168,13 +189,37 @@ void vly_msgs_detach(struct vly_io *io, uint32_t sock_index)
 	sock = &self->socks[sock_index];
 	vly_mem_free(sock->rx);
 	vly_mem_free(sock->control);
+	vly_mem_free(sock->rx_iov);
 	*sock = (struct sock){ .fd = -1 };
 }
 
-static uint32_t get_flags(int msg_flags)
+/* What did not fit. The length is the whole message's, for which the receive calls ask. */
+static void take_cut(const struct msghdr *msg, struct vly_slot *slot)
 {
-	return (msg_flags & MSG_TRUNC ? VLY_SLOT_TRUNCATED : 0u) |
-	       (msg_flags & MSG_CTRUNC ? VLY_SLOT_CTRUNC : 0u);
+	if (msg->msg_flags & MSG_CTRUNC)
+		slot->flags |= VLY_SLOT_CTRUNC;
+	if (!(msg->msg_flags & MSG_TRUNC))
+		return;
+	slot->flags |= VLY_SLOT_TRUNCATED;
+	slot->full_bytes = slot->len;
+	slot->len = (uint32_t)msg->msg_iov->iov_len;
+}
+
+/*
+ * Where slots are used that are larger than a datagram may be: those that are longer all the same.
+ */
+static void mark_long(const struct msgs *self, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct vly_slot *slot = &self->slots->slots[i];
+		uint32_t n_bytes = slot->segment_bytes > 0 ? slot->segment_bytes : slot->len;
+
+		if (n_bytes <= self->max_bytes || slot->len <= self->max_bytes ||
+		    (slot->flags & VLY_SLOT_TRUNCATED))
+			continue;
+		slot->flags |= VLY_SLOT_TRUNCATED;
+		slot->full_bytes = slot->len;
+	}
 }
 
 /* Copy what the kernel reported about one message into its slot, and arm the header again. */
@@ -187,7 +232,7 @@ static inline void take(struct mmsghdr *header, struct vly_slot *slot)
 	slot->segment_bytes = 0;
 	slot->flags = 0;
 	if (VLY_UNLIKELY(msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
-		slot->flags = get_flags(msg->msg_flags);
+		take_cut(msg, slot);
 	msg->msg_namelen = sizeof(struct sockaddr_in6);
 }
 
@@ -222,6 +267,8 @@ static void take_all(struct msgs *self, const struct sock *sock, uint32_t n)
 		take(&rx[i], &slots[i]);
 	for (uint32_t i = 0; i < n && sock->room_bytes > 0; i++)
 		take_control(sock, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
+	if (VLY_UNLIKELY(sock->rx_iov != NULL))
+		mark_long(self, n);
 }
 
 int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)

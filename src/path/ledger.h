@@ -68,6 +68,14 @@ static inline void vly_ledger_drop_rx(struct vly_books *books, enum volley_rx_dr
 	books->counts.rx_dropped[reason]++;
 }
 
+/* The kernel gave n datagrams, and none of them is delivered. */
+static inline void vly_ledger_refuse_rx(struct vly_books *books, enum volley_rx_drop reason,
+					uint32_t n)
+{
+	books->counts.rx_datagrams += n;
+	books->counts.rx_dropped[reason] += n;
+}
+
 static inline void vly_ledger_queue_rx(struct vly_books *books)
 {
 	books->counts.rx_queued++;

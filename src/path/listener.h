@@ -23,6 +23,7 @@ struct volley_listener {
 	uint32_t index;
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
+	uint32_t slot_bytes; /* what its sockets may hold in one message; 0: what the config says */
 	bool wildcard;
 	bool by_arrival;                   /* replies leave by the interface of the request */
 	bool has_locals;                   /* control messages say where replies leave from */

@@ -51,35 +51,18 @@ void vly_pipeline_fini(struct volley_worker *worker)
 	vly_slots_fini(&worker->intake.slots);
 }
 
+int vly_pipeline_grow(struct volley_worker *worker, uint32_t slot_bytes)
+{
+	assert(vly_self_is_allowed(&worker->self) && vly_outbox_count(worker) == 0);
+	return vly_slots_grow(&worker->intake.slots, slot_bytes);
+}
+
 uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker)
 {
 	return worker->intake.slots.n_payload_bytes;
 }
 
 /* Receiving ------------------------------------------------------------------------------------ */
-
-/* A slot that is not simply a datagram: true when it is to be delivered all the same. */
-static bool admit(struct volley_worker *worker, const struct vly_sock *sock,
-		  const struct vly_slot *slot)
-{
-	uint32_t flags = sock->listener->config.flags;
-	uint32_t want = sock->listener->want;
-	const struct vly_cmsg_info *info = &worker->intake.slots
-						    .infos[slot - worker->intake.slots.slots];
-	enum volley_rx_drop reason;
-
-	if (slot->peer.len == 0)
-		reason = VOLLEY_RX_BAD_SOURCE;
-	else if ((slot->flags & VLY_SLOT_CTRUNC) && want != 0 && !vly_cmsg_is_complete(info, want))
-		reason = VOLLEY_RX_CTRUNC;
-	else if ((slot->flags & VLY_SLOT_TRUNCATED) && !(flags & VOLLEY_LISTEN_DELIVER_TRUNCATED))
-		reason = VOLLEY_RX_TRUNCATED;
-	else
-		return true;
-	vly_ledger_count_taken(&worker->books, 1);
-	vly_ledger_drop_rx(&worker->books, reason);
-	return false;
-}
 
 /* Where datagram i was sent to, as its control messages say; and by what link its reply leaves. */
 static const struct volley_addr *get_local(struct volley_worker *worker,
@@ -95,9 +78,6 @@ static const struct volley_addr *get_local(struct volley_worker *worker,
 	return &info->local;
 }
 
-static_assert((int)VLY_SLOT_TRUNCATED == (int)VOLLEY_PACKET_TRUNCATED,
-	      "make_view() passes the flag on");
-
 static inline void make_view(struct volley_worker *worker, struct volley_listener *listener,
 			     uint32_t i, struct vly_slot *slot, struct volley_packet *view)
 {
@@ -108,7 +88,7 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 	view->local = &listener->addr;
 	view->listener = listener;
 	view->worker = worker;
-	view->flags = slot->flags & VLY_SLOT_TRUNCATED;
+	view->flags = 0;
 	view->internal = i;
 	if (VLY_UNLIKELY(listener->has_locals))
 		view->local = get_local(worker, listener, i);
@@ -158,6 +138,86 @@ static uint32_t split(struct volley_worker *worker, struct vly_sock *sock, uint3
 	return n_views;
 }
 
+/* A datagram of a message: where it begins, how long it was, and why it is to be dropped. */
+struct part {
+	uint32_t at;
+	uint32_t len;
+	bool is_split; /* there are others */
+	enum volley_rx_drop fault;
+};
+
+static uint32_t deliver_part(struct volley_worker *worker, struct vly_sock *sock, uint32_t i,
+			     uint32_t n_views, const struct part *part)
+{
+	struct vly_slot *slot = &worker->intake.slots.slots[i];
+	uint32_t max_bytes = worker->shared->config.max_datagram_bytes;
+	bool takes_cut = sock->listener->config.flags & VOLLEY_LISTEN_DELIVER_TRUNCATED;
+	uint32_t left = slot->len > part->at ? slot->len - part->at : 0;
+	uint32_t len = part->len < left ? part->len : left;
+	enum volley_rx_drop fault = part->fault;
+	struct volley_packet *view = &worker->intake.views[n_views];
+
+	len = len < max_bytes ? len : max_bytes;
+	if (fault == VOLLEY_RX_N_DROPS && len < part->len && !(takes_cut && len > 0))
+		fault = VOLLEY_RX_TRUNCATED;
+	if (fault != VOLLEY_RX_N_DROPS) {
+		vly_ledger_refuse_rx(&worker->books, fault, 1);
+		return n_views;
+	}
+	make_view(worker, sock->listener, i, slot, view);
+	view->data += part->at;
+	view->len = len;
+	view->flags = len < part->len ? VOLLEY_PACKET_TRUNCATED : 0;
+	if (part->is_split)
+		view->capacity = len;
+	if (++n_views < VLY_PIPELINE_N_VIEWS)
+		return n_views;
+	call_back(worker, sock, n_views);
+	return 0;
+}
+
+/* Why all of a message is to be dropped; VOLLEY_RX_N_DROPS: it is not. */
+static enum volley_rx_drop find_fault(const struct volley_worker *worker,
+				      const struct vly_sock *sock, uint32_t i)
+{
+	const struct vly_slot *slot = &worker->intake.slots.slots[i];
+	uint32_t want = sock->listener->want;
+
+	if (slot->peer.len == 0)
+		return VOLLEY_RX_BAD_SOURCE;
+	if ((slot->flags & VLY_SLOT_CTRUNC) && want != 0 &&
+	    !vly_cmsg_is_complete(&worker->intake.slots.infos[i], want))
+		return VOLLEY_RX_CTRUNC;
+	return VOLLEY_RX_N_DROPS;
+}
+
+/*
+ * A message that is not simply a datagram, or several: it was cut off, or nobody knows whom to
+ * reply to. What is whole of it is delivered like any other; of the rest each datagram is counted.
+ */
+static uint32_t deliver_odd(struct volley_worker *worker, struct vly_sock *sock, uint32_t i,
+			    uint32_t n_views)
+{
+	const struct vly_slot *slot = &worker->intake.slots.slots[i];
+	bool is_cut = slot->flags & VLY_SLOT_TRUNCATED;
+	uint32_t full_bytes = is_cut ? slot->full_bytes : slot->len;
+	bool is_split = slot->segment_bytes > 0 && slot->segment_bytes < full_bytes;
+	uint32_t step = is_split ? slot->segment_bytes : full_bytes;
+	enum volley_rx_drop fault = find_fault(worker, sock, i);
+	uint32_t at = 0;
+
+	if (is_split)
+		vly_ledger_count_coalesced(&worker->books);
+	do { /* once for an empty one */
+		uint32_t len = full_bytes - at < step ? full_bytes - at : step;
+
+		n_views = deliver_part(worker, sock, i, n_views,
+				       &(struct part){ at, len, is_split, fault });
+		at += step;
+	} while (at < full_bytes);
+	return n_views;
+}
+
 /* Slots 0 to n - 1 hold a volley of this socket's: show it to the callback. */
 static void deliver(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
@@ -169,10 +229,9 @@ static void deliver(struct volley_worker *worker, struct vly_sock *sock, uint32_
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_slot *slot = &slots[i];
 
-		if (VLY_UNLIKELY(slot->flags != 0 || slot->peer.len == 0) &&
-		    !admit(worker, sock, slot))
-			continue;
-		if (slot->segment_bytes > 0 && slot->segment_bytes < slot->len)
+		if (VLY_UNLIKELY(slot->flags != 0 || slot->peer.len == 0))
+			n_views = deliver_odd(worker, sock, i, n_views);
+		else if (slot->segment_bytes > 0 && slot->segment_bytes < slot->len)
 			n_views = split(worker, sock, i, n_views);
 		else
 			make_view(worker, listener, i, slot, &views[n_views++]);

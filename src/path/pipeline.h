@@ -16,6 +16,9 @@ enum { VLY_PIPELINE_N_VIEWS = 256 };
 int vly_pipeline_init(struct volley_worker *worker);
 void vly_pipeline_fini(struct volley_worker *worker);
 
+/* Have slots of at least so many bytes, between two volleys. 0 or -ENOMEM. */
+int vly_pipeline_grow(struct volley_worker *worker, uint32_t slot_bytes);
+
 /* Payload bytes of the slots. */
 uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker);
 

@@ -153,7 +153,7 @@ struct volley_worker {
 	struct vly_shared *shared;
 	struct volley_server *server; /* opaque down here */
 	uint32_t index;
-	uint64_t memory_bytes; /* of slots, arena and buffers; set once */
+	uint64_t memory_bytes; /* of slots, arena and buffers; with shared->lock */
 	void *data;            /* the user's */
 
 	struct vly_io *io;

@@ -323,8 +323,9 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
 }
 
 /*
- * Coalesced messages that queue already stay coalesced, so a socket that had UDP_GRO keeps it,
- * unless the slots are too small for them: then it is better to lose those few than all.
+ * Coalesced messages that queue already stay coalesced, and their segment size is told only while
+ * UDP_GRO is on. So a socket that had it keeps it, and the slots must be large enough, whatever the
+ * config wants of new ones.
  */
 int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
 		       const int *fds, uint32_t n)
@@ -344,10 +345,10 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	memcpy(listener->fds, fds, n * sizeof *fds);
 	listener->n_fds = n;
 	choose_coalescing(listener, rcvbuf_bytes);
-	if ((enabled & VLY_CMSG_SEGMENT) &&
-	    listener->server->shared.config.max_datagram_bytes == VLY_CONFIG_MAX_DATAGRAM_BYTES) {
+	if (enabled & VLY_CMSG_SEGMENT) {
 		listener->coalesces_in = true;
 		listener->want |= VLY_CMSG_SEGMENT;
+		listener->slot_bytes = VLY_CONFIG_MAX_DATAGRAM_BYTES;
 	}
 	listener->room = listener->want | enabled;
 	tell_coalescing(listener);

@@ -30,16 +30,37 @@ static struct vly_sock *get_first(const struct volley_worker *worker,
 
 /* Coming -------------------------------------------------------------------------------------- */
 
+/* Somebody else's sockets may hold longer messages than ours would: see vly_listener_adopt(). */
+static int make_slots(struct volley_worker *worker, uint32_t slot_bytes)
+{
+	uint64_t n_before = vly_pipeline_count_bytes(worker);
+	int r;
+
+	if (slot_bytes == 0)
+		return 0;
+	if (vly_outbox_count(worker) > 0) /* some of it may lie in the slots */
+		vly_pipeline_flush(worker);
+	r = vly_pipeline_grow(worker, slot_bytes);
+	vly_lock_take(&worker->shared->lock);
+	worker->memory_bytes += vly_pipeline_count_bytes(worker) - n_before;
+	vly_lock_give(&worker->shared->lock);
+	return r;
+}
+
 static int add(struct volley_worker *worker, struct volley_listener *listener, int fd)
 {
 	struct vly_io_sock config = { .fd = fd,
 				      .family = listener->addr.sa.sa_family,
 				      .want = listener->room,
+				      .slot_bytes = listener->slot_bytes,
 				      .spare_bytes = listener->adopted ? VLY_CMSG_SPARE_BYTES : 0 };
 	struct vly_sock *sock;
 	int r;
 
 	assert(vly_self_is_allowed(&worker->self));
+	r = make_slots(worker, listener->slot_bytes);
+	if (r < 0)
+		return r;
 	vly_lock_take(&worker->shared->lock);
 	sock = vly_socks_add(&worker->socks, listener, fd);
 	vly_lock_give(&worker->shared->lock);

@@ -33,10 +33,19 @@ static uint8_t byte_at(const struct message *m, uint32_t i)
 	return (uint8_t)(m->fill + i * 31 + (i >> 8) * 7);
 }
 
-/* Messages that are counted and not delivered. */
+static bool is_cut(const struct message *m)
+{
+	return m->flags & VLY_SLOT_TRUNCATED;
+}
+
+/* Messages of which nothing is delivered: one that is cut off has its whole segments. */
 static void skip_dropped(void)
 {
-	while (message < n_messages && messages[message].flags != 0)
+	while (message < n_messages &&
+	       ((messages[message].flags & VLY_SLOT_CTRUNC) ||
+		(is_cut(&messages[message]) &&
+		 (messages[message].segment_bytes == 0 ||
+		  messages[message].segment_bytes > messages[message].len))))
 		message++;
 }
 
@@ -51,15 +60,16 @@ static void see(struct volley_packet *view)
 	m = &messages[message];
 	rest = m->len - at;
 	len = m->segment_bytes > 0 && m->segment_bytes < rest ? m->segment_bytes : rest;
-	FUZZ_CHECK(view->len == len);
-	FUZZ_CHECK(view->capacity >= len && (len == m->len || view->capacity == len));
+	FUZZ_CHECK(view->len == len && view->flags == 0);
+	FUZZ_CHECK(view->capacity >= len &&
+		   ((len == m->len && !is_cut(m)) || view->capacity == len));
 	for (uint32_t i = 0; i < len; i += 1 + len / 16)
 		FUZZ_CHECK(view->data[i] == byte_at(m, at + i));
 	if (len > 0)
 		FUZZ_CHECK(view->data[len - 1] == byte_at(m, at + len - 1));
 	at += len;
 	n_views++;
-	if (at == m->len) {
+	if (is_cut(m) ? m->len - at < m->segment_bytes : at == m->len) {
 		at = 0;
 		message++;
 	}
@@ -117,7 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct volley_stats after;
 
 	if (fake.server == NULL)
-		fake_server_open(&fake, NULL, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch));
+		fake_server_open(
+			&fake, NULL, "127.0.0.1:0",
+			VOLLEY_LISTEN(.on_batch = on_batch, .flags = VOLLEY_LISTEN_WANT_TTL));
 	before = fake_server_stats(&fake);
 	fake.io = fake_io_install(fake.worker); /* forgets the last input, but not the books */
 	fake.worker->io->rx_syscalls = before.rx_syscalls;

@@ -222,6 +222,7 @@ static void deliver(struct fake_io *fake, const struct item *item, uint32_t i)
 	memcpy(slot->data, item->data, n);
 	slot->len = n;
 	slot->flags = item->flags;
+	slot->full_bytes = item->len > n ? item->len : n + 1;
 	slot->segment_bytes = item->segment_bytes;
 	slot->peer = item->peer;
 	fake->slots->infos[i] = item->info;

@@ -83,3 +83,37 @@ Test(slots, init_without_memory)
 	}
 	cr_assert_eq(nth, 4, "two arrays and a mapping can fail");
 }
+
+Test(slots, they_grow_and_never_shrink)
+{
+	struct vly_slots slots;
+	uint8_t *data;
+
+	cr_assert_eq(vly_slots_init(&slots, NULL, 3, 100), 0);
+	cr_assert_eq(vly_slots_grow(&slots, 65535), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		cr_assert_eq(slots.slots[i].capacity, 65535);
+		memset(slots.slots[i].data, (int)i, 65535);
+	}
+	cr_assert_eq(slots.slots[1].data[65534], 1, "they do not overlap");
+	data = slots.payload;
+	cr_assert_eq(vly_slots_grow(&slots, 200), 0);
+	cr_assert_eq(slots.payload, data);
+	cr_assert_eq(slots.slots[0].capacity, 65535);
+	vly_slots_fini(&slots);
+}
+
+Test(slots, a_growth_without_memory_changes_nothing)
+{
+	struct vly_slots slots;
+	struct vly_slots before;
+
+	cr_assert_eq(vly_slots_init(&slots, NULL, 3, 100), 0);
+	before = slots;
+	fault_arm(FAULT_ANY, 1, ENOMEM);
+	cr_assert_eq(vly_slots_grow(&slots, 65535), -ENOMEM);
+	fault_disarm();
+	cr_assert_eq(memcmp(&slots, &before, sizeof slots), 0);
+	cr_assert_eq(slots.slots[2].capacity, 100);
+	vly_slots_fini(&slots);
+}

@@ -166,6 +166,7 @@ Test(io, truncation_is_said_and_forgotten)
 		cr_assert_eq(vly_io_recv(b.io, 0, 2, false), 2);
 		cr_assert_eq(b.slots.slots[0].flags, VLY_SLOT_TRUNCATED);
 		cr_assert_eq(b.slots.slots[0].len, 1500);
+		cr_assert_eq(b.slots.slots[0].full_bytes, 1501);
 		cr_assert_eq(b.slots.slots[1].flags, 0);
 		cr_assert_eq(vly_io_recv(b.io, 0, 2, false), 1);
 		cr_assert_eq(b.slots.slots[0].flags, 0);

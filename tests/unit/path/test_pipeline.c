@@ -257,6 +257,46 @@ Test(pipeline, deliver_truncated_delivers_and_says_so)
 	fake_server_close(&fake);
 }
 
+/* 70,000 bytes in segments of 1,000 do not fit: 65 are whole, one is cut, four are gone. */
+static struct fake_server open_cut(uint32_t flags)
+{
+	struct fake_server fake;
+
+	seen.then = NULL;
+	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = look, .flags = flags));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 70000,
+						       .segment_bytes = 1000,
+						       .flags = VLY_SLOT_TRUNCATED });
+	fake_server_run(&fake);
+	return fake;
+}
+
+Test(pipeline, of_a_message_that_was_cut_each_datagram_is_counted)
+{
+	struct fake_server fake = open_cut(0);
+	struct volley_stats stats = fake_server_stats(&fake);
+
+	cr_assert_eq(seen.n_packets, 65);
+	cr_assert_eq(stats.rx_datagrams, 70);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_TRUNCATED], 5);
+	cr_assert_eq(stats.rx_coalesced, 1);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, of_a_message_that_was_cut_the_rest_is_delivered_to_those_who_want_it)
+{
+	struct fake_server fake = open_cut(VOLLEY_LISTEN_DELIVER_TRUNCATED);
+	struct volley_stats stats = fake_server_stats(&fake);
+
+	cr_assert_eq(seen.n_packets, 66);
+	cr_assert_eq(seen.packets[64].flags, 0);
+	cr_assert_eq(seen.packets[65].flags, VOLLEY_PACKET_TRUNCATED);
+	cr_assert_eq(seen.packets[65].len, 535);
+	cr_assert_eq(stats.rx_datagrams, 70);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_TRUNCATED], 4);
+	fake_server_close(&fake);
+}
+
 Test(pipeline, a_volley_of_nothing_deliverable_calls_nobody)
 {
 	struct fake_server fake = open_then(echo);
