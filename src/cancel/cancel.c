@@ -48,6 +48,7 @@
 static struct {
 	pthread_mutex_t lock;
 	pthread_key_t key;
+	bool is_registered; /* the key and the hooks for fork() */
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Block every signal that can be; the C library keeps its own two. */
@@ -169,9 +170,34 @@ static void after_fork_child(void)
 		send_signal(self); /* a frame below may be a blocked call */
 }
 
-static int install(int signo)
+static int take_signal(int signo)
 {
 	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+
+	action.sa_sigaction = on_signal;
+	sigfillset(&action.sa_mask);
+	return sigaction(signo, &action, NULL) < 0 ? -errno : 0;
+}
+
+/* A key and hooks for fork(), which a process gets once, also when what follows fails. */
+static int register_once(void)
+{
+	int r;
+
+	if (process.is_registered)
+		return 0;
+	r = pthread_key_create(&process.key, on_thread_end);
+	if (r != 0)
+		return -r;
+	r = pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	if (r != 0)
+		pthread_key_delete(process.key);
+	process.is_registered = r == 0;
+	return -r;
+}
+
+static int install(int signo)
+{
 	struct sigaction old;
 	int r;
 
@@ -179,20 +205,15 @@ static int install(int signo)
 		return -errno;
 	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
 		return -EBUSY;
-	r = pthread_key_create(&process.key, on_thread_end);
-	if (r != 0)
-		return -r;
-	r = pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-	if (r != 0) {
-		pthread_key_delete(process.key);
-		return -r;
-	}
+	r = register_once();
+	if (r < 0)
+		return r;
 	/* Published before the handler can run: init() is done when this is not 0. */
 	vly_cancel_set_signo(signo);
-	action.sa_sigaction = on_signal;
-	sigfillset(&action.sa_mask);
-	sigaction(signo, &action, NULL); /* cannot fail: asking for the old one did not */
-	return 0;
+	r = take_signal(signo);
+	if (r < 0)
+		vly_cancel_set_signo(0);
+	return r;
 }
 
 int volley_cancel_init(const struct volley_cancel_config *config)
@@ -215,22 +236,25 @@ int volley_cancel_init(const struct volley_cancel_config *config)
 	return r;
 }
 
-static void handle_init(struct volley_cancel *handle, uint32_t n_refs)
+static void handle_init(struct volley_cancel *handle, pid_t tid, uint32_t n_refs)
 {
 	*handle = (struct volley_cancel){ 0 };
 	atomic_init(&handle->n_refs, n_refs);
 	atomic_init(&handle->waker, -1);
 	atomic_init(&handle->pid, getpid());
-	atomic_init(&handle->tid, (pid_t)syscall(SYS_gettid));
+	atomic_init(&handle->tid, tid);
 	atomic_init(&handle->armed, true);
 }
 
 int volley_cancel_attach(struct volley_cancel **ret_handle)
 {
+	pid_t tid = (pid_t)syscall(SYS_gettid);
 	struct volley_cancel *handle;
 	sigset_t old;
 	int r;
 
+	if (tid < 0)
+		return -errno;
 	if (vly_cancel_thread != NULL)
 		return -EALREADY;
 	r = volley_cancel_init(NULL);
@@ -239,7 +263,7 @@ int volley_cancel_attach(struct volley_cancel **ret_handle)
 	handle = aligned_alloc(alignof(struct volley_cancel), sizeof *handle);
 	if (handle == NULL)
 		return -ENOMEM;
-	handle_init(handle, ret_handle != NULL ? 2 : 1);
+	handle_init(handle, tid, ret_handle != NULL ? 2 : 1);
 	r = pthread_setspecific(process.key, handle);
 	if (r != 0) {
 		free(handle);

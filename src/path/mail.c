@@ -39,7 +39,12 @@ int vly_mail_attach(struct vly_mail *mail)
 	assert(mail->sleep != VLY_MAIL_IN_CALLERS);
 	if (r < 0)
 		return r;
-	volley_cancel_set_waker(mail->event_fd);
+	r = volley_cancel_set_waker(mail->event_fd);
+	if (r < 0) {
+		volley_cancel_detach();
+		volley_cancel_unref(handle);
+		return r;
+	}
 	/* seq_cst: publishes the attached thread to volley_server_request_stop() */
 	atomic_store_explicit(&mail->handle, handle, memory_order_seq_cst);
 	return 0;
