@@ -31,6 +31,7 @@ static atomic_bool forever;
 static atomic_uint nth;
 static atomic_int error;
 static atomic_uint n_fired;
+static _Atomic(fault_judge_fn) judge;
 static atomic_uint n_calls[FAULT_N_FUNCTIONS + 1];
 
 static void arm(enum fault_function function, unsigned int n, int with, bool repeat)
@@ -72,15 +73,28 @@ unsigned int fault_n_calls(enum fault_function function)
 	return atomic_load(&n_calls[function]);
 }
 
-/* Count this call; 0, or the error it fails with, which errno gets too. */
-static int fails(enum fault_function function)
+void fault_set_judge(fault_judge_fn fn)
 {
+	atomic_store(&judge, fn);
+}
+
+/* Count this call; 0, or the error it fails with, which errno gets too. */
+static int fails_at(enum fault_function function, const void *site, long detail)
+{
+	fault_judge_fn decide = atomic_load(&judge);
 	unsigned int n_own = atomic_fetch_add(&n_calls[function], 1) + 1;
 	unsigned int n_any = atomic_fetch_add(&n_calls[FAULT_ANY], 1) + 1;
 	int which = atomic_load(&armed);
 	unsigned int n = which == FAULT_ANY ? n_any : n_own;
 	unsigned int at = atomic_load(&nth);
 
+	if (decide != NULL) {
+		int verdict = decide(function, site, detail);
+
+		if (verdict != 0)
+			errno = verdict;
+		return verdict;
+	}
 	if (which != FAULT_ANY && which != (int)function)
 		return 0;
 	if (n != at && !(n > at && atomic_load(&forever)))
@@ -90,19 +104,24 @@ static int fails(enum fault_function function)
 	return errno;
 }
 
+/* To be called in a wrapper: whom that returns to is the call's site. */
+#define fails(function, detail) fails_at(function, __builtin_return_address(0), detail)
+
 /*
  * A function with a fixed list of parameters. `failure` may use `fault`, the error, which errno has
  * as well.
  */
-#define WRAP(constant, type, failure, function, params, args)           \
-	type __real_##function params;                                  \
-	type __wrap_##function params;                                  \
-                                                                        \
-	type __wrap_##function params                                   \
-	{                                                               \
-		int fault = fails(constant);                            \
-                                                                        \
-		return fault != 0 ? (failure) : __real_##function args; \
+#define WRAP(constant, type, failure, function, params, args) \
+	WRAP_DETAIL(constant, type, failure, function, params, args, 0)
+#define WRAP_DETAIL(constant, type, failure, function, params, args, detail) \
+	type __real_##function params;                                       \
+	type __wrap_##function params;                                       \
+                                                                             \
+	type __wrap_##function params                                        \
+	{                                                                    \
+		int fault = fails(constant, detail);                         \
+                                                                             \
+		return fault != 0 ? (failure) : __real_##function args;      \
 	}
 
 #define WRAP_INT(constant, function, params, args) WRAP(constant, int, -1, function, params, args)
@@ -127,22 +146,38 @@ WRAP(FAULT_MMAP, void *, MAP_FAILED, mmap64, MMAP_PARAMS, (addr, n, prot, flags,
 WRAP_INT(FAULT_SOCKET, socket, (int domain, int type, int protocol), (domain, type, protocol))
 WRAP_INT(FAULT_BIND, bind, ADDR_PARAMS, (fd, addr, n))
 WRAP_INT(FAULT_CONNECT, connect, ADDR_PARAMS, (fd, addr, n))
-WRAP_INT(FAULT_SETSOCKOPT, setsockopt, SET_PARAMS, (fd, level, name, value, n))
-WRAP_INT(FAULT_GETSOCKOPT, getsockopt, GET_PARAMS, (fd, level, name, value, n))
+WRAP_DETAIL(FAULT_SETSOCKOPT, int, -1, setsockopt, SET_PARAMS, (fd, level, name, value, n),
+	    FAULT_OPTION(level, name))
+WRAP_DETAIL(FAULT_GETSOCKOPT, int, -1, getsockopt, GET_PARAMS, (fd, level, name, value, n),
+	    FAULT_OPTION(level, name))
 WRAP_INT(FAULT_GETSOCKNAME, getsockname, NAME_PARAMS, (fd, addr, n))
 
 WRAP_INT(FAULT_EVENTFD, eventfd, (unsigned int count, int flags), (count, flags))
 WRAP_INT(FAULT_SIGNALFD, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags))
 WRAP_INT(FAULT_TIMERFD_CREATE, timerfd_create, (int clock, int flags), (clock, flags))
 WRAP_INT(FAULT_EPOLL_CREATE1, epoll_create1, (int flags), (flags))
-WRAP_INT(FAULT_EPOLL_CTL, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event),
-	 (epfd, op, fd, event))
+WRAP_DETAIL(FAULT_EPOLL_CTL, int, -1, epoll_ctl,
+	    (int epfd, int op, int fd, struct epoll_event *event), (epfd, op, fd, event), op)
 WRAP_INT(FAULT_EPOLL_WAIT, epoll_wait, (int epfd, struct epoll_event *events, int n, int timeout),
 	 (epfd, events, n, timeout))
 WRAP_INT(FAULT_PIPE2, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP_INT(FAULT_POLL, poll, (struct pollfd * fds, nfds_t n, int timeout_ms), (fds, n, timeout_ms))
 WRAP(FAULT_READ, ssize_t, -1, read, (int fd, void *buf, size_t n), (fd, buf, n))
 WRAP(FAULT_WRITE, ssize_t, -1, write, (int fd, const void *buf, size_t n), (fd, buf, n))
+
+WRAP(FAULT_RECV, ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags))
+WRAP(FAULT_SEND, ssize_t, -1, send, (int fd, const void *buf, size_t n, int flags),
+     (fd, buf, n, flags))
+WRAP(FAULT_RECVMSG, ssize_t, -1, recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))
+WRAP(FAULT_SENDMSG, ssize_t, -1, sendmsg, (int fd, const struct msghdr *msg, int flags),
+     (fd, msg, flags))
+WRAP_INT(FAULT_PPOLL, ppoll,
+	 (struct pollfd * fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask),
+	 (fds, n, timeout, mask))
+WRAP_INT(FAULT_SCHED_GETAFFINITY, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *cpus),
+	 (pid, n, cpus))
+WRAP_INT(FAULT_SCHED_SETAFFINITY, sched_setaffinity, (pid_t pid, size_t n, const cpu_set_t *cpus),
+	 (pid, n, cpus))
 
 #define SIGACTION_PARAMS (int signum, const struct sigaction *act, struct sigaction *old)
 #define CREATE_PARAMS \
@@ -183,7 +218,7 @@ int __wrap_fcntl(int fd, int cmd, ...)
 	va_start(list, cmd);
 	arg = va_arg(list, void *);
 	va_end(list);
-	return fails(FAULT_FCNTL) != 0 ? -1 : __real_fcntl(fd, cmd, arg);
+	return fails(FAULT_FCNTL, cmd) != 0 ? -1 : __real_fcntl(fd, cmd, arg);
 }
 
 int __wrap_fcntl64(int fd, int cmd, ...)
@@ -194,7 +229,7 @@ int __wrap_fcntl64(int fd, int cmd, ...)
 	va_start(list, cmd);
 	arg = va_arg(list, void *);
 	va_end(list);
-	return fails(FAULT_FCNTL) != 0 ? -1 : __real_fcntl64(fd, cmd, arg);
+	return fails(FAULT_FCNTL, cmd) != 0 ? -1 : __real_fcntl64(fd, cmd, arg);
 }
 
 long __wrap_syscall(long nr, ...)
@@ -206,7 +241,7 @@ long __wrap_syscall(long nr, ...)
 	for (int i = 0; i < 6; i++)
 		arg[i] = va_arg(list, long);
 	va_end(list);
-	if (fails(FAULT_SYSCALL) != 0)
+	if (fails(FAULT_SYSCALL, nr) != 0)
 		return -1;
 	return __real_syscall(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }

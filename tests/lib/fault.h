@@ -60,6 +60,13 @@
 	X(FAULT_PTHREAD_CREATE, pthread_create)                         \
 	X(FAULT_PTHREAD_SETAFFINITY_NP, pthread_setaffinity_np)         \
 	X(FAULT_SYSCALL, syscall)                                       \
+	X(FAULT_RECV, recv)                                             \
+	X(FAULT_SEND, send)                                             \
+	X(FAULT_RECVMSG, recvmsg)                                       \
+	X(FAULT_SENDMSG, sendmsg)                                       \
+	X(FAULT_PPOLL, ppoll)                                           \
+	X(FAULT_SCHED_GETAFFINITY, sched_getaffinity)                   \
+	X(FAULT_SCHED_SETAFFINITY, sched_setaffinity)                   \
 	X(FAULT_EVENT_CONFIG_NEW, event_config_new)                     \
 	X(FAULT_EVENT_BASE_NEW_WITH_CONFIG, event_base_new_with_config) \
 	X(FAULT_EVENT_NEW, event_new)                                   \
@@ -89,6 +96,15 @@ unsigned int fault_disarm(void);
 
 /* How many calls have failed since the last arming. */
 unsigned int fault_n_fired(void);
+
+/*
+ * Or a function decides about every call: 0, or the errno that it fails with. `site` is the address
+ * that the call returns to; `detail` tells system calls apart by their number, fcntl and epoll_ctl
+ * by their command, socket options by FAULT_OPTION(level, name). NULL: nobody decides.
+ */
+#define FAULT_OPTION(level, name) ((long)(level) << 16 | (name))
+typedef int (*fault_judge_fn)(enum fault_function function, const void *site, long detail);
+void fault_set_judge(fault_judge_fn judge);
 
 /* How often a function was called since the last arming (armed or not), FAULT_ANY for all. */
 unsigned int fault_n_calls(enum fault_function function);
