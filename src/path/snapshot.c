@@ -31,6 +31,7 @@ void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats
 void vly_snapshot_read(struct vly_snapshot *snapshot, struct volley_stats *ret_counts)
 {
 	uint64_t *to = &ret_counts->rx_datagrams;
+	uint32_t n_looks = 0;
 	uint32_t before;
 	uint32_t after;
 
@@ -40,6 +41,6 @@ void vly_snapshot_read(struct vly_snapshot *snapshot, struct volley_stats *ret_c
 			to[i] = atomic_load_explicit(&snapshot->counts[i], memory_order_acquire);
 		after = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
 		if (before & 1)
-			vly_thread_yield(); /* the writer may wait for this very CPU */
+			vly_thread_yield(n_looks++); /* the writer may wait for this very CPU */
 	} while (before != after || (before & 1));
 }

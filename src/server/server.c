@@ -128,6 +128,8 @@ static int check_start(const struct volley_server *server)
 /* Join workers 0 to n - 1, and let go of their handles once no request_stop() can be using them. */
 static void join(struct volley_server *server, uint32_t n)
 {
+	uint32_t n_looks = 0;
+
 	for (uint32_t i = 0; i < n; i++) {
 		struct volley_cancel *handle;
 
@@ -137,7 +139,7 @@ static void join(struct volley_server *server, uint32_t n)
 			vly_turn_stop(&server->workers[i]);
 		handle = vly_mail_detach(&server->workers[i].mail);
 		while (atomic_load_explicit(&server->n_stopping, memory_order_seq_cst) > 0)
-			vly_thread_yield();
+			vly_thread_yield(n_looks++);
 		volley_cancel_unref(handle);
 	}
 }

@@ -9,8 +9,13 @@
 #include <signal.h>
 #include <string.h>
 
+#include "sys/clock.h"
+
 /* A thread's name, with its end. Linux refuses longer ones. */
 enum { NAME_BYTES = 16 };
+
+/* What others do meanwhile are a few instructions: 64 looks are enough where yielding helps. */
+enum { N_YIELDS = 64, NAP_NS = 50000 };
 
 int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg)
 {
@@ -41,9 +46,12 @@ vly_thread_id vly_thread_get_id(void)
 	return (vly_thread_id)pthread_self();
 }
 
-void vly_thread_yield(void)
+void vly_thread_yield(uint32_t n_looks)
 {
-	sched_yield();
+	if (n_looks < N_YIELDS)
+		sched_yield();
+	else
+		vly_clock_sleep_ns(NAP_NS);
 }
 
 /* NOLINTNEXTLINE(readability-function-size): CPU_SET() opens a block of its own */

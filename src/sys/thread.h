@@ -24,8 +24,12 @@ void vly_thread_join(struct vly_thread *thread);
 /* The calling thread's number in this process, never 0. No system call. */
 vly_thread_id vly_thread_get_id(void);
 
-/* Let others run that wait for this CPU. */
-void vly_thread_yield(void);
+/*
+ * Let others run that wait for this CPU, between two looks at what one of them shall do; n_looks is
+ * how many looks have come before. Yielding alone is no help against a thread of a lower real-time
+ * priority, which would never run: so the first looks yield, and the later ones sleep.
+ */
+void vly_thread_yield(uint32_t n_looks);
 
 /* Have the calling thread run on one of the CPUs it may use, the index-th modulo their number. */
 int vly_thread_pin(uint32_t index);

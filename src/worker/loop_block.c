@@ -44,10 +44,12 @@ static void wait_elsewhere(struct volley_worker *worker, struct vly_sock *sock)
  */
 static void awake(struct volley_worker *worker)
 {
+	uint32_t n_looks = 0;
+
 	if (!vly_mail_awake(&worker->mail))
 		return;
 	while (!volley_cancel_pending())
-		vly_thread_yield();
+		vly_thread_yield(n_looks++);
 	volley_cancel_clear();
 }
 
