@@ -154,7 +154,7 @@ struct volley_config {
 	uint32_t n_backlog;
 	/** How long a reply may wait there before it is dropped as `timeout`. Default 50,000. */
 	uint32_t backlog_us;
-	/** The longest volley_server_drain() may take. Default 1,000,000. */
+	/** How long volley_server_drain() may serve, in microseconds. Default 1,000,000. */
 	uint32_t drain_us;
 	/** enum volley_wait. Default VOLLEY_WAIT_EVENT. */
 	uint32_t wait;

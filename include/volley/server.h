@@ -174,10 +174,11 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  * drain, and return.
  *
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
- * meanwhile and read from a descriptor; the caller's mask is restored. A second one stops without
- * draining. The only function of volley that touches signals other than the cancellation signal. A
- * program that tells others that it is ready does so in an on_start hook, or blocks both signals
- * itself before: one that comes before they are blocked ends the process.
+ * meanwhile and read from a descriptor; the caller's mask is restored. A second signal stops
+ * without draining, as volley_server_stop() does. The only function of volley that touches signals
+ * other than the cancellation signal. A program that tells others that it is ready does so in an
+ * on_start hook, or blocks both signals itself before: one that comes before they are blocked ends
+ * the process.
  *
  * @param server  any server
  * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it;
@@ -189,43 +190,54 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
 VOLLEY_API int volley_server_run(struct volley_server *server);
 
 /**
- * Stop every worker and wait for it.
+ * Stop every worker and wait for it, at once: also under volley_server_run(), and when another
+ * thread is in volley_server_drain(), which this cuts short.
  *
- * A worker blocked in the kernel wakes at once; one inside your callback finishes it first. Replies
- * already made are sent; the sockets stay open and keep what is unread for a later start
+ * A worker blocked in the kernel wakes at once; one inside your callback finishes it first, and no
+ * other callback begins. What the worker had taken from its socket by then and not shown, n_batch
+ * messages at most, is dropped as `rx_dropped.stopped`. Replies already made are sent, for which a
+ * full socket gets 20 ms. The sockets stay open and keep what is unread for a later start
  * (volley_server_drain() serves it first; volley_server_free() counts it).
  *
  * @param server  running or already stopped server
  * @return 0, or -EDEADLK when called from a worker: use volley_server_request_stop() there and in
  *         run's on_signal hook
- * @threads  any but a worker; safe against a second call; while another thread is in
- *         volley_server_run(), this makes it drain and waits until it is done
- * @blocks   until the slowest callback returns
+ * @threads  any but a worker; safe against a second call
+ * @blocks   until the callbacks that run have returned, and what was posted before has run; up to
+ *         50 ms beside that
  */
 VOLLEY_API int volley_server_stop(struct volley_server *server);
 
 /**
- * Refuse new datagrams, serve every datagram that is queued, then stop.
+ * Refuse new datagrams, serve every datagram that is queued, then stop. However often and from
+ * however many threads it is asked for, it stays one drain; volley_server_stop(), a second signal
+ * and, but not under volley_server_run(), volley_server_request_stop() cut it short.
  *
  * From here on the kernel drops what arrives and counts it (`kernel_drops`); a later start takes
  * new ones again. A filter that an adopted socket had is put back then. One that is locked
  * (SO_LOCK_FILTER) or eBPF stays where it is: the log says so, what arrives there is served on, and
  * the drain ends when it finds nothing, or by config.drain_us.
  *
+ * When config.drain_us is over no callback begins any more, as in volley_server_stop(), and replies
+ * that still wait for room are dropped as `tx_dropped.stopped`.
+ *
  * @param server  running or already stopped server
- * @return 0; -ETIME when config.drain_us was over first, and the rest is still queued (of a server
- *         that had stopped before: whether its last drain was late); -EDEADLK from a worker
+ * @return 0; -ETIME when config.drain_us was over first, or it was cut short, and the rest is still
+ *         queued (of a server that had stopped before: whether its last drain was late); -EDEADLK
+ *         from a worker
  * @threads  any but a worker; while another thread is in volley_server_run(), this makes it drain
  *         and waits until it is done
- * @blocks   up to config.drain_us and the slowest callback
+ * @blocks   up to 30 ms until the kernel refuses what is new, then config.drain_us, and until the
+ *         callbacks that run have returned
  * @kernel   SO_ATTACH_FILTER, SO_GET_FILTER (Linux 3.8), SO_MEMINFO (Linux 4.12)
  */
 VOLLEY_API int volley_server_drain(struct volley_server *server);
 
 /**
- * Ask a running server to stop, and return at once. volley_server_run() drains and returns;
- * otherwise the workers stop and volley_server_stop() or _free() joins them. Where the loop is
- * yours, it is woken and the server stops there, on_stop included; call volley_server_stop() before
+ * Ask a running server to stop, and return at once. volley_server_run() drains and returns; without
+ * it the workers stop as in volley_server_stop(), and that or volley_server_free() joins them.
+ * Asking again, from anywhere, changes nothing: under run it still drains. Where the loop is yours,
+ * it is woken and the server stops there, on_stop included; call volley_server_stop() before
  * starting again.
  *
  * @param server  any state; without workers it does nothing

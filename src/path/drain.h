@@ -2,23 +2,42 @@
 #ifndef VLY_PATH_DRAIN_H
 #define VLY_PATH_DRAIN_H
 
-/* A worker's drain: whether one is on, and for how long yet. The worker's alone. */
+/*
+ * How long a worker goes on once it shall end: not one callback longer when it shall stop, and to
+ * the end of the drain's time when it shall drain.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "path/shared.h"
 
+/* The worker's alone. */
 struct vly_drain {
-	uint64_t end_ns; /* 0: no drain has begun */
-	bool is_late;    /* its time was over first */
+	bool is_late; /* its time was over first */
 };
 
 /* Before the worker starts. */
 void vly_drain_init(struct vly_drain *drain);
 
-/* Whether the command is to drain and time is left. The first call sets the time's end. */
-bool vly_drain_is_on(struct vly_drain *drain, const struct vly_shared *shared);
+/* The server, before the command to drain: its time runs from here on. */
+void vly_drain_begin(struct vly_shared *shared);
+
+/* Whether the command is to drain and time is left. */
+bool vly_drain_is_on(const struct vly_shared *shared);
+
+/* vly_drain_is_over() for a server that shall end. */
+bool vly_drain_has_ended(const struct vly_shared *shared);
+
+/* Whether no callback may begin any more: one load and a branch, for it is asked before each. */
+static inline bool vly_drain_is_over(const struct vly_shared *shared)
+{
+	/* relaxed: a callback more or less; what is done about it reads the command in order */
+	uint32_t command = atomic_load_explicit(&shared->command, memory_order_relaxed);
+
+	return VLY_UNLIKELY(command != VLY_COMMAND_RUN) && vly_drain_has_ended(shared);
+}
 
 /* Time was over first; whether it was, which others ask when the worker has left. */
 void vly_drain_set_late(struct vly_drain *drain);

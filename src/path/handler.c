@@ -169,15 +169,17 @@ static uint32_t call_each(struct vly_handler *handler, const struct volley_liste
 static void call_back(struct vly_handler *handler, uint32_t n)
 {
 	const struct volley_listen_config *config;
-	uint32_t n_shown = n;
+	uint32_t n_shown = 0;
 
 	if (n == 0)
 		return;
 	config = &handler->views[0].listener->config;
-	if (config->on_batch != NULL)
-		config->on_batch(handler->worker, handler->views, n, config->arg);
-	else
+	if (config->on_packet != NULL) {
 		n_shown = call_each(handler, config, n);
+	} else if (get_command(handler) != VLY_HANDLER_STOP) {
+		config->on_batch(handler->worker, handler->views, n, config->arg);
+		n_shown = n;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_buffer *buffer = vly_packet_get_buffer(&handler->views[i]);
 

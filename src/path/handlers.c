@@ -285,7 +285,7 @@ static void push(struct vly_handler *handler)
  */
 static bool wait_for_room(struct volley_worker *worker)
 {
-	if (!vly_drain_is_on(&worker->drain, worker->shared))
+	if (!vly_drain_is_on(worker->shared))
 		return false;
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		push(&worker->crew.handlers[i]);
@@ -314,6 +314,8 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		if (buffer != NULL)
 			return buffer;
 	} while (wait_for_room(worker));
+	if (vly_drain_is_over(worker->shared)) /* nobody would show it any more */
+		reason = VOLLEY_RX_STOPPED;
 	vly_ledger_drop_rx(&worker->books, reason);
 	return NULL;
 }

@@ -94,11 +94,33 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 		view->local = get_local(worker, listener, i);
 }
 
+/*
+ * Whether the rest of a volley is not shown any more. The first callback of a volley that was taken
+ * is the one that runs: a volley that is one callback loses nothing.
+ */
+static inline bool is_cut_short(const struct volley_worker *worker, bool has_called)
+{
+	return VLY_UNLIKELY(vly_drain_is_over(worker->shared)) && has_called;
+}
+
+/* One at a time. Returns how many were shown. */
+static uint32_t call_each(struct volley_worker *worker, const struct volley_listen_config *config,
+			  struct volley_packet *views, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (is_cut_short(worker, i > 0 || worker->intake.has_called))
+			return i;
+		config->on_packet(worker, &views[i], config->arg);
+	}
+	return n;
+}
+
 /* Show n views to the user's callback, or give them to handlers, which do. */
 static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
 	const struct volley_listen_config *config = &sock->listener->config;
 	struct volley_packet *views = worker->intake.views;
+	uint32_t n_shown = 0;
 
 	assert(n > 0 && n <= VLY_PIPELINE_N_VIEWS);
 	vly_ledger_count_taken(&worker->books, n);
@@ -106,11 +128,16 @@ static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint3
 		vly_handlers_give(worker, views, n);
 		return;
 	}
-	vly_ledger_count_delivered(&worker->books, n);
-	if (config->on_batch != NULL)
+	if (config->on_packet != NULL) {
+		n_shown = call_each(worker, config, views, n);
+	} else if (!is_cut_short(worker, worker->intake.has_called)) {
 		config->on_batch(worker, views, n, config->arg);
-	for (uint32_t i = 0; config->on_packet != NULL && i < n; i++)
-		config->on_packet(worker, &views[i], config->arg);
+		n_shown = n;
+	}
+	worker->intake.has_called = true;
+	vly_ledger_count_delivered(&worker->books, n_shown);
+	for (; VLY_UNLIKELY(n_shown < n); n_shown++)
+		vly_ledger_drop_rx(&worker->books, VOLLEY_RX_STOPPED);
 	vly_arena_end_callback(&worker->arena);
 }
 
@@ -280,6 +307,7 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 		config->on_batch_begin(worker, config->arg);
 	worker->intake.sock = sock;
 	worker->intake.sock_index = sock->index;
+	worker->intake.has_called = false;
 	vly_ledger_count_volley(&worker->books, n);
 	deliver(worker, sock, n);
 	vly_icmp_drain(worker, sock);
@@ -300,7 +328,7 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 	uint32_t total = 0;
 
 	assert(vly_self_is_allowed(&worker->self));
-	while (budget-- > 0) {
+	while (budget-- > 0 && !vly_drain_is_over(worker->shared)) {
 		int r = vly_io_recv(worker->io, sock->index, n_batch, false);
 
 		if (r > 0) {

@@ -33,6 +33,7 @@ struct vly_shared {
 
 	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
 	VLY_ALIGNED _Atomic uint32_t command;
+	_Atomic uint64_t drain_end_ns; /* drain.c's: written before the command to drain */
 };
 
 /* What the server wants now. */

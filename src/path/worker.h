@@ -35,6 +35,7 @@ struct vly_intake {
 	struct volley_packet *views; /* VLY_PIPELINE_N_VIEWS */
 	struct vly_sock *sock;       /* whose volley is shown to the callback */
 	uint32_t sock_index;         /* its index: each reply asks for it */
+	bool has_called;             /* a callback for this volley has begun */
 };
 
 /* vly_buffer.pool: whom a buffer goes back to when it was sent. */

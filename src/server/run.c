@@ -5,9 +5,10 @@
  * library that takes signals (other than the cancellation signal): it blocks them, reads them from
  * a descriptor, and puts the mask back.
  *
- * The first SIGTERM or SIGINT drains, the second stops at once. The first has every socket refuse
- * what is new, which takes up to 30 ms; otherwise both are only commands to the workers, and this
- * thread keeps looking at its descriptors until the last worker has left.
+ * The first SIGTERM or SIGINT drains, the second stops at once; what other threads ask for says
+ * which of the two it is. To drain has every socket refuse what is new, which takes up to 30 ms;
+ * otherwise both are only commands to the workers, and this thread keeps looking at its descriptors
+ * until the last worker has left.
  */
 
 #include <errno.h>
@@ -29,19 +30,17 @@ static bool is_running(struct volley_server *server)
 	return false;
 }
 
-/* Each call of the first kind drains, of the second stops. */
-static void leave(struct volley_server *server, uint32_t *n_requests) VLY_REQUIRES(server->control)
+/* Politely, or at once. Asking for either again changes nothing. */
+static void leave(struct volley_server *server, bool at_once) VLY_REQUIRES(server->control)
 {
-	if ((*n_requests)++ == 0) {
-		vly_server_refuse_new(server);
-		vly_server_request(server, VLY_COMMAND_DRAIN);
-	} else {
+	if (at_once)
 		vly_server_request(server, VLY_COMMAND_STOP);
-	}
+	else
+		vly_server_begin_drain(server);
 }
 
 static void take_signals(struct volley_server *server, struct vly_signals *signals,
-			 uint32_t *n_requests) VLY_REQUIRES(server->control)
+			 uint32_t *n_signals) VLY_REQUIRES(server->control)
 {
 	int signo;
 
@@ -49,17 +48,17 @@ static void take_signals(struct volley_server *server, struct vly_signals *signa
 		if (server->shared.config.run_signals & VOLLEY_SIGNAL(signo))
 			server->shared.config.on_signal(server, signo, server->shared.config.arg);
 		else
-			leave(server, n_requests);
+			leave(server, (*n_signals)++ > 0);
 	}
 }
 
-/* Whether request_stop() was called since the last look. */
-static bool take_request(struct volley_server *server)
+/* What other threads and callbacks have asked for since the last look. */
+static void take_request(struct volley_server *server) VLY_REQUIRES(server->control)
 {
-	uint32_t run = VLY_RUN_ASKED;
+	uint32_t run = atomic_exchange_explicit(&server->run, VLY_RUN_SERVES, memory_order_seq_cst);
 
-	return atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_SERVES,
-						       memory_order_seq_cst, memory_order_seq_cst);
+	if (run != VLY_RUN_SERVES)
+		leave(server, run == VLY_RUN_SHALL_STOP);
 }
 
 static void serve(struct volley_server *server, struct vly_signals *signals)
@@ -67,19 +66,19 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 {
 	struct pollfd fds[2] = { { .fd = signals->fd, .events = POLLIN },
 				 { .fd = server->shared.event_fd, .events = POLLIN } };
-	uint32_t n_requests = 0;
+	uint32_t n_signals = 0;
 
 	while (is_running(server)) {
 		if (vly_poll_wait(fds, 2, -1) < 0)
 			continue; /* EINTR: a signal of somebody else's */
 		if (fds[0].revents != 0)
-			take_signals(server, signals, &n_requests);
-		/* A worker left, or request_stop(): only the latter asks for anything. */
-		if (vly_wake_take(server->shared.event_fd) && take_request(server))
-			leave(server, &n_requests);
+			take_signals(server, signals, &n_signals);
+		/* A worker left, or somebody asks: only the latter changes anything. */
+		if (vly_wake_take(server->shared.event_fd))
+			take_request(server);
 	}
 	/* One that came too late is taken as well: unblocked it would end the process. */
-	take_signals(server, signals, &n_requests);
+	take_signals(server, signals, &n_signals);
 }
 
 static int run_locked(struct volley_server *server, struct vly_signals *signals)
@@ -121,8 +120,11 @@ int volley_server_run(struct volley_server *server)
 	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
 						     memory_order_seq_cst, memory_order_seq_cst))
 		return -EALREADY;
+	/* Whoever waits for `control` and has not seen us: see lock_to_stop() in server.c. */
+	if (atomic_load_explicit(&server->n_want_drain, memory_order_seq_cst) > 0)
+		vly_server_request_run(server, VLY_RUN_SHALL_DRAIN);
 	if (atomic_load_explicit(&server->n_want_stop, memory_order_seq_cst) > 0)
-		volley_server_request_stop(server); /* it has not seen us: see lock_to_stop() */
+		vly_server_request_run(server, VLY_RUN_SHALL_STOP);
 	r = vly_signals_open(&signals, server->shared.config.run_signals);
 	if (r < 0) {
 		vly_log_write_refused(&server->shared.config, "signalfd4", r);

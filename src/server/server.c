@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "path/drain.h"
 #include "server/closing.h"
 #include "server/config.h"
 #include "server/inside.h"
@@ -219,27 +220,6 @@ int volley_server_start(struct volley_server *server)
 
 /* Stopping ------------------------------------------------------------------------------------- */
 
-/*
- * `control`, for those who want the workers to end: run holds it for as long as it serves. Either
- * we see that somebody runs, or whoever begins to sees that we wait. False, and why: the caller is
- * inside, and would wait for itself; or in another process, where nobody is.
- */
-static bool lock_to_stop(struct volley_server *server, const char *what, int *ret_error)
-	VLY_TRIES(true, server->control)
-{
-	*ret_error = vly_inside_check_home(server, what);
-	if (*ret_error >= 0 && vly_inside_is_any(server))
-		*ret_error = -EDEADLK;
-	if (*ret_error < 0)
-		return false;
-	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&server->run, memory_order_seq_cst) != VLY_RUN_NOBODY)
-		volley_server_request_stop(server);
-	vly_lock_take(&server->control);
-	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
-	return true;
-}
-
 void vly_server_request(struct volley_server *server, enum vly_command command)
 {
 	_Atomic uint32_t *own = &server->shared.command;
@@ -254,7 +234,80 @@ void vly_server_request(struct volley_server *server, enum vly_command command)
 		vly_mail_cancel(&server->workers[i].mail);
 }
 
-void vly_server_refuse_new(struct volley_server *server)
+/* The first who asks for so much wakes it. */
+bool vly_server_request_run(struct volley_server *server, enum vly_run what)
+{
+	uint32_t run = atomic_load_explicit(&server->run, memory_order_seq_cst);
+
+	while (run != VLY_RUN_NOBODY && run < (uint32_t)what) {
+		if (!atomic_compare_exchange_weak_explicit(&server->run, &run, (uint32_t)what,
+							   memory_order_seq_cst,
+							   memory_order_seq_cst))
+			continue;
+		vly_wake_post(server->shared.event_fd);
+		return true;
+	}
+	return run != VLY_RUN_NOBODY;
+}
+
+/*
+ * Have the workers stop, without a lock. Once they shall, nobody comes here any more, so join()
+ * waits for those only who are on their way, however many ask again and again.
+ */
+static void ask_workers(struct volley_server *server)
+{
+	if (vly_shared_get_command(&server->shared) == VLY_COMMAND_STOP)
+		return;
+	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
+	vly_server_request(server, VLY_COMMAND_STOP);
+	/* seq_cst: whoever sees 0 may free the handles that were used above */
+	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
+}
+
+/*
+ * Whoever is inside would wait for itself; and in another process than the one that made the
+ * server, nobody is there to wait for.
+ */
+static int check_outside(const struct volley_server *server, const char *what)
+{
+	int r = vly_inside_check_home(server, what);
+
+	return r >= 0 && vly_inside_is_any(server) ? -EDEADLK : r;
+}
+
+/*
+ * `control`, for those who want the workers to end: run holds it for as long as it serves, and a
+ * drain for as long as it takes. Either we see that somebody runs, or whoever begins to sees that
+ * we wait. False, and why: see check_outside().
+ */
+static bool lock_to_drain(struct volley_server *server, const char *what, int *ret_error)
+	VLY_TRIES(true, server->control)
+{
+	*ret_error = check_outside(server, what);
+	if (*ret_error < 0)
+		return false;
+	atomic_fetch_add_explicit(&server->n_want_drain, 1, memory_order_seq_cst);
+	vly_server_request_run(server, VLY_RUN_SHALL_DRAIN);
+	vly_lock_take(&server->control);
+	atomic_fetch_sub_explicit(&server->n_want_drain, 1, memory_order_seq_cst);
+	return true;
+}
+
+static bool lock_to_stop(struct volley_server *server, const char *what, int *ret_error)
+	VLY_TRIES(true, server->control)
+{
+	*ret_error = check_outside(server, what);
+	if (*ret_error < 0)
+		return false;
+	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
+	if (!vly_server_request_run(server, VLY_RUN_SHALL_STOP))
+		ask_workers(server); /* another thread's drain ends */
+	vly_lock_take(&server->control);
+	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
+	return true;
+}
+
+static void refuse_new(struct volley_server *server)
 {
 	vly_listeners_lock_to_end(server);
 	vly_listeners_set_drop_all(server, true);
@@ -264,6 +317,15 @@ void vly_server_refuse_new(struct volley_server *server)
 	 * they are then counted as discarded at close.
 	 */
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
+}
+
+void vly_server_begin_drain(struct volley_server *server)
+{
+	if (vly_shared_get_command(&server->shared) != VLY_COMMAND_RUN)
+		return;
+	refuse_new(server);
+	vly_drain_begin(&server->shared);
+	vly_server_request(server, VLY_COMMAND_DRAIN);
 }
 
 void vly_server_join(struct volley_server *server)
@@ -304,14 +366,13 @@ int volley_server_drain(struct volley_server *server)
 {
 	int r;
 
-	if (!lock_to_stop(server, "drain", &r))
+	if (!lock_to_drain(server, "drain", &r))
 		return r;
 	if (server->state == VLY_SERVER_RUNNING) {
-		vly_server_refuse_new(server);
-		vly_server_request(server, VLY_COMMAND_DRAIN);
+		vly_server_begin_drain(server);
 		vly_server_join(server);
 	}
-	/* Also when it was run that drained, because lock_to_stop() asked it to. */
+	/* Also when it was run that drained, because lock_to_drain() asked it to. */
 	r = vly_server_is_late(server) ? -ETIME : 0;
 	vly_lock_give(&server->control);
 	return r;
@@ -320,19 +381,10 @@ int volley_server_drain(struct volley_server *server)
 /* May run in a signal handler: atomics, an eventfd and volley_cancel_request() only. */
 int volley_server_request_stop(struct volley_server *server)
 {
-	uint32_t run = VLY_RUN_SERVES;
-
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
-	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
-	atomic_compare_exchange_strong_explicit(&server->run, &run, VLY_RUN_ASKED,
-						memory_order_seq_cst, memory_order_seq_cst);
-	if (run != VLY_RUN_NOBODY)
-		vly_wake_post(server->shared.event_fd);
-	else
-		vly_server_request(server, VLY_COMMAND_STOP);
-	/* seq_cst: whoever sees 0 may free the handles that were used above */
-	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
+	if (!vly_server_request_run(server, VLY_RUN_SHALL_DRAIN))
+		ask_workers(server);
 	return 0;
 }
 

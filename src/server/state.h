@@ -22,8 +22,11 @@ enum vly_server_state {
 	VLY_SERVER_CLOSED, /* no sockets any more; only the statistics are left */
 };
 
-/* Whether a thread is inside volley_server_run(), and whether it was asked to leave. */
-enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_ASKED };
+/*
+ * Whether a thread is inside volley_server_run(), and how it was asked to leave since it looked
+ * last. Who asks for less than was asked for already adds nothing.
+ */
+enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_SHALL_DRAIN, VLY_RUN_SHALL_STOP };
 
 /*
  * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
@@ -64,8 +67,9 @@ struct volley_server {
 
 	/* request_stop(), which may run in a signal handler: no locks. */
 	_Atomic uint32_t run;             /* enum vly_run */
-	_Atomic uint32_t n_want_stop;     /* callers that wait for `control` to stop the workers */
-	_Atomic uint32_t n_stopping;      /* calls of request_stop() that are inside */
+	_Atomic uint32_t n_want_drain;    /* callers that wait for `control` to drain, */
+	_Atomic uint32_t n_want_stop;     /* and to stop at once */
+	_Atomic uint32_t n_stopping;      /* threads that use the workers' handles without a lock */
 	_Atomic vly_thread_id run_thread; /* the thread inside run; 0: none */
 };
 

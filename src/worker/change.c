@@ -174,8 +174,9 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 			sock->reads = false; /* the queue is somebody else's from here on */
 		/* A loop may have taken it for busy, and would not hear that it is empty now. */
 		vly_loop_update(worker, sock);
-		vly_socks_set_ready(sock, sock->reads);
-		if (sock->reads)
+		/* A stop that was asked for meanwhile leaves the queue as it is. */
+		vly_socks_set_ready(sock, sock->reads && !vly_drain_is_over(worker->shared));
+		if (sock->is_ready)
 			vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
 		if (!is_served(worker, sock))
 			r = -EAGAIN;

@@ -130,7 +130,7 @@ static bool serve_rest(struct volley_worker *worker)
 		vly_chores_run_timers(worker);
 		if (!vly_socks_has_ready(&worker->socks))
 			return true;
-		if (!vly_drain_is_on(&worker->drain, worker->shared))
+		if (!vly_drain_is_on(worker->shared))
 			return false;
 	}
 }
@@ -146,7 +146,7 @@ static bool await_rest(struct volley_worker *worker)
 		vly_chores_run_timers(worker);
 		if (left && !vly_held_has_any(worker))
 			return true;
-		if (!vly_drain_is_on(&worker->drain, worker->shared))
+		if (!vly_drain_is_on(worker->shared))
 			return false;
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* the mail is looked at then */
 	}
@@ -155,17 +155,25 @@ static bool await_rest(struct volley_worker *worker)
 static void drain(struct volley_worker *worker)
 {
 	assert(worker->life.state == VLY_LIFE_RUNNING);
-	vly_drain_is_on(&worker->drain, worker->shared); /* from here at the latest time runs */
 	if (!serve_rest(worker) || !await_rest(worker))
 		vly_drain_set_late(&worker->drain);
 }
 
-/* How long the last replies may wait: less when a drain becomes a stop meanwhile. */
-static uint64_t get_flush_ns(const struct volley_worker *worker)
+static bool drains(const struct volley_worker *worker)
 {
-	bool drains = vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN;
+	return vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN;
+}
 
-	return vly_clock_convert_us(drains ? worker->shared->config.backlog_us : STOP_FLUSH_US);
+/*
+ * Whether the last replies may wait longer. In a drain as long as any, but its time is over when it
+ * is over; a stop gives them a moment, also one that cuts a drain short.
+ */
+static bool may_wait(const struct volley_worker *worker, uint64_t waited_ns)
+{
+	if (!drains(worker))
+		return waited_ns < vly_clock_convert_us(STOP_FLUSH_US);
+	return waited_ns < vly_clock_convert_us(worker->shared->config.backlog_us) &&
+	       vly_drain_is_on(worker->shared);
 }
 
 /* Give full sockets a moment to take the replies that wait; then drop them by name. */
@@ -175,13 +183,16 @@ static void flush_rest(struct volley_worker *worker)
 	uint64_t now_ns = start_ns;
 
 	while (vly_ledger_get_tx_queued(&worker->books) > 0 &&
-	       now_ns - start_ns < get_flush_ns(worker)) {
+	       may_wait(worker, now_ns - start_ns)) {
 		vly_backlog_flush(worker, now_ns);
 		vly_pipeline_flush(worker); /* what an error's callback has sent meanwhile */
 		if (vly_ledger_get_tx_queued(&worker->books) > 0)
 			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
 		now_ns = vly_clock_get_ns();
 	}
+	if (vly_ledger_get_tx_queued(&worker->books) > 0 && drains(worker) &&
+	    !vly_drain_is_on(worker->shared))
+		vly_drain_set_late(&worker->drain);
 	vly_backlog_drop(worker, VOLLEY_TX_STOPPED);
 	vly_pipeline_publish(worker);
 }
@@ -196,7 +207,7 @@ static void stop_others(struct volley_worker *worker)
 
 void vly_life_finish(struct volley_worker *worker)
 {
-	if (vly_shared_get_command(worker->shared) == VLY_COMMAND_DRAIN)
+	if (drains(worker))
 		drain(worker);
 	set_state(worker, VLY_LIFE_INTAKE_OFF);
 	stop_others(worker);
