@@ -319,6 +319,16 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 /* Passes --------------------------------------------------------------------------------------- */
 
 /*
+ * Whether a receive call has emptied the queue. A short volley has: do not ask again only to hear
+ * EAGAIN. But it also ends at an error that is pending (an ICMP report; docs/kernel.md), behind
+ * which more may wait; so nobody believes it who would not look again.
+ */
+static bool is_empty(const struct vly_sock *sock, int r, uint32_t n_batch)
+{
+	return r == 0 || (r > 0 && (uint32_t)r < n_batch && !sock->drains);
+}
+
+/*
  * A receive error on an unconnected UDP socket is somebody's ICMP message or an interrupted wait.
  * It has cost no datagram and is gone once reported, so the next receive is simply tried.
  */
@@ -337,8 +347,7 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 		} else {
 			vly_icmp_drain_idle(worker, sock);
 		}
-		/* A short volley emptied the queue: do not ask again only to hear EAGAIN. */
-		if (r >= 0 && (uint32_t)r < n_batch) {
+		if (is_empty(sock, r, n_batch)) {
 			vly_socks_set_ready(sock, false);
 			break;
 		}

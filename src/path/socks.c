@@ -187,6 +187,13 @@ void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats)
 	}
 }
 
+void vly_socks_set_drains(struct vly_socks *socks, bool drains)
+{
+	for (uint32_t i = 0; i < socks->n_table; i++)
+		if (socks->table[i] != NULL)
+			socks->table[i]->drains = drains;
+}
+
 void vly_socks_set_all_ready(struct vly_socks *socks)
 {
 	for (uint32_t i = 0; i < socks->n_table; i++)

@@ -45,6 +45,7 @@ struct vly_sock {
 	bool reads;       /* datagrams are taken from it */
 	bool is_kept;     /* somebody else may hold it: see vly_listener_is_shared() */
 	bool is_ready;    /* the loop found it readable, or did not look */
+	bool drains;      /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
 	bool in_ready;    /* it stands in the list of the ready */
 	uint32_t n_taken; /* messages received in the last pass */
 	/* Packets of it that handlers have; once it is given up, they give them back unserved. */
@@ -138,6 +139,9 @@ struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t soc
  * lock.
  */
 void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats);
+
+/* The last reading of all of them, or not. */
+void vly_socks_set_drains(struct vly_socks *socks, bool drains);
 
 /* Every socket that is read is ready: for loops that do not ask the kernel which are. */
 void vly_socks_set_all_ready(struct vly_socks *socks);

@@ -176,6 +176,7 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 		vly_loop_update(worker, sock);
 		/* A stop that was asked for meanwhile leaves the queue as it is. */
 		vly_socks_set_ready(sock, sock->reads && !vly_drain_is_over(worker->shared));
+		sock->drains = true;
 		if (sock->is_ready)
 			vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
 		if (!is_served(worker, sock))

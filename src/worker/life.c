@@ -77,6 +77,7 @@ int vly_life_begin(struct volley_worker *worker)
 	int r = vly_handlers_start(worker);
 
 	assert(worker->life.state == VLY_LIFE_STOPPED);
+	vly_socks_set_drains(&worker->socks, false);
 	if (r >= 0)
 		pin(worker); /* after the handlers, which would inherit it */
 	if (r >= 0)
@@ -122,6 +123,7 @@ static void leave_kept(struct volley_worker *worker)
 /* Serve what the sockets held when the drain began; the kernel lets nothing new in. */
 static bool serve_rest(struct volley_worker *worker)
 {
+	vly_socks_set_drains(&worker->socks, true);
 	vly_socks_set_all_ready(&worker->socks);
 	leave_kept(worker);
 	for (;;) {
