@@ -6,8 +6,9 @@
  * They are for those who ask (VOLLEY_LISTEN_REPORT_ERRORS), because the kernel delivers them twice:
  * in the error queue, with the address they are about, and as the socket's pending error, which
  * fails the next call on the socket, whomever that is for. So the queue is emptied before replies
- * are sent, and a send that fails all the same is tried once more after emptying it again: only an
- * error of its own comes back.
+ * are sent, and a send that fails all the same is tried again after emptying it again, until only
+ * an error of its own can come back. One that never gets through a flood of reports waits in the
+ * backlog, as if the socket were full.
  *
  * An unread queue also eats the receive buffer, so it is emptied with each volley and each empty
  * receive.
@@ -18,6 +19,9 @@
  */
 
 #include "path/icmp.h"
+
+#include <errno.h>
+
 #include "base/compiler.h"
 #include "io/io.h"
 #include "path/listener.h"
@@ -31,6 +35,9 @@ enum { N_AT_ONCE = 256 };
 
 /* With the strategy `spin` most receives find nothing, and no queue wakes anybody. */
 enum { N_SPINS = 1024 };
+
+/* In a flood of reports 7 of 44,668 sends met another one at their second try: 64 are plenty. */
+enum { N_TRIES = 64 };
 
 static bool is_asked_for(const struct vly_sock *sock)
 {
@@ -48,25 +55,37 @@ void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
 	worker->icmp.is_silent = is_silent;
 }
 
-static void empty(struct volley_worker *worker, struct vly_sock *sock)
+/* Count one and tell the user, unless a callback must not begin any more. */
+static void tell(struct volley_worker *worker, const struct volley_listen_config *config,
+		 const struct vly_errqueue_entry *entry)
 {
-	const struct volley_listen_config *config = &sock->listener->config;
+	vly_ledger_count_reported(&worker->books);
+	if (config->on_error == NULL || worker->icmp.is_silent || vly_drain_is_over(worker->shared))
+		return;
+	config->on_error(worker, &entry->peer, entry->error, config->arg);
+}
+
+/* Empty the queue. Returns whether this error was reported in it. */
+static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error)
+{
 	struct vly_errqueue_entry entry;
+	bool is_reported = false;
 
 	for (int i = 0; i < N_AT_ONCE && vly_errqueue_pop(sock->fd, &entry) > 0; i++) {
-		if (!entry.icmp || !is_asked_for(sock))
+		if (!entry.icmp)
 			continue;
-		vly_ledger_count_reported(&worker->books);
-		if (config->on_error != NULL && !worker->icmp.is_silent)
-			config->on_error(worker, &entry.peer, entry.error, config->arg);
+		is_reported |= entry.error == -error;
+		if (is_asked_for(sock))
+			tell(worker, &sock->listener->config, &entry);
 	}
+	return is_reported;
 }
 
 void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
 {
 	assert(vly_self_is_allowed(&worker->self));
 	if (is_asked_for(sock))
-		empty(worker, sock);
+		empty(worker, sock, 0);
 }
 
 void vly_icmp_drain_idle(struct volley_worker *worker, struct vly_sock *sock)
@@ -76,7 +95,31 @@ void vly_icmp_drain_idle(struct volley_worker *worker, struct vly_sock *sock)
 	assert(vly_self_is_allowed(&worker->self));
 	if (is_asked_for(sock) ||
 	    (sock->listener->adopted && (!spins || worker->icmp.n_looks++ % N_SPINS == 0)))
-		empty(worker, sock);
+		empty(worker, sock, 0);
+}
+
+/* Whether a send ended with what it says of itself; no report can be the reason for these. */
+static bool is_own(int r)
+{
+	return r > 0 || r == -EAGAIN || r == -ENOBUFS;
+}
+
+/*
+ * After a failure. An error is the datagram's own when it comes back although no such report was
+ * there. A refusal never is: a socket that is not connected hears of one by a report only.
+ */
+static int send_again(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
+		      const uint16_t *heads, uint32_t n, int error)
+{
+	for (int i = 0; i < N_TRIES && !is_own(error); i++) {
+		bool is_reported = empty(worker, sock, error);
+		int r = vly_io_send(worker->io, sock->index, tx, heads, n);
+
+		if (r == error && !is_reported && r != -ECONNREFUSED)
+			return r;
+		error = r;
+	}
+	return is_own(error) ? error : -EAGAIN;
 }
 
 int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
@@ -85,8 +128,7 @@ int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const str
 	int r = vly_io_send(worker->io, sock->index, tx, heads, n);
 
 	assert(n > 0);
-	if (VLY_LIKELY(r > 0) || !is_possible(sock))
+	if (VLY_LIKELY(r > 0) || (!is_possible(sock) && r != -ECONNREFUSED))
 		return r;
-	empty(worker, sock);
-	return vly_io_send(worker->io, sock->index, tx, heads, n);
+	return send_again(worker, sock, tx, heads, n, r);
 }

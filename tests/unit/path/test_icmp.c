@@ -106,7 +106,7 @@ Test(icmp, an_adopted_socket_is_emptied_for_nobody)
 }
 
 /* A send by hand, to a script that fails it `n_failures` times. */
-static int send_one(struct fake_server *fake, struct vly_sock *sock, int n_failures)
+static int send_one(struct fake_server *fake, struct vly_sock *sock, int n_failures, int error)
 {
 	struct vly_tx tx = {
 		.data = (const uint8_t *)"x", .len = 1, .peer = fake_peer(5), .n_segments = 1
@@ -114,7 +114,7 @@ static int send_one(struct fake_server *fake, struct vly_sock *sock, int n_failu
 	uint16_t head = 0;
 
 	for (int i = 0; i < n_failures; i++)
-		fake_io_send_result(fake->io, -ECONNREFUSED);
+		fake_io_send_result(fake->io, -error);
 	return vly_icmp_send(fake->worker, sock, &tx, &head, 1);
 }
 
@@ -124,10 +124,33 @@ Test(icmp, an_error_that_was_pending_is_not_the_next_ones)
 	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
 
 	loopback_send(sock->fd, &nobody, 7, 1);
-	cr_assert_eq(send_one(&fake, sock, 1), 1, "it was tried again");
+	cr_assert_eq(send_one(&fake, sock, 1, ECONNREFUSED), 1, "it was tried again");
 	cr_assert_eq(n_told, 1);
-	cr_assert_eq(send_one(&fake, sock, 2), -ECONNREFUSED, "this one is its own");
-	cr_assert_eq(fake_io_n_send_calls(fake.io), 4);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 2);
+	cr_assert_eq(send_one(&fake, sock, 63, ECONNREFUSED), 1, "a refusal is never its own");
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 2 + 64);
+	fake_server_close(&fake);
+}
+
+Test(icmp, who_never_gets_through_waits_as_for_room)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	cr_assert_eq(send_one(&fake, sock, 1000, ECONNREFUSED), -EAGAIN);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 1 + 64);
+	fake_server_close(&fake);
+}
+
+Test(icmp, an_error_that_nobody_reported_is_its_own)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	loopback_send(sock->fd, &nobody, 7, 1); /* a report of something else */
+	cr_assert_eq(send_one(&fake, sock, 10, ENETUNREACH), -ENETUNREACH);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 2);
+	cr_assert_eq(n_told, 1);
 	fake_server_close(&fake);
 }
 
@@ -136,7 +159,18 @@ Test(icmp, who_did_not_ask_has_only_errors_of_its_own)
 	struct fake_server fake;
 	struct vly_sock *sock = open_server(&fake, 0, NULL);
 
-	cr_assert_eq(send_one(&fake, sock, 1), -ECONNREFUSED);
+	cr_assert_eq(send_one(&fake, sock, 1, EPERM), -EPERM);
 	cr_assert_eq(fake_io_n_send_calls(fake.io), 1);
+	fake_server_close(&fake);
+}
+
+/* Somebody else's option on a socket that is his too. */
+Test(icmp, who_did_not_ask_is_not_refused_either)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, 0, NULL);
+
+	cr_assert_eq(send_one(&fake, sock, 2, ECONNREFUSED), 1);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 3);
 	fake_server_close(&fake);
 }
