@@ -114,15 +114,27 @@ VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t listene
 				  const void *data, size_t len);
 
 /**
- * The same from a worker's own thread, without a lock: in a packet callback (where it leaves with
- * the volley), a hook, a post, or a timer on the worker's event_base (where it leaves before the
- * worker waits again). What on_stop sends leaves at once, or is dropped as `stopped`.
+ * The same by one worker, and on its own thread without a lock: in a packet callback (where it
+ * leaves with the volley), a hook, a post, or a timer on the worker's event_base (where it leaves
+ * before the worker waits again). What on_stop sends leaves at once, or is dropped as `stopped`.
  *
- * @param worker  the calling thread's
- * @return 0 when it is queued; -EINVAL and -EMSGSIZE as volley_server_send(); -ENOBUFS when the
- *         arena is used up, and in on_error also when more is being sent than fits (`no_buffer`)
- * @threads  the worker's
- * @blocks   never
+ * Elsewhere it leaves as well:
+ * - with a loop of your own, between two turns: before that loop waits again (on an event_base), or
+ *   with the next volley_server_process(), for which the descriptor is readable and the timeout 0;
+ * - in a handler's callback: with its replies and in line with them, once the callback has
+ *   returned;
+ * - on any other thread: as volley_server_send(), by this worker.
+ *
+ * @param worker  the one that the callback or hook was given
+ * @return 0 when it is queued; -EINVAL, -EMSGSIZE and -ESHUTDOWN as volley_server_send(); -ENOBUFS
+ *         (`no_buffer`) when there is no room for the copy: the worker's arena is used up, or in
+ *         on_error more is being sent than fits; a handler has no buffer left until its callback
+ *         returns (it has 2 * n_ring of up to 2,048 bytes, and 8 larger ones); on other threads as
+ *         volley_server_send()
+ * @threads  any; not from a signal handler; not once volley_server_free() was called
+ * @blocks   never on the worker's thread; in a handler and elsewhere for the moment in which
+ *           another thread hands something to this worker; between two turns of a loop of your own
+ *           also while another thread is in volley_server_process()
  */
 VOLLEY_API int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 				  const struct volley_addr *peer, const struct volley_addr *local,

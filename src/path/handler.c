@@ -27,12 +27,24 @@
 #include <volley/mmsg.h>
 
 #include "path/packet.h"
+#include "path/route.h"
 #include "path/worker.h"
 #include "sys/clock.h"
 #include "sys/wake.h"
 
 /* A batch shall take this long: much longer than a wake, much shorter than a client's patience. */
 enum { BATCH_NS = 100000 };
+
+/*
+ * A callback is given its worker, not its handler, so the thread knows it. One of the two
+ * exceptions to "no writable globals"; the other one is the cancellation module's.
+ */
+static _Thread_local struct vly_handler *mine;
+
+struct vly_handler *vly_handler_self(void)
+{
+	return mine;
+}
 
 static uint32_t get_command(const struct vly_handler *handler)
 {
@@ -112,6 +124,36 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	own->peer = buffer->peer;
 	own->sock = buffer->sock;
 	own->info = buffer->info;
+	put_out(handler, own->index | VLY_HANDLER_OWN);
+	return 0;
+}
+
+/*
+ * In line with the replies. What fails is noted in the batch's first packet, which is here until
+ * the callback has returned; the worker counts it from there.
+ */
+int vly_handler_send(struct vly_handler *handler, uint32_t listener_index,
+		     const struct volley_addr *peer, const struct volley_addr *local,
+		     const void *data, size_t len)
+{
+	struct vly_buffer *first = vly_packet_get_buffer(&handler->views[0]);
+	struct vly_route route;
+	struct vly_buffer *own;
+	int r = vly_route_find_all(handler->worker, listener_index, peer, local, &route);
+
+	assert(vly_self_is_me(&handler->self));
+	if (r < 0)
+		return r;
+	if (len > VLY_MAX_PAYLOAD)
+		return fail(first, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
+	if (route.is_refused)
+		return fail(first, VLY_HANDLER_REFUSED, -EINVAL);
+	own = copy(handler, data, len);
+	if (own == NULL)
+		return fail(first, VLY_HANDLER_NO_BUFFER, -ENOBUFS);
+	own->reply = own->data;
+	own->reply_len = (uint32_t)len;
+	vly_route_keep(&route, own);
 	put_out(handler, own->index | VLY_HANDLER_OWN);
 	return 0;
 }
@@ -293,12 +335,14 @@ void *vly_handler_run(void *arg)
 	int r;
 
 	vly_self_enter(&handler->self);
+	mine = handler;
 	handler->n_batch = 1;
 	r = volley_cancel_attach(&handler->handle);
 	vly_gate_post(&handler->gate, r);
 	if (r >= 0)
 		run(handler);
 	volley_cancel_detach();
+	mine = NULL;
 	vly_self_leave(&handler->self);
 	/* release: the worker that sees it finds all that we gave back */
 	atomic_store_explicit(&handler->left, true, memory_order_release);

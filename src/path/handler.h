@@ -97,4 +97,12 @@ void *vly_handler_run(void *handler);
 int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len);
 void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *ret_capacity);
 
+/* The handler whose thread calls; NULL: it is none of any server's. */
+struct vly_handler *vly_handler_self(void);
+
+/* volley_worker_send() in a handler, inside its callback. */
+int vly_handler_send(struct vly_handler *handler, uint32_t listener_index,
+		     const struct volley_addr *peer, const struct volley_addr *local,
+		     const void *data, size_t len);
+
 #endif

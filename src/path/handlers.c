@@ -374,9 +374,19 @@ static void count_packet(struct volley_worker *worker, const struct vly_buffer *
 	}
 }
 
+/* A send of a handler's names its socket, which may be gone; a packet keeps the one it came by. */
+static struct vly_sock *find_sock(const struct volley_worker *worker,
+				  const struct vly_buffer *buffer)
+{
+	if (buffer->sock != NULL)
+		return buffer->sock;
+	return vly_socks_find(&worker->socks, buffer->sock_index, buffer->sock_serial);
+}
+
 static void take_entry(struct volley_worker *worker, struct vly_handler *handler, uint32_t entry)
 {
 	struct vly_buffer *buffer;
+	struct vly_sock *sock;
 
 	assert((entry & ~VLY_HANDLER_OWN) < 1u << 30);
 	if (entry & VLY_HANDLER_OWN) {
@@ -394,7 +404,13 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 		}
 	}
 	vly_ledger_request_tx(&worker->books, 1);
-	vly_outbox_add_buffer(worker, buffer->sock, buffer);
+	sock = find_sock(worker, buffer);
+	if (sock != NULL) {
+		vly_outbox_add_buffer(worker, sock, buffer);
+		return;
+	}
+	vly_ledger_drop_tx(&worker->books, VOLLEY_TX_STOPPED, 1);
+	put(worker, buffer);
 }
 
 /* What is in the ring, announced or not. */

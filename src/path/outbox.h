@@ -4,6 +4,8 @@
 
 /* Replies that leave with the next flush. The worker's thread, all of it. */
 
+#include <assert.h>
+
 #include "io/io.h"
 #include "path/worker.h"
 
@@ -18,6 +20,12 @@ static inline bool vly_outbox_is_full(const struct volley_worker *worker)
 	return worker->outbox.n_tx == VLY_N_TX;
 }
 
+/* Whether they are being sent: an error's callback asks then. */
+static inline bool vly_outbox_is_flushing(const struct volley_worker *worker)
+{
+	return worker->outbox.is_flushing;
+}
+
 /* How many replies wait for the flush. */
 static inline uint32_t vly_outbox_count(const struct volley_worker *worker)
 {
@@ -27,6 +35,7 @@ static inline uint32_t vly_outbox_count(const struct volley_worker *worker)
 /* The next entry of an outbox that is not full. The caller fills it. */
 static inline struct vly_tx *vly_outbox_add(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	return &worker->outbox.tx[worker->outbox.n_tx++];
 }
 

@@ -298,6 +298,13 @@ void vly_pipeline_flush(struct volley_worker *worker)
 	finish(worker);
 }
 
+void vly_pipeline_leave(struct volley_worker *worker)
+{
+	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0))
+		vly_pipeline_flush(worker);
+	assert(vly_outbox_count(worker) == 0); /* what a flush's callbacks add, it sends */
+}
+
 /* The whole way of one volley, from the slots to the kernel. */
 static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
@@ -368,8 +375,7 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 		if (vly_socks_settle(sock))
 			total += vly_pipeline_run_sock(worker, sock, budget);
 	}
-	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0)) /* of timers: no volley took them along */
-		vly_pipeline_flush(worker);
+	vly_pipeline_leave(worker); /* of timers and hooks: no volley took them along */
 	return total;
 }
 

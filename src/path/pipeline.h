@@ -50,6 +50,12 @@ void vly_pipeline_publish(struct volley_worker *worker);
  */
 void vly_pipeline_flush(struct volley_worker *worker);
 
+/*
+ * The same where something was requested, at the end of whatever may have called the user. So the
+ * outbox is empty whenever the worker waits, gives up its turn, or ends.
+ */
+void vly_pipeline_leave(struct volley_worker *worker);
+
 /* Count and throw away what a socket still holds. The kernel refuses new datagrams already. */
 void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *sock);
 

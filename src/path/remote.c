@@ -2,8 +2,8 @@
 
 /*
  * What other threads want of a worker: replies to packets that are held for them (held.c), and
- * datagrams to send (send.c). All of it goes through one lock a worker, which is held for moments,
- * and then through the worker's inbox like everything else that comes from outside.
+ * datagrams to send. All of it goes through one lock a worker, which is held for moments, and then
+ * through the worker's inbox like everything else that comes from outside.
  *
  *     any thread: send, reply -> buffer -> inbox -> worker -> kernel or backlog -> free again
  *
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "path/outbox.h"
+#include "path/packet.h"
 
 /* Payloads beyond a jumbo frame are rare, and 65,536 bytes each. */
 enum { N_LARGE = 16 };
@@ -76,20 +77,8 @@ void vly_remote_close(struct volley_worker *worker)
 	vly_remote_unlock(worker);
 }
 
-bool vly_remote_is_open(const struct volley_worker *worker)
-{
-	return worker->remote.is_open;
-}
-
 struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
 {
-	return vly_buffers_take(worker->remote.buffers, len);
-}
-
-struct vly_buffer *vly_remote_get_send_buffer(struct volley_worker *worker, uint32_t len)
-{
-	if (worker->remote.n_sending >= worker->shared->config.n_backlog)
-		return NULL;
 	return vly_buffers_take(worker->remote.buffers, len);
 }
 
@@ -122,6 +111,37 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 	worker->remote.n_posted++;
 	worker->remote.n_sending++;
 	vly_mail_push(&worker->mail, &buffer->node, VLY_MAIL_SEND);
+}
+
+static int send_locked(struct volley_worker *worker, const struct vly_route *route,
+		       const void *data, size_t len) VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_buffer *buffer = NULL;
+
+	if (!worker->remote.is_open)
+		return -ESHUTDOWN;
+	if (len > VLY_MAX_PAYLOAD)
+		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (route->is_refused)
+		return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	if (worker->remote.n_sending < worker->shared->config.n_backlog)
+		buffer = vly_buffers_take(worker->remote.buffers, (uint32_t)len);
+	if (buffer == NULL)
+		return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	vly_route_keep(route, buffer);
+	vly_remote_post(worker, buffer, data, (uint32_t)len);
+	return 0;
+}
+
+int vly_remote_send(struct volley_worker *worker, const struct vly_route *route, const void *data,
+		    size_t len)
+{
+	int r;
+
+	vly_remote_lock(worker);
+	r = send_locked(worker, route, data, len);
+	vly_remote_unlock(worker);
+	return r;
 }
 
 static void put_all(struct volley_worker *worker, struct vly_inbox_node *node)

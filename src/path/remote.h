@@ -8,6 +8,7 @@
  */
 
 #include "data/buffers.h"
+#include "path/route.h"
 #include "path/worker.h"
 
 /* 0 or -ENOMEM. fini takes a worker whose init failed. */
@@ -25,13 +26,15 @@ void vly_remote_unlock(struct volley_worker *worker) VLY_RELEASES(worker->remote
 void vly_remote_open(struct volley_worker *worker);
 void vly_remote_close(struct volley_worker *worker);
 
-/* Whether it takes sends. */
-bool vly_remote_is_open(const struct volley_worker *worker) VLY_REQUIRES(worker->remote.lock);
+/*
+ * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; else a reason that is counted: -EMSGSIZE,
+ * -EINVAL, or -ENOBUFS when too many are under way.
+ */
+int vly_remote_send(struct volley_worker *worker, const struct vly_route *route, const void *data,
+		    size_t len);
 
-/* A buffer of its pool, and back; for a send only while not too many are under way. */
+/* A buffer of its pool, and back. */
 struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
-	VLY_REQUIRES(worker->remote.lock);
-struct vly_buffer *vly_remote_get_send_buffer(struct volley_worker *worker, uint32_t len)
 	VLY_REQUIRES(worker->remote.lock);
 void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buffer)
 	VLY_REQUIRES(worker->remote.lock);

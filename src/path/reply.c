@@ -74,6 +74,8 @@ static __attribute__((noinline)) int reply_other(struct volley_packet *packet, c
 	if (vly_packet_is_refused(packet->peer, packet->local))
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	/* Before the bytes have their place, for a flush may empty the arena. */
+	if (vly_outbox_is_full(worker) && vly_outbox_is_flushing(worker))
+		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 	if (vly_outbox_is_full(worker))
 		vly_outbox_flush(worker);
 	bytes = place(worker, packet, data, (uint32_t)len);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "data/buffers.h"
 #include "path/packet.h"
 
 int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
@@ -26,4 +27,42 @@ int vly_route_find(const struct volley_listener *listener, const struct volley_a
 	ret_route->is_refused = vly_packet_is_refused(
 		&ret_route->peer, ret_route->local.len > 0 ? &ret_route->local : &listener->addr);
 	return 0;
+}
+
+int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
+			struct vly_route *route)
+{
+	const struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
+
+	if (sock == NULL || sock->fd < 0)
+		return -EINVAL;
+	route->sock_index = sock->index;
+	route->sock_serial = sock->serial;
+	return 0;
+}
+
+/* With the lock, for a listener is there as long as one of its sockets is. */
+int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_index,
+		       const struct volley_addr *peer, const struct volley_addr *local,
+		       struct vly_route *ret_route)
+{
+	int r;
+
+	vly_lock_take(&worker->shared->lock);
+	r = vly_route_find_sock(worker, listener_index, ret_route);
+	if (r >= 0)
+		r = vly_route_find(vly_socks_get_first(&worker->socks, listener_index)->listener,
+				   peer, local, ret_route);
+	vly_lock_give(&worker->shared->lock);
+	return r;
+}
+
+void vly_route_keep(const struct vly_route *route, struct vly_buffer *buffer)
+{
+	buffer->peer = route->peer;
+	buffer->info.local = route->local;
+	buffer->info.reply_ifindex = route->ifindex;
+	buffer->sock = NULL; /* whoever sends looks for it */
+	buffer->sock_index = route->sock_index;
+	buffer->sock_serial = route->sock_serial;
 }

@@ -7,16 +7,34 @@
 #include <stdbool.h>
 
 #include "path/listener.h"
+#include "path/worker.h"
+
+struct vly_buffer;
 
 struct vly_route {
 	struct volley_addr peer;
 	struct volley_addr local; /* len 0: the socket's own */
 	uint32_t ifindex;         /* to leave by; 0: as the routing table says */
 	bool is_refused;          /* it would go to nobody, or to ourselves */
+	/* The socket, for threads that are not the worker: by then it may be gone. */
+	uint32_t sock_index;
+	uint32_t sock_serial;
 };
 
 /* `local` may be NULL. 0, or -EINVAL for an address that the listener's sockets cannot use. */
 int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
 		   const struct volley_addr *local, struct vly_route *ret_route);
+
+/* Which socket it takes: a worker's first one of a listener, or -EINVAL where it has none. */
+int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
+			struct vly_route *route) VLY_REQUIRES(worker->shared->lock);
+
+/* Both at once, from any thread. */
+int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_index,
+		       const struct volley_addr *peer, const struct volley_addr *local,
+		       struct vly_route *ret_route);
+
+/* Note it in a buffer that another thread sends. */
+void vly_route_keep(const struct vly_route *route, struct vly_buffer *buffer);
 
 #endif

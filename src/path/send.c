@@ -2,13 +2,14 @@
 
 /*
  * Datagrams that reply to nothing, from the worker's own thread: they go with its replies, into the
- * same arena and the same flush. Those of other threads are in server/foreign.c.
+ * same arena and the same flush. Those of other threads go through handler.c or remote.c;
+ * volley_worker_send() (worker/access.c) tells which.
  */
+
+#include "path/send.h"
 
 #include <errno.h>
 #include <string.h>
-
-#include <volley/send.h>
 
 #include "base/compiler.h"
 #include "path/outbox.h"
@@ -42,9 +43,9 @@ static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int 
 	return error;
 }
 
-int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
-		       const struct volley_addr *peer, const struct volley_addr *local,
-		       const void *data, size_t len)
+int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
+		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,
+		 size_t len)
 {
 	struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
 	struct vly_route route;
@@ -59,8 +60,5 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	if (add(worker, sock, &route, data, (uint32_t)len) < 0)
 		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	/* Between two turns, such as from a timer on a loop of the caller's: ask for the next. */
-	if (VLY_UNLIKELY(!vly_self_is_me(&worker->self)))
-		vly_mail_wake(&worker->mail);
 	return 0;
 }

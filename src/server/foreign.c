@@ -23,8 +23,6 @@
 struct sender {
 	struct volley_worker *worker;
 	struct vly_route route;
-	uint32_t sock_index;
-	uint32_t sock_serial;
 };
 
 /*
@@ -39,13 +37,11 @@ static int choose(struct volley_server *server, uint32_t listener_index, struct 
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct volley_worker *worker = &server->workers[(first + i) % n];
-		struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
 
-		if (sock == NULL || sock->fd < 0)
+		vly_lock_assume(&worker->shared->lock);
+		if (vly_route_find_sock(worker, listener_index, &sender->route) < 0)
 			continue;
 		sender->worker = worker;
-		sender->sock_index = sock->index;
-		sender->sock_serial = sock->serial;
 		return 0;
 	}
 	return -EINVAL;
@@ -72,29 +68,6 @@ static int find_sender(struct volley_server *server, uint32_t listener_index,
 	return r;
 }
 
-static int post(struct volley_worker *worker, const struct sender *sender, const void *data,
-		size_t len) VLY_REQUIRES(worker->remote.lock)
-{
-	struct vly_buffer *buffer;
-
-	if (!vly_remote_is_open(worker))
-		return -ESHUTDOWN;
-	if (len > VLY_MAX_PAYLOAD)
-		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (sender->route.is_refused)
-		return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
-	buffer = vly_remote_get_send_buffer(worker, (uint32_t)len);
-	if (buffer == NULL)
-		return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	buffer->peer = sender->route.peer;
-	buffer->info.local = sender->route.local;
-	buffer->info.reply_ifindex = sender->route.ifindex;
-	buffer->sock_index = sender->sock_index;
-	buffer->sock_serial = sender->sock_serial;
-	vly_remote_post(worker, buffer, data, (uint32_t)len);
-	return 0;
-}
-
 int volley_server_send(struct volley_server *server, uint32_t listener_index,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       const void *data, size_t len)
@@ -104,12 +77,7 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 
 	if (vly_process_is_here(&server->shared.process))
 		r = find_sender(server, listener_index, peer, local, &sender);
-	if (r < 0)
-		return r;
-	vly_remote_lock(sender.worker);
-	r = post(sender.worker, &sender, data, len);
-	vly_remote_unlock(sender.worker);
-	return r;
+	return r < 0 ? r : vly_remote_send(sender.worker, &sender.route, data, len);
 }
 
 /* Held packets --------------------------------------------------------------------------------- */

@@ -2,9 +2,17 @@
 
 /* What the user's hooks and callbacks may ask of their worker. */
 
+#include <errno.h>
+
+#include <volley/send.h>
 #include <volley/server.h>
 
+#include "base/compiler.h"
+#include "path/handler.h"
+#include "path/remote.h"
+#include "path/send.h"
 #include "worker/loop_ops.h"
+#include "worker/turn.h"
 
 uint32_t volley_worker_get_index(const struct volley_worker *worker)
 {
@@ -29,4 +37,29 @@ void volley_worker_set_data(struct volley_worker *worker, void *data)
 struct event_base *volley_worker_get_event_base(const struct volley_worker *worker)
 {
 	return vly_loop_get_base(worker);
+}
+
+/*
+ * Four ways to the outbox, by who calls. What the worker adds leaves before it waits, gives up its
+ * turn, or ends: vly_pipeline_leave() sees to that. Nobody else adds anything.
+ */
+int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
+		       const struct volley_addr *peer, const struct volley_addr *local,
+		       const void *data, size_t len)
+{
+	struct vly_handler *handler;
+	struct vly_route route;
+	int r;
+
+	if (VLY_UNLIKELY(!vly_process_is_here(&worker->shared->process)))
+		return -ESRCH;
+	if (VLY_LIKELY(vly_self_is_me(&worker->self)))
+		return vly_send_add(worker, listener_index, peer, local, data, len);
+	handler = vly_handler_self();
+	if (handler != NULL && handler->worker == worker)
+		return vly_handler_send(handler, listener_index, peer, local, data, len);
+	if (vly_loop_is_callers(worker))
+		return vly_turn_send(worker, listener_index, peer, local, data, len);
+	r = vly_route_find_all(worker, listener_index, peer, local, &route);
+	return r < 0 ? r : vly_remote_send(worker, &route, data, len);
 }

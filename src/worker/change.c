@@ -117,8 +117,7 @@ static bool let_go(struct volley_worker *worker, struct vly_sock *sock)
 	vly_loop_update(worker, sock);
 	if (!vly_handlers_give_up(sock))
 		return false;
-	if (vly_outbox_count(worker) > 0) /* it may be what they leave by */
-		vly_pipeline_flush(worker);
+	vly_pipeline_leave(worker); /* it may be what they leave by */
 	vly_held_abandon_sock(worker, sock);
 	vly_backlog_drop_sock(worker, sock, VOLLEY_TX_STOPPED);
 	return true;

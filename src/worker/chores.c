@@ -37,8 +37,8 @@ static void take(struct volley_worker *worker, struct vly_inbox_node *node)
 	enum vly_mail_kind kind = node->kind;
 
 	/* What came before a function leaves before it: it may close the listener that sends. */
-	if ((kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND) && vly_outbox_count(worker) > 0)
-		vly_pipeline_flush(worker);
+	if (kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND)
+		vly_pipeline_leave(worker);
 	if (kind == VLY_MAIL_HANDLER)
 		vly_handlers_take(worker, node);
 	else if (kind == VLY_MAIL_SEND)
@@ -53,9 +53,11 @@ void vly_chores_take_mail(struct volley_worker *worker)
 {
 	struct vly_inbox_node *node = vly_mail_take(&worker->mail);
 
-	if (VLY_LIKELY(node == NULL))
-		return;
 	assert(vly_self_is_allowed(&worker->self));
+	if (VLY_LIKELY(node == NULL)) {
+		vly_pipeline_leave(worker);
+		return;
+	}
 	while (node != NULL) {
 		struct vly_inbox_node *next = node->next;
 
@@ -63,6 +65,12 @@ void vly_chores_take_mail(struct volley_worker *worker)
 		node = next;
 	}
 	vly_pipeline_flush(worker);
+}
+
+bool vly_chores_sleep(struct volley_worker *worker)
+{
+	assert(vly_outbox_count(worker) == 0);
+	return vly_mail_sleep(&worker->mail);
 }
 
 bool vly_chores_has_timers(const struct volley_worker *worker)

@@ -13,6 +13,12 @@
 void vly_chores_take_mail(struct volley_worker *worker);
 
 /*
+ * Before a wait, as vly_mail_sleep(): false when there is mail. Nothing lies in the outbox over a
+ * wait: what is called before, vly_chores_take_mail() or the end of a turn, has sent it.
+ */
+bool vly_chores_sleep(struct volley_worker *worker);
+
+/*
  * What happens by the clock (the backlog, held packets). Whether anything does; the nanoseconds
  * until then, or -1 for never; do it.
  */

@@ -19,6 +19,7 @@
 #include "path/handlers.h"
 #include "path/held.h"
 #include "path/icmp.h"
+#include "path/outbox.h"
 #include "path/pipeline.h"
 #include "path/remote.h"
 #include "sys/clock.h"
@@ -34,6 +35,7 @@ static void set_state(struct volley_worker *worker, enum vly_life_state state)
 {
 	assert(state == VLY_LIFE_STOPPED || state == worker->life.state + 1);
 	assert(vly_self_is_allowed(&worker->self));
+	assert(state != VLY_LIFE_STOPPED || vly_outbox_count(worker) == 0);
 
 	worker->life.state = state;
 }
@@ -228,6 +230,7 @@ void vly_life_end(struct volley_worker *worker)
 	assert(worker->life.state == VLY_LIFE_FLUSHED || worker->life.state == VLY_LIFE_STOPPED);
 	/* Already done, unless another worker's start failed and this one never served. */
 	stop_others(worker);
+	vly_chores_take_mail(worker); /* what was handed over meanwhile */
 	if (config->on_stop != NULL)
 		config->on_stop(worker, config->arg);
 	flush_last(worker);

@@ -64,7 +64,7 @@ static void block_run(struct volley_worker *worker)
 
 		vly_chores_take_mail(worker);
 		sock = vly_socks_get_after(&worker->socks, UINT32_MAX); /* the only one */
-		if (!vly_mail_sleep(&worker->mail)) {
+		if (!vly_chores_sleep(worker)) {
 			awake(worker);
 			continue;
 		}

@@ -233,7 +233,7 @@ static void run_loop(struct volley_worker *worker)
 		vly_chores_take_mail(worker);
 		if (vly_chores_has_timers(worker))
 			arm_timers(worker);
-		if (!vly_mail_sleep(&worker->mail) || loop->n_polled > 0)
+		if (!vly_chores_sleep(worker) || loop->n_polled > 0)
 			flags |= EVLOOP_NONBLOCK;
 		/* A failing epoll is no reason to stop serving: look at every socket instead. */
 		if (event_base_loop(loop->base, flags) < 0)

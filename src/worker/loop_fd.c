@@ -159,7 +159,7 @@ void vly_loop_fd_arm(struct volley_worker *worker)
 		next = TAILQ_NEXT(sock, watch.asked);
 		vly_loop_fd_update(worker, sock);
 	}
-	if (!vly_mail_sleep(&worker->mail))
+	if (!vly_chores_sleep(worker))
 		vly_mail_wake(&worker->mail);
 }
 

@@ -20,6 +20,7 @@
 
 #include "path/outbox.h"
 #include "path/pipeline.h"
+#include "path/send.h"
 #include "worker/chores.h"
 #include "worker/life.h"
 #include "worker/loop_fd.h"
@@ -49,9 +50,10 @@ void vly_turn_give(struct volley_worker *worker)
 	vly_lock_give(&worker->turn.lock);
 }
 
-/* In a turn: what is to be done will be noticed. */
+/* The end of a turn: what was to be sent has left, and what is to be done will be noticed. */
 static void arm(struct volley_worker *worker)
 {
+	vly_pipeline_leave(worker);
 	if (vly_life_is_running(worker))
 		vly_loop_arm(worker);
 }
@@ -123,12 +125,28 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 		vly_chores_take_mail(worker);
 	}
 	r = fn(worker, arg);
-	if (runs) {
-		if (vly_outbox_count(worker) > 0)
-			vly_pipeline_flush(worker);
+	vly_pipeline_leave(worker);
+	if (runs)
 		vly_chores_run_timers(worker);
-	}
 	arm(worker);
+	vly_turn_give(worker);
+	return r;
+}
+
+/* The first one wakes; it stays so until the next turn, which sends them all. */
+int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
+		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
+		  size_t len)
+{
+	bool had_any;
+	int r = -ESHUTDOWN;
+
+	vly_turn_take(worker);
+	had_any = vly_outbox_count(worker) > 0;
+	if (vly_life_is_running(worker))
+		r = vly_send_add(worker, listener_index, peer, local, data, len);
+	if (!had_any && vly_outbox_count(worker) > 0)
+		vly_mail_wake(&worker->mail);
 	vly_turn_give(worker);
 	return r;
 }
@@ -140,7 +158,9 @@ int64_t vly_turn_get_timeout(struct volley_worker *worker)
 	if (vly_self_is_me(&worker->self))
 		return vly_chores_get_timeout(worker);
 	vly_lock_take(&worker->turn.lock); /* only to look: nothing is called that asks back */
-	if (vly_life_is_running(worker))
+	if (vly_outbox_count(worker) > 0)
+		ns = 0;
+	else if (vly_life_is_running(worker))
 		ns = vly_chores_get_timeout(worker);
 	vly_lock_give(&worker->turn.lock);
 	return ns;

@@ -29,6 +29,14 @@ int vly_turn_process(struct volley_worker *worker);
 /* Nanoseconds until the next pass is due, readable or not; -1: none. From inside a turn too. */
 int64_t vly_turn_get_timeout(struct volley_worker *worker);
 
+/*
+ * volley_worker_send() between two turns: asks for the next one by the descriptor and by the
+ * timeout. -ESHUTDOWN while the worker does not run.
+ */
+int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
+		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
+		  size_t len);
+
 /* Run it in a turn of its own, behind what came before; its result. Also between stop and start. */
 int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg);
 

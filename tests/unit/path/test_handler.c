@@ -156,6 +156,76 @@ Test(handler, own_buffers_are_bounded_and_come_back)
 	}
 	finish(server);
 }
+
+/* What is wrong with a send is counted, although only the worker counts. */
+static void send_badly(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+		       void *arg)
+{
+	static const uint8_t big[65528];
+	struct volley_addr odd = loopback_addr("[::1]:5");
+	const struct volley_addr *peer = packets[0].peer;
+
+	(void)n, (void)arg;
+	cr_assert_eq(volley_worker_send(worker, 9, peer, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_worker_send(worker, 0, &odd, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_worker_send(worker, 0, packets[0].local, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_worker_send(worker, 0, peer, NULL, big, sizeof big), -EMSGSIZE);
+	cr_assert_eq(volley_worker_send(worker, 0, peer, NULL, NULL, 0), 0);
+	volley_packet_reply(&packets[0], "yes", 3);
+}
+
+Test(handler, what_it_sends_leaves_with_its_replies_or_has_a_name)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1),
+					     send_badly, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+	struct volley_stats stats;
+	uint8_t buf[8];
+
+	loopback_send(fd, &to, 1, 8);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 0);
+	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 3);
+	cr_assert_eq(volley_server_stop(server), 0);
+	stats = get_stats(server);
+	cr_assert_eq(stats.tx_requested, 4);
+	cr_assert_eq(stats.tx_sent, 2);
+	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_REFUSED], 1);
+	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_EMSGSIZE], 1);
+	finish(server);
+}
+
+/* By a listener that goes meanwhile: nothing keeps its socket for a send. */
+static void send_by_another(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	(void)n, (void)arg;
+	cr_assert_eq(volley_worker_send(worker, 1, packets[0].peer, NULL, "x", 1), 0);
+	sem_post(&gate.entered);
+	sem_wait(&gate.go);
+}
+
+Test(handler, what_it_sends_by_a_listener_that_is_gone_is_counted)
+{
+	struct volley_addr to;
+	struct volley_server *server = serve(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1),
+					     send_by_another, &to);
+	int fd = loopback_open(ADDRESS, NULL);
+
+	open_gate();
+	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
+		     1);
+	loopback_send(fd, &to, 1, 8);
+	sem_wait(&gate.entered);
+	cr_assert_eq(volley_listener_close(server, 1), 0);
+	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)), 1,
+		     "another one has its place");
+	sem_post(&gate.go);
+	cr_assert_eq(volley_server_drain(server), 0);
+	cr_assert_eq(get_stats(server).tx_dropped[VOLLEY_TX_STOPPED], 1);
+	finish(server);
+}
+
 Test(handler, a_handler_holds_and_others_reply_and_send)
 {
 	struct volley_server *server;

@@ -31,24 +31,20 @@ static struct fake_server open_server(void)
 	return fake;
 }
 
-/* As server/foreign.c does it. Whether there was a buffer. */
+static int send_news(struct fake_server *fake, uint16_t port, uint32_t sock_serial)
+{
+	struct vly_route route = { .peer = *fake_peer(port), .sock_serial = sock_serial };
+
+	return vly_remote_send(fake->worker, &route, "news", 4);
+}
+
+/* Whether there was a buffer. */
 static bool post(struct fake_server *fake, uint16_t port, uint32_t sock_serial)
 {
-	struct vly_buffer *buffer;
+	int r = send_news(fake, port, sock_serial);
 
-	vly_remote_lock(fake->worker);
-	buffer = vly_remote_get_send_buffer(fake->worker, 4);
-	if (buffer == NULL) {
-		vly_remote_refuse(fake->worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	} else {
-		buffer->peer = *fake_peer(port);
-		buffer->info.local.len = 0;
-		buffer->sock_index = 0;
-		buffer->sock_serial = sock_serial;
-		vly_remote_post(fake->worker, buffer, "news", 4);
-	}
-	vly_remote_unlock(fake->worker);
-	return buffer != NULL;
+	cr_assert(r == 0 || r == -ENOBUFS, "%d", r);
+	return r == 0;
 }
 
 static uint32_t get_serial(const struct fake_server *fake)
@@ -69,13 +65,11 @@ Test(remote, it_opens_and_closes)
 {
 	struct fake_server fake = open_server();
 
-	vly_remote_lock(fake.worker);
-	cr_assert(vly_remote_is_open(fake.worker));
-	vly_remote_unlock(fake.worker);
+	cr_assert_eq(send_news(&fake, 11, get_serial(&fake)), 0);
+	vly_chores_take_mail(fake.worker);
 	vly_remote_close(fake.worker);
-	vly_remote_lock(fake.worker);
-	cr_assert_not(vly_remote_is_open(fake.worker));
-	vly_remote_unlock(fake.worker);
+	cr_assert_eq(send_news(&fake, 11, get_serial(&fake)), -ESHUTDOWN);
+	expect(&fake, 1, 0, 1); /* and that one is in no count */
 	fake_server_close(&fake);
 }
 

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include <volley/send.h>
 
@@ -16,6 +17,7 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/pipeline.h"
+#include "path/send.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -26,7 +28,7 @@ static void send_from_callback(struct volley_worker *worker, struct volley_packe
 {
 	(void)arg;
 	for (size_t i = 0; i < n; i++) {
-		result = volley_worker_send(worker, 0, fake_peer(500), NULL, "news", 4);
+		result = vly_send_add(worker, 0, fake_peer(500), NULL, "news", 4);
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 	}
 }
@@ -55,21 +57,21 @@ Test(send, a_worker_sends_outside_a_volley)
 	struct volley_addr local = *fake_peer(9);
 
 	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo));
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), &local, "x", 1), 0);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), &local, "x", 1), 0);
 	vly_pipeline_run_once(fake.worker, 1);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
 	cr_assert_eq(fake.worker->arena.used, 0);
 	/* Asked for what cannot be: nothing is counted. */
-	cr_assert_eq(volley_worker_send(fake.worker, 1, fake_peer(5), NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, 1, fake_peer(5), NULL, "x", 1), -EINVAL);
 	odd = loopback_addr("[::1]:5");
-	cr_assert_eq(volley_worker_send(fake.worker, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), &odd, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, 0, &odd, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), &odd, "x", 1), -EINVAL);
 	cr_assert_eq(fake_server_stats(&fake).tx_requested, 1);
 	/* Refused by name. */
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(0), NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake.addr, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, 65528), -EMSGSIZE);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(0), NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake.addr, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, 65528), -EMSGSIZE);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 2);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_EMSGSIZE], 1);
@@ -84,9 +86,8 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = 65536), ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
 	fake.worker->arena.n_open = 1; /* as in a callback that was given room: no flush helps */
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
-	cr_assert_eq(volley_worker_send(fake.worker, 0, fake_peer(5), NULL, big, sizeof big),
-		     -ENOBUFS);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
+	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), -ENOBUFS);
 	fake.worker->arena.n_open = 0;
 	vly_pipeline_flush(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
@@ -170,4 +171,43 @@ Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	cr_assert_eq(volley_server_free(server), 0);
+}
+
+static struct volley_worker *started;
+
+static int note_worker(struct volley_worker *worker, void *arg)
+{
+	(void)arg;
+	started = worker;
+	return 0;
+}
+
+/* Whoever has a worker may send by it: what is not its own thread hands it over. */
+Test(send, a_thread_that_is_not_the_worker_hands_it_over, .timeout = 60)
+{
+	struct volley_server *server;
+	struct volley_addr to;
+	struct volley_stats stats = { .size = sizeof stats };
+	int fd = loopback_open(ADDRESS, &to);
+	uint8_t buf[8];
+
+	cr_assert_eq(
+		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .on_start = note_worker), &server),
+		0);
+	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
+		     0);
+	cr_assert_eq(volley_server_start(server), 0);
+	for (uint8_t i = 0; i < 50; i++) {
+		cr_assert_eq(volley_worker_send(started, 0, &to, NULL, &i, 1), 0);
+		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
+		cr_assert_eq(buf[0], i);
+	}
+	cr_assert_eq(volley_worker_send(started, 1, &to, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_server_stop(server), 0);
+	cr_assert_eq(volley_worker_send(started, 0, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+	cr_assert_eq(stats.tx_foreign, 50);
+	cr_assert_null(ledger_find_server_fault(server));
+	cr_assert_eq(volley_server_free(server), 0);
+	close(fd);
 }

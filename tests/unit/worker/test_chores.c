@@ -18,6 +18,7 @@
 #include "path/mail.h"
 #include "path/outbox.h"
 #include "path/pipeline.h"
+#include "path/send.h"
 #include "worker/chores.h"
 
 #define ADDRESS "127.0.0.1:0"
@@ -44,7 +45,7 @@ TestSuite(chores, .init = open_server, .fini = close_server, .timeout = 60);
 static void look(struct volley_worker *worker, void *arg)
 {
 	*(uint32_t *)arg = fake_io_n_sent(fake.io);
-	cr_assert_eq(volley_worker_send(worker, 0, fake_peer(5), NULL, "x", 1), 0);
+	cr_assert_eq(vly_send_add(worker, 0, fake_peer(5), NULL, "x", 1), 0);
 }
 
 static void push_post(uint32_t *n_sent)
@@ -100,7 +101,7 @@ static void send_news(struct volley_worker *worker, const struct volley_addr *pe
 		      void *arg)
 {
 	(void)error, (void)arg;
-	cr_assert_eq(volley_worker_send(worker, 1, peer, NULL, "news", 4), 0);
+	cr_assert_eq(vly_send_add(worker, 1, peer, NULL, "news", 4), 0);
 }
 
 /* It comes after the pass, and nobody would wake for it. */
@@ -116,7 +117,7 @@ Test(chores, what_an_error_sends_meanwhile_leaves_too)
 	close(loopback_open(ADDRESS, &nobody));
 	for (int i = 0; i < 2; i++) /* who has asked for reports tries twice */
 		fake_io_send_result(fake.io, -ENOBUFS);
-	cr_assert_eq(volley_worker_send(fake.worker, index, fake_peer(5), NULL, "x", 1), 0);
+	cr_assert_eq(vly_send_add(fake.worker, index, fake_peer(5), NULL, "x", 1), 0);
 	vly_pipeline_flush(fake.worker);
 	loopback_send(sock->fd, &nobody, 7, 1);
 	fake_io_send_result(fake.io, -ECONNREFUSED); /* the report's, on the way of another */

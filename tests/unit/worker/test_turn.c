@@ -66,10 +66,30 @@ Test(turn, a_send_between_two_turns_wakes_it)
 		expect_idle();
 		cr_assert_eq(volley_worker_send(t.server->workers, 0, &addr, NULL, "tick", 4), 0);
 		cr_assert(wakes(0));
+		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
 		cr_assert_eq(volley_server_process(t.server), 0);
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 4);
 	}
 	expect_idle();
+	close_server();
+	close(fd);
+}
+
+/* It would stay there until the next start, and leave by a listener of another time. */
+Test(turn, nothing_is_taken_while_it_does_not_run)
+{
+	struct volley_worker *worker;
+	struct volley_addr addr;
+	int fd = loopback_open("127.0.0.1:0", &addr);
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
+	worker = t.server->workers;
+	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), -ESHUTDOWN);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), 0);
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	cr_assert_eq(loopback_wait(fd), 1, "a stop sends what was taken");
+	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), -ESHUTDOWN);
 	close_server();
 	close(fd);
 }
