@@ -70,7 +70,9 @@ struct volley_packet {
 VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len);
 
 /**
- * Room to write a reply into, for volley_packet_reply() to send without a copy.
+ * Room to write a reply into, for volley_packet_reply() to send without a copy. What the rooms of
+ * one callback take is free again only when it has returned, replied from or not; so where one
+ * callback's replies are more than config.arena_bytes, prepare them in memory of your own.
  *
  * @param packet        a packet of the running callback
  * @param need          bytes wanted, 1 to 65,527

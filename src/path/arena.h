@@ -13,8 +13,11 @@ struct vly_arena {
 	uint8_t *base;
 	uint32_t n_bytes;
 	uint32_t used;
-	uint32_t last;   /* where the latest room begins, which a shorter reply gives back */
-	uint32_t n_open; /* rooms handed out in this callback, which stay valid in it */
+	uint32_t end;  /* what is free ends here */
+	uint32_t last; /* where the latest room begins, which a shorter reply gives back */
+	/* Rooms that this callback was given lie in between; they stay valid until it returns. */
+	uint32_t kept_from;
+	uint32_t kept_to; /* 0: there are none */
 	const struct volley_allocator *allocator;
 };
 
@@ -29,13 +32,10 @@ void *vly_arena_get(struct vly_arena *arena, uint32_t n_bytes);
 /* The same for the user to write into: it stays valid to the end of the callback. */
 void *vly_arena_open(struct vly_arena *arena, uint32_t n_bytes, uint32_t *ret_n_bytes);
 
-/*
- * Whether these bytes stand in a room. If so, the room is closed, and what the bytes leave unused
- * of it is given back.
- */
+/* Whether these bytes stand in a room. If so, what they leave unused of it is given back. */
 bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len);
 
-/* All that is in it was sent: start over, unless a room is still being written to. */
+/* All that is in it was sent: start over beside the rooms that this callback was given. */
 void vly_arena_reset(struct vly_arena *arena);
 
 /* A callback has returned; a volley was sent. */

@@ -347,11 +347,34 @@ Test(arena, an_open_room_keeps_it_from_starting_over)
 	vly_arena_end_callback(&arena);
 	vly_arena_reset(&arena);
 	cr_assert_eq((uint8_t *)vly_arena_open(&arena, 20, &n_bytes), room);
-	cr_assert(vly_arena_take(&arena, room, 20), "and a room that was replied with is closed");
+	cr_assert(vly_arena_take(&arena, room, 20));
 	vly_arena_reset(&arena);
-	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 1), room);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 1), room + 32, "replied from or not");
 	vly_arena_clear(&arena);
 	cr_assert_eq(arena.used, 0);
+	vly_arena_fini(&arena);
+}
+
+/* Two rooms at the end, with what an earlier callback sent in front of them. */
+Test(arena, it_starts_over_on_the_larger_side_of_the_rooms)
+{
+	struct vly_arena arena = open_arena(256);
+	uint32_t n_bytes;
+	uint8_t *first = vly_arena_get(&arena, 160);
+	uint8_t *a = vly_arena_open(&arena, 32, &n_bytes);
+	uint8_t *b = vly_arena_open(&arena, 32, &n_bytes);
+
+	cr_assert(vly_arena_take(&arena, b, 16));
+	cr_assert_null(vly_arena_get(&arena, 64));
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 160), first);
+	cr_assert_null(vly_arena_get(&arena, 1), "the rooms are not free");
+	cr_assert(vly_arena_take(&arena, a, 32), "nor are they forgotten");
+	cr_assert(vly_arena_take(&arena, b, 16));
+	cr_assert_not(vly_arena_take(&arena, b, 17), "but for what was given back");
+	vly_arena_end_callback(&arena);
+	vly_arena_reset(&arena);
+	cr_assert_eq((uint8_t *)vly_arena_get(&arena, 256), first);
 	vly_arena_fini(&arena);
 }
 

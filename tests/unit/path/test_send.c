@@ -85,10 +85,11 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 
 	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = 65536), ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
-	fake.worker->arena.n_open = 1; /* as in a callback that was given room: no flush helps */
+	/* As in a callback that was given all of it: no flush helps. */
+	fake.worker->arena.kept_to = 65536;
 	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
 	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), -ENOBUFS);
-	fake.worker->arena.n_open = 0;
+	fake.worker->arena.kept_to = 0;
 	vly_pipeline_flush(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
 	fake_server_close(&fake);
