@@ -11,6 +11,10 @@
  *
  * Every function here may be called in any state and says what it then does.
  *
+ * A thread that another one ends by pthread_cancel() does not end inside a function of this
+ * library, nor in a callback or hook that one of them calls, but once it is out of it: no call is
+ * half done.
+ *
  * A server works in the process that made it. In a child that was forked since, its threads do not
  * exist, and its sockets are those of the server at home: volley_server_close() and
  * volley_server_free() close the child's copies of the descriptors and give memory back there,
@@ -178,7 +182,7 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
  * without draining, as volley_server_stop() does. The only function of volley that touches signals
  * other than the cancellation signal. A program that tells others that it is ready does so in an
  * on_start hook, or blocks both signals itself before: one that comes before they are blocked ends
- * the process.
+ * the process. pthread_cancel() has to wait until this returns: use volley_server_request_stop().
  *
  * @param server  any server
  * @return 0, or what volley_server_start() returned; -EALREADY when another thread is in it;

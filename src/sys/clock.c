@@ -4,8 +4,9 @@
 
 #include "sys/clock.h"
 
-#include <poll.h>
 #include <time.h>
+
+#include "sys/raw.h"
 
 uint64_t vly_clock_get_ns(void)
 {
@@ -20,5 +21,5 @@ void vly_clock_sleep_ns(uint64_t ns)
 	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),
 					  .tv_nsec = (long)(ns % 1000000000) };
 
-	ppoll(NULL, 0, &timeout, NULL);
+	vly_raw_ppoll(&timeout);
 }

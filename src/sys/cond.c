@@ -20,7 +20,10 @@ void vly_cond_fini(struct vly_cond *cond)
 
 void vly_cond_wait(struct vly_cond *cond, struct vly_lock *lock)
 {
+	int state = lock->cancel_state; /* others have the lock meanwhile */
+
 	pthread_cond_wait(&cond->cond, &lock->mutex);
+	lock->cancel_state = state;
 }
 
 void vly_cond_wake(struct vly_cond *cond)

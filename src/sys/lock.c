@@ -16,10 +16,17 @@ void vly_lock_fini(struct vly_lock *lock)
 
 void vly_lock_take(struct vly_lock *lock) VLY_NOT_ANALYSED
 {
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(&lock->mutex);
+	lock->cancel_state = state;
 }
 
 void vly_lock_give(struct vly_lock *lock) VLY_NOT_ANALYSED
 {
+	int state = lock->cancel_state;
+
 	pthread_mutex_unlock(&lock->mutex);
+	pthread_setcancelstate(state, &state);
 }

@@ -6,6 +6,10 @@
  * Locks. Functions that need a lock say so with VLY_REQUIRES(), which clang checks
  * (-Wthread-safety). C has no way to say it of a struct's field, so a field's comment names its
  * lock.
+ *
+ * While a thread has a lock, pthread_cancel() is held off from it: whatever it calls meanwhile, a
+ * hook of the user's too, it cannot end and leave the lock taken. The state from before is put back
+ * with the lock, so locks are given back in the reverse order.
  */
 
 #include <pthread.h>
@@ -14,6 +18,7 @@
 
 struct VLY_CAPABILITY vly_lock {
 	pthread_mutex_t mutex;
+	int cancel_state; /* of whoever has it, to be put back */
 };
 
 void vly_lock_init(struct vly_lock *lock);

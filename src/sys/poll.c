@@ -8,34 +8,33 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "sys/raw.h"
+
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms)
 {
-	int r = poll(fds, n, timeout_ms);
-
-	return r < 0 ? -errno : r;
+	return vly_raw_poll(fds, n, timeout_ms);
 }
 
 int vly_poll_open(void)
 {
 	struct epoll_event event;
 	int fd = epoll_create1(EPOLL_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return -errno;
 	/* Refused later, it would be told to nobody, and the loop that asks could not sleep. */
-	if (epoll_wait(fd, &event, 1, 0) < 0) {
-		int r = -errno;
-
-		close(fd);
-		return r;
-	}
-	return fd;
+	r = vly_raw_epoll_wait(fd, &event, 1);
+	if (r >= 0)
+		return fd;
+	vly_raw_close(fd);
+	return r;
 }
 
 void vly_poll_close(int poll_fd)
 {
 	if (poll_fd >= 0)
-		close(poll_fd);
+		vly_raw_close(poll_fd);
 }
 
 int vly_poll_check_room(void)
@@ -49,8 +48,8 @@ int vly_poll_check_room(void)
 	r = pipe2(fds, O_CLOEXEC) < 0 ? -errno : 0;
 	if (r >= 0) {
 		r = vly_poll_set(poll_fd, fds[0], 0, EPOLLIN, NULL);
-		close(fds[0]);
-		close(fds[1]);
+		vly_raw_close(fds[0]);
+		vly_raw_close(fds[1]);
 	}
 	vly_poll_close(poll_fd);
 	return r;
@@ -68,7 +67,5 @@ int vly_poll_set(int poll_fd, int fd, uint32_t old, uint32_t now, void *tag)
 
 int vly_poll_take(int poll_fd, struct epoll_event *ret_events, uint32_t n)
 {
-	int r = epoll_wait(poll_fd, ret_events, (int)n, 0);
-
-	return r < 0 ? -errno : r;
+	return vly_raw_epoll_wait(poll_fd, ret_events, (int)n);
 }

@@ -59,9 +59,7 @@ static int probe_poll(void)
 	const struct timespec at_once = { 0 };
 	int r = vly_poll_wait(NULL, 0, 0);
 
-	if (r >= 0 && ppoll(NULL, 0, &at_once, NULL) < 0)
-		r = -errno;
-	return r;
+	return r >= 0 ? vly_raw_ppoll(&at_once) : r;
 }
 
 /* Each by itself: a filter may refuse one of a pair. Whoever refuses may give any errno. */

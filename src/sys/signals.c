@@ -6,7 +6,8 @@
 
 #include <errno.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
+
+#include "sys/raw.h"
 
 int vly_signals_open(struct vly_signals *signals, uint64_t bits)
 {
@@ -33,13 +34,13 @@ int vly_signals_take(struct vly_signals *signals)
 {
 	struct signalfd_siginfo info;
 
-	if (read(signals->fd, &info, sizeof info) != sizeof info)
+	if (vly_raw_read(signals->fd, &info, sizeof info) != (int)sizeof info)
 		return 0;
 	return (int)info.ssi_signo;
 }
 
 void vly_signals_close(struct vly_signals *signals)
 {
-	close(signals->fd);
+	vly_raw_close(signals->fd);
 	pthread_sigmask(SIG_SETMASK, &signals->old, NULL);
 }

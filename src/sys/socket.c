@@ -22,6 +22,7 @@
 
 #include "base/compiler.h"
 #include "base/mem.h"
+#include "sys/raw.h"
 
 int vly_socket_open(int family, bool nonblocking)
 {
@@ -33,7 +34,7 @@ int vly_socket_open(int family, bool nonblocking)
 
 void vly_socket_close(int fd)
 {
-	close(fd);
+	vly_raw_close(fd);
 }
 
 int vly_socket_set_int(int fd, int level, int name, int value)
@@ -184,7 +185,7 @@ int vly_socket_leave(int fd)
 
 	if (r < 0)
 		return r;
-	return connect(fd, &self.sa, self.len) < 0 ? -errno : 0;
+	return vly_raw_connect(fd, &self.sa, self.len);
 }
 
 static const struct sock_filter drop_all = { .code = BPF_RET | BPF_K, .k = 0 };

@@ -38,7 +38,11 @@ int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn 
 
 void vly_thread_join(struct vly_thread *thread)
 {
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* it would stay unjoined */
 	pthread_join(thread->id, NULL);
+	pthread_setcancelstate(state, &state);
 }
 
 vly_thread_id vly_thread_get_id(void)

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/raw.h"
 #include "sys/socket.h"
 
 int vly_unix_check(int fd)
@@ -39,6 +40,7 @@ int vly_unix_send(int fd, const void *data, size_t n_bytes, const int *fds, uint
 	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VLY_UNIX_N_FDS)] = { 0 };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = n_bytes };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int r;
 
 	if (n_fds > 0) {
 		struct cmsghdr *cmsg = (struct cmsghdr *)(void *)control;
@@ -50,7 +52,8 @@ int vly_unix_send(int fd, const void *data, size_t n_bytes, const int *fds, uint
 		msg.msg_control = control;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
 	}
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	r = vly_raw_unix_sendmsg(fd, &msg);
+	return r < 0 ? r : 0;
 }
 
 /* The descriptors of a message; more than one such control message is nothing we send. */
@@ -76,17 +79,17 @@ int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *re
 			      .msg_iovlen = 1,
 			      .msg_control = control,
 			      .msg_controllen = sizeof control };
-	ssize_t r = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int r = vly_raw_unix_recvmsg(fd, &msg);
 	uint32_t n_fds;
 
 	if (r < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return r == -ECONNRESET ? 0 : r;
 	n_fds = take_fds(&msg, ret_fds);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		while (n_fds > 0)
-			close(ret_fds[--n_fds]);
+			vly_raw_close(ret_fds[--n_fds]);
 		return -EMSGSIZE;
 	}
 	*ret_n_fds = n_fds;
-	return (int)r;
+	return r;
 }

@@ -6,6 +6,8 @@ met in src/sys/ and src/cancel/ only, where a simulation can put other files.
 
 Elsewhere in src/ a function of the system may be used only when its header is in PURE: whatever is
 not known to be harmless is told. An own declaration of a system's function does not hide it.
+Of the system's functions, those at which pthread_cancel() may end the calling thread have one home
+in src/sys/, where it is held off.
 Usage: seams.py BUILD_FOLDER [TREE]. Prints one line per violation and exits 1 if there is any.
 """
 import os
@@ -27,12 +29,32 @@ EXCUSED = {
     ("src/base/mem", "mmap"): "so that only touched pages are resident; base may not include sys",
     ("src/base/mem", "munmap"): "the same",
 }
+# Cancellation points, POSIX.1-2017 2.9.5.2 and glibc's own, and who may call them and why.
+CANCELLATION_POINTS = set("""
+accept accept4 clock_nanosleep close connect creat epoll_pwait epoll_wait fdatasync fsync
+getrandom lockf msync nanosleep open openat pause poll ppoll pread preadv pselect
+pthread_cond_clockwait pthread_cond_timedwait pthread_cond_wait pthread_join pthread_testcancel
+pwrite pwritev read readv recv recvfrom recvmmsg recvmsg select sem_clockwait sem_timedwait
+sem_wait send sendfile sendmmsg sendmsg sendto sigsuspend sigtimedwait sigwait sigwaitinfo sleep
+splice syslog system tee usleep vmsplice wait waitid waitpid write writev fclose fflush fgetc
+fgets fopen fprintf fputs fread fwrite getaddrinfo getline opendir printf puts readdir vfprintf
+vprintf""".split())
+POINTS_AT_HOME = {
+    "src/sys/raw": CANCELLATION_POINTS,
+    "src/sys/cond": {"pthread_cond_wait"},  # the lock holds it off
+    "src/sys/thread": {"pthread_join"},  # held off there
+    "src/worker/loop_new": {"fprintf"},  # what libevent says of bases that are not ours
+}
 HEADER = re.compile(r".*/include/(?:[a-z0-9_]+-linux-\w+/)?")
 
 
 def check(facts):
     for where, module, name, header in sorted(facts.outside):
         header = HEADER.sub("", header)
+        if (name in CANCELLATION_POINTS and not module.startswith("src/cancel/") and
+                name not in POINTS_AT_HOME.get(module, ())):
+            yield f"{where}: {name} is a cancellation point: call src/sys/raw.h's instead"
+            continue
         if module.startswith(SEAM) or header in PURE or (module, name) in EXCUSED:
             continue
         if header.startswith("event2/"):

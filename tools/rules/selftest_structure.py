@@ -165,6 +165,9 @@ TREES = [
     ("seams", {"src/base/clock.h": "#include <time.h>\nstatic inline long vly_now(void)\n"
                "{ struct timespec t; clock_gettime(0, &t); return t.tv_sec; }\n",
                "src/base/x.c": '#include "base/clock.h"\n'}, "clock.h:3: clock_gettime"),
+    ("seams", {"src/sys/wake.c": "#include <unistd.h>\nint vly_wake(void);\n"
+               "int vly_wake(void) { return close(0); }\n"},
+     "wake.c:3: close is a cancellation point"),
 ]
 
 

@@ -96,3 +96,40 @@ Test(lock, one_wake_is_for_all_who_wait)
 	vly_cond_fini(&cond);
 	vly_lock_fini(&lock);
 }
+
+static int get_cancel_state(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_setcancelstate(state, NULL);
+	return state;
+}
+
+static void *lock_both(void *arg)
+{
+	struct vly_lock *first = arg;
+
+	cr_assert_eq(get_cancel_state(), PTHREAD_CANCEL_ENABLE);
+	vly_lock_take(first);
+	cr_assert_eq(get_cancel_state(), PTHREAD_CANCEL_DISABLE);
+	vly_lock_take(&lock);
+	vly_lock_give(&lock);
+	cr_assert_eq(get_cancel_state(), PTHREAD_CANCEL_DISABLE);
+	vly_lock_give(first);
+	cr_assert_eq(get_cancel_state(), PTHREAD_CANCEL_ENABLE);
+	return NULL;
+}
+
+Test(lock, nobody_is_cancelled_who_has_one)
+{
+	struct vly_lock first;
+	pthread_t thread;
+
+	vly_lock_init(&first);
+	vly_lock_init(&lock);
+	cr_assert_eq(pthread_create(&thread, NULL, lock_both, &first), 0);
+	pthread_join(thread, NULL);
+	vly_lock_fini(&first);
+	vly_lock_fini(&lock);
+}
