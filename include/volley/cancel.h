@@ -73,7 +73,8 @@ VOLLEY_API int volley_cancel_init(const struct volley_cancel_config *config);
  * @param ret_handle  the thread's handle with one reference for the caller, to be given back with
  *                    volley_cancel_unref(); may be NULL
  * @return 0; -EALREADY when attached; -ENOMEM; -EAGAIN for lack of thread keys; what
- *         volley_cancel_init() returns
+ *         volley_cancel_init() returns; any errno with which a filter of system calls refuses
+ *         gettid(2) or tgkill(2)
  * @threads  any, not from a signal handler
  * @blocks   never
  */

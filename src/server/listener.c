@@ -137,9 +137,11 @@ static bool is_bound(int fd)
 static int bind_one(struct volley_listener *listener, int fd, bool first, bool share)
 {
 	bool alone = first && !share && listener->server->shared.config.n_workers == 1;
+	uint16_t port = volley_addr_get_port(&listener->addr);
+	bool is_low = port > 0 && port < 1024;
 	int r = vly_socket_bind(fd, &listener->addr, first, share);
 
-	if (r >= 0 || r == -EADDRINUSE || r == -EADDRNOTAVAIL || r == -EACCES)
+	if (r >= 0 || r == -EADDRINUSE || r == -EADDRNOTAVAIL || (r == -EACCES && is_low))
 		return r;
 	if (alone && is_bound(fd))
 		return 0;
@@ -173,7 +175,8 @@ static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 	if (r >= 0)
 		r = bind_one(listener, fd, first, share);
 	if (r >= 0 && first)
-		r = vly_socket_get_name(fd, &listener->addr);
+		r = vly_needs_check(listener->server, VLY_NEED_NAME,
+				    vly_socket_get_name(fd, &listener->addr), true);
 	if (r < 0) {
 		vly_socket_close(fd);
 		return r;

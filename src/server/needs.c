@@ -54,6 +54,8 @@ static const struct {
 	[VLY_NEED_SHARE] = { "SO_REUSEPORT or bind", true,
 			     "with n_workers = 1 and without VOLLEY_LISTEN_SHARE_PORT a socket "
 			     "needs no SO_REUSEPORT" },
+	[VLY_NEED_NAME] = { "getsockname", true,
+			    "have the filter of system calls or the sandbox allow it" },
 	[VLY_NEED_SETTLE] = { "membarrier", false,
 			      "a datagram or two that arrive with the end of a drain may count "
 			      "as discarded_at_close, or not at all" },

@@ -90,7 +90,7 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	server->shared.event_fd = vly_wake_open();
 	r = server->shared.event_fd;
 	if (r < 0)
-		vly_log_write_refused(&own, "eventfd2, written and read", r);
+		vly_log_write_refused(&own, "eventfd2, or read or write on it,", r);
 	if (r >= 0)
 		r = vly_process_init(&server->shared.process);
 	if (r >= 0)

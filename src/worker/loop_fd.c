@@ -20,6 +20,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "path/pipeline.h"
 #include "sys/poll.h"
 #include "worker/chores.h"
@@ -95,8 +96,10 @@ int vly_loop_fd_open(struct volley_worker *worker)
 
 	for (; r >= 0 && sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index))
 		r = vly_loop_fd_update(worker, sock);
-	if (r < 0)
+	if (r < 0) {
+		vly_log_write_refused(&worker->shared->config, "epoll_ctl", r);
 		vly_loop_fd_close(worker);
+	}
 	return r;
 }
 

@@ -50,7 +50,7 @@ static int init_descriptors(struct volley_worker *worker)
 	int r = vly_mail_init(&worker->mail, get_sleep(worker));
 
 	if (r < 0)
-		vly_log_write_refused(config, "eventfd2, written and read", r);
+		vly_log_write_refused(config, "eventfd2, or read or write on it,", r);
 	if (r < 0 || !vly_loop_is_callers(worker))
 		return r;
 	r = vly_loop_fd_init(worker);

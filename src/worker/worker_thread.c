@@ -26,8 +26,9 @@ static int attach(struct volley_worker *worker)
 	if (r < 0)
 		vly_log_write(
 			&worker->shared->config, VOLLEY_LOG_ERROR,
-			"worker %u cannot be cancellable: %s; if the program uses SIGURG itself, "
-			"choose another signal with volley_cancel_init()",
+			"worker %u cannot be cancellable (rt_sigaction, getpid, gettid, tgkill, "
+			"fcntl): %s; if the program uses SIGURG itself, choose another signal with "
+			"volley_cancel_init()",
 			worker->index, volley_error_name(r));
 	return r;
 }
@@ -69,7 +70,7 @@ int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
 	snprintf(name, sizeof name, "volley-%u", worker->index);
 	r = vly_thread_start(&worker->thread.thread, name, worker_main, worker);
 	if (r < 0) {
-		vly_log_write_refused(&worker->shared->config, "a thread (clone)", r);
+		vly_log_write_refused(&worker->shared->config, "a thread (clone3 or clone)", r);
 		vly_presence_set(worker, false);
 	}
 	return r;
