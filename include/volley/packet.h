@@ -23,6 +23,8 @@ struct volley_worker;
 
 /** volley_packet.flags */
 #define VOLLEY_PACKET_TRUNCATED 1u /* longer than max_datagram_bytes; the rest is gone */
+#define VOLLEY_PACKET_MULTICAST 2u /* sent to a group: volley_packet_get_destination() */
+#define VOLLEY_PACKET_BROADCAST 4u /* sent to everybody on a link (IPv4) */
 
 /**
  * A view of one datagram: 64 bytes, frozen. You may write to data[0] .. data[capacity - 1] and to
@@ -37,7 +39,11 @@ struct volley_packet {
 	uint32_t capacity;
 	/** Who sent it. */
 	const struct volley_addr *peer;
-	/** The address it was sent to, with the listener's port; the reply leaves from there. */
+	/**
+	 * Where a reply leaves from, with the listener's port: the address that the datagram was
+	 * sent to, or, where that was a group or a broadcast, an address of this machine on the
+	 * link that it came by. A wildcard or a group's address here means that the kernel chooses.
+	 */
 	const struct volley_addr *local;
 	struct volley_listener *listener;
 	struct volley_worker *worker;
@@ -84,6 +90,21 @@ VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *dat
  */
 VOLLEY_API void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need,
 					    size_t *ret_capacity);
+
+/**
+ * The address that the datagram was sent to, with the listener's port. It differs from
+ * `packet->local` where VOLLEY_PACKET_MULTICAST or VOLLEY_PACKET_BROADCAST is set. No listener has
+ * to ask for it.
+ *
+ * @param packet           a packet of the running callback
+ * @param ret_destination  the address; of an IPv6 group of one link with its interface as scope
+ * @return 0, or -ENODATA where the kernel did not tell
+ * @threads  the callback's, inside it
+ * @blocks   never
+ * @kernel   IP_PKTINFO (ipi_addr), IPV6_RECVPKTINFO
+ */
+VOLLEY_API int volley_packet_get_destination(const struct volley_packet *packet,
+					     struct volley_addr *ret_destination);
 
 /**
  * The handler whose thread the callback runs on, for data that each handler has of its own.

@@ -28,6 +28,7 @@ enum volley_rx_drop {
 	VOLLEY_RX_BAD_SOURCE,    /* it came from no usable address */
 	VOLLEY_RX_EXPIRED,       /* it waited longer than max_age_us for its handler */
 	VOLLEY_RX_STOPPED,       /* the worker stopped before it was shown */
+	VOLLEY_RX_COPY,          /* another socket of the listener has the same broadcast */
 	VOLLEY_RX_N_DROPS
 };
 

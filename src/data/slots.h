@@ -22,7 +22,9 @@
 /* vly_slot.flags */
 enum vly_slot_flag {
 	VLY_SLOT_TRUNCATED = 1, /* MSG_TRUNC, or its datagrams are longer than they may be */
-	VLY_SLOT_CTRUNC = 2,    /* MSG_CTRUNC */
+	VLY_SLOT_MULTICAST = VLY_CMSG_MULTICAST,
+	VLY_SLOT_BROADCAST = VLY_CMSG_BROADCAST,
+	VLY_SLOT_CTRUNC = 8, /* MSG_CTRUNC */
 };
 
 /* One received message. data and capacity are set before; a receive writes the rest. */

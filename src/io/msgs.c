@@ -246,6 +246,8 @@ static inline void take_control(const struct sock *sock, struct msghdr *msg, str
 	if (sock->wants_infos || msg->msg_controllen > 0) {
 		vly_cmsg_parse(msg, info);
 		slot->segment_bytes = info->segment_bytes;
+		if (VLY_UNLIKELY(info->cast != 0))
+			slot->flags |= info->cast;
 	}
 	msg->msg_controllen = sock->room_bytes;
 }

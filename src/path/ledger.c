@@ -66,7 +66,8 @@ void vly_ledger_add(struct volley_stats *total, const struct volley_stats *count
 	X(VOLLEY_RX_FILTERED, "filtered")     \
 	X(VOLLEY_RX_BAD_SOURCE, "bad_source") \
 	X(VOLLEY_RX_EXPIRED, "expired")       \
-	X(VOLLEY_RX_STOPPED, "stopped")
+	X(VOLLEY_RX_STOPPED, "stopped")       \
+	X(VOLLEY_RX_COPY, "copy")
 
 /* X(constant, name, errno), 0 for drops that are our own decision. */
 #define TX_DROPS(X)                                             \

@@ -64,7 +64,7 @@ uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker)
 
 /* Receiving ------------------------------------------------------------------------------------ */
 
-/* Where datagram i was sent to, as its control messages say; and by what link its reply leaves. */
+/* Where a reply to datagram i leaves from, as its control messages say; and by what link. */
 static const struct volley_addr *get_local(struct volley_worker *worker,
 					   const struct volley_listener *listener, uint32_t i)
 {
@@ -72,7 +72,7 @@ static const struct volley_addr *get_local(struct volley_worker *worker,
 
 	if (listener->by_arrival || vly_addr_is_link_local(&worker->intake.slots.slots[i].peer))
 		info->reply_ifindex = info->ifindex;
-	if (info->local.len == 0) /* a multicast destination: the kernel chooses */
+	if (info->local.len == 0) /* a group of IPv6: the kernel chooses */
 		return &listener->addr;
 	info->local.in.sin_port = listener->addr.in.sin_port;
 	return &info->local;
@@ -165,6 +165,12 @@ static uint32_t split(struct volley_worker *worker, struct vly_sock *sock, uint3
 	return n_views;
 }
 
+enum { SLOT_CAST = VLY_SLOT_MULTICAST | VLY_SLOT_BROADCAST };
+
+static_assert((int)VLY_SLOT_MULTICAST == (int)VOLLEY_PACKET_MULTICAST &&
+		      (int)VLY_SLOT_BROADCAST == (int)VOLLEY_PACKET_BROADCAST,
+	      "deliver_part() passes the flags on");
+
 /* A datagram of a message: where it begins, how long it was, and why it is to be dropped. */
 struct part {
 	uint32_t at;
@@ -194,7 +200,9 @@ static uint32_t deliver_part(struct volley_worker *worker, struct vly_sock *sock
 	make_view(worker, sock->listener, i, slot, view);
 	view->data += part->at;
 	view->len = len;
-	view->flags = len < part->len ? VOLLEY_PACKET_TRUNCATED : 0;
+	view->flags = slot->flags & SLOT_CAST;
+	if (len < part->len)
+		view->flags |= VOLLEY_PACKET_TRUNCATED;
 	if (part->is_split)
 		view->capacity = len;
 	if (++n_views < VLY_PIPELINE_N_VIEWS)
@@ -203,13 +211,18 @@ static uint32_t deliver_part(struct volley_worker *worker, struct vly_sock *sock
 	return 0;
 }
 
-/* Why all of a message is to be dropped; VOLLEY_RX_N_DROPS: it is not. */
+/*
+ * Why all of a message is to be dropped; VOLLEY_RX_N_DROPS: it is not. What goes to many reaches
+ * each of the listener's sockets, and the first one serves it.
+ */
 static enum volley_rx_drop find_fault(const struct volley_worker *worker,
 				      const struct vly_sock *sock, uint32_t i)
 {
 	const struct vly_slot *slot = &worker->intake.slots.slots[i];
 	uint32_t want = sock->listener->want;
 
+	if ((slot->flags & SLOT_CAST) && !sock->is_first)
+		return VOLLEY_RX_COPY;
 	if (slot->peer.len == 0)
 		return VOLLEY_RX_BAD_SOURCE;
 	if ((slot->flags & VLY_SLOT_CTRUNC) && want != 0 &&
@@ -219,8 +232,9 @@ static enum volley_rx_drop find_fault(const struct volley_worker *worker,
 }
 
 /*
- * A message that is not simply a datagram, or several: it was cut off, or nobody knows whom to
- * reply to. What is whole of it is delivered like any other; of the rest each datagram is counted.
+ * A message that is not simply a datagram, or several, for one: it was cut off, or sent to many, or
+ * nobody knows whom to reply to. What is whole of it is delivered like any other; of the rest each
+ * datagram is counted.
  */
 static uint32_t deliver_odd(struct volley_worker *worker, struct vly_sock *sock, uint32_t i,
 			    uint32_t n_views)

@@ -127,6 +127,23 @@ static bool has(const struct volley_packet *packet, uint32_t flag, uint32_t bit)
 	       (vly_packet_get_info(packet)->found & bit);
 }
 
+int volley_packet_get_destination(const struct volley_packet *packet,
+				  struct volley_addr *ret_destination)
+{
+	const struct volley_listener *listener = packet->listener;
+	const struct vly_cmsg_info *info = vly_packet_get_info(packet);
+
+	if (!(packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST))) {
+		if (listener->has_locals && packet->local == &listener->addr)
+			return -ENODATA;
+		*ret_destination = *packet->local;
+		return 0;
+	}
+	*ret_destination = info->destination;
+	ret_destination->in.sin_port = listener->addr.in.sin_port;
+	return 0;
+}
+
 int volley_packet_get_handler(const struct volley_packet *packet)
 {
 	if (!(packet->internal & VLY_PACKET_HANDLED))

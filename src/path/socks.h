@@ -43,6 +43,7 @@ struct vly_sock {
 	int fd;          /* -1 only while it is taken away */
 	/* The data path's. */
 	bool reads;       /* datagrams are taken from it */
+	bool is_first;    /* of its listener's: only here arrives what is for all of them */
 	bool is_kept;     /* somebody else may hold it: see vly_listener_is_shared() */
 	bool is_ready;    /* the loop found it readable, or did not look */
 	bool drains;      /* it is empty only when the kernel says so: vly_pipeline_run_sock() */

@@ -26,6 +26,7 @@
 #include "server/options.h"
 #include "server/state.h"
 #include "sys/addr.h"
+#include "sys/cast.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
 #include "sys/socket.h"
@@ -92,9 +93,9 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
 }
 
 /*
- * A socket bound to one address knows where its replies leave from; only a wildcard must ask. One
- * that is bound to a link-local address must ask by which of its links they leave; an IPv6 one need
- * not, for it is bound to the link as well.
+ * A socket bound to an address of ours knows where its replies leave from; a wildcard, a group's or
+ * a broadcast address must ask. One that is bound to a link-local address must ask by which of its
+ * links they leave; an IPv6 one need not, for it is bound to the link as well.
  */
 static void choose_locals(struct volley_listener *listener, const struct volley_addr *addr)
 {
@@ -103,7 +104,8 @@ static void choose_locals(struct volley_listener *listener, const struct volley_
 	listener->by_arrival = (listener->config.flags & VOLLEY_LISTEN_ARRIVAL_INTERFACE) ||
 			       (vly_addr_is_link_local(addr) &&
 				(addr->sa.sa_family == AF_INET || addr->in6.sin6_scope_id == 0));
-	listener->has_locals = listener->wildcard || listener->by_arrival;
+	listener->has_locals = listener->wildcard || listener->by_arrival ||
+			       vly_cast_is_multicast(addr) || vly_cast_is_broadcast(addr);
 }
 
 static const char *get_advice(int error)
@@ -148,6 +150,16 @@ static int bind_one(struct volley_listener *listener, int fd, bool first, bool s
 	return vly_needs_check(listener->server, VLY_NEED_SHARE, r, true);
 }
 
+/* Which of the listener's sockets it is. */
+static uint32_t find_fd(const struct volley_listener *listener, int fd)
+{
+	uint32_t k = 0;
+
+	while (listener->fds[k] != fd)
+		k++;
+	return k;
+}
+
 static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 {
 	int family = listener->addr.sa.sa_family;
@@ -172,6 +184,7 @@ static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 		r = vly_options_set_errors(listener, fd);
 	if (r >= 0)
 		r = vly_options_set_cmsgs(listener, fd);
+	vly_options_set_groups(listener, fd, listener->n_fds);
 	if (r >= 0)
 		r = bind_one(listener, fd, first, share);
 	if (r >= 0 && first)
@@ -370,6 +383,7 @@ int vly_listener_configure(struct volley_listener *listener, int fd)
 			      "descriptor %d cannot be served: %s is on there and cannot be "
 			      "switched off: do so before you hand it over",
 			      fd, name);
+	vly_options_set_groups(listener, fd, find_fd(listener, fd));
 	if (r >= 0)
 		r = vly_options_set_mtu(listener, fd);
 	if (r >= 0 && reports)

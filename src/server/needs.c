@@ -59,6 +59,9 @@ static const struct {
 	[VLY_NEED_SETTLE] = { "membarrier", false,
 			      "a datagram or two that arrive with the end of a drain may count "
 			      "as discarded_at_close, or not at all" },
+	[VLY_NEED_GROUPS] = { "IP_MULTICAST_ALL or IPV6_MULTICAST_ALL", false,
+			      "each worker gets a copy of what is sent to a group and drops it, "
+			      "as rx_dropped.copy" },
 };
 
 static_assert(sizeof needs / sizeof needs[0] == VLY_NEED_N, "one for each");

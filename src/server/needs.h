@@ -29,6 +29,7 @@ enum vly_need {
 	VLY_NEED_SHARE,
 	VLY_NEED_NAME,
 	VLY_NEED_SETTLE,
+	VLY_NEED_GROUPS,
 	VLY_NEED_N,
 };
 

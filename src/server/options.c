@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "server/needs.h"
 #include "server/state.h"
+#include "sys/cast.h"
 #include "sys/cmsg.h"
 #include "sys/errqueue.h"
 #include "sys/socket.h"
@@ -132,4 +133,19 @@ int vly_options_set_errors(struct volley_listener *listener, int fd)
 void vly_options_clear(struct volley_listener *listener, int error)
 {
 	vly_needs_check(listener->server, VLY_NEED_UNSET, error, false);
+}
+
+/*
+ * A datagram to a group would reach each socket of the listener. The kernel can stop that for those
+ * that have not joined the group themselves, so only the first gets what others have joined. With
+ * IPv4 the second does too: where a single socket of a SO_REUSEPORT group is left, the kernel takes
+ * it for found early and gives the datagram to any member (inet_steal_sock(), Linux 6.6; 3.1.c of
+ * tests/promises shows it). What is not stopped, or not by this kernel, find_fault() of pipeline.c
+ * drops as a copy.
+ */
+void vly_options_set_groups(const struct volley_listener *listener, int fd, uint32_t k)
+{
+	int r = vly_cast_set_all(fd, listener->addr.sa.sa_family, k < 2, k == 0);
+
+	vly_needs_check(listener->server, VLY_NEED_GROUPS, r, false);
 }

@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -179,23 +180,59 @@ static bool is_on_in6_socket(const struct msghdr *msg)
 	return family == AF_INET6;
 }
 
+static void set_in(struct in_addr addr, bool mapped, struct volley_addr *ret_addr)
+{
+	if (mapped) {
+		set_mapped(addr, ret_addr);
+		return;
+	}
+	*ret_addr = (struct volley_addr){ .len = sizeof ret_addr->in };
+	ret_addr->in.sin_family = AF_INET;
+	ret_addr->in.sin_addr = addr;
+}
+
+/*
+ * The two addresses differ for what was not sent to one alone, and no address to reply from means
+ * that the link has none.
+ */
+static void parse_cast(const struct in_pktinfo *pktinfo, bool mapped, struct vly_cmsg_info *info)
+{
+	if (IN_MULTICAST(ntohl(pktinfo->ipi_addr.s_addr)))
+		info->cast = VLY_CMSG_MULTICAST;
+	else if (pktinfo->ipi_spec_dst.s_addr != htonl(INADDR_ANY) ||
+		 pktinfo->ipi_addr.s_addr == htonl(INADDR_BROADCAST))
+		info->cast = VLY_CMSG_BROADCAST;
+	else
+		return;
+	set_in(pktinfo->ipi_addr, mapped, &info->destination);
+}
+
 static void parse_pktinfo(const struct item *item, bool mapped, struct vly_cmsg_info *info)
 {
 	struct in_pktinfo pktinfo;
 
 	if (!copy_out(item, &pktinfo, sizeof pktinfo))
 		return;
-	if (mapped) {
-		set_mapped(pktinfo.ipi_spec_dst, &info->local);
-	} else {
-		info->local = (struct volley_addr){ .len = sizeof info->local.in };
-		info->local.in.sin_family = AF_INET;
-		info->local.in.sin_addr = pktinfo.ipi_spec_dst;
-	}
+	set_in(pktinfo.ipi_spec_dst, mapped, &info->local);
+	if (VLY_UNLIKELY(pktinfo.ipi_addr.s_addr != pktinfo.ipi_spec_dst.s_addr))
+		parse_cast(&pktinfo, mapped, info);
 	info->ifindex = (uint32_t)pktinfo.ipi_ifindex;
 	if (vly_addr_is_link_local(&info->local))
 		info->reply_ifindex = info->ifindex;
 	info->found |= VLY_CMSG_LOCAL;
+}
+
+/* A link's own address means something only with the link. */
+static void set_in6(const struct in6_pktinfo *pktinfo, struct volley_addr *ret_addr)
+{
+	const struct in6_addr *addr = &pktinfo->ipi6_addr;
+
+	*ret_addr = (struct volley_addr){ .len = sizeof ret_addr->in6 };
+	ret_addr->in6.sin6_family = AF_INET6;
+	ret_addr->in6.sin6_addr = *addr;
+	if (IN6_IS_ADDR_LINKLOCAL(addr) || IN6_IS_ADDR_MC_LINKLOCAL(addr) ||
+	    IN6_IS_ADDR_MC_NODELOCAL(addr))
+		ret_addr->in6.sin6_scope_id = pktinfo->ipi6_ifindex;
 }
 
 static void parse_pktinfo6(const struct item *item, struct vly_cmsg_info *info)
@@ -207,15 +244,14 @@ static void parse_pktinfo6(const struct item *item, struct vly_cmsg_info *info)
 		return;
 	info->ifindex = pktinfo.ipi6_ifindex;
 	info->found |= VLY_CMSG_LOCAL;
-	if (IN6_IS_ADDR_MULTICAST(&pktinfo.ipi6_addr))
+	if (VLY_UNLIKELY(IN6_IS_ADDR_MULTICAST(&pktinfo.ipi6_addr))) {
+		info->cast = VLY_CMSG_MULTICAST;
+		set_in6(&pktinfo, &info->destination);
 		return;
-	info->local.len = sizeof info->local.in6;
-	info->local.in6.sin6_family = AF_INET6;
-	info->local.in6.sin6_addr = pktinfo.ipi6_addr;
-	if (vly_addr_is_link_local(&info->local)) {
-		info->local.in6.sin6_scope_id = pktinfo.ipi6_ifindex;
-		info->reply_ifindex = pktinfo.ipi6_ifindex;
 	}
+	set_in6(&pktinfo, &info->local);
+	if (vly_addr_is_link_local(&info->local))
+		info->reply_ifindex = info->ifindex;
 }
 
 static void parse_timestamp(const struct item *item, struct vly_cmsg_info *info)
@@ -273,7 +309,7 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info)
 	struct item item;
 	size_t offset = 0;
 
-	memset(ret_info, 0, sizeof *ret_info);
+	memset(ret_info, 0, offsetof(struct vly_cmsg_info, destination));
 	while (next_item(msg, &offset, &item))
 		parse_item(&item, mapped, ret_info);
 }

@@ -20,6 +20,12 @@ enum vly_cmsg_bit {
 	VLY_CMSG_OTHER = 32,   /* parse only: something of IP's that we do not know */
 };
 
+/* To how many a datagram was sent, if not to one. */
+enum vly_cmsg_cast {
+	VLY_CMSG_MULTICAST = 2, /* a group */
+	VLY_CMSG_BROADCAST = 4, /* everybody on a link */
+};
+
 struct vly_cmsg_info {
 	/*
 	 * Address to reply from (ipi_spec_dst, or the IPv6 destination, v4-mapped where it was),
@@ -33,6 +39,8 @@ struct vly_cmsg_info {
 	int16_t ttl;
 	int16_t tos;
 	uint32_t segment_bytes;
+	uint32_t cast;                  /* enum vly_cmsg_cast; 0: one, or nobody knows */
+	struct volley_addr destination; /* where it was sent to, port 0; only set where `cast` is */
 };
 
 /* Switch on what `want` asks for; AF_INET6 sockets get the IPv4 options too, for mapped peers. */

@@ -7,6 +7,7 @@ SERVER.json is what volley-echo --stats wrote at its end. WITNESS.json is what t
 kernel counted in a network namespace that held nothing but the two:
 
     sent, received     datagrams the clients sent, and replies they read
+    copies             what the kernel made more of them: a broadcast reaches each socket
     client_drops       replies the kernel dropped at the clients' sockets (SO_MEMINFO)
     unreplied          datagrams the server was right not to reply to (low source ports)
     firewalled         datagrams that the firewall took from the server's sends
@@ -22,7 +23,8 @@ EVERY_BOOK = ("rx_datagrams", "delivered", "rx_queued", "held_taken", "held_repl
               "held_released", "held_expired", "held_abandoned", "held_now", "tx_requested",
               "tx_sent", "tx_queued", "rx_messages", "tx_messages", "discarded_at_close", "unread",
               "kernel_drops", "rx_batches", "rx_syscalls", "tx_syscalls", "tx_segmented")
-RX_DROPS = "truncated ctrunc ring_full pool_full filtered bad_source expired stopped".split()
+RX_DROPS = ("truncated ctrunc ring_full pool_full filtered bad_source expired stopped "
+            "copy").split()
 TX_DROPS = ("EPERM EAGAIN ENOBUFS ECONNREFUSED EMSGSIZE ENETUNREACH EHOSTUNREACH EACCES EINVAL "
             "EOTHER refused no_buffer backlog_full timeout stopped").split()
 
@@ -70,15 +72,16 @@ def outer_equations(c, w):
     saved = c["tx_sent"] - c["tx_messages"]
     yield ("a segmented send saves one message or more, any other none",
            (saved >= c["tx_segmented"], saved > 0), (True, c["tx_segmented"] > 0))
-    yield ("the clients' datagrams = rx_messages + discarded_at_close + kernel_drops + refused",
-           w["sent"], c["rx_messages"] + c["discarded_at_close"] + c["kernel_drops"]
-           + kernel["NoPorts"])
+    yield ("the clients' datagrams, and copies = rx_messages + discarded_at_close + kernel_drops"
+           " + refused", w["sent"] + w.get("copies", 0), c["rx_messages"]
+           + c["discarded_at_close"] + c["kernel_drops"] + kernel["NoPorts"])
     yield ("kernel_drops = the kernel's InErrors less the clients'",
            c["kernel_drops"], kernel["InErrors"] - w["client_drops"])
     yield ("the kernel's InDatagrams = what the server and the clients read", kernel["InDatagrams"],
            c["rx_messages"] + c["discarded_at_close"] + w["received"])
     yield ("tx_messages = the kernel's OutDatagrams less the clients' own, less the firewall's",
            c["tx_messages"], kernel["OutDatagrams"] - w["sent"])
+    yield ("rx_dropped.copy = the kernel's copies", c["rx_dropped.copy"], w.get("copies", 0))
     yield ("what was sent arrived", c["tx_sent"], w["received"] + w["client_drops"])
     yield ("an echo server replies to all it is given", c["delivered"] - w["unreplied"],
            c["tx_requested"])

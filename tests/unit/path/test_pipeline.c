@@ -237,6 +237,51 @@ Test(pipeline, control_messages_that_nobody_asked_for_may_be_missing)
 	fake_server_close(&fake);
 }
 
+/* To everybody, to a group, and three in one message to a group; between two that are to us. */
+static void recv_casts(struct fake_server *fake)
+{
+	fake_io_recv_n(fake->io, 0, 1, 8);
+	fake_io_recv(fake->io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_BROADCAST });
+	fake_io_recv(fake->io, &(struct fake_datagram){ .len = 9, .flags = VLY_SLOT_MULTICAST });
+	fake_io_recv(fake->io, &(struct fake_datagram){
+				       .len = 8, .segment_bytes = 3, .flags = VLY_SLOT_MULTICAST });
+	fake_io_recv_n(fake->io, 0, 1, 8);
+}
+
+Test(pipeline, the_first_socket_serves_what_is_for_many)
+{
+	struct fake_server fake = open_then(echo);
+
+	recv_casts(&fake);
+	fake_server_run(&fake);
+	cr_assert_eq(seen.n_packets, 7);
+	cr_assert_eq(seen.packets[0].flags, 0);
+	cr_assert_eq(seen.packets[1].flags, VOLLEY_PACKET_BROADCAST);
+	for (int i = 2; i < 6; i++)
+		cr_assert_eq(seen.packets[i].flags, VOLLEY_PACKET_MULTICAST);
+	cr_assert_eq(seen.packets[6].flags, 0);
+	cr_assert_eq(fake_server_stats(&fake).rx_dropped[VOLLEY_RX_COPY], 0);
+	fake_server_close(&fake);
+}
+
+Test(pipeline, the_others_drop_it_as_a_copy)
+{
+	struct fake_server fake = open_then(echo);
+	struct volley_stats stats;
+
+	vly_socks_get(&fake.worker->socks, 0)->is_first = false;
+	recv_casts(&fake);
+	fake_io_recv(fake.io, &(struct fake_datagram){
+				      .len = 9, .flags = VLY_SLOT_BROADCAST | VLY_SLOT_TRUNCATED });
+	fake_server_run(&fake);
+	stats = fake_server_stats(&fake);
+	cr_assert_eq(seen.n_packets, 2);
+	cr_assert_eq(stats.rx_datagrams, 8);
+	cr_assert_eq(stats.rx_dropped[VOLLEY_RX_COPY], 6, "datagrams, not messages");
+	cr_assert_eq(stats.tx_requested, 2);
+	fake_server_close(&fake);
+}
+
 Test(pipeline, deliver_truncated_delivers_and_says_so)
 {
 	struct fake_server fake;

@@ -256,3 +256,53 @@ Test(reply, a_wildcard_listener_replies_from_where_it_was_asked)
 	cr_assert_eq(fake_io_sent(fake.io, 1)->local.len, 0, "the kernel chooses");
 	fake_server_close(&fake);
 }
+
+static struct volley_addr destinations[3];
+static int results[3];
+
+static void ask_destination(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			    void *arg)
+{
+	(void)worker;
+	(void)arg;
+	for (size_t i = 0; i < n && i < 3; i++)
+		results[i] = volley_packet_get_destination(&packets[i], &destinations[i]);
+}
+
+Test(reply, the_destination_is_the_true_one)
+{
+	struct vly_cmsg_info unicast = { .found = VLY_CMSG_LOCAL, .local = *fake_peer(0) };
+	struct vly_cmsg_info broadcast = unicast;
+	struct vly_cmsg_info silent = { .found = 0 };
+	struct fake_server fake;
+
+	broadcast.cast = VLY_CMSG_BROADCAST;
+	broadcast.destination = unicast.local;
+	broadcast.destination.in.sin_addr.s_addr |= htonl(255);
+	fake_server_open(&fake, NULL, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = ask_destination));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &unicast });
+	fake_io_recv(fake.io, &(struct fake_datagram){
+				      .len = 4, .info = &broadcast, .flags = VLY_SLOT_BROADCAST });
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 4, .info = &silent });
+	fake_server_run(&fake);
+	cr_assert_eq(results[0], 0);
+	cr_assert_eq(destinations[0].in.sin_addr.s_addr, unicast.local.in.sin_addr.s_addr);
+	cr_assert_eq(destinations[0].in.sin_port, fake.addr->in.sin_port);
+	cr_assert_eq(results[1], 0);
+	cr_assert_eq(destinations[1].in.sin_addr.s_addr, broadcast.destination.in.sin_addr.s_addr);
+	cr_assert_eq(destinations[1].in.sin_port, fake.addr->in.sin_port);
+	cr_assert_eq(results[2], -ENODATA, "nobody said");
+	fake_server_close(&fake);
+}
+
+Test(reply, a_bound_listeners_destination_is_its_address)
+{
+	struct fake_server fake;
+
+	fake_server_open(&fake, NULL, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = ask_destination));
+	fake_io_recv_n(fake.io, 0, 1, 8);
+	fake_server_run(&fake);
+	cr_assert_eq(results[0], 0);
+	cr_assert(volley_addr_is_equal(&destinations[0], fake.addr));
+	fake_server_close(&fake);
+}

@@ -56,6 +56,18 @@ static uint32_t count(void)
 	return n;
 }
 
+Test(socks, the_first_of_a_listener_knows_that_it_is)
+{
+	int fds[] = { FIRST_FD + 1, FIRST_FD };
+
+	listeners[0].fds = fds;
+	listeners[0].n_fds = 2;
+	cr_assert(!add(0, 0)->is_first);
+	cr_assert(add(0, 1)->is_first);
+	listeners[0].fds = NULL;
+	listeners[0].n_fds = 0;
+}
+
 /* The list of the ready names exactly these, in this order. */
 static void expect_ready(struct vly_sock *const *expected, uint32_t n)
 {

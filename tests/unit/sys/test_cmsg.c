@@ -262,6 +262,8 @@ Test(cmsg, multicast_is_replied_to_from_where_the_kernel_likes)
 	cr_assert_eq(info.ifindex, 7);
 	cr_assert_eq(info.local.len, 0);
 	cr_assert_eq(vly_cmsg_put_source(control, sizeof control, &info.local, 7), 0);
+	cr_assert_eq(info.cast, VLY_CMSG_MULTICAST);
+	cr_assert_eq(info.destination.in6.sin6_scope_id, 7, "a group of the link");
 }
 
 Test(cmsg, link_local_keeps_its_interface_and_nothing_else_does)

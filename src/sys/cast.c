@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Multicast and broadcast. An AF_INET6 socket speaks IPv4 too, to mapped peers, so it has the
+ * options of both families.
+ */
+
+#include "sys/cast.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sys/socket.h"
+
+/* The IPv4 address of an IPv4 or mapped one. False: it has none. */
+static bool find_in(const struct volley_addr *addr, struct in_addr *ret_in)
+{
+	if (addr->sa.sa_family == AF_INET) {
+		*ret_in = addr->in.sin_addr;
+		return true;
+	}
+	if (!IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
+		return false;
+	memcpy(ret_in, &addr->in6.sin6_addr.s6_addr[12], sizeof *ret_in);
+	return true;
+}
+
+bool vly_cast_is_multicast(const struct volley_addr *addr)
+{
+	struct in_addr in;
+
+	if (find_in(addr, &in))
+		return IN_MULTICAST(ntohl(in.s_addr));
+	return IN6_IS_ADDR_MULTICAST(&addr->in6.sin6_addr);
+}
+
+/*
+ * A socket that was not told to may not be connected to a broadcast address, and nothing else is
+ * EACCES there (net/ipv4/datagram.c). Nothing is sent.
+ */
+bool vly_cast_is_broadcast(const struct volley_addr *addr)
+{
+	struct volley_addr to = { .len = sizeof to.in };
+	bool is;
+	int fd;
+
+	if (!find_in(addr, &to.in.sin_addr) || to.in.sin_addr.s_addr == htonl(INADDR_ANY))
+		return false;
+	if (to.in.sin_addr.s_addr == htonl(INADDR_BROADCAST))
+		return true;
+	to.in.sin_family = AF_INET;
+	to.in.sin_port = htons(9); /* any will do (RFC 863) */
+	fd = vly_socket_open(AF_INET, false);
+	if (fd < 0)
+		return false;
+	is = connect(fd, &to.sa, to.len) < 0 && errno == EACCES;
+	vly_socket_close(fd);
+	return is;
+}
+
+int vly_cast_set_all(int fd, int family, bool in, bool in6)
+{
+	int r = vly_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, in);
+	int r6 = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, in6)
+				    : 0;
+
+	return r < 0 ? r : r6;
+}
