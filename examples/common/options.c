@@ -340,6 +340,9 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 		volley_server_close(server);
 		if (options->stats != NULL)
 			code = write_stats(options, server);
+	} else if (server != NULL) {
+		volley_server_drain(
+			server); /* what it has taken meanwhile is served all the same */
 	}
 	volley_server_free(server);
 	if (r < 0) {

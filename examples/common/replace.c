@@ -35,7 +35,10 @@ enum { TIMEOUT_US = 10000000 };
  */
 enum { MAX_TRIES = 5 };
 
-/* How long a process that goes away may take to close what it has. */
+/*
+ * How long a process that has said nothing of itself may take to close what it has. One that has is
+ * waited for by the library.
+ */
 enum { DEATH_MS = 1000 };
 
 /* How often what could not be put right is looked at again. */
@@ -165,6 +168,18 @@ static int accept_one(struct replace *replace)
 	return r;
 }
 
+/* In doubt both serve, and somebody has to end one of them. */
+static void say_sharers(const struct replace *replace)
+{
+	int n = volley_server_count_sharers(replace->server);
+
+	if (n > 0)
+		fprintf(stderr,
+			"%s: --replace %s: %d other process%s may read the same sockets, after a "
+			"hand-over that was not finished: end all but one\n",
+			replace->program, replace->path, n, n > 1 ? "es" : "");
+}
+
 /* Hand over to whoever asks, one after the other, until it succeeds or we end. */
 static void serve(struct replace *replace)
 {
@@ -177,11 +192,15 @@ static void serve(struct replace *replace)
 		if (!replace->placed && take_path(replace) >= 0)
 			fprintf(stderr, "%s: --replace %s: listens there now\n", replace->program,
 				replace->path);
+		if (fd == -EAGAIN)
+			say_sharers(replace);
 		if (fd < 0)
 			continue;
 		r = volley_server_export_fds(replace->server, fd, TIMEOUT_US);
 		close(fd);
-		if (r >= 0) {
+		if (r < 0) {
+			say_sharers(replace);
+		} else {
 			fprintf(stderr, "%s: replaced\n", replace->program);
 			volley_server_request_stop(replace->server);
 			return;
@@ -330,6 +349,7 @@ int replace_commit(struct replace *replace)
 		    "serves, but cannot listen there, so nothing can replace it; it tries "
 		    "again every 10 s",
 		    r);
+	say_sharers(replace);
 	replace->serves = true;
 	sem_post(&replace->go);
 	return 0;

@@ -20,8 +20,13 @@
  *           returns 0             --- gone --->   returns 0
  *
  * The kernel's queues belong to the sockets, not to a process, and at every moment at least one
- * process reads them. Whatever fails on the way, the old process goes on serving, unless it is the
- * one that died; docs/restart.md goes through every step.
+ * process reads them. The old process goes only when it has heard that everything was taken, and
+ * the new one gives up only when the old one has said that it serves on and hears of it: in every
+ * doubt both serve. docs/restart.md goes through every step.
+ *
+ * Sockets that were offered or imported are not broken by an end (no filter, no leaving of the
+ * kernel's lookup) until every other process that may hold them is dead. Each side sends a pidfd of
+ * itself for that.
  */
 
 #include <stdint.h>
@@ -53,7 +58,8 @@ extern "C" {
  *         sockets; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
- * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12)
+ * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it the sockets
+ *           stay shared)
  */
 VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us);
 
@@ -62,15 +68,16 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  *
  * From here on volley_server_listen() takes the old one's sockets for an address where there are
  * some, port 0 those of any port of the address, and binds new ones elsewhere. There are as many as
- * the old process has; volley_server_adopt() says who serves which. Until
- * volley_server_import_commit() has returned 0 they are treated as VOLLEY_LISTEN_KEEP_SOCKETS says,
- * and keep the options they have.
+ * the old process has; volley_server_adopt() says who serves which. Until the old process is gone
+ * they keep the options they have.
  *
  * @param server      a server that has not imported yet
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
  * @param timeout_us  how long the old process may take to reply
- * @return how many sockets there are; -ETIMEDOUT; -EPIPE; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when
- *         it has imported; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
+ * @return how many sockets there are; -EPIPE when the old process died or ends before it has sent
+ *         all, and then it is over, so that its addresses can be bound; -ECANCELED when it refuses
+ *         and serves on; -ETIMEDOUT; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when it has imported;
+ *         -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
  * @threads  any but a worker
  * @blocks   up to timeout_us
  * @kernel   as volley_server_export_fds()
@@ -81,20 +88,37 @@ VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, ui
  * The new process's second part, once it serves: tell the old one to stop reading, and carry its
  * counters over.
  *
- * After a failure the old process serves on, and this one should end. When the old process died
- * meanwhile this is a success, without its counters, and the log says so. Sockets that no listener
- * took are closed here.
+ * 0 means that this process serves on, whatever the old one does; the log says when that is not
+ * known to be gone. Its counters are carried over if they came, else the JSON's "missing_books"
+ * names the hole. After -ECANCELED the old process serves on and relies on this one to end:
+ * volley_server_drain() first, so that what it has served is complete, then volley_server_free(),
+ * which gives its counters back. Sockets that no listener took are closed here.
  *
  * @param server      a running server that has imported
  * @param fd          the same socket
- * @param timeout_us  how long the old process may take; more than its drain_us
- * @return 0; -ETIMEDOUT; -ECANCELED when the old process took its sockets back; -EPROTO; -ENOTCONN
- *         when nothing was imported; -EDEADLK; -ESHUTDOWN; -ENOMEM
+ * @param timeout_us  how long the old process may take for all of it; more than its drain_us
+ * @return 0; -ECANCELED when the old process serves on; -ENOTCONN when nothing was imported;
+ *         -EDEADLK; -ESHUTDOWN
  * @threads  any but a worker
  * @blocks   up to timeout_us and the slowest callback
  */
 VOLLEY_API int volley_server_import_commit(struct volley_server *server, int fd,
 					   uint32_t timeout_us);
+
+/**
+ * How many other processes live that may read this server's sockets too: a new one to which they
+ * were offered and that was not heard to give up, or an old one that was not heard to be gone.
+ *
+ * In every doubt of a hand-over both processes serve, rather than none. Somebody should end one of
+ * them then, and a program that says so now and then is heard.
+ *
+ * @param server  any state
+ * @return the number, 0 when this server is known to be the only one
+ * @threads  any
+ * @blocks   as volley_server_get_stats()
+ * @kernel   pidfd_open(2) (Linux 5.3)
+ */
+VOLLEY_API int volley_server_count_sharers(struct volley_server *server);
 
 /**
  * What was carried over from the processes before this one. It is part of the server's totals and

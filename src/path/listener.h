@@ -33,25 +33,33 @@ struct volley_listener {
 	struct vly_coalesce_limits limits; /* what UDP_SEGMENT starts with */
 
 	/*
-	 * Written with `listening`. A worker reads the two flags in errands, which are sent after
-	 * they were written.
+	 * Written with `listening`. A worker reads the flags in errands, which are sent after they
+	 * were written.
 	 */
-	bool borrowed;                     /* somebody else has not let go of its sockets yet */
-	bool exported;                     /* a hand-over gives it away */
-	int *fds;                          /* n_fds; the workers close them */
+	bool others;   /* of a hand-over; server/sharers.c knows when there are none any more */
+	bool kept;     /* somebody holds its sockets for good; the rest of their queues is his */
+	bool exported; /* a hand-over gives it away */
+	int *fds;      /* n_fds; the workers close them */
 	struct vly_socket_filter *filters; /* n_filters: their own, while ours stand there */
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
 	uint32_t n_fds;
 };
 
+/* Whether somebody else goes on with its sockets, so that an end here only ends our reading. */
+static inline bool vly_listener_is_kept(const struct volley_listener *listener)
+{
+	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->kept;
+}
+
 /*
- * Whether others hold its sockets too. Then they are not ours to close to new datagrams, and what
- * they hold in the end is not lost.
+ * Whether somebody else may hold its sockets. Then they are not ours to break: no filter, no
+ * leaving of the kernel's lookup, no option that costs him a datagram; and what they hold in the
+ * end is not counted as lost. Every call that could make another process deaf asks this first.
  */
 static inline bool vly_listener_is_shared(const struct volley_listener *listener)
 {
-	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->borrowed;
+	return vly_listener_is_kept(listener) || listener->others;
 }
 
 #endif

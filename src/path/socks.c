@@ -73,7 +73,8 @@ struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *
 	sock->fd = fd;
 	sock->reads = true;
 	sock->is_first = listener->n_fds == 0 || fd == listener->fds[0];
-	sock->is_kept = vly_listener_is_shared(listener);
+	sock->is_kept = vly_listener_is_kept(listener);
+	sock->is_shared = vly_listener_is_shared(listener);
 	sock->watch.fd = -1;
 	vly_limits_init(&sock->limits, &listener->limits);
 	vly_drops_begin(&sock->drops, fd, listener->adopted);

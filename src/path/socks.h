@@ -44,7 +44,8 @@ struct vly_sock {
 	/* The data path's. */
 	bool reads;       /* datagrams are taken from it */
 	bool is_first;    /* of its listener's: only here arrives what is for all of them */
-	bool is_kept;     /* somebody else may hold it: see vly_listener_is_shared() */
+	bool is_kept;     /* somebody else goes on with it: vly_listener_is_kept() */
+	bool is_shared;   /* somebody else may hold it: vly_listener_is_shared() */
 	bool is_ready;    /* the loop found it readable, or did not look */
 	bool drains;      /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
 	bool in_ready;    /* it stands in the list of the ready */

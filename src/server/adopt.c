@@ -116,7 +116,7 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	if (r < 0)
 		return r;
 	r = vly_listener_adopt(listener, addr, fds, n);
-	listener->borrowed = !alone;
+	listener->others = !alone;
 	for (uint32_t i = 0; alone && r >= 0 && i < n; i++)
 		r = vly_listener_configure(listener, fds[i]);
 	if (r >= 0)
@@ -158,6 +158,8 @@ int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidate
 		candidates[i].taken = true;
 		candidates[i].listener_index = (uint32_t)r;
 		vly_socket_set_cloexec(candidates[i].fd);
+		if (candidates[i].is_kept)
+			vly_listeners_set_kept(server, (uint32_t)r);
 	}
 	return r;
 }

@@ -15,6 +15,7 @@
 struct vly_candidate {
 	int fd;
 	bool taken;
+	bool is_kept;            /* somebody holds it for good */
 	uint32_t listener_index; /* once it is taken */
 	uint64_t cookie;
 	struct volley_addr addr;

@@ -14,6 +14,7 @@
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/import.h"
+#include "server/handover/sharers.h"
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "server/needs.h"
@@ -55,6 +56,7 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 {
 	int r;
 
+	vly_sharers_settle(server);
 	if (!vly_listener_is_shared(listener))
 		vly_listener_set_drop_all(listener, true);
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
@@ -85,6 +87,7 @@ void vly_closing_close_all(struct volley_server *server)
 	struct volley_listener *listener;
 
 	vly_import_fini(server);
+	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, true);
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		if ((listener = vly_listeners_get(server, i)) != NULL)

@@ -266,6 +266,16 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 	vly_listener_free(listener);
 }
 
+void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_index)
+{
+	struct volley_listener *listener = vly_listeners_get(server, listener_index);
+
+	if (listener == NULL || listener->kept)
+		return;
+	listener->kept = true;
+	vly_call_run(server, vly_change_adopt, listener);
+}
+
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {

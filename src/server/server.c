@@ -23,6 +23,8 @@
 #include "path/drain.h"
 #include "server/closing.h"
 #include "server/config.h"
+#include "server/handover/books.h"
+#include "server/handover/sharers.h"
 #include "server/inside.h"
 #include "server/listeners.h"
 #include "server/needs.h"
@@ -35,6 +37,7 @@
 
 static void destroy(struct volley_server *server)
 {
+	vly_sharers_fini(server);
 	vly_listeners_fini(server);
 	for (uint32_t i = 0; server->workers != NULL && i < server->shared.config.n_workers; i++)
 		vly_memory_fini(&server->workers[i]);
@@ -187,6 +190,7 @@ static int start_locked(struct volley_server *server) VLY_REQUIRES(server->liste
 
 	if (r < 0)
 		return r;
+	vly_sharers_set_ends(server, false);
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
 	atomic_store_explicit(&server->shared.command, VLY_COMMAND_RUN, memory_order_seq_cst);
 	set_state(server, VLY_SERVER_STARTING);
@@ -310,6 +314,8 @@ static bool lock_to_stop(struct volley_server *server, const char *what, int *re
 static void refuse_new(struct volley_server *server)
 {
 	vly_listeners_lock_to_end(server);
+	vly_sharers_set_ends(server, true);
+	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, true);
 	vly_listeners_unlock(server);
 	/*
@@ -401,7 +407,9 @@ int volley_server_close(struct volley_server *server)
 	stop_locked(server);
 	vly_listeners_lock_to_end(server);
 	if (server->state != VLY_SERVER_CLOSED) {
+		vly_sharers_set_ends(server, true);
 		vly_closing_close_all(server);
+		vly_books_give_back(server);
 		set_state(server, VLY_SERVER_CLOSED);
 	}
 	vly_listeners_unlock(server);

@@ -28,6 +28,25 @@ enum vly_server_state {
  */
 enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_SHALL_DRAIN, VLY_RUN_SHALL_STOP };
 
+/* Another process that may hold sockets of ours: server/handover/sharers.c. */
+struct vly_sharer {
+	int pidfd;
+	int talk_fd; /* our end of the conversation, while it means something; or -1 */
+	bool reads;  /* as far as we know */
+	bool waits;  /* it serves on, and wants our counters when we end */
+};
+
+/* Each is a failed restart whose process still runs, or the one before us. */
+enum { VLY_SHARERS_MAX = 16 };
+
+struct vly_sharers {
+	uint32_t n;
+	struct vly_sharer all[VLY_SHARERS_MAX];
+	bool unknown;       /* nobody tells when another one dies, so it never does */
+	bool ends;          /* this server has begun to end: nobody shall rely on it */
+	uint64_t n_missing; /* processes that served, and are in nobody's books */
+};
+
 /*
  * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
  * while they wait for workers. `listening` is held for a change of the listeners, and for the
@@ -61,6 +80,7 @@ struct volley_server {
 	bool coalesces; /* some listener does or did */
 	bool exporting; /* a hand-over is under way; listeners do not change */
 	struct volley_stats carried;
+	struct vly_sharers sharers;
 
 	_Atomic bool export_abort; /* the hand-over shall end */
 	struct vly_gate gate;      /* where workers that start meet */

@@ -13,6 +13,7 @@
 
 #include "base/opts.h"
 #include "path/held.h"
+#include "server/handover/sharers.h"
 
 void vly_stats_read(struct volley_server *server, uint32_t worker_index,
 		    struct volley_stats *ret_stats)
@@ -63,6 +64,7 @@ int volley_server_get_stats(struct volley_server *server, struct volley_stats *r
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
+	vly_sharers_update(server);
 	vly_stats_sum(server, &sum);
 	vly_lock_give(&server->shared.lock);
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &sum, sizeof sum);
@@ -75,6 +77,7 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
+	vly_sharers_update(server);
 	carried = server->carried;
 	vly_lock_give(&server->shared.lock);
 	carried.size = sizeof carried;

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "path/ledger.h"
+#include "server/handover/sharers.h"
 #include "server/stats.h"
 
 /* snprintf that goes on where it was, and keeps counting when the room is used up. */
@@ -151,6 +152,7 @@ struct picture {
 	struct volley_stats carried;
 	struct volley_stats *workers;
 	bool coalesces;
+	uint64_t n_missing;
 };
 
 static int take_picture(struct volley_server *server, struct picture *picture)
@@ -162,6 +164,8 @@ static int take_picture(struct volley_server *server, struct picture *picture)
 	if (picture->workers == NULL)
 		return -ENOMEM;
 	vly_lock_take(&server->shared.lock);
+	vly_sharers_update(server);
+	picture->n_missing = server->sharers.n_missing;
 	picture->coalesces = server->coalesces;
 	picture->carried = server->carried;
 	picture->sum = server->carried;
@@ -185,6 +189,7 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 		return r;
 	put(&out, "{");
 	put_stats(&out, &picture.sum, picture.coalesces);
+	put(&out, ", \"missing_books\": %ju", (uintmax_t)picture.n_missing);
 	put(&out, ", \"io\": \"%s\", \"carried\": {", volley_server_get_io(server));
 	put_stats(&out, &picture.carried, picture.coalesces);
 	put(&out, "}, \"workers\": [");

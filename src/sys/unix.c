@@ -7,6 +7,7 @@
 #include "sys/unix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,8 +83,14 @@ int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *re
 	int r = vly_raw_unix_recvmsg(fd, &msg);
 	uint32_t n_fds;
 
+	/*
+	 * The peer went away with something unread. That is told once, and first; what it said last
+	 * may be here still.
+	 */
+	if (r == -ECONNRESET)
+		r = vly_raw_unix_recvmsg(fd, &msg);
 	if (r < 0)
-		return r == -ECONNRESET ? 0 : r;
+		return r;
 	n_fds = take_fds(&msg, ret_fds);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		while (n_fds > 0)
@@ -92,4 +99,16 @@ int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *re
 	}
 	*ret_n_fds = n_fds;
 	return r;
+}
+
+int vly_unix_keep(int fd)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return own < 0 ? -errno : own;
+}
+
+void vly_unix_end(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
 }

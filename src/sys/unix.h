@@ -24,4 +24,10 @@ int vly_unix_send(int fd, const void *data, size_t n_bytes, const int *fds, uint
  */
 int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *ret_n_fds);
 
+/* A descriptor of our own, close-on-exec, for a socket that its owner may close; or -errno. */
+int vly_unix_keep(int fd);
+
+/* End a conversation: the other end hears of it, also when somebody has a copy of ours. */
+void vly_unix_end(int fd);
+
 #endif

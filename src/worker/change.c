@@ -199,7 +199,7 @@ int vly_change_leave(struct volley_worker *worker, void *arg)
 {
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
 	     sock = vly_socks_get_next(sock))
-		if (!sock->is_kept)
+		if (!sock->is_shared)
 			vly_socket_leave(sock->fd);
 	return 0;
 }
@@ -217,7 +217,7 @@ int vly_change_finish(struct volley_worker *worker, void *arg)
 			r = -EAGAIN;
 			continue;
 		}
-		if (!sock->is_kept)
+		if (!sock->is_shared)
 			vly_pipeline_discard(worker, sock);
 		vly_pipeline_publish(worker);
 		read_drops(worker, sock);
@@ -307,7 +307,9 @@ int vly_change_check(struct volley_worker *worker, void *arg)
 int vly_change_adopt(struct volley_worker *worker, void *arg)
 {
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
-	     sock = vly_socks_get_next(sock))
-		sock->is_kept = vly_listener_is_shared(sock->listener);
+	     sock = vly_socks_get_next(sock)) {
+		sock->is_kept = vly_listener_is_kept(sock->listener);
+		sock->is_shared = vly_listener_is_shared(sock->listener);
+	}
 	return 0;
 }

@@ -103,6 +103,8 @@ def judge(server, witness):
     equations += inner_equations("carried", carried)
     equations += sum_equations(counters, workers, carried)
     equations += outer_equations(counters, witness)
+    equations.append(("no process has served that is in nobody's books",
+                      server.get("missing_books"), 0))
     return [f"{what}: {left} is not {right}" for what, left, right in equations if left != right]
 
 

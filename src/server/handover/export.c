@@ -5,8 +5,11 @@
  *
  * What must never happen is that nobody reads a socket. So this process reads until the new one
  * says that it does, and closes its copies only when the new one has said that it took everything;
- * when anything goes wrong before that, it reads again. In between the sockets are paused: not
- * read, but still there to send the replies that are on their way.
+ * when anything goes wrong before that, it reads again and says so (RESUMED). In between the
+ * sockets are paused: not read, but still there to send the replies that are on their way.
+ *
+ * From the moment in which they are offered the sockets are not ours alone, until the new process
+ * is known to be dead (sharers.c). docs/restart.md has the table of what can fail.
  */
 
 #include <errno.h>
@@ -18,10 +21,11 @@
 #include "base/mem.h"
 #include "path/worker.h"
 #include "server/call.h"
+#include "server/handover/books.h"
+#include "server/handover/sharers.h"
 #include "server/handover/wire.h"
 #include "server/listener.h"
 #include "server/listeners.h"
-#include "server/stats.h"
 #include "sys/clock.h"
 #include "sys/unix.h"
 #include "worker/change.h"
@@ -30,12 +34,16 @@
 struct exported {
 	struct volley_listener *listener;
 	uint32_t k;
+	bool had_others;
 };
 
 struct export
 {
 	struct volley_server *server;
 	struct vly_handover *handover;
+	int pidfd; /* of the new process, in the table of sharers; -1 when it is not there */
+	bool offered;
+	bool paused;
 	uint32_t n;
 	int fds[VLY_HANDOVER_MAX_SOCKETS];
 	struct exported sockets[VLY_HANDOVER_MAX_SOCKETS];
@@ -60,7 +68,7 @@ static int list_listener(struct export *export, struct volley_listener *listener
 		if (export->n == VLY_HANDOVER_MAX_SOCKETS)
 			return -ENOSPC;
 		export->fds[export->n] = listener->fds[k];
-		export->sockets[export->n++] = (struct exported){ listener, k };
+		export->sockets[export->n++] = (struct exported){ listener, k, listener->others };
 	}
 	return 0;
 }
@@ -79,14 +87,74 @@ static int list(struct export *export)
 	return r;
 }
 
+/* Who asks? Nothing is given to a process whose death could be known and is not. */
+static int greet(struct export *export)
+{
+	struct vly_sharer sharer = { .pidfd = -1, .talk_fd = -1, .reads = true };
+	int r = vly_wire_send_self(export->handover);
+
+	if (r >= 0)
+		r = vly_wire_recv_peer(export->handover, &sharer.pidfd);
+	if (r < 0)
+		return r;
+	export->pidfd = sharer.pidfd;
+	vly_sharers_add(export->server, &sharer);
+	return 0;
+}
+
+/* Whether others hold a listener's sockets too, for its workers as well. */
+static void set_others(struct export *export, const struct exported *socket, bool others)
+	VLY_REQUIRES(export->server->listening)
+{
+	if (socket->listener->others == others)
+		return;
+	socket->listener->others = others;
+	vly_call_run(export->server, vly_change_adopt, socket->listener);
+}
+
+static void set_offered(struct export *export)
+{
+	vly_lock_take(&export->server->listening);
+	for (uint32_t i = 0; i < export->n; i++)
+		set_others(export, &export->sockets[i], true);
+	vly_lock_give(&export->server->listening);
+	export->offered = true;
+}
+
+/* The others' pidfds; a process whose death we cannot know keeps them for good. */
+static int offer_others(struct export *export)
+{
+	struct vly_sharers *sharers = &export->server->sharers;
+	int fds[VLY_SHARERS_MAX];
+	uint32_t n = 0;
+	int r;
+
+	/* Nobody but us adds to them or removes any while `exporting` is set, but a look. */
+	vly_lock_take(&export->server->shared.lock);
+	for (uint32_t i = 0; i < sharers->n; i++)
+		if (sharers->all[i].pidfd != export->pidfd)
+			fds[n++] = sharers->all[i].pidfd;
+	r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, n);
+	vly_lock_give(&export->server->shared.lock);
+	return r;
+}
+
 static int offer(struct export *export)
 {
-	int r = vly_wire_send(export->handover, VLY_HANDOVER_OFFER, export->n, NULL, 0);
+	struct vly_handover *handover = export->handover;
+	uint8_t kept[VLY_HANDOVER_MAX_SOCKETS];
+	int r;
 
+	for (uint32_t i = 0; i < export->n; i++)
+		kept[i] = vly_listener_is_kept(export->sockets[i].listener) ||
+			  (export->sockets[i].had_others && export->server->sharers.unknown);
+	r = vly_wire_send(handover, VLY_HANDOVER_OFFER, export->n, kept, export->n);
+	if (r >= 0)
+		r = offer_others(export);
 	for (uint32_t i = 0; r >= 0 && i < export->n; i += VLY_UNIX_N_FDS) {
 		uint32_t n = export->n - i < VLY_UNIX_N_FDS ? export->n - i : VLY_UNIX_N_FDS;
 
-		r = vly_wire_send_fds(export->handover, export->fds + i, n);
+		r = vly_wire_send_fds(handover, VLY_HANDOVER_SOCKETS, export->fds + i, n);
 	}
 	return r;
 }
@@ -106,8 +174,11 @@ static int wait_ready(struct export *export)
 		    !handover->taken[i] != !handover->taken[i - 1])
 			return -EPROTO;
 	vly_lock_take(&export->server->listening);
-	for (uint32_t i = 0; i < export->n; i++)
+	for (uint32_t i = 0; i < export->n; i++) {
 		export->sockets[i].listener->exported = handover->taken[i];
+		if (!handover->taken[i]) /* its copies are closed */
+			set_others(export, &export->sockets[i], export->sockets[i].had_others);
+	}
 	vly_lock_give(&export->server->listening);
 	return 0;
 }
@@ -118,25 +189,10 @@ static void quiesce(struct export *export)
 	struct volley_server *server = export->server;
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 
+	export->paused = true;
 	call(server, vly_change_pause);
 	while (call(server, vly_change_check) < 0 && vly_clock_get_ns() < end_ns)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
-}
-
-/*
- * Totals that balance by themselves: what is still on its way here will not be counted there, and
- * memory stays.
- */
-static void settle_gauges(struct volley_stats *stats)
-{
-	stats->rx_dropped[VOLLEY_RX_STOPPED] += stats->rx_queued;
-	stats->tx_dropped[VOLLEY_TX_STOPPED] += stats->tx_queued;
-	stats->held_abandoned += stats->held_now;
-	stats->rx_queued = 0;
-	stats->tx_queued = 0;
-	stats->held_now = 0;
-	stats->unread_bytes = 0;
-	stats->memory_bytes = 0;
 }
 
 /* What the kernel said last of a socket's drops. Worker i of N has the i-th, i + N-th ... */
@@ -155,14 +211,11 @@ static int send_counters(struct export *export)
 	struct volley_server *server = export->server;
 	struct vly_handover_counters *counters = &export->handover->counters;
 
-	counters->n_rx_drops = VOLLEY_RX_N_DROPS;
-	counters->n_tx_drops = VOLLEY_TX_N_DROPS;
 	vly_lock_take(&server->shared.lock);
-	vly_stats_sum(server, &counters->stats);
+	vly_books_fill(server, counters);
 	for (uint32_t i = 0; i < export->n; i++)
 		counters->drops[i] = get_drops(server, &export->sockets[i]);
 	vly_lock_give(&server->shared.lock);
-	settle_gauges(&counters->stats);
 	return vly_wire_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
 			     sizeof *counters);
 }
@@ -196,27 +249,72 @@ static void resume(struct export *export)
 	vly_lock_give(&export->server->listening);
 }
 
+/* What the new one has served by now is in its books, and if it does not send them, in nobody's. */
+static void note_failure(struct export *export, bool ends)
+{
+	struct volley_server *server = export->server;
+	const struct vly_handover *handover = export->handover;
+	bool quits = handover->head.type == VLY_HANDOVER_QUIT;
+	struct vly_sharer *sharer;
+
+	vly_lock_take(&server->shared.lock);
+	server->sharers.n_missing += export->offered;
+	if (export->offered && handover->head.type == VLY_HANDOVER_BOOKS) {
+		vly_sharers_take_books(server, &handover->counters);
+		quits = true;
+	}
+	sharer = vly_sharers_find(server, export->pidfd);
+	if (sharer != NULL) {
+		sharer->reads = export->offered && !quits;
+		sharer->talk_fd = ends ? -1 : vly_unix_keep(handover->fd);
+	}
+	if (ends)
+		vly_unix_end(handover->fd);
+	vly_lock_give(&server->shared.lock);
+}
+
+/*
+ * Told before it is done: when the new one hears nothing it knows that nothing was read. A process
+ * that is about to end reads on for as long as its drain takes, and no longer.
+ */
+static void serve_on(struct export *export)
+{
+	bool ends;
+
+	vly_lock_take(&export->server->shared.lock);
+	ends = export->server->sharers.ends ||
+	       atomic_load_explicit(&export->server->export_abort, memory_order_relaxed);
+	vly_lock_give(&export->server->shared.lock);
+	vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, ends, NULL, 0);
+	if (export->paused)
+		resume(export);
+	note_failure(export, ends);
+}
+
 static int converse(struct export *export, uint32_t timeout_us)
 {
-	int r = offer(export);
+	struct vly_handover *handover = export->handover;
+	int r = greet(export);
 
+	if (r >= 0) {
+		set_offered(export);
+		r = offer(export);
+	}
 	if (r >= 0)
 		r = wait_ready(export);
 	if (r < 0)
 		return r;
 	quiesce(export);
-	vly_wire_set_timeout(export->handover, timeout_us);
+	vly_wire_set_timeout(handover, timeout_us);
 	r = send_counters(export);
 	if (r >= 0)
-		r = vly_wire_recv(export->handover, VLY_HANDOVER_TAKEN);
-	if (r >= 0) {
-		close_taken(export->server);
-		vly_wire_send(export->handover, VLY_HANDOVER_GONE, 0, NULL, 0);
-		return 0;
-	}
-	resume(export);
-	vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
-	return r;
+		r = vly_wire_recv(handover, VLY_HANDOVER_TAKEN);
+	if (r < 0)
+		return r;
+	close_taken(export->server);
+	vly_wire_send(handover, VLY_HANDOVER_GONE, 0, NULL, 0);
+	vly_sharers_remove(export->server, export->pidfd);
+	return 0;
 }
 
 static void set_exporting(struct volley_server *server, bool exporting)
@@ -228,14 +326,24 @@ static void set_exporting(struct volley_server *server, bool exporting)
 	vly_lock_give(&server->shared.lock);
 }
 
+/* Nothing was offered. Who asks shall not take us for dead. */
+static void refuse(struct export *export, int error)
+{
+	if (error != -ESHUTDOWN)
+		vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
+}
+
 /* Others take `listening` meanwhile, but find that listeners must stay as they are. */
 static int export_alone(struct export *export, uint32_t timeout_us)
 {
 	struct volley_server *server = export->server;
 	int r;
 
-	if (!vly_listeners_lock(server, &r))
+	if (!vly_listeners_lock(server, &r)) {
+		refuse(export, r);
 		return r;
+	}
+	vly_sharers_settle(server);
 	r = list(export);
 	if (r >= 0) {
 		/* After a drain: nobody would find it on sockets that are not his own making. */
@@ -243,9 +351,13 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 		set_exporting(server, true);
 	}
 	vly_listeners_unlock(server);
-	if (r < 0)
+	if (r < 0) {
+		refuse(export, r);
 		return r;
+	}
 	r = converse(export, timeout_us);
+	if (r < 0)
+		serve_on(export);
 	set_exporting(server, false);
 	if (r < 0)
 		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
@@ -265,6 +377,7 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 	if (export == NULL)
 		return -ENOMEM;
 	export->server = server;
+	export->pidfd = -1;
 	export->handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	r = -ENOMEM;
 	if (export->handover != NULL) {

@@ -3,9 +3,13 @@
 /*
  * Handing over, the new process's side.
  *
- * The sockets wait in the server until somebody listens on their address. Until the old process has
- * said that it is gone they are somebody else's as well: nothing is set on them that could cost the
- * old process a datagram, and whatever ends this process leaves them as they are.
+ * The sockets wait in the server until somebody listens on their address. Until the old process is
+ * dead they are somebody else's as well: nothing is set on them that could cost it a datagram, and
+ * whatever ends this process leaves them as they are.
+ *
+ * From the moment in which this process says TAKEN it serves, whatever comes. Before, it ends only
+ * when the old one has said that it serves on and hears that we rely on it. In every doubt both
+ * serve. docs/restart.md has the table.
  */
 
 #include "server/handover/import.h"
@@ -17,13 +21,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/opts.h"
 #include "path/worker.h"
 #include "server/call.h"
-#include "server/handover/wire.h"
+#include "server/handover/sharers.h"
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/addr.h"
+#include "sys/pidfd.h"
 #include "sys/socket.h"
 #include "worker/change.h"
 
@@ -32,8 +36,10 @@ void vly_import_fini(struct volley_server *server)
 	struct vly_import *import = server->import;
 
 	for (uint32_t i = 0; import != NULL && i < import->n; i++)
-		if (!import->candidates[i].taken)
+		if (!import->candidates[i].taken && import->candidates[i].fd >= 0)
 			vly_socket_close(import->candidates[i].fd);
+	if (import != NULL)
+		vly_wire_free(import->handover);
 	vly_mem_free(import);
 	server->import = NULL;
 }
@@ -41,7 +47,7 @@ void vly_import_fini(struct volley_server *server)
 /* Receiving ------------------------------------------------------------------------------------ */
 
 /* What came last; descriptors that are no sockets of ours are closed with the rest. */
-static int take_sockets(struct volley_server *server, struct vly_handover *handover, uint32_t n_all)
+static int take_sockets(struct volley_server *server, struct vly_handover *handover)
 {
 	struct vly_import *import = server->import;
 	int r = 0;
@@ -51,37 +57,99 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 
 		if (r >= 0)
 			r = vly_adopt_check(server, candidate.fd, &candidate);
-		if (r < 0 || import->n == n_all)
+		if (r < 0 || import->n == import->n_all) {
 			vly_socket_close(candidate.fd);
-		else
-			import->candidates[import->n++] = candidate;
+			continue;
+		}
+		candidate.is_kept = import->candidates[import->n].is_kept;
+		import->candidates[import->n++] = candidate;
 	}
 	handover->n_fds = 0;
 	return r;
 }
 
-static int receive(struct volley_server *server, struct vly_handover *handover)
+/* The other end: what it is, and a way to tell it what we have counted when it serves on. */
+static int greet(struct volley_server *server, struct vly_handover *handover, int *ret_pidfd)
 {
-	uint32_t n;
-	int r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
+	struct vly_sharer sharer = { .pidfd = -1, .talk_fd = -1, .reads = true, .waits = true };
+	int r = vly_wire_send_self(handover);
 
+	if (r >= 0)
+		r = vly_wire_recv_peer(handover, &sharer.pidfd);
 	if (r < 0)
 		return r;
-	n = handover->head.n;
-	if (n > VLY_HANDOVER_MAX_SOCKETS)
+	sharer.talk_fd = vly_unix_keep(handover->fd);
+	sharer.waits = sharer.talk_fd >= 0;
+	vly_sharers_add(server, &sharer);
+	*ret_pidfd = sharer.pidfd;
+	return 0;
+}
+
+/* Processes that got the sockets from those before us, and live. */
+static int take_others(struct volley_server *server, struct vly_handover *handover)
+{
+	int r = vly_wire_recv(handover, VLY_HANDOVER_OTHERS);
+
+	for (uint32_t i = 0; r >= 0 && i < handover->n_fds; i++)
+		r = vly_pidfd_check(handover->fds[i]);
+	if (r < 0)
+		return r == -EBADF ? -EPROTO : r;
+	while (handover->n_fds > 0) {
+		struct vly_sharer sharer = { .pidfd = handover->fds[--handover->n_fds],
+					     .talk_fd = -1 };
+
+		vly_sharers_add(server, &sharer);
+	}
+	return 0;
+}
+
+static int new_import(struct volley_server *server, const struct vly_handover *handover)
+{
+	uint32_t n = handover->head.n;
+	struct vly_import *import;
+
+	if (n > VLY_HANDOVER_MAX_SOCKETS || handover->head.n_bytes != n)
 		return -EPROTO;
-	server->import = vly_mem_new(server->shared.config.allocator, 1,
-				     sizeof *server->import + n * sizeof(struct vly_candidate));
-	if (server->import == NULL)
+	import = vly_mem_new(server->shared.config.allocator, 1,
+			     sizeof *import + n * sizeof(struct vly_candidate));
+	if (import == NULL)
 		return -ENOMEM;
-	while (r >= 0 && server->import->n < n) {
+	import->n_all = n;
+	import->pidfd = -1;
+	for (uint32_t i = 0; i < n; i++)
+		import->candidates[i].is_kept = handover->taken[i];
+	server->import = import;
+	return 0;
+}
+
+static int receive(struct volley_server *server, struct vly_handover *handover)
+	VLY_REQUIRES(server->listening)
+{
+	int pidfd = -1;
+	int r = greet(server, handover, &pidfd);
+
+	if (r >= 0)
+		r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
+	if (r >= 0)
+		r = new_import(server, handover);
+	if (r >= 0)
+		r = take_others(server, handover);
+	while (r >= 0 && server->import->n < server->import->n_all) {
 		r = vly_wire_recv(handover, VLY_HANDOVER_SOCKETS);
 		if (r >= 0 && handover->n_fds == 0)
 			r = -EPROTO;
 		if (r >= 0)
-			r = take_sockets(server, handover, n);
+			r = take_sockets(server, handover);
 	}
-	return r < 0 ? r : (int)n;
+	if (r >= 0) {
+		server->import->pidfd = pidfd;
+		return (int)server->import->n;
+	}
+	vly_import_fini(server);
+	if (r == -EPIPE) /* the caller will bind what it still has, so it shall be over */
+		vly_wire_wait_death(handover, pidfd);
+	vly_sharers_remove(server, pidfd);
+	return r;
 }
 
 int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us)
@@ -98,9 +166,10 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 		r = -EBUSY;
 	else
 		r = receive(server, handover);
-	if (r < 0 && r != -EBUSY)
-		vly_import_fini(server);
-	vly_wire_free(handover);
+	if (r >= 0)
+		server->import->handover = handover; /* for the commit, which must not fail */
+	else
+		vly_wire_free(handover);
 	vly_listeners_unlock(server);
 	return r;
 }
@@ -134,13 +203,21 @@ const struct volley_addr *vly_import_get_addr(const struct volley_server *server
 
 /* Taking over ---------------------------------------------------------------------------------- */
 
+/* What nobody listens on here is the old process's alone from now on. */
 static int send_ready(struct volley_server *server, struct vly_handover *handover)
 {
-	const struct vly_import *import = server->import;
+	struct vly_import *import = server->import;
 	uint8_t taken[VLY_HANDOVER_MAX_SOCKETS];
 
-	for (uint32_t i = 0; i < import->n; i++)
-		taken[i] = import->candidates[i].taken;
+	for (uint32_t i = 0; i < import->n; i++) {
+		struct vly_candidate *candidate = &import->candidates[i];
+
+		taken[i] = candidate->taken;
+		if (candidate->taken || candidate->fd < 0)
+			continue;
+		vly_socket_close(candidate->fd);
+		candidate->fd = -1;
+	}
 	return vly_wire_send(handover, VLY_HANDOVER_READY, import->n, taken, import->n);
 }
 
@@ -161,6 +238,14 @@ static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
 	}
 }
 
+/* A process whose counters nobody has; the JSON names the hole. */
+static void note_missing(struct volley_server *server)
+{
+	vly_lock_take(&server->shared.lock);
+	server->sharers.n_missing++;
+	vly_lock_give(&server->shared.lock);
+}
+
 /* The listener of a candidate that was taken; NULL when it was closed since. */
 static struct volley_listener *get_listener(const struct volley_server *server,
 					    const struct vly_candidate *candidate)
@@ -178,30 +263,28 @@ static struct volley_listener *get_listener(const struct volley_server *server,
 	return NULL;
 }
 
-/* Fields that this process does not know, or the old one did not, are zero or left out. */
 static void carry(struct volley_server *server, const struct vly_handover_counters *counters)
 {
 	const struct vly_import *import = server->import;
-	struct volley_stats carried = { .size = sizeof carried };
-	bool same = counters->n_rx_drops == VOLLEY_RX_N_DROPS &&
-		    counters->n_tx_drops == VOLLEY_TX_N_DROPS &&
-		    vly_opts_read(&carried, sizeof carried, sizeof(size_t), &counters->stats) >= 0;
+	struct volley_stats carried;
 
-	if (!same) {
+	if (vly_wire_read_stats(counters, &carried) < 0) {
 		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the old process counts what this one does not: its counters are not "
 			      "carried over");
+		note_missing(server);
 		return;
 	}
 	vly_lock_take(&server->shared.lock);
 	server->carried = carried;
+	server->sharers.n_missing += counters->n_missing;
 	for (uint32_t i = 0; i < import->n; i++)
 		if (get_listener(server, &import->candidates[i]) != NULL)
 			carry_drops(server, counters->drops[i], import->candidates[i].fd);
 	vly_lock_give(&server->shared.lock);
 }
 
-/* Nobody else reads or holds the sockets any more: they get what the config asks for. */
+/* Nobody else reads the sockets any more: they get what the config asks for. */
 static void configure(struct volley_server *server) VLY_REQUIRES(server->listening)
 {
 	const struct vly_import *import = server->import;
@@ -210,41 +293,136 @@ static void configure(struct volley_server *server) VLY_REQUIRES(server->listeni
 		struct volley_listener *listener = get_listener(server, &import->candidates[i]);
 		int fd = import->candidates[i].fd;
 
-		if (listener == NULL)
-			continue;
-		if (vly_listener_configure(listener, fd) < 0)
+		if (listener != NULL && vly_listener_configure(listener, fd) < 0)
 			vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 				      "descriptor %d keeps options of the old process", fd);
-		if (!listener->borrowed)
-			continue; /* its workers know */
-		listener->borrowed = false;
-		vly_call_run(server, vly_change_adopt, listener);
 	}
 }
 
-static int converse(struct volley_server *server, struct vly_handover *handover)
+/* The old process said that it serves on. What is left in the queues is its own. */
+static void leave_rest(struct volley_server *server) VLY_REQUIRES(server->listening)
+{
+	for (uint32_t i = 0; i < server->import->n; i++) {
+		const struct volley_listener *listener = get_listener(
+			server, &server->import->candidates[i]);
+
+		if (listener != NULL)
+			vly_listeners_set_kept(server, listener->index);
+	}
+}
+
+/*
+ * Whether this process may give up: the old one has said that it serves on, lives, is not about to
+ * end, and hears of it. An old one that ends hangs up first (vly_sharers_set_ends()), so it is not
+ * possible that each relies on the other.
+ */
+static bool may_give_up(struct volley_server *server, struct vly_handover *handover)
+{
+	if (handover->head.type != VLY_HANDOVER_RESUMED || handover->head.n != 0)
+		return false;
+	if (server->import->pidfd >= 0 && vly_pidfd_is_dead(server->import->pidfd))
+		return false;
+	return vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) >= 0;
+}
+
+/* What it had said before it went, when a word to it does not arrive. */
+static int hear_last(struct vly_handover *handover, int error)
+{
+	if (vly_wire_take(handover) < 0)
+		handover->head.type = 0;
+	vly_wire_close_fds(handover);
+	return error;
+}
+
+/* The old process reads no more, and its counters are in `handover`; or why that is not known. */
+static int get_counters(struct volley_server *server, struct vly_handover *handover)
 {
 	int r = send_ready(server, handover);
 
-	if (r >= 0)
-		r = vly_wire_recv(handover, VLY_HANDOVER_COUNTERS);
-	if (r == -EPIPE) {
-		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
-			      "the old process went away before it handed over its counters: this "
-			      "one serves on without them");
-		return 0;
-	}
+	if (r < 0)
+		return hear_last(handover, r);
+	r = vly_wire_recv(handover, VLY_HANDOVER_COUNTERS);
+	if (r >= 0 && (handover->head.n != server->import->n ||
+		       handover->head.n_bytes != sizeof handover->counters))
+		r = -EPROTO;
 	if (r < 0)
 		return r;
-	if (handover->head.n != server->import->n ||
-	    handover->head.n_bytes != sizeof handover->counters)
-		return -EPROTO;
 	r = vly_wire_send(handover, VLY_HANDOVER_TAKEN, 0, NULL, 0);
-	if (r >= 0) /* comes without a body: the counters stay where they are */
-		r = vly_wire_recv(handover, VLY_HANDOVER_GONE);
-	if (r < 0 && r != -EPIPE)
-		return r;
-	carry(server, &handover->counters);
+	return r < 0 ? hear_last(handover, r) : 0;
+}
+
+/*
+ * Whether the old one has closed its copies: it says so, or it is dead and had not said that it
+ * reads again. The words have no body, so the counters stay where they are.
+ */
+static bool is_gone(struct volley_server *server, struct vly_handover *handover)
+{
+	int r = vly_wire_recv(handover, VLY_HANDOVER_GONE);
+
+	return r >= 0 || (r == -EPIPE && server->import->pidfd >= 0 &&
+			  vly_pidfd_is_dead(server->import->pidfd));
+}
+
+/* In doubt both serve. */
+static void serve_on(struct volley_server *server, int error)
+{
+	note_missing(server);
+	vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
+		      "it is not known whether the old process is gone (%s): this one serves on, "
+		      "without its counters; end the old one if it still runs",
+		      volley_error_name(error));
+}
+
+static void set_reads(struct volley_server *server, bool reads)
+{
+	struct vly_sharer *sharer;
+
+	vly_lock_take(&server->shared.lock);
+	sharer = vly_sharers_find(server, server->import->pidfd);
+	if (sharer != NULL)
+		sharer->reads = reads;
+	vly_lock_give(&server->shared.lock);
+}
+
+/* From here on nothing is owed to the old process, and nothing is expected of it. */
+static void hang_up(struct volley_server *server)
+{
+	int pidfd = server->import->pidfd;
+	struct vly_sharer *sharer;
+	bool is_gone = false;
+
+	vly_unix_end(server->import->handover->fd);
+	vly_lock_take(&server->shared.lock);
+	sharer = vly_sharers_find(server, pidfd);
+	if (sharer != NULL) {
+		sharer->waits = false; /* an update closes it */
+		is_gone = !sharer->reads && vly_pidfd_is_self(pidfd);
+	}
+	vly_lock_give(&server->shared.lock);
+	if (is_gone) /* two servers of one process, which shall not wait for its own death */
+		vly_sharers_remove(server, pidfd);
+}
+
+static int converse(struct volley_server *server, struct vly_handover *handover)
+	VLY_REQUIRES(server->listening)
+{
+	int r = get_counters(server, handover);
+
+	if (r < 0 && may_give_up(server, handover)) {
+		leave_rest(server);
+		return -ECANCELED;
+	}
+	if (r < 0) {
+		serve_on(server, r);
+	} else if (is_gone(server, handover)) {
+		carry(server, &handover->counters);
+		set_reads(server, false);
+		configure(server);
+	} else {
+		serve_on(server, -ETIMEDOUT);
+	}
+	hang_up(server);
+	vly_sharers_settle(server);
 	return 0;
 }
 
@@ -255,17 +433,18 @@ int volley_server_import_commit(struct volley_server *server, int fd, uint32_t t
 
 	if (!vly_listeners_lock(server, &r))
 		return r;
-	if (server->import == NULL) {
+	if (server->import == NULL || server->import->is_given_up) {
 		vly_listeners_unlock(server);
 		return -ENOTCONN;
 	}
-	handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
-	r = handover != NULL ? converse(server, handover) : -ENOMEM;
-	if (r >= 0) {
-		configure(server);
+	handover = server->import->handover;
+	handover->fd = fd;
+	vly_wire_set_timeout(handover, timeout_us);
+	r = converse(server, handover);
+	if (r >= 0)
 		vly_import_fini(server);
-	}
-	vly_wire_free(handover);
+	else
+		server->import->is_given_up = true;
 	vly_listeners_unlock(server);
 	return r;
 }

@@ -7,9 +7,14 @@
 #include <volley/addr.h>
 
 #include "server/adopt.h"
+#include "server/handover/wire.h"
 
 struct vly_import {
-	uint32_t n;
+	struct vly_handover *handover; /* made before it is needed */
+	int pidfd;        /* the old process, in the table of sharers; -1 when it is not there */
+	bool is_given_up; /* this process does not replace it */
+	uint32_t n_all;   /* as many were offered */
+	uint32_t n;       /* have come */
 	struct vly_candidate candidates[];
 };
 

@@ -12,12 +12,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/opts.h"
 #include "sys/clock.h"
+#include "sys/pidfd.h"
 #include "sys/poll.h"
 #include "sys/socket.h"
 
 /* "VLY" and the version of what is said. */
-enum { MAGIC = 0x564c5901 };
+enum { MAGIC = 0x564c5902 };
 
 /* How often a wait looks whether the server wants to end: a stop is late by so much at most. */
 enum { LOOK_MS = 20 };
@@ -34,7 +36,7 @@ struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int 
 	return handover;
 }
 
-static void close_fds(struct vly_handover *handover)
+void vly_wire_close_fds(struct vly_handover *handover)
 {
 	while (handover->n_fds > 0)
 		vly_socket_close(handover->fds[--handover->n_fds]);
@@ -44,7 +46,7 @@ void vly_wire_free(struct vly_handover *handover)
 {
 	if (handover == NULL)
 		return;
-	close_fds(handover);
+	vly_wire_close_fds(handover);
 	vly_mem_free(handover);
 }
 
@@ -60,15 +62,18 @@ static bool is_aborted(const struct vly_handover *handover)
 }
 
 /* Until the socket can be used, or it is time to give up. */
-static int wait(const struct vly_handover *handover, short events)
+static int wait(const struct vly_handover *handover, int any_fd, short events)
 {
-	struct pollfd fd = { .fd = handover->fd, .events = events };
+	struct pollfd fd = { .fd = any_fd, .events = events };
 
+	/* What is there counts, however late: this process may have slept all the time. */
 	while (!is_aborted(handover)) {
-		if (vly_clock_get_ns() >= handover->end_ns)
-			return -ETIMEDOUT;
-		if (vly_poll_wait(&fd, 1, LOOK_MS) > 0)
+		bool late = vly_clock_get_ns() >= handover->end_ns;
+
+		if (vly_poll_wait(&fd, 1, late ? 0 : LOOK_MS) > 0)
 			return 0;
+		if (late)
+			return -ETIMEDOUT;
 	}
 	return -ECANCELED;
 }
@@ -86,7 +91,7 @@ static int send_packet(struct vly_handover *handover, const struct vly_handover_
 		r = vly_unix_send(handover->fd, packet, sizeof *head + head->n_bytes, fds, n_fds);
 		if (r != -EAGAIN)
 			return r == -ECONNRESET ? -EPIPE : r;
-		r = wait(handover, POLLOUT);
+		r = wait(handover, handover->fd, POLLOUT);
 		if (r < 0)
 			return r;
 	}
@@ -102,26 +107,33 @@ int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, ui
 	return send_packet(handover, &head, body, NULL, 0);
 }
 
-int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n)
+int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type, const int *fds,
+		      uint32_t n)
 {
-	const struct vly_handover_head head = { .magic = MAGIC,
-						.type = VLY_HANDOVER_SOCKETS,
-						.n = n };
+	const struct vly_handover_head head = { .magic = MAGIC, .type = type, .n = n };
 
-	assert(n > 0 && n <= VLY_UNIX_N_FDS);
+	assert(n <= VLY_UNIX_N_FDS);
 	return send_packet(handover, &head, NULL, fds, n);
 }
 
-/* One packet into the conversation, whatever it is. */
-static int take(struct vly_handover *handover)
+int vly_wire_send_self(struct vly_handover *handover)
+{
+	int pidfd = vly_pidfd_open();
+	int r = vly_wire_send_fds(handover, VLY_HANDOVER_HELLO, &pidfd, pidfd >= 0);
+
+	if (pidfd >= 0)
+		vly_socket_close(pidfd);
+	return r;
+}
+
+int vly_wire_take(struct vly_handover *handover)
 {
 	uint8_t packet[sizeof handover->head + sizeof handover->counters];
-	int r = wait(handover, POLLIN);
+	int r;
 
-	close_fds(handover); /* of a packet before, which nobody took */
-	if (r >= 0)
-		r = vly_unix_recv(handover->fd, packet, sizeof packet, handover->fds,
-				  &handover->n_fds);
+	vly_wire_close_fds(handover); /* of a packet before, which nobody took */
+	handover->head.type = 0;
+	r = vly_unix_recv(handover->fd, packet, sizeof packet, handover->fds, &handover->n_fds);
 	if (r <= 0)
 		return r == 0 ? -EPIPE : r == -EMSGSIZE ? -EPROTO : r;
 	if ((size_t)r < sizeof handover->head)
@@ -134,25 +146,76 @@ static int take(struct vly_handover *handover)
 	return 0;
 }
 
+/* Fields that this process does not know, or the other does not, are zero or left out. */
+int vly_wire_read_stats(const struct vly_handover_counters *counters,
+			struct volley_stats *ret_stats)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	if (counters->n_rx_drops != VOLLEY_RX_N_DROPS ||
+	    counters->n_tx_drops != VOLLEY_TX_N_DROPS ||
+	    vly_opts_read(&stats, sizeof stats, sizeof(size_t), &counters->stats) < 0)
+		return -EPROTO;
+	*ret_stats = stats;
+	return 0;
+}
+
+static bool has_fds(enum vly_handover_type type)
+{
+	return type == VLY_HANDOVER_SOCKETS || type == VLY_HANDOVER_HELLO ||
+	       type == VLY_HANDOVER_OTHERS;
+}
+
 /* Descriptors come where they are said to come, and nowhere else. */
 static bool is_expected(const struct vly_handover *handover, enum vly_handover_type type)
 {
 	return handover->head.type == type &&
-	       (type == VLY_HANDOVER_SOCKETS || handover->n_fds == 0);
+	       handover->n_fds == (has_fds(type) ? handover->head.n : 0);
 }
 
 int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 {
 	int r;
 
-	do
-		r = take(handover);
-	while (r == -EAGAIN); /* polled for nothing */
+	vly_wire_close_fds(handover);
+	handover->head.type = 0;
+	do {
+		r = wait(handover, handover->fd, POLLIN);
+		if (r >= 0)
+			r = vly_wire_take(handover);
+	} while (r == -EAGAIN); /* polled for nothing */
 	if (r >= 0 && handover->head.type == VLY_HANDOVER_RESUMED)
 		r = -ECANCELED;
+	else if (r >= 0 && handover->head.type != type &&
+		 (handover->head.type == VLY_HANDOVER_QUIT ||
+		  handover->head.type == VLY_HANDOVER_BOOKS))
+		r = -EPIPE;
 	else if (r >= 0 && !is_expected(handover, type))
 		r = -EPROTO;
 	if (r < 0)
-		close_fds(handover);
+		vly_wire_close_fds(handover);
 	return r;
+}
+
+int vly_wire_recv_peer(struct vly_handover *handover, int *ret_pidfd)
+{
+	int r = vly_wire_recv(handover, VLY_HANDOVER_HELLO);
+
+	if (r >= 0 && handover->n_fds > 1)
+		r = -EPROTO;
+	if (r >= 0 && handover->n_fds == 1 && vly_pidfd_check(handover->fds[0]) < 0)
+		r = -EPROTO;
+	if (r < 0) {
+		vly_wire_close_fds(handover);
+		return r;
+	}
+	*ret_pidfd = handover->n_fds == 1 ? handover->fds[0] : -1;
+	handover->n_fds = 0;
+	return 0;
+}
+
+void vly_wire_wait_death(struct vly_handover *handover, int pidfd)
+{
+	if (pidfd >= 0)
+		wait(handover, pidfd, POLLIN);
 }

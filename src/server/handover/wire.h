@@ -14,13 +14,17 @@
 #include "sys/unix.h"
 
 enum vly_handover_type {
-	VLY_HANDOVER_OFFER = 1, /* old: n sockets follow */
+	VLY_HANDOVER_HELLO = 1, /* both, first: its own process, as a descriptor, if it has one */
+	VLY_HANDOVER_OFFER,     /* old: n sockets follow, a byte each: somebody keeps it for good */
+	VLY_HANDOVER_OTHERS,    /* old: n processes that may hold them too, as descriptors */
 	VLY_HANDOVER_SOCKETS,   /* old: n of them, as descriptors */
 	VLY_HANDOVER_READY,     /* new: of the n sockets, which it reads: a byte each */
 	VLY_HANDOVER_COUNTERS,  /* old: it reads no more; its counters, and n drop counts */
-	VLY_HANDOVER_TAKEN,     /* new: it has them */
+	VLY_HANDOVER_TAKEN,     /* new: it has them, and serves whatever comes */
 	VLY_HANDOVER_GONE,      /* old: its copies are closed */
-	VLY_HANDOVER_RESUMED,   /* old: it reads again */
+	VLY_HANDOVER_RESUMED,   /* old: it reads again; n is 1 when it is about to end */
+	VLY_HANDOVER_QUIT,      /* new: it has heard that the old one serves on, and ends */
+	VLY_HANDOVER_BOOKS,     /* new, at its end: its counters */
 };
 
 /* A server with more than these is not handed over (-ENOSPC): the packets have a fixed size. */
@@ -41,6 +45,7 @@ struct vly_handover_counters {
 	uint32_t n_rx_drops;
 	uint32_t n_tx_drops;
 	struct volley_stats stats; /* its size field says how much of it is meant */
+	uint64_t n_missing;        /* processes that are in nobody's books */
 	uint32_t drops[VLY_HANDOVER_MAX_SOCKETS];
 };
 
@@ -73,13 +78,30 @@ void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
 int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
 		  const void *body, uint32_t n_bytes);
 /* The same, with n descriptors as body. */
-int vly_wire_send_fds(struct vly_handover *handover, const int *fds, uint32_t n);
+int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type, const int *fds,
+		      uint32_t n);
+/* Say who we are. */
+int vly_wire_send_self(struct vly_handover *handover);
 
+/* What another process has counted, where its counters mean what ours do; else -EPROTO. */
+int vly_wire_read_stats(const struct vly_handover_counters *counters,
+			struct volley_stats *ret_stats);
+
+/* Close what came last and nobody took. */
+void vly_wire_close_fds(struct vly_handover *handover);
+
+/* The packet that is there, whatever it is. Never sleeps: -EAGAIN; -EPIPE; -EPROTO. */
+int vly_wire_take(struct vly_handover *handover);
 /*
- * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone; -ECANCELED when it
- * has resumed, or by abort; -EPROTO for another packet, or one with descriptors that do not belong
- * there, and then they are closed.
+ * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone, or says that it
+ * goes; -ECANCELED when it has resumed, or by abort; -EPROTO for another packet, or one with
+ * descriptors that do not belong there, and then they are closed. After a failure head.type is what
+ * came instead, 0 when it was nothing.
  */
 int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type);
+/* The same, for who the peer is: its pidfd, the caller's; -1 when it has none. */
+int vly_wire_recv_peer(struct vly_handover *handover, int *ret_pidfd);
+/* Wait for the peer's death, which it has not told. */
+void vly_wire_wait_death(struct vly_handover *handover, int pidfd);
 
 #endif

@@ -157,12 +157,12 @@ Test(socks, a_socket_starts_with_what_its_listener_says)
 	listeners[0].limits.n_segments = 64;
 	sock = add(0, 0);
 	cr_assert(sock->reads);
-	cr_assert_not(sock->is_kept);
+	cr_assert_not(sock->is_shared);
 	cr_assert_not(sock->is_ready);
 	cr_assert_eq(sock->limits.now.n_segments, 64);
 	cr_assert_eq(sock->watch.fd, -1);
-	listeners[0].borrowed = true;
-	cr_assert(add(0, 1)->is_kept);
+	listeners[0].others = true;
+	cr_assert(add(0, 1)->is_shared);
 }
 
 Test(socks, without_memory_nothing_is_added)

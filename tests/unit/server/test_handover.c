@@ -39,6 +39,14 @@ static void after(void)
 
 TestSuite(handover, .init = before, .fini = after, .timeout = 60);
 
+/* Another conversation; the last one is over for both. */
+static void reopen(void)
+{
+	close(fds[0]);
+	close(fds[1]);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+}
+
 static struct volley_server *new_server(uint32_t n_workers)
 {
 	struct volley_server *server;
@@ -164,7 +172,17 @@ static struct volley_server *open_running(uint32_t n_workers, struct volley_addr
 	return server;
 }
 
-/* A new one that never replies, or replies too late. */
+static struct volley_server *import_and_start(const struct volley_addr *to, int n_sockets)
+{
+	struct volley_server *new = new_server((uint32_t)n_sockets);
+
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), n_sockets);
+	cr_assert_eq(listen_at(new, to), 0);
+	cr_assert_eq(volley_server_start(new), 0);
+	return new;
+}
+
+/* Nobody comes, or somebody from whom nothing comes. */
 Test(handover, each_side_gives_up_in_time)
 {
 	struct volley_addr to;
@@ -173,18 +191,77 @@ Test(handover, each_side_gives_up_in_time)
 
 	cr_assert_eq(volley_server_export_fds(old, fds[0], SHORT_US), -ETIMEDOUT);
 	expect_reply(&to);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), 2, "what it had offered");
-	cr_assert_eq(listen_at(new, &to), 0);
-	cr_assert_eq(volley_server_start(new), 0);
-	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ETIMEDOUT);
-	cr_assert_eq(volley_server_free(new), 0, "the sockets stay as they are");
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ECANCELED, "it said so");
+	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ENOTCONN);
+	reopen();
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_free(new), 0);
+	cr_assert_eq(volley_server_free(old), 0);
+}
+
+/* The old one serves on, and the new one hears of it: it ends and leaves the sockets alone. */
+Test(handover, one_that_is_too_late_gives_up)
+{
+	struct volley_addr to;
+	struct volley_server *old = open_running(2, &to);
+	struct volley_server *new;
+	struct giver giver;
+
+	begin(&giver, old, 200000);
+	new = import_and_start(&to, 2);
+	cr_assert_eq(finish(&giver), -ETIMEDOUT);
+	cr_assert_eq(volley_server_count_sharers(old), 1);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), -ECANCELED);
+	cr_assert_eq(volley_server_count_sharers(old), 0, "it said that it ends");
+	cr_assert_eq(volley_server_free(new), 0);
 	for (int i = 0; i < 8; i++)
 		expect_reply(&to);
 	cr_assert_eq(volley_server_free(old), 0);
-	new = new_server(1);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ETIMEDOUT);
-	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ENOTCONN);
+}
+
+/* What the new one has served meanwhile comes back, and is in the books of the one that stays. */
+Test(handover, counters_come_back)
+{
+	struct volley_addr to;
+	struct volley_server *old = new_server(1);
+	struct volley_server *new;
+	struct giver giver;
+
+	cr_assert_eq(listen_at(old, NULL), 0);
+	to = get_addr(old, 0);
+	begin(&giver, old, 200000);
+	new = import_and_start(&to, 1);
+	expect_reply(&to); /* the old one rests: it is the new one that served it */
+	cr_assert_eq(finish(&giver), -ETIMEDOUT);
+	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), -ECANCELED);
+	cr_assert_eq(get_stats(old).delivered, 0);
+	cr_assert_eq(volley_server_drain(new), 0);
 	cr_assert_eq(volley_server_free(new), 0);
+	cr_assert_eq(get_stats(old).delivered, 1);
+	cr_assert_eq(volley_server_free(old), 0);
+}
+
+/* The old one ends when it had meant to serve on: the new one must not rely on it. */
+Test(handover, no_one_gives_up_for_one_that_ends)
+{
+	int (*const ends[])(struct volley_server *) = { volley_server_drain, volley_server_close };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct volley_addr to;
+		struct volley_server *old = open_running(1, &to);
+		struct volley_server *new;
+		struct giver giver;
+
+		begin(&giver, old, 200000);
+		new = import_and_start(&to, 1);
+		cr_assert_eq(finish(&giver), -ETIMEDOUT);
+		cr_assert_eq(ends[i](old), 0);
+		cr_assert_eq(volley_server_free(old), 0);
+		cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), 0);
+		expect_reply(&to);
+		cr_assert_eq(volley_server_free(new), 0);
+		reopen();
+	}
 }
 
 /* A drain or a close of the old one ends the hand-over, and then happens. */
@@ -204,6 +281,7 @@ Test(handover, an_end_goes_first)
 		cr_assert_eq(finish(&giver), -ECANCELED);
 		cr_assert_eq(volley_server_free(new), 0);
 		cr_assert_eq(volley_server_free(old), 0);
+		reopen();
 	}
 }
 

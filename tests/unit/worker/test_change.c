@@ -159,7 +159,7 @@ Test(change, what_somebody_else_holds_too_is_not_emptied)
 	int other = dup(fds[0]);
 	uint8_t buf[16];
 
-	listener.borrowed = true;
+	listener.others = true;
 	call(vly_change_attach, 0);
 	loopback_send(client, &addr[0], 5, 8);
 	call(vly_change_leave, 0);
@@ -176,15 +176,15 @@ Test(change, what_somebody_else_holds_too_is_not_emptied)
 
 Test(change, it_is_ours_alone_when_the_other_has_let_go)
 {
-	listener.borrowed = true;
+	listener.others = true;
 	call(vly_change_attach, 0);
-	cr_assert(vly_socks_get_first(&server->workers[1].socks, 3)->is_kept);
-	listener.borrowed = false;
+	cr_assert(vly_socks_get_first(&server->workers[1].socks, 3)->is_shared);
+	listener.others = false;
 	call(vly_change_adopt, 0);
 	for (uint32_t i = 0; i < N_WORKERS; i++)
 		for (struct vly_sock *sock = vly_socks_get_first(&server->workers[i].socks, 3);
 		     sock != NULL; sock = vly_socks_get_next(sock))
-			cr_assert_not(sock->is_kept);
+			cr_assert_not(sock->is_shared);
 	call(vly_change_detach, 0);
 }
 
