@@ -120,7 +120,12 @@ VOLLEY_API void volley_cancel_unref(struct volley_cancel *handle);
 /**
  * Request cancellation: sticky until cleared, so that many requests count as one.
  *
- * @return 0; -ESRCH when the thread has detached, or belongs to another process (after fork())
+ * Where the program has installed a handler of its own for the signal since volley_cancel_init(),
+ * ours is put back first, or nothing would wake the thread. It passes signals that are not for us
+ * on to theirs, and theirs comes back when the last thread detaches.
+ *
+ * @return 0; 1 when the handler had to be put back; -ESRCH when the thread has detached, or belongs
+ *         to another process (after fork())
  * @threads  any that has a reference; async-signal-safe
  * @blocks   never
  */

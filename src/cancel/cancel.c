@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Handles, requests and the signal handler.
+ * Handles and requests.
  *
  * The flag is the truth, the signal and the waker's eventfd are nudges. A request stores the flag,
  * then writes the eventfd, then sends the signal, and counts itself in flight meanwhile. A clear
@@ -20,7 +20,8 @@
  * handler can run; a nudge is never left behind by a clear or detach; a thread id is never
  * signalled after detach.
  *
- * What makes a call cancellable is left to cancel_window.c and its calls, or to cancel_ppoll.c.
+ * The handler is cancel_handler.c. What makes a call cancellable is left to cancel_window.c and its
+ * calls, or to cancel_ppoll.c.
  */
 
 #include <errno.h>
@@ -31,19 +32,11 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include <volley/cancel.h>
 
 #include "cancel/cancel_ops.h"
-
-/*
- * How often the handler may signal its own thread again between two clears: once per signal handler
- * of the application stacked on a cancellation point. 64 is more than fit on a usual alternate
- * stack; without a bound, a thread whose mask is restored behind our back would spin.
- */
-#define MAX_RAISED 64
 
 static struct {
 	pthread_mutex_t lock;
@@ -75,19 +68,6 @@ static void mask_restore_with(sigset_t *old, bool blocked)
 	mask_restore(old);
 }
 
-/*
- * tgkill by number: musl and older C libraries have no wrapper. A standard signal cannot fail for
- * lack of room.
- */
-static int send_signal(struct volley_cancel *handle)
-{
-	long r = syscall(SYS_tgkill, atomic_load_explicit(&handle->pid, memory_order_relaxed),
-			 atomic_load_explicit(&handle->tid, memory_order_relaxed),
-			 vly_cancel_get_signo());
-
-	return r < 0 ? -errno : 0;
-}
-
 /* By number, because the C library's write is a pthread cancellation point. */
 static void waker_write(struct volley_cancel *handle)
 {
@@ -105,33 +85,6 @@ static void waker_drain(struct volley_cancel *handle)
 
 	if (fd >= 0)
 		syscall(SYS_read, fd, &count, sizeof count);
-}
-
-/*
- * The handler. Runs with every signal blocked. In the window nothing has happened yet: the call is
- * cancelled there and then. Wherever it interrupted, the signal is blocked in the interrupted code
- * and sent again: if that code is a handler of the application on top of a cancellation point, the
- * signal comes again when it returns, and the frame below is looked at. Otherwise it stays pending
- * until the clear, harmless because the flag is set.
- */
-static void on_signal(int signo, siginfo_t *info, void *context)
-{
-	struct volley_cancel *self = vly_cancel_thread;
-	ucontext_t *ucontext = context;
-	int saved = errno;
-
-	(void)info;
-	if (self == NULL || !vly_cancel_is_requested(self))
-		return;
-	if (vly_cancel_is_armed(self))
-		vly_cancel_redirect(context);
-	if (sigismember(&ucontext->uc_sigmask, signo))
-		return;
-	sigaddset(&ucontext->uc_sigmask, signo);
-	if (vly_cancel_is_mask_kept() &&
-	    atomic_fetch_add_explicit(&self->n_raised, 1, memory_order_relaxed) < MAX_RAISED)
-		send_signal(self);
-	errno = saved;
 }
 
 static void on_thread_end(void *handle)
@@ -159,6 +112,7 @@ static void after_fork_child(void)
 	struct volley_cancel *self = vly_cancel_thread;
 
 	pthread_mutex_unlock(&process.lock);
+	vly_cancel_reset_threads(self != NULL);
 	if (self == NULL)
 		return;
 	atomic_store_explicit(&self->n_inflight[0], 0, memory_order_relaxed);
@@ -167,16 +121,7 @@ static void after_fork_child(void)
 	atomic_store_explicit(&self->pid, getpid(), memory_order_relaxed);
 	atomic_store_explicit(&self->tid, (pid_t)syscall(SYS_gettid), memory_order_relaxed);
 	if (vly_cancel_is_requested(self))
-		send_signal(self); /* a frame below may be a blocked call */
-}
-
-static int take_signal(int signo)
-{
-	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
-
-	action.sa_sigaction = on_signal;
-	sigfillset(&action.sa_mask);
-	return sigaction(signo, &action, NULL) < 0 ? -errno : 0;
+		vly_cancel_send_signal(self); /* a frame below may be a blocked call */
 }
 
 /* A key and hooks for fork(), which a process gets once, also when what follows fails. */
@@ -210,7 +155,7 @@ static int install(int signo)
 		return r;
 	/* Published before the handler can run: init() is done when this is not 0. */
 	vly_cancel_set_signo(signo);
-	r = take_signal(signo);
+	r = vly_cancel_take_signal(signo);
 	if (r < 0)
 		vly_cancel_set_signo(0);
 	return r;
@@ -274,6 +219,7 @@ int volley_cancel_attach(struct volley_cancel **ret_handle)
 	mask_block(&old);
 	handle->found_blocked = sigismember(&old, vly_cancel_get_signo()) == 1;
 	vly_cancel_thread = handle;
+	vly_cancel_count_thread(true);
 	mask_restore_with(&old, !vly_cancel_unblocks);
 	if (ret_handle != NULL)
 		*ret_handle = handle;
@@ -375,6 +321,7 @@ int volley_cancel_detach(void)
 	drain(self);
 	atomic_fetch_add_explicit(&self->n_acks, 1, memory_order_seq_cst);
 	vly_cancel_thread = NULL;
+	vly_cancel_count_thread(false); /* nobody who requests sees us any more */
 	pthread_setspecific(process.key, NULL);
 	mask_restore_with(&old, self->found_blocked);
 	volley_cancel_unref(self);
@@ -390,6 +337,7 @@ int volley_cancel_detach(void)
 static int nudge(struct volley_cancel *handle, bool is_new)
 {
 	int saved = errno;
+	bool retaken = false;
 	uint32_t side;
 	sigset_t old;
 	int r = -ESRCH;
@@ -407,15 +355,16 @@ static int nudge(struct volley_cancel *handle, bool is_new)
 		if (is_new)
 			atomic_store_explicit(&handle->requested, 1, memory_order_seq_cst);
 		if (atomic_load_explicit(&handle->requested, memory_order_seq_cst) != 0) {
+			retaken = vly_cancel_take_signal_back();
 			waker_write(handle);
-			r = send_signal(handle);
+			r = vly_cancel_send_signal(handle);
 		}
 	}
 	/* Release: our nudges come before the drain of the thread that waits for this. */
 	atomic_fetch_sub_explicit(&handle->n_inflight[side], 1, memory_order_release);
 	mask_restore(&old);
 	errno = saved;
-	return r;
+	return r < 0 ? r : retaken;
 }
 
 int volley_cancel_request(struct volley_cancel *handle)

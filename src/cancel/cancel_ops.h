@@ -3,10 +3,10 @@
 #define VLY_CANCEL_OPS_H
 
 /*
- * What the files of this folder share. cancel.c holds handles and requests, cancel_region.c the
- * thread's own state. What makes calls cancellable comes in two variants, of two files each: the
- * one for the signal handler (cancel_window.c or cancel_masked.c), and above everything else the
- * calls (cancel_window_calls.c or cancel_ppoll.c).
+ * What the files of this folder share. cancel.c holds handles and requests, cancel_handler.c the
+ * signal handler, cancel_region.c the thread's own state. What makes calls cancellable comes in two
+ * variants, of two files each: the one for the signal handler (cancel_window.c or cancel_masked.c),
+ * and above everything else the calls (cancel_window_calls.c or cancel_ppoll.c).
  */
 
 #include <signal.h>
@@ -62,6 +62,18 @@ static inline bool vly_cancel_is_requested(struct volley_cancel *self)
 {
 	return atomic_load_explicit(&self->requested, memory_order_acquire) != 0;
 }
+
+/* cancel_handler.c; with every signal blocked, but for the first */
+
+int vly_cancel_take_signal(int signo);
+int vly_cancel_send_signal(struct volley_cancel *handle);
+
+/* Put our handler back where somebody has replaced it, for as long as threads are attached. */
+bool vly_cancel_take_signal_back(void);
+
+/* One more thread is attached, or one less; and in a forked child, how many there are. */
+void vly_cancel_count_thread(bool comes);
+void vly_cancel_reset_threads(uint32_t n);
 
 /* cancel_config.c */
 

@@ -55,12 +55,24 @@ struct volley_cancel *vly_mail_detach(struct vly_mail *mail)
 	return atomic_exchange_explicit(&mail->handle, NULL, memory_order_seq_cst);
 }
 
+/* -ESRCH: the thread has left already. In a loop it would have been woken by the eventfd. */
+static void request(struct vly_mail *mail, struct volley_cancel *handle)
+{
+	if (volley_cancel_request(handle) > 0 && mail->sleep == VLY_MAIL_IN_CALL)
+		atomic_store_explicit(&mail->was_deaf, true, memory_order_relaxed);
+}
+
+bool vly_mail_take_deaf(struct vly_mail *mail)
+{
+	return atomic_exchange_explicit(&mail->was_deaf, false, memory_order_relaxed);
+}
+
 void vly_mail_cancel(struct vly_mail *mail)
 {
 	struct volley_cancel *handle = atomic_load_explicit(&mail->handle, memory_order_seq_cst);
 
 	if (handle != NULL)
-		volley_cancel_request(handle); /* -ESRCH: the thread has left already */
+		request(mail, handle);
 	else if (mail->sleep == VLY_MAIL_IN_CALLERS)
 		vly_wake_post(mail->event_fd);
 }
@@ -76,7 +88,7 @@ void vly_mail_push(struct vly_mail *mail, struct vly_inbox_node *node, enum vly_
 	if (!vly_inbox_push(&mail->inbox, node))
 		return;
 	if (mail->sleep == VLY_MAIL_IN_CALL)
-		volley_cancel_request(atomic_load_explicit(&mail->handle, memory_order_seq_cst));
+		request(mail, atomic_load_explicit(&mail->handle, memory_order_seq_cst));
 	else
 		vly_wake_post(mail->event_fd);
 }

@@ -43,6 +43,7 @@ struct vly_mail {
 	VLY_ALIGNED int event_fd; /* also the waker of the handle */
 	enum vly_mail_sleep sleep;
 	struct volley_cancel *_Atomic handle; /* NULL: the worker has no thread */
+	_Atomic bool was_deaf;                /* somebody had taken the signal that is to wake it */
 };
 
 /* Before init of anything: so that fini takes one whose init was never called. */
@@ -59,6 +60,9 @@ struct volley_cancel *vly_mail_detach(struct vly_mail *mail);
 
 /* Any thread, signal handlers too: end the worker's wait, so that it reads the command. */
 void vly_mail_cancel(struct vly_mail *mail);
+
+/* Whether it would not have heard of a request since this was asked last. */
+bool vly_mail_take_deaf(struct vly_mail *mail);
 
 /* Any thread, signal handlers too: have the worker look at its inbox. */
 void vly_mail_wake(struct vly_mail *mail);

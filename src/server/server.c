@@ -334,9 +334,24 @@ void vly_server_begin_drain(struct volley_server *server)
 	vly_server_request(server, VLY_COMMAND_DRAIN);
 }
 
+static void tell_deaf(struct volley_server *server)
+{
+	bool was_deaf = false;
+
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		was_deaf |= vly_mail_take_deaf(&server->workers[i].mail);
+	if (was_deaf)
+		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
+			      "the program has taken the signal that wakes workers with the wait "
+			      "strategy `block` (SIGURG): ours stood in its place until they had "
+			      "stopped; choose another one with volley_cancel_init() before the "
+			      "start");
+}
+
 void vly_server_join(struct volley_server *server)
 {
 	join(server, server->shared.config.n_workers);
+	tell_deaf(server);
 	set_state(server, VLY_SERVER_STOPPED);
 	vly_wake_post(server->shared.event_fd);
 }

@@ -421,6 +421,38 @@ Test(fork, child_keeps_its_request_and_has_its_own_thread)
 
 static pid_t forked;
 
+static int n_theirs;
+
+static void on_theirs(int signo)
+{
+	(void)signo;
+	n_theirs++;
+}
+
+/* The program takes the signal after init. */
+Test(retake, a_handler_that_was_replaced_stands_until_the_last_detach)
+{
+	struct sigaction action = { .sa_handler = on_theirs, .sa_flags = SA_RESTART };
+	struct sigaction now;
+	struct volley_cancel *handle;
+
+	cr_assert_eq(volley_cancel_attach(&handle), 0);
+	cr_assert_eq(volley_cancel_request(handle), 0, "it is ours");
+	cr_assert_eq(volley_cancel_clear(), 0);
+	cr_assert_eq(sigaction(SIGURG, &action, NULL), 0);
+	cr_assert_eq(volley_cancel_request(handle), 1);
+	cr_assert_eq(volley_cancel_request(handle), 0, "once");
+	cr_assert_eq(volley_cancel_clear(), 0);
+	cr_assert_eq(n_theirs, 0, "it was not for them");
+	raise(SIGURG);
+	cr_assert_eq(n_theirs, 1, "and this was");
+	cr_assert_eq(volley_cancel_detach(), 0);
+	cr_assert_eq(sigaction(SIGURG, NULL, &now), 0);
+	cr_assert_eq(now.sa_handler, on_theirs);
+	cr_assert_eq(volley_cancel_request(handle), -ESRCH);
+	volley_cancel_unref(handle);
+}
+
 static void on_fork(int signo)
 {
 	(void)signo;
