@@ -200,7 +200,8 @@ struct volley_config {
 	/**
 	 * Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
 	 * there, while the worker goes on receiving. Default 0: callbacks run on the worker. A
-	 * client's datagrams all go to one handler and stay in order. Not with VOLLEY_WAIT_BLOCK.
+	 * client's datagrams all go to one handler and stay in order, where a listener's `spread`
+	 * does not say otherwise. Not with VOLLEY_WAIT_BLOCK.
 	 */
 	uint32_t n_handlers;
 	/**
@@ -304,6 +305,17 @@ enum volley_mtu_discover {
 	VOLLEY_MTU_PROBE,
 };
 
+/** Which of a worker's handlers (`n_handlers`) a datagram goes to. */
+enum volley_spread {
+	/** The same for all datagrams of one client (address and port): they stay in order. */
+	VOLLEY_SPREAD_FLOW = 0,
+	/**
+	 * The one that has the fewest packets: any number of CPUs work for one client, as a sender
+	 * of log lines or flow records is. Order is lost, also among the replies to one client.
+	 */
+	VOLLEY_SPREAD_ANY,
+};
+
 /** What a listener can be told. One of the two callbacks is required. */
 struct volley_listen_config {
 	/** sizeof(struct volley_listen_config); VOLLEY_LISTEN() fills it. */
@@ -323,6 +335,10 @@ struct volley_listen_config {
 	uint32_t mtu_discover;
 	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
 	volley_error_fn on_error;
+	/** enum volley_spread. Default VOLLEY_SPREAD_FLOW. Nothing without handlers. */
+	uint32_t spread;
+	/** Not in use yet: 0. */
+	uint32_t reserved;
 };
 
 #ifndef __cplusplus

@@ -7,7 +7,7 @@
  *     inbox: "handler k has something" -> tx ring -> counted, replies to the outbox -> buffers
  *
  * A client's packets go to one handler, by a hash of its address and port, so that they stay in
- * order. A handler has at most n_ring packets at a time, in its rings and in its hands: then it is
+ * order; where the listener does not mind, to the one that has the fewest. A handler has at most n_ring packets at a time, in its rings and in its hands: then it is
  * full, and the newest is dropped as `ring_full`. No ring can overflow (the third one takes buffers
  * of a handler's own back to it), so nobody waits for room; but a drain, which must not drop, waits
  * for handlers to finish what they have.
@@ -320,6 +320,28 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 	return NULL;
 }
 
+/* The fewest packets; of several such, the next in turn, so that idle ones all get some. */
+static struct vly_handler *find_least(struct vly_crew *crew)
+{
+	struct vly_handler *least = &crew->handlers[crew->next_index];
+
+	for (uint32_t i = 1; i < crew->n_handlers && least->n_out > 0; i++) {
+		uint32_t k = (crew->next_index + i) % crew->n_handlers;
+
+		if (crew->handlers[k].n_out < least->n_out)
+			least = &crew->handlers[k];
+	}
+	crew->next_index = (least->index + 1) % crew->n_handlers;
+	return least;
+}
+
+static struct vly_handler *choose(struct vly_crew *crew, const struct volley_packet *view)
+{
+	if (view->listener->config.spread == VOLLEY_SPREAD_ANY)
+		return find_least(crew);
+	return &crew->handlers[vly_addr_pick(view->peer, crew->n_handlers)];
+}
+
 void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n)
 {
 	const struct volley_config *config = &worker->shared->config;
@@ -334,8 +356,7 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 	if (config->max_age_us > 0)
 		deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {
-		struct vly_handler *handler = &worker->crew.handlers[vly_addr_pick(
-			views[i].peer, worker->crew.n_handlers)];
+		struct vly_handler *handler = choose(&worker->crew, &views[i]);
 		struct vly_buffer *buffer = get_buffer(worker, handler, views[i].len);
 
 		if (buffer == NULL)

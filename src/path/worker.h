@@ -60,7 +60,8 @@ struct vly_outbox {
 struct vly_crew {
 	struct vly_handler *handlers; /* n_handlers */
 	uint32_t n_handlers;
-	bool is_open; /* they serve, and nobody has told them to leave */
+	uint32_t next_index; /* where to look first for one that has little to do */
+	bool is_open;        /* they serve, and nobody has told them to leave */
 	struct vly_buffers *packets;
 };
 

@@ -171,6 +171,12 @@ int vly_config_read_listen(const struct volley_config *server,
 			      c.mtu_discover, VOLLEY_MTU_PROBE);
 		return -EINVAL;
 	}
+	if (c.spread > VOLLEY_SPREAD_ANY || c.reserved != 0) {
+		vly_log_write(server, VOLLEY_LOG_ERROR,
+			      "listen: spread is %u, at most %u, and reserved is %u, but must be 0",
+			      c.spread, VOLLEY_SPREAD_ANY, c.reserved);
+		return -EINVAL;
+	}
 	if ((c.flags & ~known) != 0) {
 		vly_log_write(server, VOLLEY_LOG_ERROR,
 			      "listen: flags 0x%x has bits this version lacks", c.flags);

@@ -293,6 +293,9 @@ Test(config, a_listeners_flags_and_mtu_discover_are_checked)
 	expect_listen_refused(
 		VOLLEY_LISTEN(.on_batch = on_batch, .mtu_discover = VOLLEY_MTU_PROBE + 1),
 		"mtu_discover");
+	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .spread = VOLLEY_SPREAD_ANY + 1),
+			      "spread");
+	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .reserved = 1), "reserved");
 }
 
 Test(config, a_listeners_buffers_are_the_servers_unless_it_says_otherwise)
