@@ -24,7 +24,6 @@ enum volley_rx_drop {
 	VOLLEY_RX_CTRUNC,        /* its control messages did not fit */
 	VOLLEY_RX_RING_FULL,     /* its handler's ring was full */
 	VOLLEY_RX_POOL_FULL,     /* no packet buffer was left for it */
-	VOLLEY_RX_FILTERED,      /* a filter of the server's refused it */
 	VOLLEY_RX_BAD_SOURCE,    /* it came from no usable address */
 	VOLLEY_RX_EXPIRED,       /* it waited longer than max_age_us for its handler */
 	VOLLEY_RX_STOPPED,       /* the worker stopped before it was shown */
@@ -35,9 +34,6 @@ enum volley_rx_drop {
 /** Why a requested send did not happen. Only appended to. */
 enum volley_tx_drop {
 	VOLLEY_TX_EPERM = 0,
-	VOLLEY_TX_EAGAIN,
-	VOLLEY_TX_ENOBUFS,
-	VOLLEY_TX_ECONNREFUSED,
 	VOLLEY_TX_EMSGSIZE,
 	VOLLEY_TX_ENETUNREACH,
 	VOLLEY_TX_EHOSTUNREACH,

@@ -63,7 +63,6 @@ void vly_ledger_add(struct volley_stats *total, const struct volley_stats *count
 	X(VOLLEY_RX_CTRUNC, "ctrunc")         \
 	X(VOLLEY_RX_RING_FULL, "ring_full")   \
 	X(VOLLEY_RX_POOL_FULL, "pool_full")   \
-	X(VOLLEY_RX_FILTERED, "filtered")     \
 	X(VOLLEY_RX_BAD_SOURCE, "bad_source") \
 	X(VOLLEY_RX_EXPIRED, "expired")       \
 	X(VOLLEY_RX_STOPPED, "stopped")       \
@@ -72,9 +71,6 @@ void vly_ledger_add(struct volley_stats *total, const struct volley_stats *count
 /* X(constant, name, errno), 0 for drops that are our own decision. */
 #define TX_DROPS(X)                                             \
 	X(VOLLEY_TX_EPERM, "EPERM", EPERM)                      \
-	X(VOLLEY_TX_EAGAIN, "EAGAIN", EAGAIN)                   \
-	X(VOLLEY_TX_ENOBUFS, "ENOBUFS", ENOBUFS)                \
-	X(VOLLEY_TX_ECONNREFUSED, "ECONNREFUSED", ECONNREFUSED) \
 	X(VOLLEY_TX_EMSGSIZE, "EMSGSIZE", EMSGSIZE)             \
 	X(VOLLEY_TX_ENETUNREACH, "ENETUNREACH", ENETUNREACH)    \
 	X(VOLLEY_TX_EHOSTUNREACH, "EHOSTUNREACH", EHOSTUNREACH) \

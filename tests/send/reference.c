@@ -72,12 +72,6 @@ static enum volley_tx_drop drop_of(int error)
 	switch (error) {
 	case EPERM:
 		return VOLLEY_TX_EPERM;
-	case EAGAIN:
-		return VOLLEY_TX_EAGAIN;
-	case ENOBUFS:
-		return VOLLEY_TX_ENOBUFS;
-	case ECONNREFUSED:
-		return VOLLEY_TX_ECONNREFUSED;
 	case EMSGSIZE:
 		return VOLLEY_TX_EMSGSIZE;
 	case ENETUNREACH:
