@@ -69,7 +69,7 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  * From here on volley_server_listen() takes the old one's sockets for an address where there are
  * some, port 0 those of any port of the address, and binds new ones elsewhere. There are as many as
  * the old process has; volley_server_adopt() says who serves which. Until the old process is gone
- * they keep the options they have.
+ * they keep the options they have; their buffers may grow, and become smaller only then.
  *
  * @param server      a server that has not imported yet
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's

@@ -10,12 +10,12 @@
 
 #include "io/coalesce.h"
 
+struct vly_socket_filter;
+
 /*
  * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
  * N and so on. Written before any worker has one of them, then read-only, but for the last fields.
  */
-struct vly_socket_filter;
-
 struct volley_listener {
 	struct volley_server *server;
 	struct volley_listen_config config;

@@ -353,7 +353,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	choose_locals(listener, addr);
 	listener->adopted = true;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
-		vly_options_set_buffers(listener, fds[i], &rcvbuf_bytes);
+		vly_options_grow_buffers(listener, fds[i], &rcvbuf_bytes);
 		enabled |= vly_cmsg_get_enabled(fds[i], addr->sa.sa_family);
 	}
 	if (r < 0)
@@ -376,6 +376,7 @@ int vly_listener_configure(struct volley_listener *listener, int fd)
 	int family = listener->addr.sa.sa_family;
 	bool reports = listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS;
 	const char *name = NULL;
+	uint32_t rcvbuf_bytes;
 	int r = vly_socket_reset(fd, &name);
 
 	if (name != NULL)
@@ -383,6 +384,7 @@ int vly_listener_configure(struct volley_listener *listener, int fd)
 			      "descriptor %d cannot be served: %s is on there and cannot be "
 			      "switched off: do so before you hand it over",
 			      fd, name);
+	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
 	vly_options_set_groups(listener, fd, find_fd(listener, fd));
 	if (r >= 0)
 		r = vly_options_set_mtu(listener, fd);

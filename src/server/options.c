@@ -23,12 +23,13 @@
  * not at all when nobody asked (n_bytes is 0).
  */
 static void set_buffer(struct volley_server *server, int fd, enum vly_socket_buffer which,
-		       uint32_t n_bytes, uint32_t *ret_n_bytes)
+		       uint32_t n_bytes, bool grows, uint32_t *ret_n_bytes)
 {
 	bool receive = which == VLY_SOCKET_RCVBUF;
+	uint32_t want = n_bytes != 0 ? n_bytes : VLY_OPTIONS_BUFFER_BYTES;
 	uint32_t got = 0; /* unknown: what the system gives */
-	int r = n_bytes != 0 ? vly_socket_set_buffer(fd, which, n_bytes, &got)
-			     : vly_socket_grow_buffer(fd, which, VLY_OPTIONS_BUFFER_BYTES, &got);
+	int r = n_bytes != 0 && !grows ? vly_socket_set_buffer(fd, which, want, &got)
+				       : vly_socket_grow_buffer(fd, which, want, &got);
 
 	*ret_n_bytes = got;
 	if (r < 0) {
@@ -99,8 +100,22 @@ void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t 
 	const struct volley_listen_config *config = &listener->config;
 	uint32_t sndbuf_bytes;
 
-	set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes, ret_rcvbuf_bytes);
-	set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes, &sndbuf_bytes);
+	set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes, false,
+		   ret_rcvbuf_bytes);
+	set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes, false,
+		   &sndbuf_bytes);
+}
+
+void vly_options_grow_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+{
+	const struct volley_listen_config *config = &listener->config;
+	uint32_t n_bytes;
+
+	set_buffer(listener->server, fd, VLY_SOCKET_SNDBUF, config->sndbuf_bytes, true, &n_bytes);
+	set_buffer(listener->server, fd, VLY_SOCKET_RCVBUF, config->rcvbuf_bytes, true, &n_bytes);
+	if (config->rcvbuf_bytes != 0 && config->rcvbuf_bytes < n_bytes)
+		n_bytes = config->rcvbuf_bytes;
+	*ret_rcvbuf_bytes = n_bytes;
 }
 
 /* Each by itself, so that the one that is refused has a name. */

@@ -15,6 +15,12 @@ enum { VLY_OPTIONS_BUFFER_BYTES = 4 << 20 };
 /* Both buffers, as large as was asked for or can be had; 0: the system would not say. */
 void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
 
+/*
+ * The same while somebody else may read the socket: larger, never smaller. Gives what it will be
+ * once it was set.
+ */
+void vly_options_grow_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
+
 /* Path MTU discovery; and control messages, those in listener->want; and error reports. */
 int vly_options_set_mtu(const struct volley_listener *listener, int fd);
 int vly_options_set_cmsgs(struct volley_listener *listener, int fd);
