@@ -74,7 +74,11 @@ struct volley_stats {
 	uint64_t held_abandoned;
 	uint64_t held_now;
 	uint64_t tx_requested;
-	/** Accepted by the kernel. */
+	/**
+	 * Accepted by the kernel, which is not all that leaves: on listeners without
+	 * VOLLEY_LISTEN_REPORT_ERRORS it says nothing when a full device queue takes some of them,
+	 * and counts those messages as SndbufErrors in /proc/net/snmp.
+	 */
 	uint64_t tx_sent;
 	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
 	uint64_t tx_queued;
@@ -90,7 +94,11 @@ struct volley_stats {
 	uint64_t discarded_at_close;
 	/** Bytes of kernel memory that unread messages hold now; 0 means that none is left. */
 	uint64_t unread_bytes;
-	/** Messages the kernel dropped at our sockets: buffer full, checksum, drained server. */
+	/**
+	 * Messages the kernel dropped at our sockets: buffer full, checksum, drained server. Short
+	 * ones (76 bytes with the UDP header) with a wrong checksum reach no socket: they are in
+	 * InCsumErrors and InErrors of /proc/net/snmp and in no count of ours.
+	 */
 	uint64_t kernel_drops;
 	/** Receive calls that gave at least one message; all receive calls; all send calls. */
 	uint64_t rx_batches;

@@ -11,6 +11,9 @@ kernel counted in a network namespace that held nothing but the two:
     client_drops       replies the kernel dropped at the clients' sockets (SO_MEMINFO)
     unreplied          datagrams the server was right not to reply to (low source ports)
     firewalled         datagrams that the firewall took from the server's sends
+    bad_short          datagrams with a wrong checksum that the kernel judges before it looks for a
+                       socket (76 bytes at most, with the UDP header); 0 when it is not given
+    bad_long           longer ones, which it judges at the socket; 0 when it is not given
     Udp, Udp6          differences of the counters of /proc/net/snmp and /proc/net/snmp6
 
 Prints one line per equation that does not hold and exits 1 if there is any. Nothing here asks the
@@ -63,7 +66,9 @@ def sum_equations(c, workers, carried):
 def outer_equations(c, w):
     """What the server says against what the clients and the kernel saw; final books only."""
     kernel = {name: w["Udp"].get(name, 0) + w["Udp6"].get(name, 0)
-              for name in ("InDatagrams", "InErrors", "NoPorts", "OutDatagrams", "RcvbufErrors")}
+              for name in ("InDatagrams", "InErrors", "NoPorts", "OutDatagrams", "RcvbufErrors",
+                           "SndbufErrors", "InCsumErrors")}
+    short, long = w.get("bad_short", 0), w.get("bad_long", 0)
     yield ("nothing is left anywhere at the end", 0,
            c["rx_queued"] + c["tx_queued"] + c["held_now"] + c["unread"])
     yield ("no filter of ours, no unread handler ring, no held packet in an echo server", 0,
@@ -73,16 +78,22 @@ def outer_equations(c, w):
     yield ("a segmented send saves one message or more, any other none",
            (saved >= c["tx_segmented"], saved > 0), (True, c["tx_segmented"] > 0))
     yield ("the clients' datagrams, and copies = rx_messages + discarded_at_close + kernel_drops"
-           " + refused", w["sent"] + w.get("copies", 0), c["rx_messages"]
-           + c["discarded_at_close"] + c["kernel_drops"] + kernel["NoPorts"])
-    yield ("kernel_drops = the kernel's InErrors less the clients'",
-           c["kernel_drops"], kernel["InErrors"] - w["client_drops"])
+           " + refused + judged before a socket was found",
+           w["sent"] + w.get("copies", 0), c["rx_messages"] + c["discarded_at_close"] + c["kernel_drops"]
+           + kernel["NoPorts"] + short)
+    yield ("kernel_drops = the kernel's InErrors less the clients', less those judged before",
+           c["kernel_drops"], kernel["InErrors"] - w["client_drops"] - short)
+    yield ("InCsumErrors = what was sent with a wrong checksum", kernel["InCsumErrors"],
+           short + long)
     yield ("the kernel's InDatagrams = what the server and the clients read", kernel["InDatagrams"],
            c["rx_messages"] + c["discarded_at_close"] + w["received"])
-    yield ("tx_messages = the kernel's OutDatagrams less the clients' own, less the firewall's",
-           c["tx_messages"], kernel["OutDatagrams"] - w["sent"])
+    # Raw sockets make those with a wrong checksum, and count no OutDatagrams.
+    yield ("tx_messages = the kernel's OutDatagrams less the clients' own, less the firewall's, and"
+           " what a full device queue took unheard", c["tx_messages"],
+           kernel["OutDatagrams"] - (w["sent"] - short - long) + kernel["SndbufErrors"])
     yield ("rx_dropped.copy = the kernel's copies", c["rx_dropped.copy"], w.get("copies", 0))
-    yield ("what was sent arrived", c["tx_sent"], w["received"] + w["client_drops"])
+    yield ("what was sent arrived, or was taken by a full device queue unheard", c["tx_sent"],
+           w["received"] + w["client_drops"] + kernel["SndbufErrors"])
     yield ("an echo server replies to all it is given", c["delivered"] - w["unreplied"],
            c["tx_requested"])
     yield ("tx_dropped.EPERM = what the firewall took", c["tx_dropped.EPERM"], w["firewalled"])

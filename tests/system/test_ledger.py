@@ -259,6 +259,56 @@ def mixed(io, _wait, program=None):
         return stats, witness
 
 
+def full_queue(io, wait, program=None):
+    """
+    Replies meet a full device queue. A socket without error reports hears nothing of it: the kernel
+    has accepted them, and counts what it then lost as SndbufErrors.
+    """
+    if shutil.which("tc") is None:
+        raise harness.Skip("no tc")
+    with Scene("--io", io, "--wait", wait, "--workers", "1", "--no-coalesce",
+               program=program) as scene:
+        sock = scene.client()
+        freeze(scene.server)
+        for _ in range(1000):
+            scene.send(sock, b"x" * 1000)
+        narrow = ["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "8mbit", "burst",
+                  "2000", "limit", "10000"]
+        if subprocess.run(narrow, check=False, capture_output=True).returncode != 0:
+            raise harness.Skip("no tbf")
+        scene.server.signal(signal.SIGCONT)
+        scene.server.signal(signal.SIGTERM)
+        assert scene.server.wait() == 0, scene.server.stderr
+        # What is in the queue still arrives.
+        while json.loads(subprocess.run(["tc", "-j", "-s", "qdisc", "show", "dev", "lo"],
+                                        check=True, capture_output=True).stdout)[0]["backlog"]:
+            continue
+        subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
+        scene.collect()
+        stats, witness = scene.server.stats(), scene.witness
+        assert witness["Udp"]["SndbufErrors"] > 500, witness
+        assert program or stats["tx_sent"] == 1000, stats
+        return stats, witness
+
+
+def checksums(io, wait, program=None):
+    """Wrong checksums: long ones are dropped at the socket, short ones before it is looked for."""
+    with Scene("--io", io, "--wait", wait, "--workers", "1", program=program) as scene:
+        sock = scene.client()
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+            for length in (20, 68, 69, 1000):
+                for _ in range(50):
+                    header = struct.pack("!HHHH", sock.getsockname()[1], scene.server.port,
+                                         8 + length, 4711)
+                    raw.sendto(header + bytes(length), ("127.0.0.1", 0))
+                    scene.send(sock, b"good")
+                    assert scene.receive(sock) == b"good"
+        scene.witness.update(bad_short=100, bad_long=100, sent=scene.witness["sent"] + 200)
+        stats, witness = scene.finish()
+        assert program or stats["kernel_drops"] == 100, stats
+        return stats, witness
+
+
 def accepted(scenario, io, wait):
     return lambda: accept(*scenario(io, wait))
 
@@ -378,7 +428,9 @@ SCENARIOS = [
 CASES = [
     *[(f"{name}, {io}, {wait}", accepted(scenario, io, wait)) for name, scenario in SCENARIOS
       for io in ("mmsg", "msg") for wait in ("event", "block", "spin")],
-    *[(f"mixed, {io}", accepted(mixed, io, "event")) for io in ("mmsg", "msg")],
+    *[(f"{name}, {io}", accepted(scenario, io, "event")) for io in ("mmsg", "msg")
+      for name, scenario in (("mixed", mixed), ("full device queue", full_queue),
+                             ("wrong checksums", checksums))],
     ("the checker sees doctored books", doctored),
     # The last one: it changes the environment.
     ("the checker sees builds that forget a counter", forgetful_builds),
