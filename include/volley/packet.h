@@ -68,8 +68,9 @@ struct volley_packet {
  * @param data    payload; NULL only when len is 0
  * @param len     0 to 65,507 bytes (65,527 over IPv6); a longer one is -EMSGSIZE
  * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
- *         (counted as `refused`) for a peer whose port is 0 or that is the listener itself, both of
- *         which would loop or fail
+ *         (counted as `refused`) for a peer whose port is 0, which cannot be sent to, or that is an
+ *         address and port of this server's (a forged source): it would loop. For a listener on all
+ *         addresses these are loopback and those of the interfaces, as rtnetlink(7) tells
  * @threads  the callback's, inside it
  * @blocks   never
  */

@@ -40,7 +40,7 @@ enum volley_tx_drop {
 	VOLLEY_TX_EACCES,
 	VOLLEY_TX_EINVAL,
 	VOLLEY_TX_EOTHER,       /* any other errno */
-	VOLLEY_TX_REFUSED,      /* port 0, or the listener's own address */
+	VOLLEY_TX_REFUSED,      /* port 0, or an address and port of our own */
 	VOLLEY_TX_NO_BUFFER,    /* no room for the copy */
 	VOLLEY_TX_BACKLOG_FULL, /* the socket was full and so was its backlog */
 	VOLLEY_TX_TIMEOUT,      /* it waited longer than backlog_us */

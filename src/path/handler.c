@@ -103,7 +103,7 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 
 	if (len > VLY_MAX_PAYLOAD)
 		return fail(buffer, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
-	if (vly_packet_is_refused(packet->peer, packet->local))
+	if (vly_packet_has_bad_peer(packet))
 		return fail(buffer, VLY_HANDLER_REFUSED, -EINVAL);
 	packet->internal |= VLY_PACKET_REPLIED;
 	if (first && (len == 0 || (at < packet->capacity && len <= packet->capacity - at))) {

@@ -104,7 +104,7 @@ static void hold(struct volley_worker *worker, const struct volley_packet *packe
 	memcpy(buffer->data, packet->data, packet->len);
 	buffer->len = packet->len;
 	buffer->deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->hold_us);
-	buffer->state = vly_packet_is_refused(packet->peer, packet->local) ? REFUSED : HELD;
+	buffer->state = vly_packet_has_bad_peer(packet) ? REFUSED : HELD;
 	vly_packet_keep(packet, buffer);
 	buffer->sock_index = buffer->sock->index;
 	buffer->sock_serial = buffer->sock->serial;

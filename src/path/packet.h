@@ -55,6 +55,16 @@ static inline bool vly_packet_is_refused(const struct volley_addr *peer,
 	return vly_addr_is_same_host(peer, local);
 }
 
+/* The same for a packet, and all that is ours beside: a reply would find no end. */
+static inline bool vly_packet_has_bad_peer(const struct volley_packet *packet)
+{
+	struct vly_own *own = &packet->worker->shared->own;
+
+	return vly_own_has_number(own, packet->peer->in.sin_port) &&
+	       (vly_packet_is_refused(packet->peer, packet->local) ||
+		vly_own_has(own, packet->peer));
+}
+
 /* The socket by which the packet came, and its reply leaves. */
 static inline struct vly_sock *vly_packet_get_sock(const struct volley_packet *packet)
 {

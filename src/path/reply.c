@@ -71,7 +71,7 @@ static __attribute__((noinline)) int reply_other(struct volley_packet *packet, c
 
 	if (len > VLY_MAX_PAYLOAD)
 		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (vly_packet_is_refused(packet->peer, packet->local))
+	if (vly_packet_has_bad_peer(packet))
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	/* Before the bytes have their place, for a flush may empty the arena. */
 	if (vly_outbox_is_full(worker) && vly_outbox_is_flushing(worker))
@@ -97,7 +97,7 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 	vly_ledger_request_tx(&worker->books, 1);
 	if (VLY_UNLIKELY((packet->internal & VLY_PACKET_REPLIED) || at >= packet->capacity ||
 			 len == 0 || len > packet->capacity - at || len > VLY_MAX_PAYLOAD ||
-			 port == 0 || port == packet->local->in.sin_port ||
+			 vly_own_has_number(&worker->shared->own, port) ||
 			 vly_outbox_is_full(worker)))
 		return reply_other(packet, data, len);
 	packet->internal |= VLY_PACKET_REPLIED;

@@ -11,6 +11,7 @@
 
 #include <volley/config.h>
 
+#include "path/own.h"
 #include "sys/cond.h"
 #include "sys/lock.h"
 #include "sys/process.h"
@@ -30,6 +31,8 @@ struct vly_shared {
 	 */
 	struct vly_lock lock;
 	struct vly_cond changed; /* something that it guards */
+
+	struct vly_own own; /* which addresses are the server's; any thread may ask */
 
 	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
 	VLY_ALIGNED _Atomic uint32_t command;

@@ -348,10 +348,14 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 {
 	uint32_t rcvbuf_bytes = 0;
 	uint32_t enabled = 0;
+	int v6only = 0;
 	int r = new_fds(listener, n);
 
 	choose_locals(listener, addr);
 	listener->adopted = true;
+	if (addr->sa.sa_family == AF_INET6 &&
+	    vly_socket_get_int(fds[0], IPPROTO_IPV6, IPV6_V6ONLY, &v6only) >= 0 && v6only != 0)
+		listener->config.flags |= VOLLEY_LISTEN_V6ONLY;
 	for (uint32_t i = 0; r >= 0 && i < n; i++) {
 		vly_options_grow_buffers(listener, fds[i], &rcvbuf_bytes);
 		enabled |= vly_cmsg_get_enabled(fds[i], addr->sa.sa_family);

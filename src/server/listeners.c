@@ -237,10 +237,30 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 	return listener;
 }
 
+static int add_own(struct volley_server *server, const struct volley_listener *listener)
+{
+	return vly_own_add(&server->shared.own, &listener->addr,
+			   listener->config.flags & VOLLEY_LISTEN_V6ONLY);
+}
+
+/* It is none of the set any more; others may have the same port. */
+static void remove_own(struct volley_server *server, const struct volley_addr *addr)
+{
+	vly_own_remove(&server->shared.own, addr);
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		const struct volley_listener *other = server->listeners[i];
+
+		if (other != NULL && other->addr.in.sin_port == addr->in.sin_port)
+			add_own(server, other); /* takes no memory: it was there before */
+	}
+}
+
 int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
 {
 	int r = check_new(server, listener->n_fds);
 
+	if (r >= 0)
+		r = add_own(server, listener);
 	if (r < 0)
 		return r;
 	set_listener(server, listener->index, listener);
@@ -255,6 +275,7 @@ void vly_listeners_remove(struct volley_server *server, struct volley_listener *
 	while (vly_call_run(server, vly_change_detach, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	set_listener(server, listener->index, NULL);
+	remove_own(server, &listener->addr);
 }
 
 void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
@@ -263,6 +284,7 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 
 	assert(listener != NULL);
 	set_listener(server, listener_index, NULL);
+	remove_own(server, &listener->addr);
 	vly_listener_free(listener);
 }
 

@@ -44,6 +44,7 @@ static void destroy(struct volley_server *server)
 	vly_mem_free(server->workers);
 	vly_wake_close(server->shared.event_fd);
 	vly_gate_fini(&server->gate);
+	vly_own_fini(&server->shared.own);
 	vly_cond_fini(&server->shared.changed);
 	vly_lock_fini(&server->shared.lock);
 	vly_lock_fini(&server->listening);
@@ -59,6 +60,7 @@ static void init_locks(struct volley_server *server)
 	vly_lock_init(&server->shared.lock);
 	vly_cond_init(&server->shared.changed);
 	vly_gate_init(&server->gate);
+	vly_own_init(&server->shared.own, &server->shared.config);
 }
 
 static int init_workers(struct volley_server *server)
