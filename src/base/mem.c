@@ -103,7 +103,11 @@ void *vly_mem_map(const struct volley_allocator *allocator, size_t n_bytes)
 	if (allocator != NULL)
 		return allocator->allocate(n_bytes, POOL_ALIGN_BYTES, allocator->arg);
 	mem = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return mem == MAP_FAILED ? NULL : mem;
+	if (mem == MAP_FAILED)
+		return NULL;
+	/* One datagram in 2 MiB would make all of it resident. Kernels without them say EINVAL. */
+	madvise(mem, n_bytes, MADV_NOHUGEPAGE);
+	return mem;
 }
 
 void vly_mem_unmap(const struct volley_allocator *allocator, void *mem, size_t n_bytes)

@@ -14,10 +14,10 @@
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "sys/addr.h"
 #include "sys/raw.h"
+#include "sys/socket.h"
 
 /* Of requests. There is one at a time, and what an earlier one left was thrown away. */
 enum { SEQUENCE = 1 };
@@ -45,7 +45,7 @@ int vly_netlink_open(int *ret_fd, bool *ret_hears)
 
 void vly_netlink_close(int fd)
 {
-	close(fd);
+	vly_socket_close(fd);
 }
 
 /* The length of the next message, which is cut to the buffer, or -errno. */

@@ -27,6 +27,7 @@ strings.h""".split())
 LOOPS = re.compile(r"src/worker/loop_\w+")
 EXCUSED = {
     ("src/base/mem", "mmap"): "so that only touched pages are resident; base may not include sys",
+    ("src/base/mem", "madvise"): "the same",
     ("src/base/mem", "munmap"): "the same",
 }
 # Cancellation points, POSIX.1-2017 2.9.5.2 and glibc's own, and who may call them and why.
