@@ -113,9 +113,9 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * @param n_fds   1 or more
  * @param config  as for volley_server_listen()
  * @return the first listener's index; -EBADF; -ENOTSOCK; -EPROTOTYPE for what is no UDP socket;
- *         -EAFNOSUPPORT; -EINVAL for one that is not bound, comes twice or is the server's already,
- *         and as volley_server_listen(). On failure all descriptors stay the caller's. The log hook
- *         gets a sentence that names the descriptor.
+ *         -EAFNOSUPPORT; -EINVAL for one that is not bound, was shut down, comes twice or is the
+ *         server's already, and as volley_server_listen(). On failure all descriptors stay the
+ *         caller's. The log hook gets a sentence that names the descriptor.
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the slowest callback returns
  * @kernel   SO_COOKIE, Linux 4.12

@@ -7,10 +7,11 @@
  *     inbox: "handler k has something" -> tx ring -> counted, replies to the outbox -> buffers
  *
  * A client's packets go to one handler, by a hash of its address and port, so that they stay in
- * order; where the listener does not mind, to the one that has the fewest. A handler has at most n_ring packets at a time, in its rings and in its hands: then it is
- * full, and the newest is dropped as `ring_full`. No ring can overflow (the third one takes buffers
- * of a handler's own back to it), so nobody waits for room; but a drain, which must not drop, waits
- * for handlers to finish what they have.
+ * order; where the listener does not mind, to the one that has the fewest. A handler has at most
+ * n_ring packets at a time, in its rings and in its hands: then it is full, and the newest is
+ * dropped as `ring_full`. No ring can overflow (the third one takes buffers of a handler's own back
+ * to it), so nobody waits for room; but a drain, which must not drop, waits for handlers to finish
+ * what they have.
  *
  * Packets that a handler has are `rx_queued` in the worker's counters until they come back, and
  * only the worker counts.

@@ -53,6 +53,10 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 		return refuse(server, fd, r, "has no address that could be read");
 	if (volley_addr_get_port(&candidate.addr) == 0)
 		return refuse(server, fd, -EINVAL, "is not bound to a port: bind it first");
+	if (vly_socket_is_shut(fd))
+		return refuse(server, fd, -EINVAL,
+			      "was shut down for reading (shutdown(2)), and nobody could sleep "
+			      "there any more: open and bind a new one");
 	*ret_candidate = candidate;
 	return 0;
 }

@@ -116,6 +116,13 @@ int vly_socket_get_cookie(int fd, uint64_t *ret_cookie)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &n) < 0 ? -errno : 0;
 }
 
+bool vly_socket_is_shut(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLRDHUP };
+
+	return vly_raw_poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLRDHUP);
+}
+
 int vly_socket_set_cloexec(int fd)
 {
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;

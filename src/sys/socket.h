@@ -32,6 +32,12 @@ int vly_socket_get_name(int fd, struct volley_addr *ret_addr);
 /* A number that no other socket of this machine has had since it booted (SO_COOKIE, Linux 4.12). */
 int vly_socket_get_cookie(int fd, uint64_t *ret_cookie);
 
+/*
+ * Whether somebody who held it has shut it down for reading. It still takes datagrams, but whoever
+ * waits for one is woken at once, for ever.
+ */
+bool vly_socket_is_shut(int fd);
+
 /* Any descriptor: programs that this one starts shall not have it. */
 int vly_socket_set_cloexec(int fd);
 

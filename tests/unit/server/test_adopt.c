@@ -278,12 +278,16 @@ Test(adopt, what_is_no_bound_udp_socket_is_refused)
 	struct sockaddr_in any = { .sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int tcp = socket(AF_INET, SOCK_STREAM, 0);
+	int udp = socket(AF_INET, SOCK_DGRAM, 0);
 	int fds[2];
 
 	cr_assert_eq(bind(tcp, (struct sockaddr *)&any, sizeof any), 0);
 	expect_refused(server, tcp, -EPROTOTYPE, "is not a UDP socket");
 	expect_refused(server, socket(AF_UNIX, SOCK_DGRAM, 0), -EPROTOTYPE, "is not a UDP socket");
 	expect_refused(server, socket(AF_INET, SOCK_DGRAM, 0), -EINVAL, "bind it first");
+	cr_assert_eq(bind(udp, (struct sockaddr *)&any, sizeof any), 0);
+	shutdown(udp, SHUT_RD); /* ENOTCONN, and yet it is done */
+	expect_refused(server, udp, -EINVAL, "was shut down");
 	expect_refused(server, open("/dev/null", O_RDONLY), -ENOTSOCK, "is not a socket");
 	cr_assert_eq(pipe(fds), 0);
 	expect_refused(server, fds[0], -ENOTSOCK, "is not a socket");
