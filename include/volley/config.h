@@ -122,8 +122,9 @@ struct volley_config {
 	/** sizeof(struct volley_config), as your compiler sees it; VOLLEY_CONFIG() fills it. */
 	size_t size;
 	/**
-	 * Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask. With
-	 * a loop of your own there is one worker and no thread.
+	 * Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask, but
+	 * no more than the CPU quota of its control groups comes to, rounded up (cgroups(7):
+	 * cpu.max, cpu.cfs_quota_us). With a loop of your own there is one worker and no thread.
 	 */
 	uint32_t n_workers;
 	/**

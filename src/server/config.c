@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "io/io.h"
+#include "sys/cgroup.h"
 #include "sys/thread.h"
 
 /* The size of the structs in the first release: what an older caller may pass at least. */
@@ -92,6 +93,25 @@ static int read_own_loop(struct volley_config *config)
 	return 0;
 }
 
+/* More threads than the quota has CPUs would only be throttled, all at once and in mid-volley. */
+static uint32_t choose_n_workers(const struct volley_config *config)
+{
+	uint32_t n_cpus = vly_thread_count_cpus();
+	uint32_t n_quota = vly_cgroup_get_n_cpus("");
+	uint32_t n = n_quota < n_cpus ? n_quota : n_cpus;
+
+	if (n > MAX_WORKERS)
+		n = MAX_WORKERS;
+	if (n < n_cpus)
+		vly_log_write(
+			config, VOLLEY_LOG_INFO,
+			"config: %u workers for %u CPUs, because %s; n_workers says otherwise", n,
+			n_cpus,
+			n == MAX_WORKERS ? "there are no more than that"
+					 : "the CPU quota of the control group is no more");
+	return n;
+}
+
 int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)
 {
 	struct volley_config c;
@@ -101,11 +121,8 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 		r = read_own_loop(&c);
 	if (r < 0)
 		return r;
-	if (c.n_workers == 0) {
-		c.n_workers = vly_thread_count_cpus();
-		if (c.n_workers > MAX_WORKERS)
-			c.n_workers = MAX_WORKERS;
-	}
+	if (c.n_workers == 0)
+		c.n_workers = choose_n_workers(&c);
 	r = read_ranges(&c);
 	if (r < 0)
 		return r;

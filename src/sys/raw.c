@@ -13,6 +13,7 @@
 #include "sys/raw.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -57,6 +58,11 @@ static int hold_off(void)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	return state;
+}
+
+int vly_raw_open(const char *path, int flags)
+{
+	return result(syscall(SYS_openat, AT_FDCWD, path, flags));
 }
 
 int vly_raw_read(int fd, void *data, size_t n_bytes)

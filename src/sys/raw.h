@@ -28,6 +28,7 @@ int vly_raw_sendmsg(int fd, const struct msghdr *msg);
  * else of src/ may call them (tools/rules/seams.py). As the calls they are named after; 0, a count,
  * or -errno.
  */
+int vly_raw_open(const char *path, int flags);
 int vly_raw_read(int fd, void *data, size_t n_bytes);
 int vly_raw_write(int fd, const void *data, size_t n_bytes);
 void vly_raw_close(int fd);

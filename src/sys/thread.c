@@ -14,6 +14,9 @@
 /* A thread's name, with its end. Linux refuses longer ones. */
 enum { NAME_BYTES = 16 };
 
+/* A set holds 1,024 CPUs, and the kernel refuses one that does not hold all: room for 16,384. */
+enum { N_SETS = 16 };
+
 /* What others do meanwhile are a few instructions: 64 looks are enough where yielding helps. */
 enum { N_YIELDS = 64, NAP_NS = 50000 };
 
@@ -61,28 +64,28 @@ void vly_thread_yield(uint32_t n_looks)
 /* NOLINTNEXTLINE(readability-function-size): CPU_SET() opens a block of its own */
 int vly_thread_pin(uint32_t index)
 {
-	cpu_set_t all;
-	cpu_set_t one;
+	cpu_set_t all[N_SETS];
+	cpu_set_t one[N_SETS];
 	int n;
 
-	if (sched_getaffinity(0, sizeof all, &all) < 0)
+	if (sched_getaffinity(0, sizeof all, all) < 0)
 		return -errno;
-	n = (int)index % CPU_COUNT(&all);
-	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &all) && n-- == 0) {
-			CPU_SET(cpu, &one);
+	n = (int)index % CPU_COUNT_S(sizeof all, all);
+	CPU_ZERO_S(sizeof one, one);
+	for (size_t cpu = 0; cpu < N_SETS * (size_t)CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET_S(cpu, sizeof all, all) && n-- == 0) {
+			CPU_SET_S(cpu, sizeof one, one);
 			break;
 		}
 	}
-	return sched_setaffinity(0, sizeof one, &one) < 0 ? -errno : 0;
+	return sched_setaffinity(0, sizeof one, one) < 0 ? -errno : 0;
 }
 
 uint32_t vly_thread_count_cpus(void)
 {
-	cpu_set_t set;
+	cpu_set_t set[N_SETS];
 
-	if (sched_getaffinity(0, sizeof set, &set) < 0)
+	if (sched_getaffinity(0, sizeof set, set) < 0)
 		return 1;
-	return (uint32_t)CPU_COUNT(&set);
+	return (uint32_t)CPU_COUNT_S(sizeof set, set);
 }
