@@ -24,6 +24,15 @@ struct volley_packet;
 struct volley_server;
 struct volley_worker;
 
+/*
+ * Every callback and hook below returns to its caller. None may throw a C++ exception, longjmp(),
+ * or end its thread (pthread_exit(), a thread of C11 likewise): the library is C, so nothing of it
+ * would be unwound, the worker would be gone while its server waits for it, and each stop, drain
+ * and free from then on would wait as well or fail with -EDEADLK. Catch what your code throws
+ * inside of the callback. A callback that wants the server to end calls
+ * volley_server_request_stop().
+ */
+
 /**
  * The packet callback: one volley of datagrams of one listener, on the worker's thread, or on a
  * handler's with `n_handlers`.

@@ -79,8 +79,8 @@ def outer_equations(c, w):
            (saved >= c["tx_segmented"], saved > 0), (True, c["tx_segmented"] > 0))
     yield ("the clients' datagrams, and copies = rx_messages + discarded_at_close + kernel_drops"
            " + refused + judged before a socket was found",
-           w["sent"] + w.get("copies", 0), c["rx_messages"] + c["discarded_at_close"] + c["kernel_drops"]
-           + kernel["NoPorts"] + short)
+           w["sent"] + w.get("copies", 0), c["rx_messages"] + c["discarded_at_close"]
+           + c["kernel_drops"] + kernel["NoPorts"] + short)
     yield ("kernel_drops = the kernel's InErrors less the clients', less those judged before",
            c["kernel_drops"], kernel["InErrors"] - w["client_drops"] - short)
     yield ("InCsumErrors = what was sent with a wrong checksum", kernel["InCsumErrors"],

@@ -33,7 +33,7 @@ pthread_atfork pthread_cond_init pthread_cond_destroy pthread_condattr_init
 pthread_condattr_setclock pthread_condattr_destroy pthread_key_create pthread_key_delete
 pthread_getspecific pthread_mutex_destroy pthread_mutex_init pthread_self pthread_setspecific
 sigaddset sigdelset sigemptyset sigfillset sigismember snprintf vsnprintf strchr strcmp strlcpy
-strlen strrchr strncmp strtol strtoul syscall pthread_setcancelstate __sched_cpualloc
+strlen strstr strrchr strncmp strtol strtoul syscall pthread_setcancelstate __sched_cpualloc
 __sched_cpufree __tls_get_addr pthread_exit""".split())
 # Not of a server: what libvolley-cancel offers to its users, or calls where it has no window.
 OFFERED = {"accept4", "SO_RCVTIMEO", "SO_SNDTIMEO", "fstat64", "recv", "send"}
@@ -53,7 +53,9 @@ UNTRIED = {
     "SO_COOKIE": "is for adopt", "SO_RXQ_OVFL": "is for adopt", "SO_TIMESTAMPING": "is for adopt",
     "IPV6_RECVPATHMTU": "is for adopt", "UDP_CORK": "is for adopt",
     "SO_GET_FILTER": "is for adopt", "SO_DOMAIN": "is for a hand-over",
-    "SO_PEERCRED": "is for a hand-over",
+    "SO_PEERCRED": "is for a hand-over", "pidfd_open": "is for a hand-over",
+    "pidfd_send_signal": "is for a hand-over", "openat": "is for a hand-over",
+    "shutdown": "is for a hand-over",
 }
 
 
