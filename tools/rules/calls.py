@@ -35,6 +35,8 @@ pthread_getspecific pthread_mutex_destroy pthread_mutex_init pthread_self pthrea
 sigaddset sigdelset sigemptyset sigfillset sigismember snprintf vsnprintf strchr strcmp strlcpy
 strlen strstr strrchr strncmp strtol strtoul syscall pthread_setcancelstate __sched_cpualloc
 __sched_cpufree __tls_get_addr pthread_exit""".split())
+# And those that compute: strings, memory, scanning of text.
+COMPUTING = re.compile(r"(?:__isoc\d+_)?sscanf|(?:__)?(?:str|mem|v?snprintf)\w*|qsort|bsearch")
 # Not of a server: what libvolley-cancel offers to its users, or calls where it has no window.
 OFFERED = {"accept4", "SO_RCVTIMEO", "SO_SNDTIMEO", "fstat64", "recv", "send"}
 # The C library and libevent make them for us; no object names them.
@@ -89,7 +91,8 @@ def called(folder):
         for line in lines:
             name = line.split()[-1] if line.split() else ""
             if name and not name.startswith(("vly_", "volley_", "_GLOBAL_", "__asan", "__ubsan",
-                                             "__tsan", "__stack_chk")) and name not in HARMLESS:
+                                             "__tsan", "__stack_chk")) and not (
+                                                 name in HARMLESS or COMPUTING.fullmatch(name)):
                 calls.setdefault(KERNEL.get(name, name), source)
     return calls
 
