@@ -70,7 +70,8 @@ struct volley_packet {
  * @return 0 when it is queued; -EMSGSIZE; -ENOBUFS when no room was left for the copy; -EINVAL
  *         (counted as `refused`) for a peer whose port is 0, which cannot be sent to, or that is an
  *         address and port of this server's (a forged source): it would loop. For a listener on all
- *         addresses these are loopback and those of the interfaces, as rtnetlink(7) tells
+ *         addresses these are loopback and those of the interfaces, as rtnetlink(7) tells. The same
+ *         for `data` NULL with a `len`
  * @threads  the callback's, inside it
  * @blocks   never
  */

@@ -11,6 +11,9 @@
  *
  * Every function here may be called in any state and says what it then does.
  *
+ * In every header of volley: NULL where something has to be is -EINVAL (of a getter: NULL, 0 or
+ * false), and where there is a server to tell, its log hook gets a sentence.
+ *
  * A thread that another one ends by pthread_cancel() does not end inside a function of this
  * library, nor in a callback or hook that one of them calls, but once it is out of it: no call is
  * half done.

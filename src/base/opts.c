@@ -64,7 +64,7 @@ int vly_opts_write(void *dst, size_t n_min, const void *src, size_t n_src)
 {
 	const uint8_t *from = src;
 	uint8_t *to = dst;
-	size_t n_dst = get_size(dst);
+	size_t n_dst = dst != NULL ? get_size(dst) : 0;
 	size_t n_both = n_src < n_dst ? n_src : n_dst;
 
 	if (n_dst < n_min)

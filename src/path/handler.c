@@ -101,9 +101,9 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	bool first = !(packet->internal & VLY_PACKET_REPLIED);
 	struct vly_buffer *own;
 
-	if (len > VLY_MAX_PAYLOAD)
+	if (len > VLY_MAX_PAYLOAD && data != NULL)
 		return fail(buffer, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
-	if (vly_packet_has_bad_peer(packet))
+	if ((data == NULL && len > 0) || vly_packet_has_bad_peer(packet))
 		return fail(buffer, VLY_HANDLER_REFUSED, -EINVAL);
 	packet->internal |= VLY_PACKET_REPLIED;
 	if (first && (len == 0 || (at < packet->capacity && len <= packet->capacity - at))) {

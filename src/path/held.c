@@ -115,10 +115,14 @@ static void hold(struct volley_worker *worker, const struct volley_packet *packe
 
 int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_held)
 {
-	struct volley_worker *worker = packet->worker;
-	struct vly_held *held = &worker->held;
 	struct vly_buffer *buffer = NULL;
+	struct volley_worker *worker;
+	struct vly_held *held;
 
+	if (packet == NULL || ret_held == NULL)
+		return -EINVAL;
+	worker = packet->worker;
+	held = &worker->held;
 	vly_remote_lock(worker);
 	if (atomic_load_explicit(&held->n, memory_order_relaxed) < worker->shared->config.n_held)
 		buffer = vly_remote_get_buffer(worker, packet->len);

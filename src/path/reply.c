@@ -69,9 +69,9 @@ static __attribute__((noinline)) int reply_other(struct volley_packet *packet, c
 	struct volley_worker *worker = packet->worker;
 	const uint8_t *bytes;
 
-	if (len > VLY_MAX_PAYLOAD)
+	if (len > VLY_MAX_PAYLOAD && data != NULL)
 		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (vly_packet_has_bad_peer(packet))
+	if ((data == NULL && len > 0) || vly_packet_has_bad_peer(packet))
 		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
 	/* Before the bytes have their place, for a flush may empty the arena. */
 	if (vly_outbox_is_full(worker) && vly_outbox_is_flushing(worker))
@@ -109,7 +109,7 @@ void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size
 	uint32_t capacity;
 	void *room;
 
-	if (need == 0 || need > VLY_MAX_PAYLOAD)
+	if (packet == NULL || need == 0 || need > VLY_MAX_PAYLOAD)
 		return NULL;
 	if (packet->internal & VLY_PACKET_HANDLED)
 		return vly_handler_get_room(packet, need, ret_capacity);

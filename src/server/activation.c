@@ -77,6 +77,8 @@ int volley_activation_get_fds(const char *name, int *ret_fds, uint32_t n_fds)
 	unsigned long n;
 	uint32_t n_found = 0;
 
+	if (ret_fds == NULL && n_fds > 0)
+		return -EINVAL;
 	if (pid_text == NULL || n_text == NULL)
 		return 0;
 	if (!read_number(pid_text, 1ul << 31, &pid) || !read_number(n_text, MAX_FDS, &n))

@@ -214,11 +214,15 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 
 	if (!vly_listeners_lock(server, &r))
 		return r;
+	if (fds == NULL || n_fds == 0) {
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
+			      "adopt: there are no descriptors: pass an array of one or more");
+		vly_listeners_unlock(server);
+		return -EINVAL;
+	}
 	candidates = vly_mem_new(server->shared.config.allocator, n_fds, sizeof *candidates);
 	if (candidates == NULL)
 		r = -ENOMEM;
-	else if (n_fds == 0)
-		r = -EINVAL;
 	for (uint32_t i = 0; r >= 0 && i < n_fds; i++) {
 		r = vly_adopt_check(server, fds[i], &candidates[i]);
 		if (r >= 0)

@@ -10,6 +10,7 @@
 
 #include <volley/send.h>
 
+#include "base/log.h"
 #include "path/held.h"
 #include "path/packet.h"
 #include "path/remote.h"
@@ -75,6 +76,15 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 	struct sender sender;
 	int r = -ESRCH;
 
+	if (server == NULL)
+		return -EINVAL;
+	if (peer == NULL || (data == NULL && len > 0)) {
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
+			      "send: %s is NULL: pass the address to send to, and a payload unless "
+			      "it is empty",
+			      peer == NULL ? "peer" : "data");
+		return -EINVAL;
+	}
 	if (vly_process_is_here(&server->shared.process))
 		r = find_sender(server, listener_index, peer, local, &sender);
 	return r < 0 ? r : vly_remote_send(sender.worker, &sender.route, data, len);
@@ -82,36 +92,43 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 
 /* Held packets --------------------------------------------------------------------------------- */
 
-/* The worker that a token names, or NULL. A forked child holds nothing. */
-static struct volley_worker *find_worker(struct volley_server *server, struct volley_held held)
+/* The worker that a token names: 0, or -errno. A forked child holds nothing. */
+static int find_worker(struct volley_server *server, struct volley_held held,
+		       struct volley_worker **ret_worker)
 {
 	uint32_t worker_index = vly_held_get_worker_index(held);
 
+	if (server == NULL)
+		return -EINVAL;
 	if (worker_index >= server->shared.config.n_workers ||
 	    !vly_process_is_here(&server->shared.process))
-		return NULL;
-	return &server->workers[worker_index];
+		return -ESTALE;
+	*ret_worker = &server->workers[worker_index];
+	return 0;
 }
 
 int volley_held_release(struct volley_server *server, struct volley_held held)
 {
-	struct volley_worker *worker = find_worker(server, held);
+	struct volley_worker *worker = NULL;
+	int r = find_worker(server, held, &worker);
 
-	return worker != NULL ? vly_held_release(worker, held) : -ESTALE;
+	return r >= 0 ? vly_held_release(worker, held) : r;
 }
 
 int volley_held_get_payload(struct volley_server *server, struct volley_held held, void *data,
 			    size_t n)
 {
-	struct volley_worker *worker = find_worker(server, held);
+	struct volley_worker *worker = NULL;
+	int r = find_worker(server, held, &worker);
 
-	return worker != NULL ? vly_held_get_payload(worker, held, data, n) : -ESTALE;
+	return r >= 0 ? vly_held_get_payload(worker, held, data, n) : r;
 }
 
 int volley_held_reply(struct volley_server *server, struct volley_held held, const void *data,
 		      size_t len)
 {
-	struct volley_worker *worker = find_worker(server, held);
+	struct volley_worker *worker = NULL;
+	int r = data != NULL || len == 0 ? find_worker(server, held, &worker) : -EINVAL;
 
-	return worker != NULL ? vly_held_reply(worker, held, data, len) : -ESTALE;
+	return r >= 0 ? vly_held_reply(worker, held, data, len) : r;
 }

@@ -41,6 +41,8 @@ bool vly_inside_is_home(const struct volley_server *server)
 
 int vly_inside_check_home(const struct volley_server *server, const char *what)
 {
+	if (server == NULL)
+		return -EINVAL;
 	if (vly_inside_is_home(server))
 		return 0;
 	vly_log_write(

@@ -140,6 +140,8 @@ int volley_server_listen(struct volley_server *server, const char *address,
 
 	if (!vly_listeners_lock(server, &r))
 		return r;
+	if (address == NULL)
+		address = "";
 	r = volley_addr_parse(address, &addr);
 	if (r < 0)
 		vly_log_write(

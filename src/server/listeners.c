@@ -229,6 +229,8 @@ struct volley_listener *volley_server_get_listener(struct volley_server *server,
 {
 	struct volley_listener *listener;
 
+	if (server == NULL)
+		return NULL;
 	if (!vly_process_is_here(&server->shared.process))
 		return vly_listeners_get(server, listener_index); /* nobody changes it there */
 	vly_lock_take(&server->shared.lock);

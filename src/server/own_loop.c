@@ -10,7 +10,8 @@
 
 static struct volley_worker *get_worker(struct volley_server *server)
 {
-	return server->shared.config.wait == VOLLEY_WAIT_FD ? &server->workers[0] : NULL;
+	return server != NULL && server->shared.config.wait == VOLLEY_WAIT_FD ? &server->workers[0]
+									      : NULL;
 }
 
 int volley_server_get_fd(struct volley_server *server)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "server/state.h"
 #include "worker/presence.h"
@@ -38,10 +39,18 @@ static bool takes_posts(const struct volley_server *server) VLY_REQUIRES(server-
 
 int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg)
 {
-	uint32_t n = server->shared.config.n_workers;
 	struct vly_post **posts;
+	uint32_t n;
 	int r;
 
+	if (server == NULL)
+		return -EINVAL;
+	if (fn == NULL) {
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
+			      "post: fn is NULL: pass the function that shall run");
+		return -EINVAL;
+	}
+	n = server->shared.config.n_workers;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	posts = vly_mem_new(server->shared.config.allocator, n, sizeof(void *));

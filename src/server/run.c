@@ -107,15 +107,15 @@ int volley_server_run(struct volley_server *server)
 	uint32_t nobody = VLY_RUN_NOBODY;
 	int r;
 
+	r = vly_inside_check_home(server, "run");
+	if (r < 0)
+		return r;
 	if (!vly_loop_has_thread(&server->shared.config)) {
 		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
 			      "run: this server is served by a loop of your own: call "
 			      "volley_server_start() and run that");
 		return -EINVAL;
 	}
-	r = vly_inside_check_home(server, "run");
-	if (r < 0)
-		return r;
 	if (vly_inside_is_any(server) ||
 	    !atomic_compare_exchange_strong_explicit(&server->run, &nobody, VLY_RUN_SERVES,
 						     memory_order_seq_cst, memory_order_seq_cst))

@@ -85,6 +85,11 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	struct volley_config own;
 	int r = vly_config_read(config, &own);
 
+	if (r >= 0 && ret_server == NULL) {
+		vly_log_write(&own, VOLLEY_LOG_ERROR,
+			      "new: ret_server is NULL: pass the address of a pointer");
+		r = -EINVAL;
+	}
 	if (r < 0)
 		return r;
 	server = vly_mem_new(own.allocator, 1, sizeof *server);
@@ -404,6 +409,8 @@ int volley_server_drain(struct volley_server *server)
 /* May run in a signal handler: atomics, an eventfd and volley_cancel_request() only. */
 int volley_server_request_stop(struct volley_server *server)
 {
+	if (server == NULL)
+		return -EINVAL;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	if (!vly_server_request_run(server, VLY_RUN_SHALL_DRAIN))
@@ -415,6 +422,8 @@ int volley_server_close(struct volley_server *server)
 {
 	int r;
 
+	if (server == NULL)
+		return -EINVAL;
 	if (!vly_inside_is_home(server)) {
 		vly_closing_leave(server);
 		return 0;
@@ -450,10 +459,10 @@ int volley_server_free(struct volley_server *server)
 
 uint32_t volley_server_get_n_workers(const struct volley_server *server)
 {
-	return server->shared.config.n_workers;
+	return server != NULL ? server->shared.config.n_workers : 0;
 }
 
 const char *volley_server_get_io(const struct volley_server *server)
 {
-	return vly_io_get_name(server->workers[0].io);
+	return server != NULL ? vly_io_get_name(server->workers[0].io) : NULL;
 }

@@ -35,7 +35,7 @@ int volley_server_get_worker_stats(struct volley_server *server, uint32_t worker
 {
 	struct volley_stats stats;
 
-	if (worker_index >= server->shared.config.n_workers)
+	if (server == NULL || worker_index >= server->shared.config.n_workers)
 		return -EINVAL;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
@@ -61,6 +61,8 @@ int volley_server_get_stats(struct volley_server *server, struct volley_stats *r
 {
 	struct volley_stats sum;
 
+	if (server == NULL)
+		return -EINVAL;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	vly_lock_take(&server->shared.lock);
@@ -74,6 +76,8 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 {
 	struct volley_stats carried;
 
+	if (server == NULL)
+		return -EINVAL;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	vly_lock_take(&server->shared.lock);

@@ -183,6 +183,8 @@ int volley_server_format_stats(struct volley_server *server, char *text, size_t 
 	struct picture picture;
 	int r = -ESRCH;
 
+	if (server == NULL)
+		return -EINVAL;
 	if (vly_process_is_here(&server->shared.process))
 		r = take_picture(server, &picture);
 	if (r < 0)

@@ -85,6 +85,8 @@ int volley_addr_parse(const char *text, struct volley_addr *ret_addr)
 	uint32_t port;
 	char *colon;
 
+	if (text == NULL || ret_addr == NULL)
+		return -EINVAL;
 	if (strlcpy(host, text, sizeof host) >= sizeof host)
 		return -EINVAL;
 	colon = strrchr(host, ':');
@@ -121,6 +123,8 @@ int volley_addr_format(const struct volley_addr *addr, char *text, size_t n_text
 	unsigned int port = volley_addr_get_port(addr);
 	int n;
 
+	if (addr == NULL || (text == NULL && n_text > 0))
+		return -EINVAL;
 	if (addr->len == sizeof addr->in && addr->sa.sa_family == AF_INET) {
 		inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof host);
 		n = snprintf(text, n_text, "%s:%u", host, port);
@@ -136,6 +140,8 @@ int volley_addr_format(const struct volley_addr *addr, char *text, size_t n_text
 
 uint16_t volley_addr_get_port(const struct volley_addr *addr)
 {
+	if (addr == NULL)
+		return 0;
 	if (addr->len == sizeof addr->in && addr->sa.sa_family == AF_INET)
 		return ntohs(addr->in.sin_port);
 	if (addr->len == sizeof addr->in6 && addr->sa.sa_family == AF_INET6)
@@ -145,7 +151,7 @@ uint16_t volley_addr_get_port(const struct volley_addr *addr)
 
 bool volley_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b)
 {
-	return vly_addr_is_equal(a, b);
+	return a != NULL && b != NULL && vly_addr_is_equal(a, b);
 }
 
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr)

@@ -51,6 +51,8 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 	struct vly_route route;
 	int r;
 
+	if (VLY_UNLIKELY(worker == NULL || peer == NULL || (data == NULL && len > 0)))
+		return -EINVAL;
 	if (VLY_UNLIKELY(!vly_process_is_here(&worker->shared->process)))
 		return -ESRCH;
 	if (VLY_LIKELY(vly_self_is_me(&worker->self)))

@@ -369,7 +369,7 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us)
 {
 	struct export *export;
-	int r = vly_unix_check(fd);
+	int r = server != NULL ? vly_unix_check(fd) : -EINVAL;
 
 	if (r < 0)
 		return r;

@@ -155,7 +155,7 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us)
 {
 	struct vly_handover *handover;
-	int r = vly_unix_check(fd);
+	int r = server != NULL ? vly_unix_check(fd) : -EINVAL;
 
 	if (r < 0 || !vly_listeners_lock(server, &r))
 		return r;
