@@ -64,8 +64,9 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  *
  * Another server that binds the port gets EADDRINUSE, a second one of volley's too, unless both set
  * VOLLEY_LISTEN_SHARE_PORT. (A process of this user that sets SO_REUSEPORT before its first bind
- * can still join: the kernel has no way to keep it out of a group.) Datagrams queue from now on and
- * are served once the server is started.
+ * can still join: the kernel has no way to keep it out of a group. So can any of volley's where the
+ * system takes SO_REUSEPORT before a bind only, as gVisor does; a warning says so.) Datagrams queue
+ * from now on and are served once the server is started.
  *
  * [::] takes IPv4 as well, unless VOLLEY_LISTEN_V6ONLY is set or this server has a listener on
  * 0.0.0.0 and the same port already. ":7777" and "*:7777" are [::], and 0.0.0.0 where the system

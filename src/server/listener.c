@@ -135,10 +135,13 @@ static bool is_bound(int fd)
 	return vly_socket_get_name(fd, &addr) >= 0 && volley_addr_get_port(&addr) != 0;
 }
 
-/* What bind says itself is told by tell_failure(); a socket that is alone needs no group. */
+/*
+ * What bind says itself is told by tell_failure(). A first socket that has the port needs no group
+ * yet: whether the others can join it is seen when they try.
+ */
 static int bind_one(struct volley_listener *listener, int fd, bool first, bool share)
 {
-	bool alone = first && !share && listener->server->shared.config.n_workers == 1;
+	bool alone = first && !share;
 	uint16_t port = volley_addr_get_port(&listener->addr);
 	bool is_low = port > 0 && port < 1024;
 	int r = vly_socket_bind(fd, &listener->addr, first, share);
@@ -318,16 +321,36 @@ static void tell_failure(const struct volley_listener *listener, int error)
 		      get_advice(error));
 }
 
+/* Until n sockets are open, or one fails. */
+static int open_all(struct volley_listener *listener, bool beside, uint32_t n)
+{
+	while (listener->n_fds < n) {
+		int r = open_one(listener, beside, &listener->fds[listener->n_fds]);
+
+		if (r < 0)
+			return r;
+		listener->n_fds++;
+	}
+	return 0;
+}
+
+/*
+ * The first socket was given the port alone, so if the second is refused it, the system does not
+ * take SO_REUSEPORT after a bind (gVisor). Then all of them have it before.
+ */
 int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool beside,
 		      uint32_t n)
 {
+	bool share = beside || (listener->config.flags & VOLLEY_LISTEN_SHARE_PORT);
 	int r = new_fds(listener, n);
 
 	choose_locals(listener, addr);
-	while (r >= 0 && listener->n_fds < n) {
-		r = open_one(listener, beside, &listener->fds[listener->n_fds]);
-		if (r >= 0)
-			listener->n_fds++;
+	if (r >= 0)
+		r = open_all(listener, beside, n);
+	if (r == -EADDRINUSE && listener->n_fds == 1 && !share) {
+		vly_needs_check(listener->server, VLY_NEED_LATE_SHARE, r, false);
+		vly_listener_close_fds(listener);
+		r = open_all(listener, true, n);
 	}
 	if (r >= 0) {
 		tell_coalescing(listener);

@@ -54,6 +54,9 @@ static const struct {
 	[VLY_NEED_SHARE] = { "SO_REUSEPORT or bind", true,
 			     "with n_workers = 1 and without VOLLEY_LISTEN_SHARE_PORT a socket "
 			     "needs no SO_REUSEPORT" },
+	[VLY_NEED_LATE_SHARE] = { "SO_REUSEPORT behind bind", false,
+				  "ports are shared from the beginning: a process of this user "
+				  "that does the same would get a part of their datagrams" },
 	[VLY_NEED_NAME] = { "getsockname", true,
 			    "have the filter of system calls or the sandbox allow it" },
 	[VLY_NEED_SETTLE] = { "membarrier", false,

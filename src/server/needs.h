@@ -27,6 +27,7 @@ enum vly_need {
 	VLY_NEED_TIMESTAMP,
 	VLY_NEED_UNSET, /* an option that somebody else had set, to be 0 */
 	VLY_NEED_SHARE,
+	VLY_NEED_LATE_SHARE,
 	VLY_NEED_NAME,
 	VLY_NEED_SETTLE,
 	VLY_NEED_GROUPS,
