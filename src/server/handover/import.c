@@ -353,14 +353,18 @@ static int get_counters(struct volley_server *server, struct vly_handover *hando
 
 /*
  * Whether the old one has closed its copies: it says so, or it is dead and had not said that it
- * reads again. The words have no body, so the counters stay where they are.
+ * reads again. A process that dies hangs up a moment before. The words have no body, so the
+ * counters stay where they are.
  */
 static bool is_gone(struct volley_server *server, struct vly_handover *handover)
 {
+	int pidfd = server->import->pidfd;
 	int r = vly_wire_recv(handover, VLY_HANDOVER_GONE);
 
-	return r >= 0 || (r == -EPIPE && server->import->pidfd >= 0 &&
-			  vly_pidfd_is_dead(server->import->pidfd));
+	if (r != -EPIPE || pidfd < 0 || handover->head.type == VLY_HANDOVER_RESUMED)
+		return r >= 0;
+	vly_wire_wait_death(handover, pidfd);
+	return vly_pidfd_is_dead(pidfd);
 }
 
 /* In doubt both serve. */
@@ -389,17 +393,17 @@ static void hang_up(struct volley_server *server)
 {
 	int pidfd = server->import->pidfd;
 	struct vly_sharer *sharer;
-	bool is_gone = false;
+	bool gone = false;
 
 	vly_unix_end(server->import->handover->fd);
 	vly_lock_take(&server->shared.lock);
 	sharer = vly_sharers_find(server, pidfd);
 	if (sharer != NULL) {
 		sharer->waits = false; /* an update closes it */
-		is_gone = !sharer->reads && vly_pidfd_is_self(pidfd);
+		gone = !sharer->reads && vly_pidfd_is_self(pidfd);
 	}
 	vly_lock_give(&server->shared.lock);
-	if (is_gone) /* two servers of one process, which shall not wait for its own death */
+	if (gone) /* two servers of one process, which shall not wait for its own death */
 		vly_sharers_remove(server, pidfd);
 }
 

@@ -185,7 +185,7 @@ int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 			r = vly_wire_take(handover);
 	} while (r == -EAGAIN); /* polled for nothing */
 	if (r >= 0 && handover->head.type == VLY_HANDOVER_RESUMED)
-		r = -ECANCELED;
+		r = handover->head.n != 0 ? -EPIPE : -ECANCELED;
 	else if (r >= 0 && handover->head.type != type &&
 		 (handover->head.type == VLY_HANDOVER_QUIT ||
 		  handover->head.type == VLY_HANDOVER_BOOKS))

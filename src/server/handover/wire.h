@@ -94,7 +94,7 @@ void vly_wire_close_fds(struct vly_handover *handover);
 int vly_wire_take(struct vly_handover *handover);
 /*
  * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone, or says that it
- * goes; -ECANCELED when it has resumed, or by abort; -EPROTO for another packet, or one with
+ * goes; -ECANCELED when it serves on, or by abort; -EPROTO for another packet, or one with
  * descriptors that do not belong there, and then they are closed. After a failure head.type is what
  * came instead, 0 when it was nothing.
  */

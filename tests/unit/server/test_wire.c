@@ -101,6 +101,8 @@ Test(wire, another_word_is_refused_and_its_descriptors_closed)
 	cr_assert_eq(to->n_fds, 0);
 	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_RESUMED, 0, NULL, 0), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -ECANCELED, "it serves on");
+	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_RESUMED, 1, NULL, 0), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -EPIPE, "but not for long");
 }
 
 /* A packet with a head changed, from somebody who is no volley, or another version. */
