@@ -194,7 +194,7 @@ void vly_msgs_detach(struct vly_io *io, uint32_t sock_index)
 }
 
 /* What did not fit. The length is the whole message's, for which the receive calls ask. */
-static void take_cut(const struct msghdr *msg, struct vly_slot *slot)
+static VLY_COLD void take_cut(const struct msghdr *msg, struct vly_slot *slot)
 {
 	if (msg->msg_flags & MSG_CTRUNC)
 		slot->flags |= VLY_SLOT_CTRUNC;
@@ -208,7 +208,7 @@ static void take_cut(const struct msghdr *msg, struct vly_slot *slot)
 /*
  * Where slots are used that are larger than a datagram may be: those that are longer all the same.
  */
-static void mark_long(const struct msgs *self, uint32_t n)
+static VLY_COLD void mark_long(const struct msgs *self, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_slot *slot = &self->slots->slots[i];

@@ -236,8 +236,8 @@ static enum volley_rx_drop find_fault(const struct volley_worker *worker,
  * nobody knows whom to reply to. What is whole of it is delivered like any other; of the rest each
  * datagram is counted.
  */
-static uint32_t deliver_odd(struct volley_worker *worker, struct vly_sock *sock, uint32_t i,
-			    uint32_t n_views)
+static VLY_COLD uint32_t deliver_odd(struct volley_worker *worker, struct vly_sock *sock,
+				     uint32_t i, uint32_t n_views)
 {
 	const struct vly_slot *slot = &worker->intake.slots.slots[i];
 	bool is_cut = slot->flags & VLY_SLOT_TRUNCATED;
