@@ -277,6 +277,18 @@ struct volley_config {
  * says.
  */
 #define VOLLEY_LISTEN_ARRIVAL_INTERFACE 2048u
+/**
+ * Sends and replies may go to broadcast addresses (SO_BROADCAST), as a DHCP server's do. Without it
+ * they are dropped as EACCES. A send to 255.255.255.255 leaves by the link that has the address it
+ * leaves from: pass the request's `packet->local`.
+ */
+#define VOLLEY_LISTEN_BROADCAST 4096u
+/**
+ * What the listener sends to groups reaches this machine too, where somebody has joined them
+ * (IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP): other programs, and the listener itself. A listener
+ * that is bound to a group has that off by default, so that it does not hear itself.
+ */
+#define VOLLEY_LISTEN_MULTICAST_LOOP 8192u
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client

@@ -25,6 +25,7 @@ struct volley_listener {
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
 	uint32_t slot_bytes; /* what its sockets may hold in one message; 0: what the config says */
 	bool wildcard;
+	bool is_cast;                      /* bound to a group's or a broadcast address */
 	bool by_arrival;                   /* replies leave by the interface of the request */
 	bool has_locals;                   /* control messages say where replies leave from */
 	bool adopted;                      /* somebody else opened its sockets */

@@ -121,6 +121,30 @@ static void queue(struct volley_worker *worker, struct vly_sock *sock, const uin
 	}
 }
 
+/* The most likely reason is a flag that was forgotten, and nobody else says so. Once a socket. */
+static void tell_no_access(const struct volley_worker *worker, struct vly_sock *sock,
+			   const struct vly_tx *entry)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+
+	if (sock->told_no_access)
+		return;
+	sock->told_no_access = true;
+	volley_addr_format(entry->peer, text, sizeof text);
+	vly_log_write(&worker->shared->config, VOLLEY_LOG_WARNING,
+		      "worker %u: the kernel does not let us send to %s (EACCES): a broadcast "
+		      "address needs VOLLEY_LISTEN_BROADCAST, to any other a route says "
+		      "`prohibit`; further ones are only counted",
+		      worker->index, text);
+}
+
+static void drop(struct volley_worker *worker, struct vly_sock *sock, uint16_t entry, int error)
+{
+	vly_ledger_drop_tx(&worker->books, vly_ledger_get_tx_drop(error), 1);
+	if (error == -EACCES)
+		tell_no_access(worker, sock, &worker->outbox.tx[entry]);
+}
+
 /* Hand messages to the kernel. One that fails costs itself only. */
 static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 			  const uint16_t *heads, uint32_t n, bool alone)
@@ -141,7 +165,7 @@ static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 		if (tx[*heads].n_segments > 1)
 			heal(worker, sock, *heads, r);
 		else
-			vly_ledger_drop_tx(&worker->books, vly_ledger_get_tx_drop(r), 1);
+			drop(worker, sock, *heads, r);
 		heads++;
 		n--;
 	}

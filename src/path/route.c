@@ -26,6 +26,9 @@ int vly_route_find(const struct volley_listener *listener, const struct volley_a
 		ret_route->ifindex = ret_route->local.in6.sin6_scope_id;
 	ret_route->is_refused = vly_packet_is_refused(
 		&ret_route->peer, ret_route->local.len > 0 ? &ret_route->local : &listener->addr);
+	/* Our group is not ourselves; the port of `listener->addr` is never 0. */
+	if (listener->is_cast && vly_addr_is_equal(&ret_route->peer, &listener->addr))
+		ret_route->is_refused = false;
 	return 0;
 }
 

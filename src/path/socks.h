@@ -42,8 +42,9 @@ struct vly_sock {
 	uint32_t serial; /* no other socket of the worker has or had it */
 	int fd;          /* -1 only while it is taken away */
 	/* The data path's. */
-	bool reads;       /* datagrams are taken from it */
-	bool is_first;    /* of its listener's: only here arrives what is for all of them */
+	bool reads;    /* datagrams are taken from it */
+	bool is_first; /* of its listener's: only here arrives what is for all of them */
+	bool told_no_access;
 	bool is_kept;     /* somebody else goes on with it: vly_listener_is_kept() */
 	bool is_shared;   /* somebody else may hold it: vly_listener_is_shared() */
 	bool is_ready;    /* the loop found it readable, or did not look */

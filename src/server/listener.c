@@ -104,8 +104,8 @@ static void choose_locals(struct volley_listener *listener, const struct volley_
 	listener->by_arrival = (listener->config.flags & VOLLEY_LISTEN_ARRIVAL_INTERFACE) ||
 			       (vly_addr_is_link_local(addr) &&
 				(addr->sa.sa_family == AF_INET || addr->in6.sin6_scope_id == 0));
-	listener->has_locals = listener->wildcard || listener->by_arrival ||
-			       vly_cast_is_multicast(addr) || vly_cast_is_broadcast(addr);
+	listener->is_cast = vly_cast_is_multicast(addr) || vly_cast_is_broadcast(addr);
+	listener->has_locals = listener->wildcard || listener->is_cast || listener->by_arrival;
 }
 
 static const char *get_advice(int error)
@@ -187,7 +187,8 @@ static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 		r = vly_options_set_errors(listener, fd);
 	if (r >= 0)
 		r = vly_options_set_cmsgs(listener, fd);
-	vly_options_set_groups(listener, fd, listener->n_fds);
+	if (r >= 0)
+		r = vly_options_set_casts(listener, fd, listener->n_fds);
 	if (r >= 0)
 		r = bind_one(listener, fd, first, share);
 	if (r >= 0 && first)
@@ -412,7 +413,8 @@ int vly_listener_configure(struct volley_listener *listener, int fd)
 			      "switched off: do so before you hand it over",
 			      fd, name);
 	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
-	vly_options_set_groups(listener, fd, find_fd(listener, fd));
+	if (r >= 0)
+		r = vly_options_set_casts(listener, fd, find_fd(listener, fd));
 	if (r >= 0)
 		r = vly_options_set_mtu(listener, fd);
 	if (r >= 0 && reports)

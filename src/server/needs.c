@@ -65,6 +65,9 @@ static const struct {
 	[VLY_NEED_GROUPS] = { "IP_MULTICAST_ALL or IPV6_MULTICAST_ALL", false,
 			      "each worker gets a copy of what is sent to a group and drops it, "
 			      "as rx_dropped.copy" },
+	[VLY_NEED_BROADCAST] = { "SO_BROADCAST", true, "listen without VOLLEY_LISTEN_BROADCAST" },
+	[VLY_NEED_LOOP] = { "IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP", false,
+			    "a listener that is bound to a group hears what it sends there" },
 };
 
 static_assert(sizeof needs / sizeof needs[0] == VLY_NEED_N, "one for each");

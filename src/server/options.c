@@ -158,9 +158,27 @@ void vly_options_clear(struct volley_listener *listener, int error)
  * tests/promises shows it). What is not stopped, or not by this kernel, find_fault() of pipeline.c
  * drops as a copy.
  */
-void vly_options_set_groups(const struct volley_listener *listener, int fd, uint32_t k)
+static void set_groups(const struct volley_listener *listener, int fd, uint32_t k)
 {
 	int r = vly_cast_set_all(fd, listener->addr.sa.sa_family, k < 2, k == 0);
 
 	vly_needs_check(listener->server, VLY_NEED_GROUPS, r, false);
+}
+
+/* Where nothing is asked for, a socket that has other uses keeps what it has. */
+int vly_options_set_casts(const struct volley_listener *listener, int fd, uint32_t k)
+{
+	struct volley_server *server = listener->server;
+	bool loops = listener->config.flags & VOLLEY_LISTEN_MULTICAST_LOOP;
+	int r = 0;
+
+	set_groups(listener, fd, k);
+	if (listener->config.flags & VOLLEY_LISTEN_BROADCAST)
+		r = vly_needs_check(server, VLY_NEED_BROADCAST,
+				    vly_socket_set_int(fd, SOL_SOCKET, SO_BROADCAST, 1), true);
+	if (r >= 0 && (loops || listener->is_cast))
+		r = vly_needs_check(server, VLY_NEED_LOOP,
+				    vly_cast_set_loop(fd, listener->addr.sa.sa_family, loops),
+				    loops);
+	return r;
 }

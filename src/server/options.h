@@ -26,8 +26,8 @@ int vly_options_set_mtu(const struct volley_listener *listener, int fd);
 int vly_options_set_cmsgs(struct volley_listener *listener, int fd);
 int vly_options_set_errors(struct volley_listener *listener, int fd);
 
-/* What the k-th socket of the listener hears of groups. Goes on without where it is refused. */
-void vly_options_set_groups(const struct volley_listener *listener, int fd, uint32_t k);
+/* Groups and broadcasts: what the listener's k-th socket hears of them, and may send. */
+int vly_options_set_casts(const struct volley_listener *listener, int fd, uint32_t k);
 
 /* `error` is what came of unsetting an option that somebody else may have set. */
 void vly_options_clear(struct volley_listener *listener, int error);

@@ -68,3 +68,12 @@ int vly_cast_set_all(int fd, int family, bool in, bool in6)
 
 	return r < 0 ? r : r6;
 }
+
+int vly_cast_set_loop(int fd, int family, bool on)
+{
+	int r = vly_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, on);
+	int r6 = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on)
+				    : 0;
+
+	return r < 0 ? r : r6;
+}

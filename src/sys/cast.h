@@ -28,4 +28,7 @@ bool vly_cast_is_broadcast(const struct volley_addr *addr);
  */
 int vly_cast_set_all(int fd, int family, bool in, bool in6);
 
+/* Whether what the socket sends to groups reaches this machine as well; on until it is set. */
+int vly_cast_set_loop(int fd, int family, bool on);
+
 #endif

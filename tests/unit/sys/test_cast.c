@@ -86,6 +86,18 @@ Test(cast, hearing_of_groups_is_set_for_each_family)
 	cr_assert_eq(vly_cast_set_all(-1, AF_INET, true, true), -9, "EBADF");
 }
 
+Test(cast, what_is_sent_to_groups_reaches_this_machine_or_not)
+{
+	int fd = loopback_open("[::]:0", NULL);
+
+	for (int on = 0; on < 2; on++) {
+		cr_assert_eq(vly_cast_set_loop(fd, AF_INET6, on), 0);
+		cr_assert_eq(get(fd, IPPROTO_IP, IP_MULTICAST_LOOP), on);
+		cr_assert_eq(get(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP), on);
+	}
+	close(fd);
+}
+
 /* What is learned from one control message with a peer of this family. */
 static struct vly_cmsg_info parse(sa_family_t family, int level, int type, const void *data,
 				  size_t n)
