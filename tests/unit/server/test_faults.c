@@ -28,6 +28,12 @@ static void expect_serving(struct volley_server *server)
 	close(fd);
 }
 
+static void never(struct volley_worker *worker, void *arg)
+{
+	(void)worker, (void)arg;
+	cr_assert_fail();
+}
+
 static int listen_wildcard(struct volley_server *server)
 {
 	return volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo));
@@ -171,7 +177,7 @@ static unsigned int fail_start(enum fault_function function, int error, int expe
 		n_failed++;
 		cr_assert_eq(r, expected, "call %u of %d: %d", nth, function, r);
 		cr_assert_eq(loopback_n_fds(), n_fds, "call %u of %d leaked", nth, function);
-		cr_assert_eq(volley_server_post(server, NULL, NULL), -ESHUTDOWN);
+		cr_assert_eq(volley_server_post(server, never, NULL), -ESHUTDOWN);
 	}
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_drain(server), 0);
