@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+struct volley_listener;
 struct volley_server;
 
 /** Why a received datagram was not delivered. Only appended to. */
@@ -150,9 +151,29 @@ VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint
 					      struct volley_stats *ret_stats);
 
 /**
+ * One listener's counters, summed over its sockets. `rx_syscalls`, `tx_syscalls`, `wakes` and
+ * `memory_bytes` are the workers' and 0 here; every other counter of the server is the sum over its
+ * listeners, those that are closed (the JSON has them), and what a hot restart carried over.
+ *
+ * @param listener   not closed
+ * @param ret_stats  `size` set by the caller
+ * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours, or -ESRCH in a child
+ * @threads  any; no other closes the listener meanwhile
+ * @blocks   as volley_server_get_stats()
+ */
+VOLLEY_API int volley_listener_get_stats(const struct volley_listener *listener,
+					 struct volley_stats *ret_stats);
+
+/** The shape of what volley_server_format_stats() writes. Grows when a name changes its meaning. */
+#define VOLLEY_STATS_SCHEMA 1
+
+/**
  * The counters as one JSON object: every name as a total at the top level, and the same per worker
- * under "workers" and for what a hot restart carried over under "carried". The shape is part of the
- * API: names are only added.
+ * under "workers", per listener with its "address" under "listeners", for listeners that are closed
+ * under "closed", and for what a hot restart carried over under "carried". Beside them "schema"
+ * (VOLLEY_STATS_SCHEMA), "version", "pid", and "started" and "now": when the server was made, and
+ * when this was written, as Unix time in seconds with three decimals. The shape is part of the API:
+ * names are only added.
  *
  * @param server   any state
  * @param text     room for it, or NULL

@@ -100,6 +100,7 @@ void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 	for (struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks); sock != NULL;
 	     sock = next) {
 		next = vly_socks_get_next_backlogged(sock);
+		vly_ledger_set_account(&worker->books, &sock->account);
 		if (vly_queue_is_due(&sock->backlog, now_ns))
 			send_sock(worker, sock, now_ns);
 		expire(worker, sock, now_ns);
@@ -111,6 +112,7 @@ void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
 			   enum volley_tx_drop reason)
 {
 	assert(vly_self_is_allowed(&worker->self));
+	vly_ledger_set_account(&worker->books, &sock->account);
 	while (!vly_queue_is_empty(&sock->backlog)) {
 		vly_ledger_drop_tx(&worker->books, reason, 1);
 		pop(worker, sock);

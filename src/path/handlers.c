@@ -407,16 +407,20 @@ static struct vly_sock *find_sock(const struct volley_worker *worker,
 
 static void take_entry(struct volley_worker *worker, struct vly_handler *handler, uint32_t entry)
 {
-	struct vly_buffer *buffer;
-	struct vly_sock *sock;
+	bool is_own = entry & VLY_HANDLER_OWN;
+	struct vly_buffer *buffer = is_own ? vly_buffers_get(handler->own, entry & ~VLY_HANDLER_OWN)
+					   : &handler->packets[entry];
+	struct vly_sock *sock = find_sock(worker, buffer);
 
 	assert((entry & ~VLY_HANDLER_OWN) < 1u << 30);
-	if (entry & VLY_HANDLER_OWN) {
-		buffer = vly_buffers_get(handler->own, entry & ~VLY_HANDLER_OWN);
+	if (sock != NULL)
+		vly_ledger_set_account(&worker->books, &sock->account);
+	else
+		vly_ledger_set_own(&worker->books);
+	if (is_own) {
 		buffer->pool = VLY_POOL_HANDLER;
 		buffer->owner = (uint16_t)handler->index;
 	} else {
-		buffer = &handler->packets[entry];
 		handler->n_out--;
 		buffer->sock->n_handled--;
 		count_packet(worker, buffer);
@@ -426,7 +430,6 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 		}
 	}
 	vly_ledger_request_tx(&worker->books, 1);
-	sock = find_sock(worker, buffer);
 	if (sock != NULL) {
 		vly_outbox_add_buffer(worker, sock, buffer);
 		return;
@@ -438,12 +441,14 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 /* What is in the ring, announced or not. */
 static void take(struct volley_worker *worker, struct vly_handler *handler)
 {
+	struct vly_account *before = vly_ledger_get_account(&worker->books);
 	uint32_t entries[64];
 	uint32_t n;
 
 	while ((n = vly_ring_pop(&handler->tx, entries, 64)) > 0)
 		for (uint32_t i = 0; i < n; i++)
 			take_entry(worker, handler, entries[i]);
+	vly_ledger_set_account(&worker->books, before);
 }
 
 void vly_handlers_take(struct volley_worker *worker, struct vly_inbox_node *mail)

@@ -49,12 +49,12 @@ static void set_n(struct vly_held *held, uint32_t change)
 	atomic_store_explicit(&held->n, n + change, memory_order_relaxed);
 }
 
-/* Every packet that was ever held stands under one name. */
-static VLY_FOR_ASSERT bool is_balanced(const struct vly_held *held)
+/* Every packet of a socket that was ever held stands under one name. */
+static VLY_FOR_ASSERT bool is_balanced(const struct vly_outside *outside)
 {
-	return held->n_taken == held->n_replied + held->n_released + held->n_expired +
-					held->n_abandoned +
-					atomic_load_explicit(&held->n, memory_order_relaxed);
+	return outside->held_taken == outside->held_replied + outside->held_released +
+					      outside->held_expired + outside->held_abandoned +
+					      outside->held_now;
 }
 
 static void link_held(struct vly_held *held, struct vly_buffer *buffer)
@@ -66,9 +66,10 @@ static void link_held(struct vly_held *held, struct vly_buffer *buffer)
 	else
 		held->first = buffer;
 	held->last = buffer;
-	held->n_taken++;
+	buffer->sock->outside.held_taken++;
+	buffer->sock->outside.held_now++;
 	set_n(held, 1);
-	assert(is_balanced(held));
+	assert(is_balanced(&buffer->sock->outside));
 }
 
 /* Holding ends: the token is used up, and one of the counts says how. */
@@ -87,8 +88,9 @@ static void unlink_held(struct vly_held *held, struct vly_buffer *buffer, uint64
 	buffer->state = FREE;
 	buffer->generation++;
 	(*count)++;
+	buffer->sock->outside.held_now--;
 	set_n(held, -1u);
-	assert(is_balanced(held));
+	assert(is_balanced(&buffer->sock->outside));
 }
 
 static uint32_t get_generation(const struct vly_held *held, const struct vly_buffer *buffer)
@@ -129,7 +131,7 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 	if (buffer != NULL)
 		hold(worker, packet, buffer, ret_held);
 	else
-		held->n_refused++;
+		vly_packet_get_sock(packet)->outside.held_refused++;
 	vly_remote_unlock(worker);
 	return buffer != NULL ? 0 : -ENOBUFS;
 }
@@ -158,7 +160,7 @@ int vly_held_release(struct volley_worker *worker, struct volley_held held)
 	vly_remote_lock(worker);
 	buffer = find(worker, held);
 	if (buffer != NULL) {
-		unlink_held(&worker->held, buffer, &worker->held.n_released);
+		unlink_held(&worker->held, buffer, &buffer->sock->outside.held_released);
 		vly_remote_put_buffer(worker, buffer);
 	}
 	vly_remote_unlock(worker);
@@ -195,7 +197,7 @@ void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 	while (held->first != NULL && held->first->deadline_ns <= now_ns) {
 		struct vly_buffer *buffer = held->first;
 
-		unlink_held(held, buffer, &held->n_expired);
+		unlink_held(held, buffer, &buffer->sock->outside.held_expired);
 		vly_remote_put_buffer(worker, buffer);
 	}
 	vly_remote_unlock(worker);
@@ -225,7 +227,7 @@ static void abandon(struct volley_worker *worker, const struct vly_sock *sock)
 		next = vly_buffer_get_next(buffer);
 		if (sock != NULL && buffer->sock_serial != sock->serial)
 			continue;
-		unlink_held(held, buffer, &held->n_abandoned);
+		unlink_held(held, buffer, &buffer->sock->outside.held_abandoned);
 		vly_remote_put_buffer(worker, buffer);
 	}
 	vly_remote_unlock(worker);
@@ -264,13 +266,14 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 	if (len > vly_buffer_get_capacity(held)) {
 		buffer = vly_remote_get_buffer(worker, len);
 		if (buffer == NULL)
-			return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+			return vly_remote_refuse(&held->sock->outside, VOLLEY_TX_NO_BUFFER,
+						 -ENOBUFS);
 		buffer->peer = held->peer;
 		buffer->sock_index = held->sock_index;
 		buffer->sock_serial = held->sock_serial;
 		buffer->info = held->info;
 	}
-	unlink_held(&worker->held, held, &worker->held.n_replied);
+	unlink_held(&worker->held, held, &held->sock->outside.held_replied);
 	if (buffer != held)
 		vly_remote_put_buffer(worker, held);
 	vly_remote_post(worker, buffer, data, len);
@@ -281,12 +284,13 @@ static int reply(struct volley_worker *worker, struct vly_buffer *buffer, const 
 		 size_t len) VLY_REQUIRES(worker->remote.lock)
 {
 	if (len > VLY_MAX_PAYLOAD)
-		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+		return vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (buffer->state == HELD)
 		return post(worker, buffer, data, (uint32_t)len);
-	unlink_held(&worker->held, buffer, &worker->held.n_replied);
+	vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_REFUSED, -EINVAL);
+	unlink_held(&worker->held, buffer, &buffer->sock->outside.held_replied);
 	vly_remote_put_buffer(worker, buffer);
-	return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	return -EINVAL;
 }
 
 int vly_held_reply(struct volley_worker *worker, struct volley_held held, const void *data,
@@ -301,20 +305,4 @@ int vly_held_reply(struct volley_worker *worker, struct volley_held held, const 
 		r = reply(worker, buffer, data, len);
 	vly_remote_unlock(worker);
 	return r;
-}
-
-void vly_held_add_stats(struct volley_worker *worker, struct volley_stats *stats)
-{
-	const struct vly_held *held = &worker->held;
-
-	vly_remote_lock(worker);
-	vly_remote_add_stats(worker, stats);
-	stats->held_taken += held->n_taken;
-	stats->held_replied += held->n_replied;
-	stats->held_released += held->n_released;
-	stats->held_expired += held->n_expired;
-	stats->held_abandoned += held->n_abandoned;
-	stats->held_refused += held->n_refused;
-	stats->held_now += atomic_load_explicit(&held->n, memory_order_relaxed);
-	vly_remote_unlock(worker);
 }

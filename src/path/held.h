@@ -35,7 +35,4 @@ void vly_held_abandon(struct volley_worker *worker);
 void vly_held_abandon_sock(struct volley_worker *worker, const struct vly_sock *sock);
 bool vly_held_has_sock(struct volley_worker *worker, const struct vly_sock *sock);
 
-/* Anyone: complete a worker's counters by what held.c and remote.c know, as of one moment. */
-void vly_held_add_stats(struct volley_worker *worker, struct volley_stats *stats);
-
 #endif

@@ -56,10 +56,14 @@ void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
 }
 
 /* Count one and tell the user, unless a callback must not begin any more. */
-static void tell(struct volley_worker *worker, const struct volley_listen_config *config,
+static void tell(struct volley_worker *worker, struct vly_sock *sock,
 		 const struct vly_errqueue_entry *entry)
 {
+	const struct volley_listen_config *config = &sock->listener->config;
+	struct vly_account *before = vly_ledger_set_account(&worker->books, &sock->account);
+
 	vly_ledger_count_reported(&worker->books);
+	vly_ledger_set_account(&worker->books, before);
 	if (config->on_error == NULL || worker->icmp.is_silent || vly_drain_is_over(worker->shared))
 		return;
 	config->on_error(worker, &entry->peer, entry->error, config->arg);
@@ -76,7 +80,7 @@ static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error
 			continue;
 		is_reported |= entry.error == -error;
 		if (is_asked_for(sock))
-			tell(worker, &sock->listener->config, &entry);
+			tell(worker, sock, &entry);
 	}
 	return is_reported;
 }

@@ -25,27 +25,84 @@ static VLY_FOR_ASSERT bool is_rx_balanced(const struct volley_stats *counts)
 	       counts->delivered + counts->rx_queued + sum(counts->rx_dropped, VOLLEY_RX_N_DROPS);
 }
 
-/* Every datagram that was to be sent stands under one name, or leaves with the next flush. */
-static VLY_FOR_ASSERT bool is_tx_balanced(const struct volley_stats *counts, uint32_t n_unsent)
+/* What stands under no name yet, because it leaves with the next flush. */
+static uint64_t get_unsent(const struct vly_account *account)
 {
-	return counts->tx_requested == counts->tx_sent + counts->tx_queued + n_unsent +
-					       sum(counts->tx_dropped, VOLLEY_TX_N_DROPS);
+	const struct volley_stats *counts = &account->counts;
+
+	assert(account->n_tx_dropped == sum(counts->tx_dropped, VOLLEY_TX_N_DROPS));
+	return counts->tx_requested - counts->tx_sent - counts->tx_queued - account->n_tx_dropped;
+}
+
+static void write_account(struct vly_account *account)
+{
+	if (account->is_rare)
+		vly_snapshot_write(&account->snapshot, &account->counts);
+	else
+		vly_snapshot_write_hot(&account->snapshot, &account->counts);
+	account->is_rare = false;
+}
+
+void vly_ledger_init(struct vly_books *books)
+{
+	books->now = &books->own;
 }
 
 void vly_ledger_publish(struct vly_books *books, uint64_t rx_syscalls, uint64_t tx_syscalls,
 			uint32_t n_unsent)
 {
-	assert(is_rx_balanced(&books->counts));
-	assert(is_tx_balanced(&books->counts, n_unsent));
+	struct vly_account **link = &books->changed;
+	uint64_t n = 0;
+
+	/* Before the accounts, whose release they are published by: see vly_ledger_add_calls(). */
+	atomic_store_explicit(&books->rx_syscalls, rx_syscalls, memory_order_relaxed);
+	atomic_store_explicit(&books->tx_syscalls, tx_syscalls, memory_order_relaxed);
+	atomic_store_explicit(&books->wakes, books->n_wakes, memory_order_relaxed);
+	vly_ledger_set_account(books, &books->own);
+	assert(get_unsent(&books->own) == 0 && is_rx_balanced(&books->own.counts));
+	if (VLY_UNLIKELY(books->own.is_rare))
+		write_account(&books->own);
+	while (*link != NULL) {
+		struct vly_account *account = *link;
+		uint64_t n_own = get_unsent(account);
+
+		assert(is_rx_balanced(&account->counts));
+		if (n_own > 0) { /* with the flush: what is read balances */
+			n += n_own;
+			link = &account->next;
+			continue;
+		}
+		write_account(account);
+		account->is_changed = false;
+		*link = account->next;
+	}
+	assert(n == n_unsent);
 	(void)n_unsent; /* without assertions */
-	books->counts.rx_syscalls = rx_syscalls;
-	books->counts.tx_syscalls = tx_syscalls;
-	vly_snapshot_write(&books->snapshot, &books->counts);
 }
 
-void vly_ledger_read(struct vly_books *books, struct volley_stats *ret_counts)
+void vly_ledger_close(struct vly_books *books, struct vly_account *account)
 {
-	vly_snapshot_read(&books->snapshot, ret_counts);
+	assert(!account->is_changed && books->now != account && get_unsent(account) == 0);
+	vly_ledger_add(&books->own.counts, &account->counts);
+	books->own.n_tx_dropped += account->n_tx_dropped;
+	vly_snapshot_write(&books->own.snapshot, &books->own.counts);
+}
+
+void vly_ledger_read(const struct vly_account *account, struct volley_stats *ret_counts)
+{
+	vly_snapshot_read(&account->snapshot, ret_counts);
+}
+
+void vly_ledger_read_own(const struct vly_books *books, struct volley_stats *ret_counts)
+{
+	vly_ledger_read(&books->own, ret_counts);
+}
+
+void vly_ledger_add_calls(const struct vly_books *books, struct volley_stats *counts)
+{
+	counts->rx_syscalls += atomic_load_explicit(&books->rx_syscalls, memory_order_relaxed);
+	counts->tx_syscalls += atomic_load_explicit(&books->tx_syscalls, memory_order_relaxed);
+	counts->wakes += atomic_load_explicit(&books->wakes, memory_order_relaxed);
 }
 
 void vly_ledger_add(struct volley_stats *total, const struct volley_stats *counts)
@@ -55,6 +112,15 @@ void vly_ledger_add(struct volley_stats *total, const struct volley_stats *count
 
 	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
 		to[i] += from[i];
+}
+
+void vly_ledger_remove(struct volley_stats *total, const struct volley_stats *counts)
+{
+	uint64_t *from = &total->rx_datagrams;
+	const uint64_t *part = &counts->rx_datagrams;
+
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+		from[i] -= part[i];
 }
 
 /* The names of the drops: X(constant, name). The static_asserts below count them. */

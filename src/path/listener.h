@@ -7,6 +7,7 @@
 
 #include <volley/addr.h>
 #include <volley/config.h>
+#include <volley/stats.h>
 
 #include "io/coalesce.h"
 
@@ -45,6 +46,8 @@ struct volley_listener {
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
 	uint32_t n_fds;
+
+	struct volley_stats gone; /* of its sockets that are gone; with the lock of path/shared.h */
 };
 
 /* Whether somebody else goes on with its sockets, so that an end here only ends our reading. */

@@ -255,6 +255,7 @@ static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
 void vly_outbox_flush(struct volley_worker *worker)
 {
 	struct vly_outbox *outbox = &worker->outbox;
+	struct vly_account *before = vly_ledger_get_account(&worker->books);
 	uint32_t first = 0;
 
 	assert(vly_self_is_allowed(&worker->self) && !outbox->is_flushing);
@@ -271,11 +272,13 @@ void vly_outbox_flush(struct volley_worker *worker)
 		if (VLY_UNLIKELY(vly_limits_is_lowered(&sock->limits)))
 			vly_limits_raise(&sock->limits, &sock->listener->limits,
 					 vly_clock_get_ns());
+		vly_ledger_set_account(&worker->books, &sock->account);
 		n_heads = vly_coalesce_run(outbox->coalesce, outbox->tx, first, end - first,
 					   vly_limits_get(&sock->limits), &heads);
 		send_messages(worker, sock, heads, n_heads, n_heads == end - first);
 		first = end;
 	}
+	vly_ledger_set_account(&worker->books, before);
 	outbox->n_tx = 0;
 	outbox->is_flushing = false;
 	for (int pool = 0; pool < VLY_POOL_N; pool++)

@@ -314,7 +314,7 @@ void vly_pipeline_flush(struct volley_worker *worker)
 
 void vly_pipeline_leave(struct volley_worker *worker)
 {
-	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0))
+	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0 || vly_ledger_has_changed(&worker->books)))
 		vly_pipeline_flush(worker);
 	assert(vly_outbox_count(worker) == 0); /* what a flush's callbacks add, it sends */
 }
@@ -329,6 +329,7 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 	worker->intake.sock = sock;
 	worker->intake.sock_index = sock->index;
 	worker->intake.has_called = false;
+	vly_ledger_set_account(&worker->books, &sock->account);
 	vly_ledger_count_volley(&worker->books, n);
 	deliver(worker, sock, n);
 	vly_icmp_drain(worker, sock);
@@ -389,7 +390,8 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 		if (vly_socks_settle(sock))
 			total += vly_pipeline_run_sock(worker, sock, budget);
 	}
-	vly_pipeline_leave(worker); /* of timers and hooks: no volley took them along */
+	/* Of timers and hooks, and reports of the network: no volley took them along. */
+	vly_pipeline_leave(worker);
 	return total;
 }
 
@@ -413,12 +415,13 @@ void vly_pipeline_serve(struct volley_worker *worker, struct vly_sock *sock, uin
 /*
  * Errors are consumed one by one as they are reported; a socket that gives nothing else is broken.
  */
-void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *sock)
+void vly_pipeline_discard(struct volley_worker *worker, struct vly_sock *sock)
 {
 	uint32_t n_errors = 0;
 	int r;
 
 	assert(vly_self_is_allowed(&worker->self));
+	vly_ledger_set_account(&worker->books, &sock->account);
 	do {
 		r = vly_io_recv(worker->io, sock->index, worker->shared->config.n_batch, false);
 		if (r > 0)

@@ -57,6 +57,6 @@ void vly_pipeline_flush(struct volley_worker *worker);
 void vly_pipeline_leave(struct volley_worker *worker);
 
 /* Count and throw away what a socket still holds. The kernel refuses new datagrams already. */
-void vly_pipeline_discard(struct volley_worker *worker, const struct vly_sock *sock);
+void vly_pipeline_discard(struct volley_worker *worker, struct vly_sock *sock);
 
 #endif

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "path/listener.h"
 #include "path/outbox.h"
 #include "path/packet.h"
 
@@ -92,11 +93,20 @@ struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t
 	return vly_buffers_find(worker->remote.buffers, index);
 }
 
-int vly_remote_refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
+int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error)
 {
-	worker->remote.n_requested++;
-	worker->remote.n_dropped[reason]++;
+	outside->n_requested++;
+	outside->n_dropped[reason]++;
 	return error;
+}
+
+/* Where it is counted what is sent by a socket; it may be gone. */
+static struct vly_outside *find_outside(struct volley_worker *worker, uint32_t sock_index,
+					uint32_t sock_serial) VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_sock *sock = vly_socks_find(&worker->socks, sock_index, sock_serial);
+
+	return sock != NULL ? &sock->outside : &worker->remote.gone;
 }
 
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
@@ -108,7 +118,7 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 	buffer->pool = VLY_POOL_REMOTE;
 	buffer->reply = buffer->data;
 	buffer->reply_len = len;
-	worker->remote.n_posted++;
+	find_outside(worker, buffer->sock_index, buffer->sock_serial)->n_posted++;
 	worker->remote.n_sending++;
 	vly_mail_push(&worker->mail, &buffer->node, VLY_MAIL_SEND);
 }
@@ -116,18 +126,19 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 static int send_locked(struct volley_worker *worker, const struct vly_route *route,
 		       const void *data, size_t len) VLY_REQUIRES(worker->remote.lock)
 {
+	struct vly_outside *outside = find_outside(worker, route->sock_index, route->sock_serial);
 	struct vly_buffer *buffer = NULL;
 
 	if (!worker->remote.is_open)
 		return -ESHUTDOWN;
 	if (len > VLY_MAX_PAYLOAD)
-		return vly_remote_refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+		return vly_remote_refuse(outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (route->is_refused)
-		return vly_remote_refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+		return vly_remote_refuse(outside, VOLLEY_TX_REFUSED, -EINVAL);
 	if (worker->remote.n_sending < worker->shared->config.n_backlog)
 		buffer = vly_buffers_take(worker->remote.buffers, (uint32_t)len);
 	if (buffer == NULL)
-		return vly_remote_refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+		return vly_remote_refuse(outside, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 	vly_route_keep(route, buffer);
 	vly_remote_post(worker, buffer, data, (uint32_t)len);
 	return 0;
@@ -164,6 +175,10 @@ void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node)
 
 	assert(vly_self_is_allowed(&worker->self));
 	sock = vly_socks_find(&worker->socks, buffer->sock_index, buffer->sock_serial);
+	if (sock != NULL)
+		vly_ledger_set_account(&worker->books, &sock->account);
+	else
+		vly_ledger_set_own(&worker->books);
 	vly_ledger_request_tx(&worker->books, 1);
 	vly_ledger_count_foreign(&worker->books);
 	if (sock != NULL) {
@@ -185,17 +200,70 @@ void vly_remote_take_sent(struct volley_worker *worker)
 		put_all(worker, sent); /* one lock for all of them */
 }
 
-/*
- * What was posted and is not in the worker's published counters yet is on its way: requested and
- * queued. `stats` was published before we look, so the difference is never negative.
- */
-void vly_remote_add_stats(struct volley_worker *worker, struct volley_stats *stats)
+/* Add counts to others, name by name: they are all of one type. */
+static void add_outside(struct vly_outside *sum, const struct vly_outside *outside)
 {
-	const struct vly_remote *remote = &worker->remote;
-	uint64_t n_under_way = remote->n_posted - stats->tx_foreign;
+	uint64_t *to = &sum->held_taken;
+	const uint64_t *from = &outside->held_taken;
 
-	stats->tx_requested += remote->n_requested + n_under_way;
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+		to[i] += from[i];
+}
+
+/*
+ * What was posted and is not in the published counters yet is on its way: requested and queued.
+ * `stats` was published before we look, so the difference is never negative.
+ */
+static void add_stats(const struct vly_outside *outside, struct volley_stats *stats)
+{
+	uint64_t n_under_way = outside->n_posted - stats->tx_foreign;
+
+	stats->tx_requested += outside->n_requested + n_under_way;
 	stats->tx_queued += n_under_way;
 	for (int i = 0; i < VOLLEY_TX_N_DROPS; i++)
-		stats->tx_dropped[i] += remote->n_dropped[i];
+		stats->tx_dropped[i] += outside->n_dropped[i];
+	stats->held_taken += outside->held_taken;
+	stats->held_replied += outside->held_replied;
+	stats->held_released += outside->held_released;
+	stats->held_expired += outside->held_expired;
+	stats->held_abandoned += outside->held_abandoned;
+	stats->held_refused += outside->held_refused;
+	stats->held_now += outside->held_now;
+}
+
+static void read_sock(struct vly_sock *sock, struct volley_stats *ret_stats)
+{
+	ret_stats->size = sizeof *ret_stats;
+	vly_ledger_read(&sock->account, ret_stats);
+	vly_socks_add_stats(sock, ret_stats);
+	add_stats(&sock->outside, ret_stats);
+}
+
+void vly_remote_read_stats(struct volley_worker *worker, struct vly_sock *sock,
+			   struct volley_stats *ret_stats)
+{
+	vly_remote_lock(worker);
+	read_sock(sock, ret_stats);
+	vly_remote_unlock(worker);
+}
+
+void vly_remote_read_gone(struct volley_worker *worker, struct volley_stats *ret_stats)
+{
+	ret_stats->size = sizeof *ret_stats;
+	vly_ledger_read_own(&worker->books, ret_stats);
+	vly_socks_add_gone(&worker->socks, ret_stats);
+	vly_remote_lock(worker);
+	add_stats(&worker->remote.gone, ret_stats);
+	vly_remote_unlock(worker);
+}
+
+void vly_remote_close_sock(struct volley_worker *worker, struct vly_sock *sock)
+{
+	struct volley_stats stats;
+
+	assert(vly_self_is_allowed(&worker->self) && sock->outside.held_now == 0);
+	read_sock(sock, &stats);
+	vly_ledger_add(&sock->listener->gone, &stats);
+	vly_ledger_close(&worker->books, &sock->account);
+	add_outside(&worker->remote.gone, &sock->outside);
 }

@@ -42,9 +42,8 @@ void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buff
 struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t index)
 	VLY_REQUIRES(worker->remote.lock);
 
-/* Count a send that fails before it was handed over; returns `error`. */
-int vly_remote_refuse(struct volley_worker *worker, enum volley_tx_drop reason, int error)
-	VLY_REQUIRES(worker->remote.lock);
+/* Count a send that fails before it was handed over; returns `error`. With the worker's lock. */
+int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error);
 
 /* Hand a buffer to the worker, addressed, with this payload. */
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
@@ -56,8 +55,20 @@ void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node);
 /* Worker's thread: take back what the outbox has sent. */
 void vly_remote_take_sent(struct volley_worker *worker);
 
-/* Complete a worker's counters, as it published them last, by what is known here. */
-void vly_remote_add_stats(struct volley_worker *worker, struct volley_stats *stats)
-	VLY_REQUIRES(worker->remote.lock);
+/*
+ * Anyone: all that is counted of a socket, and of those that are gone: what was published,
+ * completed by what is known here and by the kernel's counters.
+ */
+void vly_remote_read_stats(struct volley_worker *worker, struct vly_sock *sock,
+			   struct volley_stats *ret_stats) VLY_REQUIRES(worker->shared->lock);
+void vly_remote_read_gone(struct volley_worker *worker, struct volley_stats *ret_stats)
+	VLY_REQUIRES(worker->shared->lock);
+
+/*
+ * Worker's thread: a socket goes. What was counted of it is its listener's and the worker's own
+ * from here on. It holds no packet any more.
+ */
+void vly_remote_close_sock(struct volley_worker *worker, struct vly_sock *sock)
+	VLY_REQUIRES(worker->shared->lock) VLY_REQUIRES(worker->remote.lock);
 
 #endif

@@ -94,7 +94,7 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_HANDLED))
 		return vly_handler_reply(packet, data, len);
-	vly_ledger_request_tx(&worker->books, 1);
+	vly_ledger_request_reply(&worker->books);
 	if (VLY_UNLIKELY((packet->internal & VLY_PACKET_REPLIED) || at >= packet->capacity ||
 			 len == 0 || len > packet->capacity - at || len > VLY_MAX_PAYLOAD ||
 			 vly_own_has_number(&worker->shared->own, port) ||

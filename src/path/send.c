@@ -43,22 +43,33 @@ static int refuse(struct volley_worker *worker, enum volley_tx_drop reason, int 
 	return error;
 }
 
+static int request(struct volley_worker *worker, const struct vly_sock *sock,
+		   const struct vly_route *route, const void *data, size_t len)
+{
+	vly_ledger_request_tx(&worker->books, 1);
+	if (len > VLY_MAX_PAYLOAD)
+		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+	if (route->is_refused)
+		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
+	if (add(worker, sock, route, data, (uint32_t)len) < 0)
+		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+	return 0;
+}
+
 int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
 		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		 size_t len)
 {
 	struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
+	struct vly_account *before;
 	struct vly_route route;
+	int r;
 
 	assert(vly_self_is_allowed(&worker->self));
 	if (sock == NULL || vly_route_find(sock->listener, peer, local, &route) < 0)
 		return -EINVAL;
-	vly_ledger_request_tx(&worker->books, 1);
-	if (len > VLY_MAX_PAYLOAD)
-		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
-	if (route.is_refused)
-		return refuse(worker, VOLLEY_TX_REFUSED, -EINVAL);
-	if (add(worker, sock, &route, data, (uint32_t)len) < 0)
-		return refuse(worker, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
-	return 0;
+	before = vly_ledger_set_account(&worker->books, &sock->account);
+	r = request(worker, sock, &route, data, len);
+	vly_ledger_set_account(&worker->books, before);
+	return r;
 }

@@ -15,20 +15,57 @@
 static_assert(sizeof(struct volley_stats) == sizeof(size_t) + VLY_SNAPSHOT_N * sizeof(uint64_t),
 	      "counters only, no padding: they are copied and summed as an array");
 
-void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+/* Odd from here on. */
+static uint32_t begin(struct vly_snapshot *snapshot)
 {
-	const uint64_t *from = &counts->rx_datagrams;
 	uint32_t sequence = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
 
-	assert((atomic_load_explicit(&snapshot->sequence, memory_order_relaxed) & 1) == 0);
+	assert((sequence & 1) == 0);
 	atomic_store_explicit(&snapshot->sequence, sequence + 1, memory_order_relaxed);
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++) /* release: after the odd count */
-		atomic_store_explicit(&snapshot->counts[i], from[i], memory_order_release);
-	/* release: publishes every counter above */
+	return sequence;
+}
+
+static void end(struct vly_snapshot *snapshot, uint32_t sequence)
+{
+	/* release: publishes every counter that was stored since begin() */
 	atomic_store_explicit(&snapshot->sequence, sequence + 2, memory_order_release);
 }
 
-void vly_snapshot_read(struct vly_snapshot *snapshot, struct volley_stats *ret_counts)
+void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+{
+	const uint64_t *from = &counts->rx_datagrams;
+	uint32_t sequence = begin(snapshot);
+
+	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++) /* release: after the odd count */
+		atomic_store_explicit(&snapshot->counts[i], from[i], memory_order_release);
+	end(snapshot, sequence);
+}
+
+static inline void store(struct vly_snapshot *snapshot, const struct volley_stats *counts,
+			 const uint64_t *from)
+{
+	/* release: after the odd count */
+	atomic_store_explicit(&snapshot->counts[from - &counts->rx_datagrams], *from,
+			      memory_order_release);
+}
+
+void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+{
+	uint32_t sequence = begin(snapshot);
+
+	store(snapshot, counts, &counts->rx_datagrams);
+	store(snapshot, counts, &counts->delivered);
+	store(snapshot, counts, &counts->tx_requested);
+	store(snapshot, counts, &counts->tx_sent);
+	store(snapshot, counts, &counts->rx_messages);
+	store(snapshot, counts, &counts->tx_messages);
+	store(snapshot, counts, &counts->rx_batches);
+	store(snapshot, counts, &counts->rx_coalesced);
+	store(snapshot, counts, &counts->tx_segmented);
+	end(snapshot, sequence);
+}
+
+void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats *ret_counts)
 {
 	uint64_t *to = &ret_counts->rx_datagrams;
 	uint32_t n_looks = 0;

@@ -22,10 +22,14 @@ struct vly_snapshot {
 	_Atomic uint64_t counts[VLY_SNAPSHOT_N];
 };
 
-/* The one writer. */
+/*
+ * The one writer: all counters, or only those that each volley moves, where no other has moved
+ * since all were written.
+ */
 void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats *counts);
+void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct volley_stats *counts);
 
 /* Anyone: what was last written. Leaves the size of ret_counts alone. */
-void vly_snapshot_read(struct vly_snapshot *snapshot, struct volley_stats *ret_counts);
+void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats *ret_counts);
 
 #endif

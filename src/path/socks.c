@@ -175,18 +175,16 @@ struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t soc
 	return NULL;
 }
 
-void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats)
+void vly_socks_add_stats(struct vly_sock *sock, struct volley_stats *stats)
+{
+	if (sock->fd >= 0)
+		stats->unread_bytes += vly_drops_read(&sock->drops, sock->fd);
+	stats->kernel_drops += vly_drops_get_total(&sock->drops);
+}
+
+void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stats)
 {
 	stats->kernel_drops += socks->n_drops_gone;
-	for (uint32_t i = 0; i < socks->n_table; i++) {
-		struct vly_sock *sock = socks->table[i];
-
-		if (sock == NULL)
-			continue;
-		if (sock->fd >= 0)
-			stats->unread_bytes += vly_drops_read(&sock->drops, sock->fd);
-		stats->kernel_drops += vly_drops_get_total(&sock->drops);
-	}
 }
 
 void vly_socks_set_drains(struct vly_socks *socks, bool drains)

@@ -18,6 +18,7 @@
 #include <volley/stats.h>
 
 #include "path/drops.h"
+#include "path/ledger.h"
 #include "path/limits.h"
 #include "path/queue.h"
 
@@ -32,6 +33,23 @@ struct vly_watch {
 	uint32_t events;             /* that epoll has of `fd`; 0: none */
 	int fd;                      /* the socket may have lost its own when it is taken out */
 	TAILQ_ENTRY(vly_sock) asked; /* while `events` has EPOLLOUT */
+};
+
+/*
+ * What is not counted on the worker's thread: packets held (held.c) and what other threads handed
+ * to it (remote.c). With the lock of struct vly_remote.
+ */
+struct vly_outside {
+	uint64_t held_taken;
+	uint64_t held_replied;
+	uint64_t held_released;
+	uint64_t held_expired;
+	uint64_t held_abandoned;
+	uint64_t held_refused;
+	uint64_t held_now;
+	uint64_t n_posted; /* all that were ever handed over */
+	uint64_t n_requested;
+	uint64_t n_dropped[VOLLEY_TX_N_DROPS]; /* sends that failed at once */
 };
 
 struct vly_sock {
@@ -58,6 +76,8 @@ struct vly_sock {
 	struct vly_queue backlog;
 	struct vly_limits limits;
 	struct vly_drops drops;
+	struct vly_account account;
+	struct vly_outside outside;
 	struct vly_watch watch;
 	bool in_backlogged;
 	TAILQ_ENTRY(vly_sock) ready_link;
@@ -137,11 +157,9 @@ bool vly_socks_settle(struct vly_sock *sock);
 /* All of them: the one behind an index, from UINT32_MAX on; NULL: there is none. */
 struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index);
 
-/*
- * Ask the kernel what all of them dropped and hold, and add what closed ones dropped. With the
- * lock.
- */
-void vly_socks_add_stats(struct vly_socks *socks, struct volley_stats *stats);
+/* Ask the kernel what one dropped and holds; or what those dropped that are gone. With the lock. */
+void vly_socks_add_stats(struct vly_sock *sock, struct volley_stats *stats);
+void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stats);
 
 /* The last reading of all of them, or not. */
 void vly_socks_set_drains(struct vly_socks *socks, bool drains);

@@ -77,10 +77,8 @@ struct vly_remote {
 	bool has_lock;
 	bool is_open; /* the worker takes sends */
 	struct vly_buffers *buffers;
-	uint32_t n_sending; /* buffers on their way through the worker */
-	uint64_t n_posted;  /* all that were ever handed to it */
-	uint64_t n_requested;
-	uint64_t n_dropped[VOLLEY_TX_N_DROPS]; /* sends that failed at once */
+	uint32_t n_sending;      /* buffers on their way through the worker */
+	struct vly_outside gone; /* of sockets that are gone */
 };
 
 /* held.c: packets whose replies come later. With the lock of struct vly_remote. */
@@ -88,12 +86,6 @@ struct vly_held {
 	uint32_t seed;            /* where the generations of tokens start; set once */
 	struct vly_buffer *first; /* in order of their deadlines */
 	struct vly_buffer *last;
-	uint64_t n_taken;
-	uint64_t n_replied;
-	uint64_t n_released;
-	uint64_t n_expired;
-	uint64_t n_abandoned;
-	uint64_t n_refused;
 	_Atomic uint32_t n; /* read without the lock, too */
 };
 

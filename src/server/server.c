@@ -28,6 +28,7 @@
 #include "server/inside.h"
 #include "server/listeners.h"
 #include "server/needs.h"
+#include "sys/clock.h"
 #include "sys/socket.h"
 #include "sys/wake.h"
 #include "worker/loop.h"
@@ -96,6 +97,7 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	if (server == NULL)
 		return -ENOMEM;
 	server->shared.config = own;
+	server->started_ms = vly_clock_get_unix_ms();
 	init_locks(server);
 	server->shared.event_fd = vly_wake_open();
 	r = server->shared.event_fd;

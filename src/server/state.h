@@ -57,6 +57,7 @@ struct vly_sharers {
 struct volley_server {
 	struct vly_shared shared; /* what workers see; config is in it */
 	struct vly_probe probe;   /* read-only after new */
+	uint64_t started_ms;      /* the same; Unix time */
 	_Atomic uint32_t refused; /* 1 << enum vly_need: what was warned about */
 	struct volley_worker *workers;
 	struct vly_lock control;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The statistics: what the workers published (path/ledger.c), completed by what other threads did
- * and by what only the kernel knows, and summed.
+ * The statistics: what the workers published for each socket (path/ledger.c), completed by what
+ * other threads did and by what only the kernel knows, and summed: over a worker's sockets, over a
+ * listener's, over all. So the sums agree whenever one looks.
  */
 
 #include "server/stats.h"
@@ -12,19 +13,30 @@
 #include <volley/handover.h>
 
 #include "base/opts.h"
-#include "path/held.h"
+#include "path/listener.h"
+#include "path/remote.h"
 #include "server/handover/sharers.h"
+
+void vly_stats_add_own(const struct volley_worker *worker, struct volley_stats *stats)
+{
+	vly_ledger_add_calls(&worker->books, stats);
+	stats->memory_bytes = worker->memory_bytes;
+}
 
 void vly_stats_read(struct volley_server *server, uint32_t worker_index,
 		    struct volley_stats *ret_stats)
 {
 	struct volley_worker *worker = &server->workers[worker_index];
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
+	struct volley_stats part;
 
-	vly_ledger_read(&worker->books, ret_stats);
-	vly_held_add_stats(worker, ret_stats);
-	ret_stats->size = sizeof *ret_stats;
-	ret_stats->memory_bytes = worker->memory_bytes;
-	vly_socks_add_stats(&worker->socks, ret_stats);
+	vly_lock_assume(&worker->shared->lock);
+	vly_remote_read_gone(worker, ret_stats);
+	for (; sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index)) {
+		vly_remote_read_stats(worker, sock, &part);
+		vly_ledger_add(ret_stats, &part);
+	}
+	vly_stats_add_own(worker, ret_stats);
 }
 
 /* The smallest struct of the first release. */
@@ -86,4 +98,29 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 	vly_lock_give(&server->shared.lock);
 	carried.size = sizeof carried;
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &carried, sizeof carried);
+}
+
+int volley_listener_get_stats(const struct volley_listener *listener,
+			      struct volley_stats *ret_stats)
+{
+	struct volley_server *server = listener->server;
+	struct volley_stats part;
+	struct volley_stats sum;
+
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
+	vly_lock_take(&server->shared.lock);
+	sum = listener->gone;
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
+		struct volley_worker *worker = &server->workers[i];
+		struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener->index);
+
+		vly_lock_assume(&worker->shared->lock);
+		for (; sock != NULL; sock = vly_socks_get_next(sock)) {
+			vly_remote_read_stats(worker, sock, &part);
+			vly_ledger_add(&sum, &part);
+		}
+	}
+	vly_lock_give(&server->shared.lock);
+	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &sum, sizeof sum);
 }

@@ -4,7 +4,14 @@
 
 #include <volley/stats.h>
 
+#include "path/worker.h"
 #include "server/state.h"
+
+/*
+ * What of a worker belongs to no socket, gone or there (path/remote.h has those); asked for after
+ * them, and added to their sum.
+ */
+void vly_stats_add_own(const struct volley_worker *worker, struct volley_stats *stats);
 
 /* A worker's counters as of now, and the totals: what was carried over, and all workers. */
 void vly_stats_read(struct volley_server *server, uint32_t worker_index,

@@ -10,8 +10,12 @@
 
 #include "base/mem.h"
 #include "path/ledger.h"
+#include "path/listener.h"
+#include "path/remote.h"
 #include "server/handover/sharers.h"
 #include "server/stats.h"
+#include "sys/clock.h"
+#include "sys/process.h"
 
 /* snprintf that goes on where it was, and keeps counting when the room is used up. */
 struct text {
@@ -146,61 +150,181 @@ static void put_stats(struct text *text, const struct volley_stats *stats, bool 
 	put(text, "\"datagrams_exact\": %s", coalesces && lost ? "false" : "true");
 }
 
+/* A listener in the picture. */
+struct row {
+	struct volley_stats stats;
+	struct volley_addr addr; /* len 0: there is none at this index */
+	bool coalesces;
+};
+
 /* Everything as of one moment. */
 struct picture {
 	struct volley_stats sum;
 	struct volley_stats carried;
+	struct volley_stats closed; /* of listeners that are no more */
 	struct volley_stats *workers;
+	struct row *rows; /* by the index of the listener */
+	uint32_t n_rows;
 	bool coalesces;
 	uint64_t n_missing;
 };
 
-static int take_picture(struct volley_server *server, struct picture *picture)
+/* Rows for all listeners there are. The lock is given back meanwhile, so more may come. */
+static int make_rows(struct volley_server *server, struct picture *picture)
+	VLY_REQUIRES(server->shared.lock)
 {
-	uint32_t n = server->shared.config.n_workers;
+	while (picture->n_rows < server->n_listeners) {
+		picture->n_rows = server->n_listeners;
+		vly_lock_give(&server->shared.lock);
+		vly_mem_free(picture->rows);
+		picture->rows = vly_mem_new(server->shared.config.allocator, picture->n_rows,
+					    sizeof *picture->rows);
+		vly_lock_take(&server->shared.lock);
+		if (picture->rows == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
 
-	picture->workers = vly_mem_new(server->shared.config.allocator, n,
-				       sizeof *picture->workers);
-	if (picture->workers == NULL)
-		return -ENOMEM;
-	vly_lock_take(&server->shared.lock);
+/* One that is being added has sockets before it is in the set. */
+static struct volley_stats *find_row(const struct volley_server *server,
+				     const struct volley_listener *listener,
+				     struct picture *picture)
+{
+	uint32_t i = listener->index;
+	bool is_there = i < server->n_listeners && server->listeners[i] == listener;
+
+	return is_there ? &picture->rows[i].stats : &picture->closed;
+}
+
+/* Each part stands in one row, and in the worker's. */
+static void add_worker(struct volley_server *server, uint32_t worker_index, struct picture *picture)
+	VLY_REQUIRES(server->shared.lock)
+{
+	struct volley_worker *worker = &server->workers[worker_index];
+	struct volley_stats *sum = &picture->workers[worker_index];
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
+	struct volley_stats part;
+
+	vly_lock_assume(&worker->shared->lock);
+	vly_remote_read_gone(worker, &part);
+	vly_ledger_add(&picture->closed, &part);
+	vly_ledger_add(sum, &part);
+	for (; sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index)) {
+		vly_remote_read_stats(worker, sock, &part);
+		vly_ledger_add(sum, &part);
+		vly_ledger_add(find_row(server, sock->listener, picture), &part);
+	}
+	vly_stats_add_own(worker, sum);
+	vly_ledger_add(&picture->sum, sum);
+}
+
+static void fill_picture(struct volley_server *server, struct picture *picture)
+	VLY_REQUIRES(server->shared.lock)
+{
 	vly_sharers_update(server);
 	picture->n_missing = server->sharers.n_missing;
 	picture->coalesces = server->coalesces;
 	picture->carried = server->carried;
 	picture->sum = server->carried;
-	for (uint32_t i = 0; i < n; i++) {
-		vly_stats_read(server, i, &picture->workers[i]);
-		vly_ledger_add(&picture->sum, &picture->workers[i]);
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
+		add_worker(server, i, picture);
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		const struct volley_listener *listener = server->listeners[i];
+
+		if (listener == NULL)
+			continue;
+		picture->rows[i].addr = listener->addr;
+		picture->rows[i].coalesces = listener->coalesces_in;
+		vly_ledger_add(&picture->rows[i].stats, &listener->gone);
+		vly_ledger_remove(&picture->closed, &listener->gone);
 	}
+}
+
+static int take_picture(struct volley_server *server, struct picture *picture)
+{
+	int r;
+
+	picture->workers = vly_mem_new(server->shared.config.allocator,
+				       server->shared.config.n_workers, sizeof *picture->workers);
+	if (picture->workers == NULL)
+		return -ENOMEM;
+	vly_lock_take(&server->shared.lock);
+	r = make_rows(server, picture);
+	if (r >= 0)
+		fill_picture(server, picture);
 	vly_lock_give(&server->shared.lock);
-	return 0;
+	return r;
+}
+
+static void put_time(struct text *text, const char *name, uint64_t unix_ms)
+{
+	put(text, "\"%s\": %ju.%03u, ", name, (uintmax_t)(unix_ms / 1000),
+	    (unsigned int)(unix_ms % 1000));
+}
+
+static void put_head(struct text *text, const struct volley_server *server)
+{
+	put(text, "{\"schema\": %d, \"version\": \"%s\", \"pid\": %d, ", VOLLEY_STATS_SCHEMA,
+	    volley_version(), (int)vly_process_get_id());
+	put_time(text, "started", server->started_ms);
+	put_time(text, "now", vly_clock_get_unix_ms());
+	put(text, "\"io\": \"%s\", ", volley_server_get_io(server));
+}
+
+static void put_rows(struct text *text, const struct picture *picture)
+{
+	const char *separator = "";
+
+	put(text, ", \"listeners\": [");
+	for (uint32_t i = 0; i < picture->n_rows; i++) {
+		const struct row *row = &picture->rows[i];
+		char address[VOLLEY_ADDR_TEXT_BYTES];
+
+		if (row->addr.len == 0)
+			continue;
+		volley_addr_format(&row->addr, address, sizeof address);
+		put(text, "%s{\"index\": %u, \"address\": \"%s\", ", separator, i, address);
+		put_stats(text, &row->stats, row->coalesces);
+		put(text, "}");
+		separator = ", ";
+	}
+	put(text, "]");
+}
+
+static void put_picture(struct text *text, const struct volley_server *server,
+			const struct picture *picture)
+{
+	put_head(text, server);
+	put_stats(text, &picture->sum, picture->coalesces);
+	put(text, ", \"missing_books\": %ju, \"carried\": {", (uintmax_t)picture->n_missing);
+	put_stats(text, &picture->carried, picture->coalesces);
+	put(text, "}, \"workers\": [");
+	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
+		put(text, "%s{", i > 0 ? ", " : "");
+		put_stats(text, &picture->workers[i], picture->coalesces);
+		put(text, "}");
+	}
+	put(text, "]");
+	put_rows(text, picture);
+	put(text, ", \"closed\": {");
+	put_stats(text, &picture->closed, picture->coalesces);
+	put(text, "}}\n");
 }
 
 int volley_server_format_stats(struct volley_server *server, char *text, size_t n_text)
 {
 	struct text out = { .at = text, .n_left = text != NULL ? n_text : 0 };
-	struct picture picture;
+	struct picture picture = { .n_rows = 0 };
 	int r = -ESRCH;
 
 	if (server == NULL)
 		return -EINVAL;
 	if (vly_process_is_here(&server->shared.process))
 		r = take_picture(server, &picture);
-	if (r < 0)
-		return r;
-	put(&out, "{");
-	put_stats(&out, &picture.sum, picture.coalesces);
-	put(&out, ", \"missing_books\": %ju", (uintmax_t)picture.n_missing);
-	put(&out, ", \"io\": \"%s\", \"carried\": {", volley_server_get_io(server));
-	put_stats(&out, &picture.carried, picture.coalesces);
-	put(&out, "}, \"workers\": [");
-	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
-		put(&out, "%s{", i > 0 ? ", " : "");
-		put_stats(&out, &picture.workers[i], picture.coalesces);
-		put(&out, "}");
-	}
-	put(&out, "]}\n");
+	if (r >= 0)
+		put_picture(&out, server, &picture);
+	vly_mem_free(picture.rows);
 	vly_mem_free(picture.workers);
-	return (int)out.len;
+	return r < 0 ? r : (int)out.len;
 }

@@ -16,6 +16,14 @@ uint64_t vly_clock_get_ns(void)
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t vly_clock_get_unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 void vly_clock_sleep_ns(uint64_t ns)
 {
 	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),

@@ -7,6 +7,9 @@
 /* Monotonic nanoseconds: 25 ns a call through the vDSO, so the data path asks once a volley. */
 uint64_t vly_clock_get_ns(void);
 
+/* Unix time, in milliseconds: for people, not for deadlines. */
+uint64_t vly_clock_get_unix_ms(void);
+
 /* Pause the calling thread. Ends by time and for nothing else that matters. */
 void vly_clock_sleep_ns(uint64_t ns);
 

@@ -17,6 +17,7 @@
 #include "path/listener.h"
 #include "path/outbox.h"
 #include "path/pipeline.h"
+#include "path/remote.h"
 #include "sys/cmsg.h"
 #include "sys/socket.h"
 #include "worker/loop_ops.h"
@@ -62,7 +63,9 @@ static int add(struct volley_worker *worker, struct volley_listener *listener, i
 	if (r < 0)
 		return r;
 	vly_lock_take(&worker->shared->lock);
+	vly_remote_lock(worker); /* as in take_away() */
 	sock = vly_socks_add(&worker->socks, listener, fd);
+	vly_remote_unlock(worker);
 	vly_lock_give(&worker->shared->lock);
 	if (sock == NULL)
 		return -ENOMEM;
@@ -97,7 +100,10 @@ static void take_away(struct volley_worker *worker, struct vly_sock *sock)
 	vly_loop_update(worker, sock);
 	vly_io_detach(worker->io, sock_index);
 	vly_lock_take(&worker->shared->lock);
+	vly_remote_lock(worker); /* who sends from elsewhere looks for it */
+	vly_remote_close_sock(worker, sock);
 	vly_socks_remove(sock);
+	vly_remote_unlock(worker);
 	vly_lock_give(&worker->shared->lock);
 }
 

@@ -67,6 +67,7 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 
 	worker->server = server;
 	vly_loop_set(worker, loop);
+	vly_ledger_init(&worker->books);
 	vly_held_init(worker);
 	r = init_descriptors(worker);
 	if (r >= 0)

@@ -220,10 +220,10 @@ void subject_run(struct subject *subject, const struct script *script)
 		subject->given = false;
 		vly_socks_set_ready(vly_socks_get(&worker->socks, subject->volley->listener), true);
 		vly_pipeline_run_once(worker, 1);
-		if (worker->books.counts.tx_queued > 0)
+		if (vly_ledger_get_tx_queued(&worker->books) > 0)
 			vly_chores_run_timers(worker);
 	}
-	while (worker->books.counts.tx_queued > 0)
+	while (vly_ledger_get_tx_queued(&worker->books) > 0)
 		wait_backlog(subject);
 	fault = ledger_find_server_fault(subject->server);
 	if (fault != NULL)

@@ -28,6 +28,8 @@ EVERY_BOOK = ("rx_datagrams", "delivered", "rx_queued", "held_taken", "held_repl
               "kernel_drops", "rx_batches", "rx_syscalls", "tx_syscalls", "tx_segmented")
 RX_DROPS = ("truncated ctrunc ring_full pool_full bad_source expired stopped "
             "copy").split()
+# Of the workers: 0 for a listener.
+OF_WORKERS = ("rx_syscalls", "tx_syscalls")
 TX_DROPS = ("EPERM EMSGSIZE ENETUNREACH EHOSTUNREACH EACCES EINVAL "
             "EOTHER refused no_buffer backlog_full timeout stopped").split()
 
@@ -61,6 +63,17 @@ def sum_equations(c, workers, carried):
     for name in c:
         yield (f"total {name} = sum over workers + carried", c[name],
                sum(w[name] for w in workers) + carried[name])
+
+
+def listener_equations(c, listeners, closed, carried):
+    """Every datagram is of one listener, of one that is closed, or was handed over."""
+    for name in c:
+        parts = sum(listener[name] for listener in listeners) + closed[name]
+        if name in OF_WORKERS:
+            yield f"{name} is no listener's", parts, 0
+        else:
+            yield (f"total {name} = sum over listeners + closed + carried", c[name],
+                   parts + carried[name])
 
 
 def outer_equations(c, w):
@@ -104,15 +117,21 @@ def judge(server, witness):
     counters = flat(server)
     workers = [flat(worker) for worker in server.get("workers", [])]
     carried = flat(server.get("carried", {}))
-    missing = [name for books in (counters, carried, *workers) for name, n in books.items()
-               if not isinstance(n, int)]
+    listeners = [flat(listener) for listener in server.get("listeners", [])]
+    closed = flat(server.get("closed", {}))
+    missing = [name for books in (counters, carried, closed, *workers, *listeners)
+               for name, n in books.items() if not isinstance(n, int)]
     if missing:
         return [f"{name} is missing or no number" for name in missing]
     equations = list(inner_equations("total", counters))
     for i, worker in enumerate(workers):
         equations += inner_equations(f"worker {i}", worker)
     equations += inner_equations("carried", carried)
+    for i, listener in enumerate(listeners):
+        equations += inner_equations(f"listener {i}", listener)
+    equations += inner_equations("closed", closed)
     equations += sum_equations(counters, workers, carried)
+    equations += listener_equations(counters, listeners, closed, carried)
     equations += outer_equations(counters, witness)
     equations.append(("no process has served that is in nobody's books",
                       server.get("missing_books"), 0))

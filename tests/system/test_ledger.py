@@ -319,9 +319,12 @@ GROUPS = (None, "rx_dropped", "tx_dropped")
 
 
 def doctor(stats, group, name, change, workers):
-    """The same books with one counter changed: in the total, and in so many of the workers."""
+    """
+    The same books with one counter changed: in the total, and in so many of the workers and of the
+    listeners.
+    """
     books = copy.deepcopy(stats)
-    for where in (books, *books["workers"][:workers]):
+    for where in (books, *books["workers"][:workers], *books["listeners"][:workers]):
         where = where[group] if group else where
         where[name] = change(where[name])
     return books
@@ -346,9 +349,12 @@ def doctored():
                 books = doctor(stats, group, name, lambda n: 0, len(stats["workers"]))
                 assert check(books, witness), f"a forgotten {name} was not seen"
                 n_forgotten += 1
-            books = copy.deepcopy(stats)
-            del (books["workers"][0][group] if group else books["workers"][0])[name]
-            assert check_ledger.judge(books, witness), f"a missing {name} was not seen"
+            for kind in ("workers", "listeners"):
+                books = copy.deepcopy(stats)
+                (books[kind][0][group] if group else books[kind][0])[name] += 1
+                assert check_ledger.judge(books, witness), f"{kind}: {name} + 1 was not seen"
+                del (books[kind][0][group] if group else books[kind][0])[name]
+                assert check_ledger.judge(books, witness), f"a missing {name} was not seen"
     assert n_forgotten >= 4, n_forgotten
 
 

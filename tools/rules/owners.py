@@ -28,6 +28,8 @@ OWNERS = {
     "vly_queue": ("path/queue",),
     "vly_limits": ("path/limits",),
     "vly_drops": ("path/drops",),
+    "vly_account": ("path/ledger",),
+    "vly_outside": ("path/remote", "path/held"),
     "vly_watch": ("worker/loop_event", "worker/loop_fd"),
     # And others that several threads or files see.
     "vly_gate": ("path/gate",),

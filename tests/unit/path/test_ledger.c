@@ -14,6 +14,16 @@
 #include "path/ledger.h"
 
 static struct vly_books books;
+static struct vly_account account;
+static struct vly_account other;
+
+static void setup(void)
+{
+	vly_ledger_init(&books);
+	vly_ledger_set_account(&books, &account);
+}
+
+TestSuite(ledger, .init = setup);
 
 /* Ten datagrams in under four names, seven to send under three, one of which waits for a flush. */
 static void count_some(void)
@@ -39,10 +49,18 @@ Test(ledger, what_balances_is_published)
 	count_some();
 	cr_assert_eq(vly_ledger_get_rx_queued(&books), 2);
 	cr_assert_eq(vly_ledger_get_tx_queued(&books), 1);
-	vly_ledger_read(&books, &stats);
+	vly_ledger_read(&account, &stats);
 	cr_assert_eq(stats.rx_datagrams, 0, "not published yet");
 	vly_ledger_publish(&books, 11, 12, 1);
-	vly_ledger_read(&books, &stats);
+	vly_ledger_read(&account, &stats);
+	cr_assert_eq(stats.rx_datagrams, 0, "it would not balance: one leaves with the flush");
+	cr_assert(vly_ledger_has_changed(&books));
+	vly_ledger_set_account(&books, &account);
+	vly_ledger_drop_tx(&books, VOLLEY_TX_EACCES, 1);
+	vly_ledger_publish(&books, 11, 12, 0);
+	cr_assert_not(vly_ledger_has_changed(&books));
+	vly_ledger_read(&account, &stats);
+	vly_ledger_add_calls(&books, &stats);
 	cr_assert_eq(stats.size, 7);
 	cr_assert_eq(stats.rx_datagrams, 10);
 	cr_assert_eq(stats.rx_messages, 9);
@@ -52,13 +70,65 @@ Test(ledger, what_balances_is_published)
 	cr_assert_eq(stats.tx_messages, 2);
 	cr_assert_eq(stats.tx_sent, 3);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_EPERM], 2);
+	vly_ledger_set_account(&books, &account);
 	vly_ledger_unqueue_rx(&books);
 	vly_ledger_count_delivered(&books, 1);
 	vly_ledger_unqueue_tx(&books);
-	vly_ledger_count_sent(&books, 1, 2);
+	vly_ledger_count_sent(&books, 1, 1);
 	vly_ledger_publish(&books, 11, 13, 0);
 	cr_assert_eq(vly_ledger_get_rx_queued(&books), 1);
 	cr_assert_eq(vly_ledger_get_tx_queued(&books), 0);
+}
+
+static uint64_t read_delivered(const struct vly_account *of)
+{
+	struct volley_stats stats;
+
+	vly_ledger_read(of, &stats);
+	return stats.delivered;
+}
+
+static void deliver(struct vly_account *to, uint32_t n)
+{
+	vly_ledger_set_account(&books, to);
+	vly_ledger_count_taken(&books, n);
+	vly_ledger_count_delivered(&books, n);
+}
+
+Test(ledger, each_account_has_its_own)
+{
+	struct volley_stats stats;
+
+	deliver(&account, 3);
+	cr_assert_eq(vly_ledger_set_account(&books, &other), &account);
+	deliver(&other, 4);
+	deliver(&account, 5);
+	vly_ledger_publish(&books, 1, 1, 0);
+	cr_assert_eq(read_delivered(&account), 8);
+	cr_assert_eq(read_delivered(&other), 4);
+	cr_assert_eq(vly_ledger_get_account(&books), &books.own);
+
+	vly_ledger_close(&books, &other);
+	vly_ledger_read_own(&books, &stats);
+	cr_assert_eq(stats.delivered, 4, "what is gone is the worker's own");
+}
+
+Test(ledger, replies_are_counted_with_their_volley)
+{
+	struct volley_stats stats;
+
+	vly_ledger_request_reply(&books);
+	vly_ledger_request_reply(&books);
+	vly_ledger_set_account(&books, &other);
+	vly_ledger_request_reply(&books);
+	vly_ledger_count_sent(&books, 1, 1);
+	vly_ledger_set_account(&books, &account);
+	vly_ledger_count_sent(&books, 1, 2);
+	vly_ledger_publish(&books, 1, 2, 0);
+	vly_ledger_read(&account, &stats);
+	cr_assert_eq(stats.tx_requested, 2);
+	vly_ledger_read(&other, &stats);
+	cr_assert_eq(stats.tx_requested, 1);
 }
 
 #ifndef NDEBUG

@@ -145,14 +145,14 @@ static void on_begin(struct volley_worker *worker, void *arg)
 	cr_assert_eq(arg, &n_begins);
 	cr_assert_eq(n_ends, n_begins, "the one before has ended");
 	n_begins++;
-	n_before_begin = (uint32_t)worker->books.counts.delivered;
+	n_before_begin = (uint32_t)vly_socks_get(&worker->socks, 0)->account.counts.delivered;
 }
 
 static void on_end(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
 	n_ends++;
-	n_before_end = (uint32_t)worker->books.counts.tx_sent;
+	n_before_end = (uint32_t)vly_socks_get(&worker->socks, 0)->account.counts.tx_sent;
 }
 
 Test(pipeline, on_batch_end_comes_after_the_send)

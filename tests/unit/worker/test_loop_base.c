@@ -206,10 +206,10 @@ Test(loop_base, an_idle_server_never_wakes)
 	cr_assert_eq(volley_server_start(t.servers[0]), 0);
 	loopback_send(t.client, &t.to[0], 7, 16);
 	turn();
-	n_wakes = worker->books.counts.wakes;
+	n_wakes = worker->books.n_wakes;
 	event_base_loopexit(t.base, &while_idle);
 	event_base_dispatch(t.base);
-	cr_assert_eq(worker->books.counts.wakes, n_wakes);
+	cr_assert_eq(worker->books.n_wakes, n_wakes);
 	close_base(1);
 }
 
