@@ -29,7 +29,7 @@ struct volley_listener;
 struct vly_watch {
 	struct event *reader;
 	struct event *writer;
-	bool is_polled;              /* the reader is out of the loop while the socket is busy */
+	bool is_polled;              /* it is out of epoll, being busy: worker/polled.c's */
 	uint32_t events;             /* that epoll has of `fd`; 0: none */
 	int fd;                      /* the socket may have lost its own when it is taken out */
 	TAILQ_ENTRY(vly_sock) asked; /* while `events` has EPOLLOUT */

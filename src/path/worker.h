@@ -140,6 +140,8 @@ struct vly_loop {
 	struct vly_loop_base *base;     /* loop_base.c's */
 	int poll_fd;                    /* loop_fd.c's, where the loop is the caller's; else -1 */
 	bool is_open;
+	bool is_lit;                /* loop_fd.c: the eventfd stands for sockets that are polled */
+	uint32_t n_polled;          /* polled.c's: sockets that are out of epoll, being busy */
 	struct vly_sock_list asked; /* loop_fd.c: where epoll reports room for replies */
 };
 

@@ -252,7 +252,8 @@ static void set_reads(struct volley_worker *worker, bool reads)
 	     sock = get_exported(worker, sock->index)) {
 		sock->reads = reads;
 		vly_socks_set_ready(sock, false);
-		vly_loop_update(worker, sock); /* cannot fail: the loop knows the socket */
+		vly_loop_update(worker,
+				sock); /* cannot fail: it is polled where epoll cannot be had */
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "worker/chores.h"
 #include "worker/loop_fd.h"
+#include "worker/polled.h"
 #include "worker/turn.h"
 
 struct vly_loop_base {
@@ -71,7 +72,7 @@ static void arm_base(struct volley_worker *worker)
 	int64_t us;
 
 	vly_loop_fd_arm(worker);
-	us = vly_chores_get_timeout(worker);
+	us = vly_polled_has_any(worker) ? 0 : vly_chores_get_timeout(worker);
 	if (us < 0)
 		return;
 	/* Rounded up: waking a microsecond early would find nothing to do and come back. */
@@ -89,6 +90,7 @@ const struct vly_loop_ops vly_loop_base_ops = {
 	.open = open_base,
 	.close = close_base,
 	.update = vly_loop_fd_update,
+	.watch = vly_loop_fd_watch,
 	.arm = arm_base,
 	.get_event_base = get_base,
 };

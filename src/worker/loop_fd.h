@@ -17,6 +17,7 @@ int vly_loop_fd_get(const struct volley_worker *worker);
 int vly_loop_fd_open(struct volley_worker *worker);
 void vly_loop_fd_close(struct volley_worker *worker);
 int vly_loop_fd_update(struct volley_worker *worker, struct vly_sock *sock);
+int vly_loop_fd_watch(struct volley_worker *worker, struct vly_sock *sock);
 void vly_loop_fd_arm(struct volley_worker *worker);
 
 /* One pass: the number of messages received, or -ESHUTDOWN when the command is to leave. */

@@ -20,6 +20,8 @@ struct vly_loop_ops {
 	void (*close)(struct volley_worker *worker);
 	/* A socket came, is about to go (fd -1), or is read no longer. 0 or -errno. */
 	int (*update)(struct volley_worker *worker, struct vly_sock *sock);
+	/* A socket has become polled (polled.c), or is none any more. 0 or -errno. */
+	int (*watch)(struct volley_worker *worker, struct vly_sock *sock);
 	/* Without run, at the end of a turn: see to it that what is to be done will be noticed. */
 	void (*arm)(struct volley_worker *worker);
 	struct event_base *(*get_event_base)(const struct volley_worker *worker);
@@ -76,6 +78,11 @@ static inline int vly_loop_update(struct volley_worker *worker, struct vly_sock 
 	bool wants = worker->loop.is_open && worker->loop.ops->update != NULL;
 
 	return wants ? worker->loop.ops->update(worker, sock) : 0;
+}
+
+static inline int vly_loop_watch(struct volley_worker *worker, struct vly_sock *sock)
+{
+	return worker->loop.ops->watch(worker, sock);
 }
 
 #endif

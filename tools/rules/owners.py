@@ -18,7 +18,8 @@ OWNERS = {
     "vly_presence": ("worker/presence",),
     "vly_worker_thread": ("worker/worker_thread",),
     "vly_turn": ("worker/turn",),
-    "vly_loop": ("worker/loop_ops", "worker/loop_event", "worker/loop_base", "worker/loop_fd"),
+    "vly_loop": ("worker/loop_ops", "worker/loop_event", "worker/loop_base", "worker/loop_fd",
+                 "worker/polled"),
     "vly_mail": ("path/mail",),
     "vly_remote": ("path/remote",),
     "vly_held": ("path/held",),
@@ -30,7 +31,7 @@ OWNERS = {
     "vly_drops": ("path/drops",),
     "vly_account": ("path/ledger",),
     "vly_outside": ("path/remote", "path/held"),
-    "vly_watch": ("worker/loop_event", "worker/loop_fd"),
+    "vly_watch": ("worker/loop_event", "worker/loop_fd", "worker/polled"),
     # And others that several threads or files see.
     "vly_gate": ("path/gate",),
     "vly_inbox": ("data/inbox",),

@@ -17,6 +17,7 @@
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "own_loop.h"
+#include "server/state.h"
 #include "sys/clock.h"
 
 TestSuite(loop_fd, .timeout = 60);
@@ -48,9 +49,81 @@ Test(loop_fd, it_stays_readable_until_everything_is_served)
 		cr_assert(wakes(0), "%d are left", left);
 		cr_assert_eq(volley_server_process(t.server), left < 2 ? left : 2);
 	}
+	cr_assert_eq(volley_server_process(t.server), 0, "and back into epoll");
 	expect_idle();
 	for (uint8_t i = 0; i < 7; i++)
 		expect_echo(i);
+	close_server();
+}
+
+static uint32_t count_polled(void)
+{
+	return t.server->workers->loop.n_polled;
+}
+
+/* It uses up the budget. */
+enum { N_BURST = 4 };
+
+static void burst(void)
+{
+	for (uint8_t i = 0; i < N_BURST; i++)
+		loopback_send(t.client, &t.to, i, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), N_BURST);
+	cr_assert_eq(count_polled(), 1);
+	cr_assert_eq(vly_socks_get_first(&t.server->workers->socks, 0)->watch.events, 0);
+	cr_assert(wakes(0), "for what may come");
+}
+
+static void count_post(struct volley_worker *worker, void *arg)
+{
+	(void)worker, (void)arg;
+	t.n_posts++;
+}
+
+/* Nothing is reported by epoll then; the descriptor stands for it all the same. */
+Test(loop_fd, a_busy_socket_leaves_epoll_and_comes_back)
+{
+	open_server(VOLLEY_CONFIG(.n_batch = N_BURST, .n_budget = 1), peer_echo);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (int i = 0; i < 3; i++) {
+		burst();
+		cr_assert_eq(volley_server_post(t.server, count_post, NULL), 0);
+		cr_assert_eq(volley_server_process(t.server), 0);
+		cr_assert_eq(t.n_posts, i + 1);
+		cr_assert_eq(count_polled(), 0);
+		expect_idle();
+		loopback_send(t.client, &t.to, 1, 16);
+		cr_assert(wakes(1000), "it is in epoll again");
+		cr_assert_eq(volley_server_process(t.server), 1);
+		expect_idle();
+	}
+	close_server();
+}
+
+Test(loop_fd, a_busy_socket_closes_and_stops_like_others)
+{
+	open_server(VOLLEY_CONFIG(.n_batch = N_BURST, .n_budget = 1), peer_echo);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(volley_server_start(t.server), 0);
+		burst();
+		cr_assert_eq(volley_server_stop(t.server), 0);
+		cr_assert_eq(count_polled(), 0);
+		expect_idle();
+	}
+	cr_assert_eq(volley_server_start(t.server), 0);
+	expect_idle();
+	burst();
+	cr_assert_eq(volley_server_request_stop(t.server), 0);
+	cr_assert(wakes(0));
+	cr_assert_eq(volley_server_process(t.server), -ESHUTDOWN);
+	cr_assert_eq(volley_server_stop(t.server), 0);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	burst();
+	cr_assert_eq(volley_listener_close(t.server, 0), 0);
+	cr_assert_eq(count_polled(), 0);
+	cr_assert_eq(volley_server_process(t.server), 0);
+	expect_idle();
 	close_server();
 }
 
