@@ -42,15 +42,19 @@ enum { N_LARGE = 8 };
 
 static int init_handler(struct volley_worker *worker, struct vly_handler *handler)
 {
-	const struct volley_allocator *allocator = worker->shared->config.allocator;
-	uint32_t n_ring = worker->shared->config.n_ring;
+	const struct volley_config *config = &worker->shared->config;
+	const struct volley_allocator *allocator = config->allocator;
+	uint32_t n_ring = config->n_ring;
 	const uint32_t n_own[VLY_BUFFERS_N_CLASSES] = { n_ring, n_ring, N_LARGE };
 	uint32_t n_out = VLY_HANDLER_N_VIEWS + 2 * n_ring + N_LARGE;
 	int r;
 
 	handler->event_fd = vly_wake_open();
-	if (handler->event_fd < 0)
+	if (handler->event_fd < 0) {
+		vly_log_write_refused(config, "eventfd2, or read or write on it,",
+				      handler->event_fd);
 		return handler->event_fd;
+	}
 	r = vly_ring_init(&handler->rx, allocator, n_ring, 0);
 	if (r >= 0)
 		r = vly_ring_init(&handler->tx, allocator, 4 * n_ring, 0);

@@ -5,23 +5,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <volley/volley.h>
 
 #include "lib/ledger.h"
 #include "lib/loopback.h"
+#include "matrix/client.h"
 
-enum { N_LISTENERS = 4, N_ASKED = 6, STEP_US = 2000000, PATIENCE_MS = 3000 };
+enum { STEP_US = 2000000 };
 
 const char *const phase_names[N_PHASES] = {
 	[PHASE_NEW] = "new",     [PHASE_LISTEN] = "listen", [PHASE_ADOPT] = "adopt",
@@ -40,55 +38,13 @@ const struct way ways[N_WAYS] = {
 	{ .name = "event, handlers", .wait = VOLLEY_WAIT_EVENT, .io = "mmsg", .n_handlers = 2 },
 };
 
-struct life {
-	const struct way *way;
-	struct volley_server *server;
-	struct event_base *base;
-	struct volley_addr to[N_LISTENERS]; /* where clients send; by listener index */
-	bool is_open[N_LISTENERS];
-	int client;
-	int sink;                  /* receives what is no reply */
-	uint64_t n_asked;          /* datagrams that the client sent */
-	uint64_t n_replies;        /* datagrams that the client received */
-	uint64_t n_nowhere;        /* sends to a port that nobody has */
-	struct volley_stats given; /* what a server that handed over leaves behind uncarried */
-	bool is_one;
-	bool ok;
-};
-
 static _Atomic(enum phase) now = PHASE_NONE;
-static _Thread_local bool is_outside;
 static atomic_ulong n_sentences;
 static atomic_long n_bytes;
 
 enum phase life_get_phase(void)
 {
 	return atomic_load(&now);
-}
-
-bool life_is_outside(void)
-{
-	return is_outside;
-}
-
-/* Calls of the library, made by a thread of the test. */
-#define API(r, call)                \
-	do {                        \
-		is_outside = false; \
-		r = (call);         \
-		is_outside = true;  \
-	} while (0)
-
-__attribute__((format(printf, 2, 3))) static void blame(struct life *life, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	fprintf(stderr, "\t");
-	vfprintf(stderr, format, args);
-	fprintf(stderr, "\n");
-	va_end(args);
-	life->ok = false;
 }
 
 static void count_sentence(enum volley_log_level level, const char *text, void *arg)
@@ -137,108 +93,6 @@ static void ignore_error(struct volley_worker *worker, const struct volley_addr 
 	(void)worker, (void)peer, (void)error, (void)arg;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static bool is_own_loop(const struct life *life)
-{
-	return life->way->wait == VOLLEY_WAIT_FD || life->way->own_base;
-}
-
-/* Give an own loop its turn, and let a millisecond pass at most. */
-static void turn(struct life *life)
-{
-	struct pollfd fds[2] = { { .fd = life->client, .events = POLLIN }, { .fd = -1 } };
-	int r;
-
-	if (life->way->own_base)
-		API(r, event_base_loop(life->base, EVLOOP_NONBLOCK));
-	if (life->way->wait == VOLLEY_WAIT_FD) {
-		API(r, volley_server_process(life->server));
-		fds[1].events = POLLIN;
-		API(fds[1].fd, volley_server_get_fd(life->server));
-	}
-	r = poll(fds, 2, 1);
-	(void)r;
-}
-
-static uint64_t count_received(int fd)
-{
-	uint8_t buf[256];
-	uint64_t n = 0;
-
-	while (recv(fd, buf, sizeof buf, MSG_DONTWAIT) >= 0)
-		n++;
-	return n;
-}
-
-static void take_replies(struct life *life)
-{
-	life->n_replies += count_received(life->client);
-}
-
-/* Whether all that was asked is in the books and nothing is under way any more. */
-static bool is_settled(struct life *life)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-
-	if (volley_server_get_stats(life->server, &stats) < 0)
-		return false;
-	return stats.rx_datagrams + stats.kernel_drops + stats.discarded_at_close >=
-		       life->n_asked + life->given.rx_datagrams &&
-	       stats.rx_queued == 0 && stats.tx_queued == 0;
-}
-
-/* Ask each listener; how many replies are missing when nothing more is to come. */
-static uint64_t ask(struct life *life)
-{
-	int64_t end = now_ms() + PATIENCE_MS;
-	uint64_t wanted;
-
-	take_replies(life);
-	wanted = life->n_replies;
-	for (int i = 0; i < N_LISTENERS; i++)
-		for (int j = 0; j < N_ASKED && life->is_open[i]; j++, wanted++, life->n_asked++)
-			loopback_send(life->client, &life->to[i], (uint8_t)j, 16);
-	while (life->n_replies < wanted && now_ms() < end) {
-		turn(life);
-		take_replies(life);
-		if (life->n_replies < wanted && is_settled(life)) {
-			take_replies(life);
-			break;
-		}
-	}
-	return wanted - life->n_replies;
-}
-
-/* What was late in a phase with faults comes now. */
-static void settle(struct life *life)
-{
-	int64_t end = now_ms() + PATIENCE_MS;
-
-	while (!is_settled(life) && now_ms() < end)
-		turn(life);
-	if (!is_settled(life))
-		blame(life, "what was asked does not come to its end");
-}
-
-/* What has to work, now that nothing fails. */
-static void ask_all(struct life *life, const char *when)
-{
-	uint64_t n_missing;
-
-	settle(life);
-	n_missing = ask(life);
-
-	if (n_missing > 0)
-		blame(life, "%s: %llu replies are missing", when, (unsigned long long)n_missing);
-}
-
 static int step_new(struct life *life)
 {
 	int r;
@@ -247,7 +101,7 @@ static int step_new(struct life *life)
 		       VOLLEY_CONFIG(.n_workers = 1, .wait = life->way->wait, .io = life->way->io,
 				     .n_handlers = life->way->n_handlers, .log = count_sentence,
 				     .event_base = life->base, .on_batch_end = ignore,
-				     .flags = is_own_loop(life) ? 0 : VOLLEY_SERVER_PIN,
+				     .flags = client_has_own_loop(life) ? 0 : VOLLEY_SERVER_PIN,
 				     .n_batch = 8, .max_datagram_bytes = 2048,
 				     .rcvbuf_bytes = 65536, .drain_us = STEP_US,
 				     .allocator = life->way->n_handlers % 2 ? NULL : &counted),
@@ -334,12 +188,12 @@ static bool take_step(struct life *life, enum phase phase, int (*step)(struct li
 	if (r >= 0)
 		return true;
 	if (atomic_load(&n_sentences) == before && r != -ENOMEM)
-		blame(life, "%s failed with %s and no sentence in the log", phase_names[phase],
-		      volley_error_name(r));
+		client_blame(life, "%s failed with %s and no sentence in the log",
+			     phase_names[phase], volley_error_name(r));
 	r = step(life);
 	if (r < 0)
-		blame(life, "%s fails with %s also when no call does", phase_names[phase],
-		      volley_error_name(r));
+		client_blame(life, "%s fails with %s also when no call does", phase_names[phase],
+			     volley_error_name(r));
 	return r >= 0;
 }
 
@@ -354,16 +208,16 @@ static void run(struct life *life)
 	life->sink = loopback_open("127.0.0.1:0", &sink);
 	close(loopback_open("127.0.0.1:0", &nowhere));
 	atomic_store(&now, PHASE_RUN);
-	n_missing = ask(life);
+	n_missing = client_ask(life);
 	API(r, volley_server_send(life->server, 0, &nowhere, NULL, "x", 1));
 	life->n_nowhere += r == 0;
 	API(r, volley_server_send(life->server, 0, &sink, NULL, "x", 1));
 	API(r, volley_server_post(life->server, ignore, NULL));
 	API(r, volley_server_format_stats(life->server, text, sizeof text));
-	n_missing += ask(life);
+	n_missing += client_ask(life);
 	atomic_store(&now, PHASE_NONE);
-	take_replies(life);
-	ask_all(life, n_missing > 0 ? "run, after some were dropped" : "run");
+	client_take_replies(life);
+	client_ask_all(life, n_missing > 0 ? "run, after some were dropped" : "run");
 }
 
 struct giver {
@@ -416,7 +270,7 @@ static void add_stats(struct life *life, struct volley_server *server)
 
 	API(fault, ledger_find_server_fault(server));
 	if (fault != NULL)
-		blame(life, "the books of a server that handed over: %s", fault);
+		client_blame(life, "the books of a server that handed over: %s", fault);
 	if (volley_server_get_stats(server, &stats) == 0) {
 		life->given.rx_datagrams += stats.rx_datagrams;
 		life->given.tx_sent += stats.tx_sent;
@@ -431,7 +285,7 @@ static void free_server(struct life *life, struct volley_server *server)
 
 	API(r, volley_server_free(server));
 	if (r < 0)
-		blame(life, "free says %s", volley_error_name(r));
+		client_blame(life, "free says %s", volley_error_name(r));
 }
 
 /*
@@ -446,7 +300,8 @@ static void hand_over(struct life *life)
 	int fds[2];
 	int r;
 
-	if (is_own_loop(life) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+	if (client_has_own_loop(life) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return;
 	giver.fd = fds[0];
 	life->server = NULL;
@@ -484,12 +339,12 @@ static void drain(struct life *life)
 	API(r, volley_server_drain(life->server));
 	atomic_store(&now, PHASE_NONE);
 	if (r < 0 && r != -ETIME)
-		blame(life, "drain says %s", volley_error_name(r));
+		client_blame(life, "drain says %s", volley_error_name(r));
 	API(r, volley_server_start(life->server));
 	if (r < 0)
-		blame(life, "a start after the drain says %s", volley_error_name(r));
+		client_blame(life, "a start after the drain says %s", volley_error_name(r));
 	else
-		ask_all(life, "after a drain and a start");
+		client_ask_all(life, "after a drain and a start");
 }
 
 /* A client's datagrams and its replies against the server's books. */
@@ -501,19 +356,20 @@ static void judge(struct life *life)
 	uint64_t n_out;
 
 	if (fault != NULL)
-		blame(life, "the books: %s", fault);
+		client_blame(life, "the books: %s", fault);
 	if (volley_server_get_stats(life->server, &stats) < 0)
 		return;
-	life->n_replies += count_received(life->client) + count_received(life->sink);
+	life->n_replies += client_count_received(life->client) + client_count_received(life->sink);
 	n_in = stats.rx_datagrams + stats.discarded_at_close + stats.kernel_drops +
 	       life->given.rx_datagrams + life->given.discarded_at_close + life->given.kernel_drops;
 	n_out = stats.tx_sent + life->given.tx_sent;
 	if (n_in != life->n_asked)
-		blame(life, "%llu datagrams were sent to the server, and its books have %llu",
-		      (unsigned long long)life->n_asked, (unsigned long long)n_in);
+		client_blame(life,
+			     "%llu datagrams were sent to the server, and its books have %llu",
+			     (unsigned long long)life->n_asked, (unsigned long long)n_in);
 	if (n_out < life->n_replies || n_out > life->n_replies + life->n_nowhere)
-		blame(life, "the books say %llu sent, and %llu arrived", (unsigned long long)n_out,
-		      (unsigned long long)life->n_replies);
+		client_blame(life, "the books say %llu sent, and %llu arrived",
+			     (unsigned long long)n_out, (unsigned long long)life->n_replies);
 }
 
 static void end(struct life *life)
@@ -523,12 +379,12 @@ static void end(struct life *life)
 	atomic_store(&now, PHASE_STOP);
 	API(r, volley_server_stop(life->server));
 	if (r < 0)
-		blame(life, "stop says %s", volley_error_name(r));
+		client_blame(life, "stop says %s", volley_error_name(r));
 	atomic_store(&now, PHASE_CLOSE);
 	API(r, volley_server_close(life->server));
 	atomic_store(&now, PHASE_NONE);
 	if (r < 0)
-		blame(life, "close says %s", volley_error_name(r));
+		client_blame(life, "close says %s", volley_error_name(r));
 	judge(life);
 }
 
@@ -540,7 +396,7 @@ static void live(struct life *life)
 	    take_step(life, PHASE_ADOPT, step_adopt) && take_step(life, PHASE_START, step_start)) {
 		run(life);
 		hand_over(life);
-		ask_all(life, "after the hand-over");
+		client_ask_all(life, "after the hand-over");
 		drain(life);
 	}
 	end(life);
@@ -575,7 +431,7 @@ bool life_run(const struct way *way, bool is_one)
 	struct life life = { .way = way, .is_one = is_one, .sink = -1, .ok = true };
 	int n_fds;
 
-	is_outside = true;
+	client_is_outside = true;
 	n_fds = loopback_n_fds();
 	life.client = loopback_open("[::]:0", NULL);
 	life.base = way->own_base ? new_base() : NULL;
@@ -588,10 +444,10 @@ bool life_run(const struct way *way, bool is_one)
 	if (life.base != NULL)
 		event_base_free(life.base);
 	if (loopback_n_fds() != n_fds)
-		blame(&life, "%d descriptors are left", loopback_n_fds() - n_fds);
+		client_blame(&life, "%d descriptors are left", loopback_n_fds() - n_fds);
 	if (atomic_load(&n_bytes) != 0)
-		blame(&life, "%ld bytes are left", atomic_load(&n_bytes));
+		client_blame(&life, "%ld bytes are left", atomic_load(&n_bytes));
 	if (count_tasks() != 1)
-		blame(&life, "%d threads are left", count_tasks() - 1);
+		client_blame(&life, "%d threads are left", count_tasks() - 1);
 	return life.ok;
 }

@@ -156,7 +156,6 @@ static const int fcntl_errors[] = { EMFILE, EPERM, EINVAL, 0 };
 static const int new_fd_errors[] = { EMFILE, ENFILE, ENOMEM, ENOSYS, 0 };
 static const int epoll_errors[] = { ENOMEM, ENOSPC, EPERM, 0 };
 static const int wait_errors[] = { EINTR, ENOMEM, 0 };
-static const int read_errors[] = { EAGAIN, 0 }; /* of an eventfd or a signalfd, as in eventfd(2) */
 static const int filtered[] = { EPERM, ENOSYS, 0 }; /* by a filter of system calls only */
 static const int nothing[] = { 0 };
 static const int thread_errors[] = { EAGAIN, EPERM, 0 };
@@ -204,7 +203,7 @@ static const int *errors_of(const struct site *site)
 		[FAULT_POLL] = wait_errors,
 		[FAULT_PPOLL] = wait_errors,
 		[FAULT_EPOLL_WAIT] = wait_errors,
-		[FAULT_READ] = read_errors,
+		[FAULT_READ] = nothing, /* of an eventfd or a signalfd: likewise */
 		/* To an eventfd: EAGAIN tells that its reader is awake, and nothing else comes. */
 		[FAULT_WRITE] = nothing,
 		[FAULT_SIGACTION] = filtered,

@@ -183,7 +183,9 @@ int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 		r = wait(handover, handover->fd, POLLIN);
 		if (r >= 0)
 			r = vly_wire_take(handover);
-	} while (r == -EAGAIN); /* polled for nothing */
+	} while (r == -EAGAIN && vly_clock_get_ns() < handover->end_ns); /* polled for nothing */
+	if (r == -EAGAIN)
+		r = -ETIMEDOUT;
 	if (r >= 0 && handover->head.type == VLY_HANDOVER_RESUMED)
 		r = handover->head.n != 0 ? -EPIPE : -ECANCELED;
 	else if (r >= 0 && handover->head.type != type &&
