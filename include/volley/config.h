@@ -99,8 +99,9 @@ typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, voi
  * volley about this server and from its workers, several at a time; never from a signal handler,
  * and never for a datagram: only new, listen, start, post and format_stats allocate.
  *
- * What stays with the C library: the handles of volley/cancel.h (a library of its own), libevent's
- * objects (event_set_mem_functions() is for those), and the stacks of threads.
+ * What stays with the C library and the system: the handles of volley/cancel.h (a library of its
+ * own), libevent's objects (event_set_mem_functions() is for those), the stacks of threads, and one
+ * page a server that the kernel clears in a forked child (MADV_WIPEONFORK, Linux 4.14).
  */
 struct volley_allocator {
 	/**

@@ -19,7 +19,8 @@
 #define VLY_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* For what hardly ever runs, beside a loop that does: so that it takes no register from that. */
-#define VLY_COLD __attribute__((cold, noinline))
+#define VLY_COLD     __attribute__((cold, noinline))
+#define VLY_NOINLINE __attribute__((noinline)) /* so that its caller stays small */
 
 /* For what only asserts use: a release build has none. */
 #define VLY_FOR_ASSERT __attribute__((unused))

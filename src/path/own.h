@@ -55,7 +55,7 @@ void vly_own_remove(struct vly_own *own, const struct volley_addr *addr);
 bool vly_own_has(struct vly_own *own, const struct volley_addr *peer);
 
 /* Whether it is worth asking. `port` in network order. */
-static inline bool vly_own_has_number(const struct vly_own *own, in_port_t port)
+static inline bool vly_own_has_number(const struct vly_own *own, uint32_t port)
 {
 	uint64_t word = atomic_load_explicit(&own->numbers[port / 64], memory_order_relaxed);
 

@@ -53,7 +53,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->data = bytes;
 	tx->len = len;
 	tx->peer = packet->peer;
-	tx->sock_index = vly_packet_get_sock_index(packet);
+	tx->sock_index = worker->intake.sock_index;
 	tx->local = NULL;
 	if (VLY_UNLIKELY(packet->local != &packet->listener->addr)) {
 		tx->local = packet->local;
@@ -63,8 +63,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 }
 
 /* Whatever the common case below is not. */
-static __attribute__((noinline)) int reply_other(struct volley_packet *packet, const uint8_t *data,
-						 size_t len)
+static VLY_NOINLINE int reply_other(struct volley_packet *packet, const uint8_t *data, size_t len)
 {
 	struct volley_worker *worker = packet->worker;
 	const uint8_t *bytes;
@@ -90,7 +89,7 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 {
 	struct volley_worker *worker = packet->worker;
 	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
-	in_port_t port = packet->peer->in.sin_port;
+	uint32_t port = packet->peer->in.sin_port;
 
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_HANDLED))
 		return vly_handler_reply(packet, data, len);
