@@ -73,6 +73,12 @@ static inline struct vly_sock *vly_packet_get_sock(const struct volley_packet *p
 	return packet->worker->intake.sock;
 }
 
+/* The index of the socket whose volley the worker shows to its callback. */
+static inline uint32_t vly_packet_get_sock_index(const struct volley_worker *worker)
+{
+	return worker->intake.sock_index;
+}
+
 /* Note where a reply to the packet leaves from, for a time when the packet is gone. */
 static inline void vly_packet_keep(const struct volley_packet *packet, struct vly_buffer *buffer)
 {

@@ -53,7 +53,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->data = bytes;
 	tx->len = len;
 	tx->peer = packet->peer;
-	tx->sock_index = worker->intake.sock_index;
+	tx->sock_index = vly_packet_get_sock_index(worker);
 	tx->local = NULL;
 	if (VLY_UNLIKELY(packet->local != &packet->listener->addr)) {
 		tx->local = packet->local;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sys/raw.h"
 #include "sys/socket.h"
 
 /* The IPv4 address of an IPv4 or mapped one. False: it has none. */
@@ -55,7 +56,7 @@ bool vly_cast_is_broadcast(const struct volley_addr *addr)
 	fd = vly_socket_open(AF_INET, false);
 	if (fd < 0)
 		return false;
-	is = connect(fd, &to.sa, to.len) < 0 && errno == EACCES;
+	is = vly_raw_connect(fd, &to.sa, to.len) == -EACCES;
 	vly_socket_close(fd);
 	return is;
 }

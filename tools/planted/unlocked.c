@@ -14,7 +14,7 @@ void plant(struct volley_worker *worker)
 #ifdef SOUND
 	vly_remote_lock(worker);
 #endif
-	vly_remote_refuse(worker, VOLLEY_TX_REFUSED, 0);
+	vly_remote_put_buffer(worker, NULL);
 #ifdef SOUND
 	vly_remote_unlock(worker);
 #endif

@@ -57,7 +57,8 @@ UNTRIED = {
     "SO_GET_FILTER": "is for adopt", "SO_DOMAIN": "is for a hand-over",
     "SO_PEERCRED": "is for a hand-over", "pidfd_open": "is for a hand-over",
     "pidfd_send_signal": "is for a hand-over", "openat": "is for a hand-over",
-    "shutdown": "is for a hand-over",
+    "shutdown": "is for a hand-over", "IP_MULTICAST_LOOP": "is for a listener bound to a group",
+    "IPV6_MULTICAST_LOOP": "is for a listener bound to a group",
 }
 
 
