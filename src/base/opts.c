@@ -64,13 +64,16 @@ int vly_opts_write(void *dst, size_t n_min, const void *src, size_t n_src)
 {
 	const uint8_t *from = src;
 	uint8_t *to = dst;
-	size_t n_dst = dst != NULL ? get_size(dst) : 0;
-	size_t n_both = n_src < n_dst ? n_src : n_dst;
+	size_t n_dst, n_both;
 
+	if (dst == NULL)
+		return -EINVAL;
+	n_dst = get_size(dst);
 	if (n_dst < n_min)
 		return -EINVAL;
 	if (n_dst > MAX_BYTES)
 		return -E2BIG;
+	n_both = n_src < n_dst ? n_src : n_dst;
 	memcpy(to + sizeof n_dst, from + sizeof n_dst, n_both - sizeof n_dst);
 	memset(to + n_both, 0, n_dst - n_both);
 	return 0;

@@ -2,6 +2,7 @@
 
 /* The statistics as JSON: every name at every level, so that readers need not ask whether. */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -234,6 +235,7 @@ static void fill_picture(struct volley_server *server, struct picture *picture)
 
 		if (listener == NULL)
 			continue;
+		assert(picture->rows != NULL);
 		picture->rows[i].addr = listener->addr;
 		picture->rows[i].coalesces = listener->coalesces_in;
 		vly_ledger_add(&picture->rows[i].stats, &listener->gone);

@@ -70,12 +70,16 @@ static uint32_t read_v2(const char *dir)
 {
 	char path[PATH_BYTES];
 	char text[64];
+	char *quota_end;
+	char *end;
 	long long quota, period;
 
 	snprintf(path, sizeof path, "%s/cpu.max", dir);
-	if (!read_text(path, text, sizeof text) || sscanf(text, "%lld %lld", &quota, &period) != 2)
+	if (!read_text(path, text, sizeof text))
 		return UINT32_MAX;
-	return divide(quota, period);
+	quota = strtoll(text, &quota_end, 10);
+	period = strtoll(quota_end, &end, 10);
+	return quota_end != text && end != quota_end ? divide(quota, period) : UINT32_MAX;
 }
 
 static uint32_t read_v1(const char *dir)
