@@ -68,6 +68,7 @@ static VLY_NOINLINE int reply_other(struct volley_packet *packet, const uint8_t 
 	struct volley_worker *worker = packet->worker;
 	const uint8_t *bytes;
 
+	assert(vly_self_is_allowed(&worker->self));
 	if (len > VLY_MAX_PAYLOAD && data != NULL)
 		return refuse(worker, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if ((data == NULL && len > 0) || vly_packet_has_bad_peer(packet))

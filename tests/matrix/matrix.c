@@ -27,7 +27,7 @@
 #include "matrix/life.h"
 #include "matrix/sites.h"
 
-enum { DEADLINE_S = 20, N_AT_A_TIME = 3, MAX_SHOWN = 40 };
+enum { DEADLINE_S = 20, N_AT_A_TIME = 8, MAX_SHOWN = 40 };
 
 struct child {
 	pid_t pid;

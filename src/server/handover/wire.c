@@ -91,6 +91,8 @@ static int send_packet(struct vly_handover *handover, const struct vly_handover_
 		r = vly_unix_send(handover->fd, packet, sizeof *head + head->n_bytes, fds, n_fds);
 		if (r != -EAGAIN)
 			return r == -ECONNRESET ? -EPIPE : r;
+		if (vly_clock_get_ns() >= handover->end_ns) /* polled for nothing, for so long */
+			return -ETIMEDOUT;
 		r = wait(handover, handover->fd, POLLOUT);
 		if (r < 0)
 			return r;
