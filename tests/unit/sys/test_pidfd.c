@@ -9,7 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/pidfd.h"
 #include "sys/pidfd.h"
+
+TestSuite(pidfd, .init = need_pidfd);
 
 Test(pidfd, this_process_lives_and_is_itself)
 {
