@@ -98,21 +98,22 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
  * Whether the rest of a volley is not shown any more. The first callback of a volley that was taken
  * is the one that runs: a volley that is one callback loses nothing.
  */
-static inline bool is_cut_short(const struct volley_worker *worker, bool has_called)
+static inline bool is_cut_short(const struct volley_worker *worker)
 {
-	return VLY_UNLIKELY(vly_drain_is_over(worker->shared)) && has_called;
+	return VLY_UNLIKELY(vly_drain_is_over(worker->shared)) && worker->intake.has_called;
 }
 
-/* One at a time. Returns how many were shown. */
+/* One at a time, the first of them in any case. Returns how many were shown. */
 static uint32_t call_each(struct volley_worker *worker, const struct volley_listen_config *config,
 			  struct volley_packet *views, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (is_cut_short(worker, i > 0 || worker->intake.has_called))
-			return i;
-		config->on_packet(worker, &views[i], config->arg);
-	}
-	return n;
+	const struct vly_shared *shared = worker->shared;
+	uint32_t i = 0;
+
+	do
+		config->on_packet(worker, &views[i++], config->arg);
+	while (i < n && !vly_drain_is_over(shared));
+	return i;
 }
 
 /* Show n views to the user's callback, or give them to handlers, which do. */
@@ -128,11 +129,12 @@ static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint3
 		vly_handlers_give(worker, views, n);
 		return;
 	}
-	if (config->on_packet != NULL) {
-		n_shown = call_each(worker, config, views, n);
-	} else if (!is_cut_short(worker, worker->intake.has_called)) {
-		config->on_batch(worker, views, n, config->arg);
+	if (!is_cut_short(worker)) {
 		n_shown = n;
+		if (config->on_packet != NULL)
+			n_shown = call_each(worker, config, views, n);
+		else
+			config->on_batch(worker, views, n, config->arg);
 	}
 	worker->intake.has_called = true;
 	vly_ledger_count_delivered(&worker->books, n_shown);
