@@ -28,12 +28,24 @@
 #define HEAR_NS UINT64_C(10000000)
 #define READ_NS UINT64_C(1000000000)
 
+/* After each change of `numbers`. */
+static void make_filter(struct vly_own *own)
+{
+	uint64_t filter = 0;
+
+	for (uint32_t i = 0; i < VLY_OWN_N_WORDS; i++)
+		if (atomic_load_explicit(&own->numbers[i], memory_order_relaxed) != 0)
+			filter |= UINT64_C(1) << vly_own_get_filter_bit(i * 64);
+	atomic_store_explicit(&own->filter, filter, memory_order_relaxed);
+}
+
 void vly_own_init(struct vly_own *own, const struct volley_config *config)
 {
 	vly_lock_init(&own->lock);
 	own->config = config;
 	own->fd = -1;
 	atomic_store_explicit(&own->numbers[0], 1, memory_order_relaxed); /* port 0: see packet.h */
+	make_filter(own);
 }
 
 void vly_own_fini(struct vly_own *own)
@@ -190,6 +202,7 @@ int vly_own_add(struct vly_own *own, const struct volley_addr *addr, bool v6only
 		set_bit(own->any4, port, true);
 	if (r >= 0)
 		set_bit(own->numbers, port, true);
+	make_filter(own);
 	vly_lock_give(&own->lock);
 	return r;
 }
@@ -203,6 +216,7 @@ void vly_own_remove(struct vly_own *own, const struct volley_addr *addr)
 	set_bit(own->any4, port, false);
 	set_bit(own->any6, port, false);
 	set_bit(own->numbers, port, false);
+	make_filter(own);
 	vly_lock_give(&own->lock);
 }
 

@@ -6,7 +6,9 @@
  * Which addresses are this server's own. A reply to one of them would be replied to, and so on for
  * ever, so a peer that claims to be one is never replied to (`refused`).
  *
- * Whether a port is one of ours is one bit, and all that most datagrams cost.
+ * Whether a port is one of ours is one bit, and all that most datagrams cost. The bits of all ports
+ * are 8 KiB, which replies to many clients would drag through the cache (5 % of a reply's time in
+ * the null benchmark); so one word in front of them says for most that there is no need to look.
  */
 
 #include <stdatomic.h>
@@ -27,6 +29,8 @@ enum { VLY_OWN_N_WORDS = 65536 / 64 };
 struct vly_own {
 	/* By port, in network order: of any listener (and port 0); of a wildcard, by family. */
 	VLY_ALIGNED _Atomic uint64_t numbers[VLY_OWN_N_WORDS];
+	_Atomic uint64_t
+		filter; /* by vly_own_get_filter_bit(): whether any bit of `numbers` is set */
 	_Atomic uint64_t any4[VLY_OWN_N_WORDS];
 	_Atomic uint64_t any6[VLY_OWN_N_WORDS];
 	struct vly_set bound;     /* address and port of listeners that have one */
@@ -54,11 +58,21 @@ void vly_own_remove(struct vly_own *own, const struct volley_addr *addr);
 /* Whether a reply to `peer` would come back to this server. Asks the kernel 100 times a second. */
 bool vly_own_has(struct vly_own *own, const struct volley_addr *peer);
 
+/* Neighbouring ports, in network order, fall on different bits. */
+static inline uint32_t vly_own_get_filter_bit(uint32_t port)
+{
+	return port >> 8 & 63;
+}
+
 /* Whether it is worth asking. `port` in network order. */
 static inline bool vly_own_has_number(const struct vly_own *own, uint32_t port)
 {
-	uint64_t word = atomic_load_explicit(&own->numbers[port / 64], memory_order_relaxed);
+	uint64_t filter = atomic_load_explicit(&own->filter, memory_order_relaxed);
+	uint64_t word;
 
+	if (VLY_LIKELY(!(filter >> vly_own_get_filter_bit(port) & 1)))
+		return false;
+	word = atomic_load_explicit(&own->numbers[port / 64], memory_order_relaxed);
 	return word >> port % 64 & 1;
 }
 

@@ -66,6 +66,26 @@ Test(own, a_listener_on_one_address_is_that_address)
 	vly_own_fini(&own);
 }
 
+Test(own, each_port_is_told_from_all_others)
+{
+	static const char *const texts[] = { "192.0.2.1:53", "192.0.2.1:65535", "192.0.2.1:4789" };
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		add(texts[i], false);
+	for (uint32_t port = 0; port < 65536; port++)
+		n += vly_own_has_number(&own, port);
+	cr_assert_eq(n, 4, "and port 0");
+	for (size_t i = 0; i < 3; i++) {
+		struct volley_addr addr = loopback_addr(texts[i]);
+
+		cr_assert(vly_own_has_number(&own, addr.in.sin_port));
+		vly_own_remove(&own, &addr);
+		cr_assert_not(vly_own_has_number(&own, addr.in.sin_port));
+	}
+	vly_own_fini(&own);
+}
+
 Test(own, a_wildcard_is_every_address_of_its_families)
 {
 	add("0.0.0.0:53", false);
