@@ -25,6 +25,7 @@
 
 #include <volley/error.h>
 
+#include "base/compiler.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "path/handler.h"
@@ -395,6 +396,8 @@ static void count_packet(struct volley_worker *worker, const struct vly_buffer *
 	else
 		vly_ledger_count_delivered(books, 1);
 	for (uint32_t i = 0; i < VLY_HANDLER_N_FAILURES; i++) {
+		if (VLY_LIKELY(buffer->n_failed[i] == 0))
+			continue;
 		vly_ledger_request_tx(books, buffer->n_failed[i]);
 		vly_ledger_drop_tx(books, reasons[i], buffer->n_failed[i]);
 	}

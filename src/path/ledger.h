@@ -164,13 +164,13 @@ static inline void vly_ledger_refuse_rx(struct vly_books *books, enum volley_rx_
 
 static inline void vly_ledger_queue_rx(struct vly_books *books)
 {
-	vly_ledger_get_rare(books)->rx_queued++;
+	vly_ledger_get_hot(books)->rx_queued++;
 	books->n_rx_queued++;
 }
 
 static inline void vly_ledger_unqueue_rx(struct vly_books *books)
 {
-	vly_ledger_get_rare(books)->rx_queued--;
+	vly_ledger_get_hot(books)->rx_queued--;
 	books->n_rx_queued--;
 }
 

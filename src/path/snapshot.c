@@ -55,6 +55,7 @@ void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct volley_s
 
 	store(snapshot, counts, &counts->rx_datagrams);
 	store(snapshot, counts, &counts->delivered);
+	store(snapshot, counts, &counts->rx_queued); /* with handlers */
 	store(snapshot, counts, &counts->tx_requested);
 	store(snapshot, counts, &counts->tx_sent);
 	store(snapshot, counts, &counts->rx_messages);
