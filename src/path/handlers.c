@@ -266,8 +266,8 @@ static void fill(const struct volley_packet *view, struct vly_buffer *buffer, ui
 	buffer->deadline_ns = deadline_ns;
 	buffer->reply = NULL;
 	memset(buffer->n_failed, 0, sizeof buffer->n_failed);
-	/* TTL and the like, where the listener asks the kernel for anything. */
-	if (view->listener->want != 0)
+	/* TTL and the like; for the sake of UDP_GRO alone nothing of it is written. */
+	if (view->listener->want & ~(uint32_t)VLY_CMSG_SEGMENT)
 		buffer->info = *vly_packet_get_info(view);
 	vly_packet_keep(view, buffer);
 }
@@ -420,10 +420,10 @@ static void take_entry(struct volley_worker *worker, struct vly_handler *handler
 	struct vly_sock *sock = find_sock(worker, buffer);
 
 	assert((entry & ~VLY_HANDLER_OWN) < 1u << 30);
-	if (sock != NULL)
-		vly_ledger_set_account(&worker->books, &sock->account);
-	else
+	if (VLY_UNLIKELY(sock == NULL))
 		vly_ledger_set_own(&worker->books);
+	else if (vly_ledger_get_account(&worker->books) != &sock->account)
+		vly_ledger_set_account(&worker->books, &sock->account);
 	if (is_own) {
 		buffer->pool = VLY_POOL_HANDLER;
 		buffer->owner = (uint16_t)handler->index;

@@ -64,15 +64,19 @@ static inline uint32_t vly_own_get_filter_bit(uint32_t port)
 	return port >> 8 & 63;
 }
 
-/* Whether it is worth asking. `port` in network order. */
-static inline bool vly_own_has_number(const struct vly_own *own, uint32_t port)
+/* Whether it may be worth asking: no for all but one or two in 64 ports. In network order. */
+static inline bool vly_own_may_have_number(const struct vly_own *own, uint32_t port)
 {
 	uint64_t filter = atomic_load_explicit(&own->filter, memory_order_relaxed);
-	uint64_t word;
 
-	if (VLY_LIKELY(!(filter >> vly_own_get_filter_bit(port) & 1)))
-		return false;
-	word = atomic_load_explicit(&own->numbers[port / 64], memory_order_relaxed);
+	return filter >> vly_own_get_filter_bit(port) & 1;
+}
+
+/* Whether it is. */
+static inline bool vly_own_has_number(const struct vly_own *own, uint32_t port)
+{
+	uint64_t word = atomic_load_explicit(&own->numbers[port / 64], memory_order_relaxed);
+
 	return word >> port % 64 & 1;
 }
 

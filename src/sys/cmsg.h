@@ -32,10 +32,10 @@ struct vly_cmsg_info {
 	 * port 0. len 0: the kernel shall choose (no control message, or an IPv6 multicast).
 	 */
 	struct volley_addr local;
-	int64_t timestamp_ns;
-	uint32_t found;         /* enum vly_cmsg_bit */
-	uint32_t ifindex;       /* by which it came */
 	uint32_t reply_ifindex; /* by which a reply leaves; 0: as the routing table says */
+	uint32_t found;         /* enum vly_cmsg_bit */
+	int64_t timestamp_ns;
+	uint32_t ifindex; /* by which it came */
 	int16_t ttl;
 	int16_t tos;
 	uint32_t segment_bytes;
