@@ -64,8 +64,8 @@ static inline uint32_t vly_own_get_filter_bit(uint32_t port)
 	return port >> 8 & 63;
 }
 
-/* Whether it may be worth asking: no for all but one or two in 64 ports. In network order. */
-static inline bool vly_own_may_have_number(const struct vly_own *own, uint32_t port)
+/* Whether it is worth asking: no for all but one or two in 64 ports. In network order. */
+static inline bool vly_own_has_bit(const struct vly_own *own, uint32_t port)
 {
 	uint64_t filter = atomic_load_explicit(&own->filter, memory_order_relaxed);
 

@@ -96,7 +96,7 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 	vly_ledger_request_reply(&worker->books);
 	if (VLY_UNLIKELY((packet->internal & VLY_PACKET_REPLIED) || at >= packet->capacity ||
 			 len == 0 || len > packet->capacity - at || len > VLY_MAX_PAYLOAD ||
-			 vly_own_may_have_number(&worker->shared->own, packet->peer->in.sin_port) ||
+			 vly_own_has_bit(&worker->shared->own, packet->peer->in.sin_port) ||
 			 vly_outbox_is_full(worker)))
 		return reply_other(packet, data, len);
 	packet->internal |= VLY_PACKET_REPLIED;
