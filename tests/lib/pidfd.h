@@ -7,9 +7,9 @@
  * missing, before Linux 5.3 and under valgrind 3.19.
  */
 
-#include <criterion/criterion.h>
 #include <unistd.h>
 
+#include "lib/skip.h"
 #include "sys/pidfd.h"
 
 static inline void need_pidfd(void)
@@ -17,7 +17,7 @@ static inline void need_pidfd(void)
 	int fd = vly_pidfd_open();
 
 	if (fd < 0)
-		cr_skip("no pidfd_open here");
+		skip_test("no pidfd_open(2) here");
 	close(fd);
 }
 

@@ -11,6 +11,7 @@
 
 #include "bench.h"
 #include "lib/fault.h"
+#include "lib/skip.h"
 
 /* The table ------------------------------------------------------------------------------------ */
 
@@ -143,7 +144,7 @@ Test(io, a_thousand_slots_take_a_thousand_datagrams)
 
 		open_bench(&b, names[i], 1024, "127.0.0.1:0", 0);
 		if (setsockopt(b.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0)
-			cr_skip_test("a buffer for 1,024 datagrams needs CAP_NET_ADMIN");
+			skip_test("a buffer for 1,024 datagrams needs CAP_NET_ADMIN");
 		for (int k = 0; k < 1030; k++)
 			loopback_send(b.client, &b.addr, (uint8_t)k, 8);
 		cr_assert_eq(vly_io_recv(b.io, 0, 1024, false), 1024);

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "bench.h"
+#include "lib/skip.h"
 
 Test(msgs, messages_leave_in_the_order_of_their_heads)
 {
@@ -90,7 +91,7 @@ Test(msgs, replies_leave_from_the_address_they_are_told)
 Test(msgs, a_chain_of_entries_is_one_message_of_many_datagrams)
 {
 	if (!has(VLY_PROBE_GSO))
-		cr_skip_test("this kernel has no UDP_SEGMENT");
+		skip_test("this kernel has no UDP_SEGMENT");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
 		struct volley_addr local = loopback_addr("127.0.0.5:0"), from;
@@ -120,7 +121,7 @@ Test(msgs, a_chain_may_lie_in_memory_in_any_way)
 {
 	static const char text[] = "aaaabbbbccccddeeee";
 	if (!has(VLY_PROBE_GSO))
-		cr_skip_test("this kernel has no UDP_SEGMENT");
+		skip_test("this kernel has no UDP_SEGMENT");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
 		struct vly_tx tx[7];
@@ -150,7 +151,7 @@ Test(msgs, a_chain_may_lie_in_memory_in_any_way)
 Test(msgs, coalesced_messages_come_with_their_segment_size)
 {
 	if (!has(VLY_PROBE_GSO) || !has(VLY_PROBE_GRO))
-		cr_skip_test("this kernel has no UDP_GRO");
+		skip_test("this kernel has no UDP_GRO");
 	for (int i = 0; i < N_NAMES; i++) {
 		struct bench b = { 0 };
 		struct vly_tx tx[] = { make_tx(&b, "aaaa"), make_tx(&b, "bbbb"),

@@ -9,6 +9,7 @@
 #include "lib/fault.h"
 #include "lib/loopback.h"
 #include "lib/namespace.h"
+#include "lib/skip.h"
 #include "sys/addr.h"
 #include "sys/netlink.h"
 
@@ -41,7 +42,7 @@ Test(netlink, addresses_are_listed_and_changes_are_heard_of, .timeout = 60)
 	int fd;
 
 	if (!namespace_enter())
-		cr_skip_test("no network namespace");
+		skip_test("no network namespace");
 	cr_assert_eq(vly_netlink_open(&fd, &hears), 0);
 	cr_assert(hears);
 	cr_assert_not(vly_netlink_has_changed(fd));

@@ -11,6 +11,7 @@
 
 #include "lib/fault.h"
 #include "lib/loopback.h"
+#include "lib/skip.h"
 #include "sys/probe.h"
 
 static struct vly_probe run(void)
@@ -105,7 +106,7 @@ Test(probe, a_kernel_of_64_segments)
 	struct vly_probe probe;
 
 	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
-		cr_skip("no UDP_SEGMENT here");
+		skip_test("no UDP_SEGMENT here");
 	fault_arm(FAULT_SYSCALL, 5, EINVAL);
 	probe = run();
 	cr_assert_eq(fault_disarm(), 1);
@@ -119,7 +120,7 @@ Test(probe, a_kernel_that_does_not_say)
 	struct vly_probe probe;
 
 	if (!has_option(IPPROTO_UDP, UDP_SEGMENT))
-		cr_skip("no UDP_SEGMENT here");
+		skip_test("no UDP_SEGMENT here");
 	fault_arm_from(FAULT_SYSCALL, 5, EPERM);
 	probe = run();
 	cr_assert_eq(fault_disarm(), 2, "128 and 64 were tried");
@@ -172,7 +173,7 @@ Test(probe, sends_nothing)
 	unsigned long long before;
 
 	if (unshare(CLONE_NEWNET) < 0)
-		cr_skip("needs root for a namespace without other traffic");
+		skip_test("needs root for a namespace without other traffic");
 	before = count_out();
 	run();
 	cr_assert_eq(count_out(), before);
