@@ -10,6 +10,9 @@
  * inbox. Buffers have indices, which is what rings carry.
  */
 
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <volley/addr.h>
@@ -28,7 +31,6 @@ extern const uint32_t vly_buffers_class_bytes[VLY_BUFFERS_N_CLASSES];
 /* Whoever took a buffer writes it; `data`, `index` and `class_index` are set once. */
 struct vly_buffer {
 	VLY_ALIGNED struct vly_inbox_node node; /* free list, queue or inbox; one at a time */
-	struct vly_buffer *previous;            /* where the queue needs both ways */
 	uint64_t deadline_ns;
 	uint8_t *data;
 	uint32_t len;
@@ -37,20 +39,27 @@ struct vly_buffer {
 	/* The taker's own numbers; 0 when taken for the first time, and kept while free. */
 	uint8_t pool;
 	uint8_t state;
+	bool has_local; /* a reply leaves from info.local by info.reply_ifindex */
 	uint16_t owner;
+	uint16_t flags; /* VOLLEY_PACKET_* */
 	uint32_t generation;
+	uint32_t reply_len;
+	/* What to send: in `data`, or NULL for nothing. */
+	const uint8_t *reply;
 	/* The socket that it came by and leaves by. */
 	struct vly_sock *sock; /* only while something keeps the socket from going */
 	uint32_t sock_index;   /* in the worker's table, */
 	uint32_t sock_serial;  /* and which of those that had the index */
-	/* What to send: in `data`, or NULL for nothing. */
-	const uint8_t *reply;
-	uint32_t reply_len;
-	uint32_t n_failed[3]; /* replies that failed at once, by the taker's own numbers */
-	uint32_t flags;       /* VOLLEY_PACKET_* */
+	union {
+		struct vly_buffer *previous; /* where the queue needs both ways */
+		uint32_t n_failed[3];        /* a handler's failures, by its own numbers */
+	};
 	struct volley_addr peer;
-	struct vly_cmsg_info info; /* info.local, info.reply_ifindex: where a reply leaves from */
+	struct vly_cmsg_info info;
 };
+
+/* Every packet through a handler fetches these lines four times, from a cache of another core. */
+static_assert(offsetof(struct vly_buffer, info) <= 2 * VLY_CACHE_LINE, "two lines");
 
 static inline uint32_t vly_buffer_get_capacity(const struct vly_buffer *buffer)
 {
@@ -66,7 +75,18 @@ static inline struct vly_buffer *vly_buffer_get_next(const struct vly_buffer *bu
 /* Where a reply leaves from; NULL: the socket's own address. */
 static inline const struct volley_addr *vly_buffer_get_local(const struct vly_buffer *buffer)
 {
-	return buffer->info.local.len > 0 ? &buffer->info.local : NULL;
+	return buffer->has_local ? &buffer->info.local : NULL;
+}
+
+/* The same to be, by the interface of that number; NULL: the socket's own. */
+static inline void vly_buffer_set_local(struct vly_buffer *buffer, const struct volley_addr *local,
+					uint32_t ifindex)
+{
+	buffer->has_local = local != NULL;
+	if (local == NULL)
+		return;
+	buffer->info.local = *local;
+	buffer->info.reply_ifindex = ifindex;
 }
 
 struct vly_buffers; /* opaque */

@@ -123,6 +123,7 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	own->reply_len = (uint32_t)len;
 	own->peer = buffer->peer;
 	own->sock = buffer->sock;
+	own->has_local = buffer->has_local;
 	own->info = buffer->info;
 	put_out(handler, own->index | VLY_HANDLER_OWN);
 	return 0;

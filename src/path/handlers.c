@@ -260,7 +260,7 @@ static void fill(const struct volley_packet *view, struct vly_buffer *buffer, ui
 {
 	memcpy(buffer->data, view->data, view->len);
 	buffer->len = view->len;
-	buffer->flags = view->flags;
+	buffer->flags = (uint16_t)view->flags;
 	buffer->pool = VLY_POOL_PACKETS;
 	buffer->state = VLY_HANDLER_DELIVERED;
 	buffer->deadline_ns = deadline_ns;
@@ -343,6 +343,8 @@ static struct vly_handler *find_least(struct vly_crew *crew)
 
 static struct vly_handler *choose(struct vly_crew *crew, const struct volley_packet *view)
 {
+	if (crew->n_handlers == 1)
+		return &crew->handlers[0];
 	if (view->listener->config.spread == VOLLEY_SPREAD_ANY)
 		return find_least(crew);
 	return &crew->handlers[vly_addr_pick(view->peer, crew->n_handlers)];

@@ -271,6 +271,7 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 		buffer->peer = held->peer;
 		buffer->sock_index = held->sock_index;
 		buffer->sock_serial = held->sock_serial;
+		buffer->has_local = held->has_local;
 		buffer->info = held->info;
 	}
 	unlink_held(&worker->held, held, &held->sock->outside.held_replied);

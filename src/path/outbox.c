@@ -201,7 +201,8 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 	tx->len = buffer->reply_len;
 	tx->peer = &buffer->peer;
 	tx->local = vly_buffer_get_local(buffer);
-	tx->ifindex = buffer->info.reply_ifindex;
+	if (tx->local != NULL)
+		tx->ifindex = buffer->info.reply_ifindex;
 	tx->sock_index = sock->index;
 	buffer->node.next = worker->outbox.sending[buffer->pool];
 	worker->outbox.sending[buffer->pool] = &buffer->node;

@@ -84,11 +84,11 @@ static inline void vly_packet_keep(const struct volley_packet *packet, struct vl
 {
 	buffer->peer = *packet->peer;
 	buffer->sock = vly_packet_get_sock(packet);
-	buffer->info.local.len = 0;
-	if (packet->local != &packet->listener->addr) {
-		buffer->info.local = *packet->local;
-		buffer->info.reply_ifindex = vly_packet_get_info(packet)->reply_ifindex;
-	}
+	if (packet->local == &packet->listener->addr)
+		vly_buffer_set_local(buffer, NULL, 0);
+	else
+		vly_buffer_set_local(buffer, packet->local,
+				     vly_packet_get_info(packet)->reply_ifindex);
 }
 
 #endif

@@ -44,11 +44,7 @@ bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const str
 	memcpy(buffer->data, tx->data, tx->len);
 	buffer->len = tx->len;
 	buffer->peer = *tx->peer;
-	buffer->info.local.len = 0;
-	if (tx->local != NULL) {
-		buffer->info.local = *tx->local;
-		buffer->info.reply_ifindex = tx->ifindex;
-	}
+	vly_buffer_set_local(buffer, tx->local, tx->ifindex);
 	buffer->node.next = NULL;
 	if (queue->n == 0) {
 		queue->first = buffer;

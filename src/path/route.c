@@ -63,8 +63,7 @@ int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_ind
 void vly_route_keep(const struct vly_route *route, struct vly_buffer *buffer)
 {
 	buffer->peer = route->peer;
-	buffer->info.local = route->local;
-	buffer->info.reply_ifindex = route->ifindex;
+	vly_buffer_set_local(buffer, route->local.len > 0 ? &route->local : NULL, route->ifindex);
 	buffer->sock = NULL; /* whoever sends looks for it */
 	buffer->sock_index = route->sock_index;
 	buffer->sock_serial = route->sock_serial;

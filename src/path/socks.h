@@ -17,6 +17,7 @@
 
 #include <volley/stats.h>
 
+#include "base/compiler.h"
 #include "path/drops.h"
 #include "path/ledger.h"
 #include "path/limits.h"
@@ -53,25 +54,25 @@ struct vly_outside {
 };
 
 struct vly_sock {
-	/* Set once. */
+	/* Set once. Handlers read it for each packet, so what is written often lies elsewhere. */
 	struct vly_socks *socks; /* where it stands */
 	struct volley_listener *listener;
 	uint32_t index;  /* in the table, and for the backend */
 	uint32_t serial; /* no other socket of the worker has or had it */
 	int fd;          /* -1 only while it is taken away */
-	/* The data path's. */
-	bool reads;    /* datagrams are taken from it */
-	bool is_first; /* of its listener's: only here arrives what is for all of them */
-	bool told_no_access;
-	bool is_kept;     /* somebody else goes on with it: vly_listener_is_kept() */
-	bool is_shared;   /* somebody else may hold it: vly_listener_is_shared() */
-	bool is_ready;    /* the loop found it readable, or did not look */
-	bool drains;      /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
-	bool in_ready;    /* it stands in the list of the ready */
-	uint32_t n_taken; /* messages received in the last pass */
-	/* Packets of it that handlers have; once it is given up, they give them back unserved. */
-	uint32_t n_handled;
+	/* Handlers give its packets back unserved. */
 	_Atomic bool is_given_up;
+	/* The data path's. */
+	VLY_ALIGNED bool reads; /* datagrams are taken from it */
+	bool is_first;          /* of its listener's: only here arrives what is for all of them */
+	bool told_no_access;
+	bool is_kept;       /* somebody else goes on with it: vly_listener_is_kept() */
+	bool is_shared;     /* somebody else may hold it: vly_listener_is_shared() */
+	bool is_ready;      /* the loop found it readable, or did not look */
+	bool drains;        /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
+	bool in_ready;      /* it stands in the list of the ready */
+	uint32_t n_taken;   /* messages received in the last pass */
+	uint32_t n_handled; /* packets of it that handlers have */
 
 	struct vly_queue backlog;
 	struct vly_limits limits;

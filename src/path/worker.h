@@ -15,6 +15,7 @@
 
 #include <volley/packet.h>
 
+#include "base/compiler.h"
 #include "data/slots.h"
 #include "path/arena.h"
 #include "path/drain.h"
@@ -60,9 +61,10 @@ struct vly_outbox {
 struct vly_crew {
 	struct vly_handler *handlers; /* n_handlers */
 	uint32_t n_handlers;
-	uint32_t next_index; /* where to look first for one that has little to do */
-	bool is_open;        /* they serve, and nobody has told them to leave */
+	bool is_open; /* they serve, and nobody has told them to leave */
 	struct vly_buffers *packets;
+	/* Where to look first for one that has little to do. */
+	VLY_ALIGNED uint32_t next_index;
 };
 
 /* icmp.c: reports of the network. */
@@ -146,19 +148,20 @@ struct vly_loop {
 };
 
 struct volley_worker {
+	/* Handlers read these and `crew` for each packet: what is written often lies elsewhere. */
 	struct vly_shared *shared;
 	struct volley_server *server; /* opaque down here */
 	uint32_t index;
 	uint64_t memory_bytes; /* of slots, arena and buffers; with shared->lock */
 	void *data;            /* the user's */
+	struct vly_crew crew;
 
-	struct vly_io *io;
+	VLY_ALIGNED struct vly_io *io;
 	struct vly_intake intake;
 	struct vly_arena arena;
 	struct vly_outbox outbox;
 	struct vly_buffers *backlog; /* backlog.c's pool: replies that wait for room */
 	struct vly_socks socks;
-	struct vly_crew crew;
 	struct vly_icmp icmp;
 	struct vly_books books;
 	struct vly_drain drain;
