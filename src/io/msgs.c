@@ -273,6 +273,23 @@ static void take_all(struct msgs *self, const struct sock *sock, uint32_t n)
 		mark_long(self, n);
 }
 
+/*
+ * A receive that waits comes back from a socket that was shut down for reading without an error:
+ * with messages of no bytes from nobody, behind what was in the queue. Returns how many that was.
+ */
+static VLY_COLD int leave_nothings(const struct sock *sock, uint32_t n)
+{
+	for (; n > 0 && sock->rx[n - 1].msg_len == 0; n--) {
+		struct msghdr *msg = &sock->rx[n - 1].msg_hdr;
+
+		if (msg->msg_namelen > 0)
+			break;
+		msg->msg_namelen = sizeof(struct sockaddr_in6);
+		msg->msg_controllen = sock->room_bytes;
+	}
+	return n > 0 ? (int)n : -ESHUTDOWN;
+}
+
 int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 {
 	struct msgs *self = msgs_of(io);
@@ -284,6 +301,11 @@ int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 	self->io.rx_syscalls += count_syscalls(self, r, n);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
+	if (r > 0 && VLY_UNLIKELY(sock->rx[r - 1].msg_hdr.msg_namelen == 0)) {
+		r = leave_nothings(sock, (uint32_t)r);
+		if (r < 0)
+			return r;
+	}
 	take_all(self, sock, (uint32_t)r);
 	return r;
 }

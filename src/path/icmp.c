@@ -69,7 +69,7 @@ static void tell(struct volley_worker *worker, struct vly_sock *sock,
 	config->on_error(worker, &entry->peer, entry->error, config->arg);
 }
 
-/* Empty the queue. Returns whether this error was reported in it. */
+/* Empty the queue. Returns whether this error was reported in it; 0: whether any was. */
 static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error)
 {
 	struct vly_errqueue_entry entry;
@@ -78,7 +78,7 @@ static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error
 	for (int i = 0; i < N_AT_ONCE && vly_errqueue_pop(sock->fd, &entry) > 0; i++) {
 		if (!entry.icmp)
 			continue;
-		is_reported |= entry.error == -error;
+		is_reported |= error == 0 || entry.error == -error;
 		if (is_asked_for(sock))
 			tell(worker, sock, &entry);
 	}
@@ -92,14 +92,15 @@ void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
 		empty(worker, sock, 0);
 }
 
-void vly_icmp_drain_idle(struct volley_worker *worker, struct vly_sock *sock)
+bool vly_icmp_take_idle(struct volley_worker *worker, struct vly_sock *sock)
 {
 	bool spins = worker->shared->config.wait == VOLLEY_WAIT_SPIN;
 
 	assert(vly_self_is_allowed(&worker->self));
 	if (is_asked_for(sock) ||
 	    (sock->listener->adopted && (!spins || worker->icmp.n_looks++ % N_SPINS == 0)))
-		empty(worker, sock, 0);
+		return empty(worker, sock, 0);
+	return false;
 }
 
 /* Whether a send ended with what it says of itself; no report can be the reason for these. */

@@ -13,9 +13,9 @@ void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock);
 /*
  * The same where there was nothing to receive. A socket that somebody else may hold is looked at
  * although nobody asked here: what that one has switched on fills the queue, and a queue that is
- * not empty wakes whoever waits for the socket.
+ * not empty wakes whoever waits for the socket. Returns whether there was a report.
  */
-void vly_icmp_drain_idle(struct volley_worker *worker, struct vly_sock *sock);
+bool vly_icmp_take_idle(struct volley_worker *worker, struct vly_sock *sock);
 
 /* Whether they are only counted: after the user's last hook nobody calls the user. */
 void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent);

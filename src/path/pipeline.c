@@ -28,6 +28,7 @@
 #include "path/outbox.h"
 #include "path/packet.h"
 #include "path/remote.h"
+#include "sys/socket.h"
 
 int vly_pipeline_init(struct volley_worker *worker)
 {
@@ -355,10 +356,33 @@ static bool is_empty(const struct vly_sock *sock, int r, uint32_t n_batch)
 	return r == 0 || (r > 0 && (uint32_t)r < n_batch && !sock->drains);
 }
 
+/* Empty receives until one asks whether the socket was shut down: it looks readable for ever. */
+enum { N_EMPTY = 64 };
+
+static bool is_shut(struct vly_sock *sock)
+{
+	bool is_suspect = sock->refusal == -ESHUTDOWN || ++sock->n_empty % N_EMPTY == 0;
+
+	return VLY_UNLIKELY(is_suspect) && vly_socket_is_shut(sock->fd);
+}
+
 /*
- * A receive error on an unconnected UDP socket is somebody's ICMP message or an interrupted wait.
- * It has cost no datagram and is gone once reported, so the next receive is simply tried.
+ * Nothing was received. An error on an unconnected UDP socket is somebody's ICMP message, which has
+ * cost no datagram and is gone once reported, so the next receive is simply tried. What fails again
+ * and again without a message is the receive itself.
  */
+static void look_idle(struct volley_worker *worker, struct vly_sock *sock, int r)
+{
+	bool is_report = vly_icmp_take_idle(worker, sock);
+
+	if (r == 0 && is_shut(sock))
+		r = -ESHUTDOWN;
+	if (VLY_UNLIKELY(r < 0 && !is_report))
+		vly_socks_set_refused(sock, r);
+	else if (VLY_UNLIKELY(sock->n_refused > 0))
+		vly_socks_set_refused(sock, 0);
+}
+
 uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock, uint32_t budget)
 {
 	uint32_t n_batch = worker->shared->config.n_batch;
@@ -369,12 +393,14 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 		int r = vly_io_recv(worker->io, sock->index, n_batch, false);
 
 		if (r > 0) {
+			if (VLY_UNLIKELY(sock->n_refused > 0))
+				vly_socks_set_refused(sock, 0);
 			serve(worker, sock, (uint32_t)r);
 			total += (uint32_t)r;
 		} else {
-			vly_icmp_drain_idle(worker, sock);
+			look_idle(worker, sock, r);
 		}
-		if (is_empty(sock, r, n_batch)) {
+		if (is_empty(sock, r, n_batch) || vly_socks_is_refused(sock)) {
 			vly_socks_set_ready(sock, false);
 			break;
 		}
@@ -407,7 +433,7 @@ int vly_pipeline_wait(struct volley_worker *worker, struct vly_sock *sock)
 	assert(vly_self_is_allowed(&worker->self));
 	if (r > 0 || r == -ECANCELED)
 		return r;
-	vly_icmp_drain_idle(worker, sock);
+	look_idle(worker, sock, r);
 	return 0;
 }
 

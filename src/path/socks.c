@@ -97,6 +97,7 @@ void vly_socks_remove(struct vly_sock *sock)
 	if (*first == sock)
 		*first = vly_socks_get_next(sock);
 	vly_socks_set_ready(sock, false);
+	vly_socks_set_refused(sock, 0);
 	if (sock->in_ready)
 		TAILQ_REMOVE(&socks->ready, sock, ready_link);
 	if (sock->in_backlogged)
@@ -139,6 +140,25 @@ struct vly_sock *vly_socks_get_next(const struct vly_sock *sock)
 		if (socks->table[i] != NULL && socks->table[i]->listener == sock->listener)
 			return socks->table[i];
 	return NULL;
+}
+
+void vly_socks_set_reads(struct vly_sock *sock, bool reads)
+{
+	sock->reads = reads;
+	sock->rest_ns = 0;
+}
+
+void vly_socks_set_refused(struct vly_sock *sock, int error)
+{
+	bool was_refused = vly_socks_is_refused(sock);
+
+	sock->refusal = error;
+	if (error == 0)
+		sock->n_refused = 0;
+	else if (sock->n_refused < UINT32_MAX)
+		sock->n_refused++;
+	if (vly_socks_is_refused(sock) != was_refused)
+		sock->socks->n_refused += was_refused ? -1u : 1;
 }
 
 void vly_socks_set_ready(struct vly_sock *sock, bool is_ready)

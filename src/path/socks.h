@@ -72,6 +72,11 @@ struct vly_sock {
 	bool drains;        /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
 	bool in_ready;      /* it stands in the list of the ready */
 	uint32_t n_taken;   /* messages received in the last pass */
+	uint32_t n_empty;   /* receives that found nothing */
+	uint32_t n_refused; /* those in a row that failed: vly_socks_is_refused() */
+	int refusal;        /* the last one's error */
+	bool told_refused;
+	uint64_t rest_ns;   /* worker/rest.c: when it is read again; 0: it has no rest */
 	uint32_t n_handled; /* packets of it that handlers have */
 
 	struct vly_queue backlog;
@@ -97,6 +102,7 @@ struct vly_socks {
 	uint64_t n_drops_gone;      /* the kernel's, of sockets that are closed */
 	struct vly_sock_list ready; /* and those that this pass has served */
 	uint32_t n_ready;
+	uint32_t n_refused;              /* of which nothing can be received */
 	struct vly_sock_list backlogged; /* replies wait for room there */
 	const struct volley_allocator *allocator;
 };
@@ -120,6 +126,26 @@ struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd);
 /* The first one of a listener, and the next of the same; NULL: there is none. */
 struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index);
 struct vly_sock *vly_socks_get_next(const struct vly_sock *sock);
+
+/* Whether datagrams are taken from it; either way, a rest ends. */
+void vly_socks_set_reads(struct vly_sock *sock, bool reads);
+
+/*
+ * How a receive went: 0, or the -errno that is nobody's report. After so many in a row the socket
+ * is refused, until one has not failed.
+ */
+enum { VLY_SOCKS_N_REFUSED = 64 };
+void vly_socks_set_refused(struct vly_sock *sock, int error);
+
+static inline bool vly_socks_is_refused(const struct vly_sock *sock)
+{
+	return sock->n_refused >= VLY_SOCKS_N_REFUSED;
+}
+
+static inline bool vly_socks_has_refused(const struct vly_socks *socks)
+{
+	return socks->n_refused > 0;
+}
 
 /* Whether it has something to read, or replies that wait: keep the lists right. */
 void vly_socks_set_ready(struct vly_sock *sock, bool is_ready);

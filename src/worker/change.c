@@ -92,7 +92,7 @@ static void take_away(struct volley_worker *worker, struct vly_sock *sock)
 	uint32_t sock_index = sock->index;
 
 	assert(vly_self_is_allowed(&worker->self) && vly_outbox_count(worker) == 0);
-	sock->reads = false;
+	vly_socks_set_reads(sock, false);
 	vly_socks_set_ready(sock, false);
 	vly_lock_take(&worker->shared->lock);
 	sock->fd = -1;
@@ -118,7 +118,7 @@ static void read_drops(struct volley_worker *worker, struct vly_sock *sock)
 /* Read no more. True: nobody has a packet of it, and nothing waits for it any more. */
 static bool let_go(struct volley_worker *worker, struct vly_sock *sock)
 {
-	sock->reads = false;
+	vly_socks_set_reads(sock, false);
 	vly_socks_set_ready(sock, false);
 	vly_loop_update(worker, sock);
 	if (!vly_handlers_give_up(sock))
@@ -176,7 +176,7 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
 	     sock = vly_socks_get_next(sock)) {
 		if (sock->is_kept)
-			sock->reads = false; /* the queue is somebody else's from here on */
+			vly_socks_set_reads(sock, false); /* somebody else's from here on */
 		/* A loop may have taken it for busy, and would not hear that it is empty now. */
 		vly_loop_update(worker, sock);
 		/* A stop that was asked for meanwhile leaves the queue as it is. */
@@ -250,7 +250,7 @@ static void set_reads(struct volley_worker *worker, bool reads)
 	assert(vly_self_is_allowed(&worker->self));
 	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL;
 	     sock = get_exported(worker, sock->index)) {
-		sock->reads = reads;
+		vly_socks_set_reads(sock, reads);
 		vly_socks_set_ready(sock, false);
 		vly_loop_update(worker,
 				sock); /* cannot fail: it is polled where epoll cannot be had */

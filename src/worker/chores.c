@@ -18,6 +18,7 @@
 #include "path/remote.h"
 #include "sys/clock.h"
 #include "worker/errand.h"
+#include "worker/rest.h"
 
 enum vly_command vly_chores_take_command(struct volley_worker *worker)
 {
@@ -75,26 +76,34 @@ bool vly_chores_sleep(struct volley_worker *worker)
 
 bool vly_chores_has_timers(const struct volley_worker *worker)
 {
-	return vly_ledger_get_tx_queued(&worker->books) > 0 || vly_held_has_any(worker);
+	return vly_ledger_get_tx_queued(&worker->books) > 0 || vly_held_has_any(worker) ||
+	       vly_rest_has_any(worker);
+}
+
+/* The sooner of two; -1 is never. */
+static int64_t get_sooner(int64_t a_ns, int64_t b_ns)
+{
+	if (a_ns < 0 || b_ns < 0)
+		return a_ns < 0 ? b_ns : a_ns;
+	return a_ns < b_ns ? a_ns : b_ns;
 }
 
 int64_t vly_chores_get_timeout(struct volley_worker *worker)
 {
 	uint64_t now_ns;
 	uint64_t deadline_ns;
-	int64_t backlog_ns;
-	int64_t held_ns;
+	int64_t ns;
 
 	assert(vly_self_is_allowed(&worker->self));
 	if (!vly_chores_has_timers(worker))
 		return -1;
 	now_ns = vly_clock_get_ns();
-	backlog_ns = vly_backlog_get_timeout(worker, now_ns);
+	ns = get_sooner(vly_backlog_get_timeout(worker, now_ns),
+			vly_rest_get_timeout(worker, now_ns));
 	deadline_ns = vly_held_get_deadline(worker);
 	if (deadline_ns == 0)
-		return backlog_ns;
-	held_ns = deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
-	return backlog_ns < 0 || held_ns < backlog_ns ? held_ns : backlog_ns;
+		return ns;
+	return get_sooner(ns, deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0);
 }
 
 void vly_chores_run_timers(struct volley_worker *worker)
@@ -110,4 +119,6 @@ void vly_chores_run_timers(struct volley_worker *worker)
 		vly_pipeline_flush(worker); /* what an error's callback has sent meanwhile */
 	}
 	vly_held_expire(worker, now_ns);
+	if (vly_rest_has_any(worker))
+		vly_rest_run(worker, now_ns);
 }

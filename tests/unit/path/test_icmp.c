@@ -99,7 +99,7 @@ Test(icmp, an_adopted_socket_is_emptied_for_nobody)
 	cr_assert_eq(poll(&fd, 1, 1000), 1);
 	vly_icmp_drain(fake.worker, sock);
 	cr_assert_eq(poll(&fd, 1, 0), 1, "a volley does not look: it costs a call");
-	vly_icmp_drain_idle(fake.worker, sock);
+	vly_icmp_take_idle(fake.worker, sock);
 	cr_assert_eq(poll(&fd, 1, 0), 0);
 	cr_assert_eq(count_reports(&fake), 0);
 	fake_server_close(&fake);
