@@ -82,7 +82,8 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  *         -ESHUTDOWN when closed; -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log
  *         hook gets a sentence that says what to do
  * @threads  any but a worker; run's on_signal hook may
- * @blocks   not while the server rests; else until the slowest callback returns
+ * @blocks   not while the server rests; else until the callbacks of the volley that runs have
+ *           returned: of n_batch packets at most
  */
 VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
 				    const struct volley_listen_config *config);
@@ -121,7 +122,8 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  *         server's already, and as volley_server_listen(). On failure all descriptors stay the
  *         caller's. The log hook gets a sentence that names the descriptor.
  * @threads  any but a worker; run's on_signal hook may
- * @blocks   not while the server rests; else until the slowest callback returns
+ * @blocks   not while the server rests; else until the callbacks of the volley that runs have
+ *           returned: of n_batch packets at most
  * @kernel   SO_COOKIE, Linux 4.12
  */
 VOLLEY_API int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n_fds,
@@ -155,7 +157,7 @@ VOLLEY_API int volley_activation_get_fds(const char *name, int *ret_fds, uint32_
  *         closed as well and the rest counted as discarded_at_close; -EDEADLK from a worker;
  *         -ESHUTDOWN when the server is closed
  * @threads  any but a worker; run's on_signal hook may
- * @blocks   up to config.drain_us and the slowest callback
+ * @blocks   up to config.drain_us, and for a few volleys' callbacks, as volley_server_listen()
  * @kernel   as volley_server_drain()
  */
 VOLLEY_API int volley_listener_close(struct volley_server *server, uint32_t listener_index);

@@ -383,13 +383,19 @@ static void look_idle(struct volley_worker *worker, struct vly_sock *sock, int r
 		vly_socks_set_refused(sock, 0);
 }
 
+/* Whether somebody waits for the worker: after one volley more, so that nobody is starved. */
+static bool is_called(const struct volley_worker *worker)
+{
+	return VLY_UNLIKELY(atomic_load_explicit(&worker->errand.waits, memory_order_relaxed));
+}
+
 uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock, uint32_t budget)
 {
 	uint32_t n_batch = worker->shared->config.n_batch;
 	uint32_t total = 0;
 
 	assert(vly_self_is_allowed(&worker->self));
-	while (budget-- > 0 && !vly_drain_is_over(worker->shared)) {
+	while (budget > 0 && !vly_drain_is_over(worker->shared)) {
 		int r = vly_io_recv(worker->io, sock->index, n_batch, false);
 
 		if (r > 0) {
@@ -404,6 +410,7 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 			vly_socks_set_ready(sock, false);
 			break;
 		}
+		budget = is_called(worker) ? 0 : budget - 1;
 	}
 	sock->n_taken = total;
 	return total;
@@ -418,8 +425,13 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 	for (struct vly_sock *sock = vly_socks_get_ready(&worker->socks); sock != NULL;
 	     sock = next) {
 		next = vly_socks_get_next_ready(sock);
-		if (vly_socks_settle(sock))
-			total += vly_pipeline_run_sock(worker, sock, budget);
+		if (!vly_socks_settle(sock))
+			continue;
+		total += vly_pipeline_run_sock(worker, sock, budget);
+		if (next != NULL && is_called(worker)) {
+			vly_socks_set_next_ready(next);
+			break;
+		}
 	}
 	/* Of timers and hooks, and reports of the network: no volley took them along. */
 	vly_pipeline_leave(worker);

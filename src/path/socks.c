@@ -187,6 +187,18 @@ bool vly_socks_settle(struct vly_sock *sock)
 	return false;
 }
 
+void vly_socks_set_next_ready(struct vly_sock *sock)
+{
+	struct vly_sock_list *ready = &sock->socks->ready;
+	struct vly_sock *first;
+
+	assert(sock->in_ready);
+	while ((first = TAILQ_FIRST(ready)) != sock) {
+		TAILQ_REMOVE(ready, first, ready_link);
+		TAILQ_INSERT_TAIL(ready, first, ready_link);
+	}
+}
+
 struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index)
 {
 	for (uint32_t i = sock_index + 1; i < socks->n_table; i++) /* UINT32_MAX: from 0 on */

@@ -151,6 +151,9 @@ static inline bool vly_socks_has_refused(const struct vly_socks *socks)
 void vly_socks_set_ready(struct vly_sock *sock, bool is_ready);
 void vly_socks_set_backlogged(struct vly_sock *sock);
 
+/* Have the next pass begin with this one of the list of the ready. */
+void vly_socks_set_next_ready(struct vly_sock *sock);
+
 /* The lists: the first, and the one behind a socket; NULL: there is none. */
 static inline struct vly_sock *vly_socks_get_ready(const struct vly_socks *socks)
 {

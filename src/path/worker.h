@@ -133,6 +133,7 @@ struct vly_worker_thread {
 struct vly_errand {
 	struct vly_inbox_node node;
 	struct vly_round *round;
+	_Atomic bool waits; /* so a pass goes no further than its next volley */
 };
 
 /* worker/loop_*.c. */

@@ -16,27 +16,28 @@
 
 uint32_t volley_worker_get_index(const struct volley_worker *worker)
 {
-	return worker->index;
+	return worker != NULL ? worker->index : 0;
 }
 
 struct volley_server *volley_worker_get_server(const struct volley_worker *worker)
 {
-	return worker->server;
+	return worker != NULL ? worker->server : NULL;
 }
 
 void *volley_worker_get_data(const struct volley_worker *worker)
 {
-	return worker->data;
+	return worker != NULL ? worker->data : NULL;
 }
 
 void volley_worker_set_data(struct volley_worker *worker, void *data)
 {
-	worker->data = data;
+	if (worker != NULL)
+		worker->data = data;
 }
 
 struct event_base *volley_worker_get_event_base(const struct volley_worker *worker)
 {
-	return vly_loop_get_base(worker);
+	return worker != NULL ? vly_loop_get_base(worker) : NULL;
 }
 
 /*

@@ -183,7 +183,7 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 		vly_socks_set_ready(sock, sock->reads && !vly_drain_is_over(worker->shared));
 		sock->drains = true;
 		if (sock->is_ready)
-			vly_pipeline_run_sock(worker, sock, worker->shared->config.n_budget);
+			vly_pipeline_run_sock(worker, sock, 1);
 		if (!is_served(worker, sock))
 			r = -EAGAIN;
 	}

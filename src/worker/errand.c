@@ -7,6 +7,7 @@
 void vly_errand_send(struct volley_worker *worker, struct vly_round *round)
 {
 	worker->errand.round = round;
+	atomic_store_explicit(&worker->errand.waits, true, memory_order_relaxed);
 	vly_mail_push(&worker->mail, &worker->errand.node, VLY_MAIL_ERRAND);
 }
 
@@ -14,7 +15,10 @@ void vly_errand_run(struct volley_worker *worker)
 {
 	struct vly_shared *shared = worker->shared;
 	struct vly_round *round = worker->errand.round;
-	int r = round->fn(worker, round->arg);
+	int r;
+
+	atomic_store_explicit(&worker->errand.waits, false, memory_order_relaxed);
+	r = round->fn(worker, round->arg);
 
 	vly_lock_take(&shared->lock);
 	assert(round->n_left > 0);
