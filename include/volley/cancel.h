@@ -102,6 +102,7 @@ VOLLEY_API struct volley_cancel *volley_cancel_self(void);
 /**
  * Take a reference.
  *
+ * @param handle  or NULL
  * @return the handle
  * @threads  any that has a reference
  * @blocks   never

@@ -233,7 +233,8 @@ struct volley_cancel *volley_cancel_self(void)
 
 struct volley_cancel *volley_cancel_ref(struct volley_cancel *handle)
 {
-	atomic_fetch_add_explicit(&handle->n_refs, 1, memory_order_relaxed);
+	if (handle != NULL)
+		atomic_fetch_add_explicit(&handle->n_refs, 1, memory_order_relaxed);
 	return handle;
 }
 
@@ -369,6 +370,8 @@ static int nudge(struct volley_cancel *handle, bool is_new)
 
 int volley_cancel_request(struct volley_cancel *handle)
 {
+	if (handle == NULL)
+		return -EINVAL;
 	return nudge(handle, true);
 }
 
@@ -395,6 +398,8 @@ int volley_cancel_request_wait(struct volley_cancel *handle, int64_t timeout_us)
 	uint32_t n_acks;
 	int r;
 
+	if (handle == NULL)
+		return -EINVAL;
 	if (handle == vly_cancel_thread)
 		return -EDEADLK;
 	r = nudge(handle, true);

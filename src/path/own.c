@@ -235,6 +235,8 @@ bool vly_own_has(struct vly_own *own, const struct volley_addr *peer)
 
 	if (!vly_own_has_number(own, port))
 		return false;
+	if (vly_addr_is_wildcard(peer)) /* the kernel sends it to this machine */
+		return true;
 	if (vly_set_has(&own->bound, make_key(peer, port)))
 		return true;
 	if (!get_bit(is_ipv4(peer) ? own->any4 : own->any6, port))

@@ -88,9 +88,13 @@ static VLY_NOINLINE int reply_other(struct volley_packet *packet, const uint8_t 
 /* The common case first, without a call: one reply in place, to somebody else's port. */
 int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len)
 {
-	struct volley_worker *worker = packet->worker;
-	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
+	struct volley_worker *worker;
+	uintptr_t at;
 
+	if (VLY_UNLIKELY(packet == NULL))
+		return -EINVAL;
+	worker = packet->worker;
+	at = (uintptr_t)data - (uintptr_t)packet->data;
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_HANDLED))
 		return vly_handler_reply(packet, data, len);
 	vly_ledger_request_reply(&worker->books);
@@ -120,18 +124,26 @@ void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size
 
 /* Metadata ------------------------------------------------------------------------------------- */
 
-static bool has(const struct volley_packet *packet, uint32_t flag, uint32_t bit)
+/* 0 where the listener asked for it and the datagram had it. */
+static int check(const struct volley_packet *packet, uint32_t flag, uint32_t bit)
 {
-	return (packet->listener->config.flags & flag) &&
-	       (vly_packet_get_info(packet)->found & bit);
+	if (packet == NULL)
+		return -EINVAL;
+	if (!(packet->listener->config.flags & flag) || !(vly_packet_get_info(packet)->found & bit))
+		return -ENODATA;
+	return 0;
 }
 
 int volley_packet_get_destination(const struct volley_packet *packet,
 				  struct volley_addr *ret_destination)
 {
-	const struct volley_listener *listener = packet->listener;
-	const struct vly_cmsg_info *info = vly_packet_get_info(packet);
+	const struct volley_listener *listener;
+	const struct vly_cmsg_info *info;
 
+	if (packet == NULL || ret_destination == NULL)
+		return -EINVAL;
+	listener = packet->listener;
+	info = vly_packet_get_info(packet);
 	if (!(packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST))) {
 		if (listener->has_locals && packet->local == &listener->addr)
 			return -ENODATA;
@@ -145,6 +157,8 @@ int volley_packet_get_destination(const struct volley_packet *packet,
 
 int volley_packet_get_handler(const struct volley_packet *packet)
 {
+	if (packet == NULL)
+		return -EINVAL;
 	if (!(packet->internal & VLY_PACKET_HANDLED))
 		return -ENODATA;
 	return (int)VLY_PACKET_INDEX(packet->internal);
@@ -152,28 +166,28 @@ int volley_packet_get_handler(const struct volley_packet *packet)
 
 int volley_packet_get_ttl(const struct volley_packet *packet)
 {
-	if (!has(packet, VOLLEY_LISTEN_WANT_TTL, VLY_CMSG_TTL))
-		return -ENODATA;
-	return vly_packet_get_info(packet)->ttl;
+	int r = check(packet, VOLLEY_LISTEN_WANT_TTL, VLY_CMSG_TTL);
+
+	return r < 0 ? r : vly_packet_get_info(packet)->ttl;
 }
 
 int volley_packet_get_tos(const struct volley_packet *packet)
 {
-	if (!has(packet, VOLLEY_LISTEN_WANT_TOS, VLY_CMSG_TOS))
-		return -ENODATA;
-	return vly_packet_get_info(packet)->tos;
+	int r = check(packet, VOLLEY_LISTEN_WANT_TOS, VLY_CMSG_TOS);
+
+	return r < 0 ? r : vly_packet_get_info(packet)->tos;
 }
 
 int volley_packet_get_interface(const struct volley_packet *packet)
 {
-	if (!has(packet, VOLLEY_LISTEN_WANT_INTERFACE, VLY_CMSG_LOCAL))
-		return -ENODATA;
-	return (int)vly_packet_get_info(packet)->ifindex;
+	int r = check(packet, VOLLEY_LISTEN_WANT_INTERFACE, VLY_CMSG_LOCAL);
+
+	return r < 0 ? r : (int)vly_packet_get_info(packet)->ifindex;
 }
 
 int64_t volley_packet_get_timestamp(const struct volley_packet *packet)
 {
-	if (!has(packet, VOLLEY_LISTEN_WANT_TIMESTAMP, VLY_CMSG_TIMESTAMP))
-		return -ENODATA;
-	return vly_packet_get_info(packet)->timestamp_ns;
+	int r = check(packet, VOLLEY_LISTEN_WANT_TIMESTAMP, VLY_CMSG_TIMESTAMP);
+
+	return r < 0 ? r : vly_packet_get_info(packet)->timestamp_ns;
 }

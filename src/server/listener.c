@@ -33,12 +33,12 @@
 
 uint32_t volley_listener_get_index(const struct volley_listener *listener)
 {
-	return listener->index;
+	return listener != NULL ? listener->index : 0;
 }
 
 const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener)
 {
-	return &listener->addr;
+	return listener != NULL ? &listener->addr : NULL;
 }
 
 static uint32_t choose_cmsgs(const struct volley_listener *listener)

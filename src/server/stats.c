@@ -103,10 +103,13 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 int volley_listener_get_stats(const struct volley_listener *listener,
 			      struct volley_stats *ret_stats)
 {
-	struct volley_server *server = listener->server;
+	struct volley_server *server;
 	struct volley_stats part;
 	struct volley_stats sum;
 
+	if (listener == NULL || ret_stats == NULL)
+		return -EINVAL;
+	server = listener->server;
 	if (!vly_process_is_here(&server->shared.process))
 		return -ESRCH;
 	vly_lock_take(&server->shared.lock);

@@ -274,6 +274,19 @@ static void put_head(struct text *text, const struct volley_server *server)
 	put(text, "\"io\": \"%s\", ", volley_server_get_io(server));
 }
 
+/* An interface's name in an address may have any characters but '/' and blanks. */
+static void put_string(struct text *text, const char *string)
+{
+	put(text, "\"");
+	for (; *string != '\0'; string++) {
+		if ((unsigned char)*string < ' ' || *string == '"' || *string == '\\')
+			put(text, "\\u%04x", (unsigned char)*string);
+		else
+			put(text, "%c", *string);
+	}
+	put(text, "\"");
+}
+
 static void put_rows(struct text *text, const struct picture *picture)
 {
 	const char *separator = "";
@@ -286,7 +299,9 @@ static void put_rows(struct text *text, const struct picture *picture)
 		if (row->addr.len == 0)
 			continue;
 		volley_addr_format(&row->addr, address, sizeof address);
-		put(text, "%s{\"index\": %u, \"address\": \"%s\", ", separator, i, address);
+		put(text, "%s{\"index\": %u, \"address\": ", separator, i);
+		put_string(text, address);
+		put(text, ", ");
 		put_stats(text, &row->stats, row->coalesces);
 		put(text, "}");
 		separator = ", ";

@@ -59,6 +59,7 @@ Test(own, a_listener_on_one_address_is_that_address)
 	cr_assert(vly_own_has_number(&own, addr.in.sin_port));
 	cr_assert(has("192.0.2.1:53"));
 	cr_assert(has("[::ffff:192.0.2.1]:53"));
+	cr_assert(has("0.0.0.0:53") && has("[::]:53"), "the kernel sends it here");
 	cr_assert_not(has("192.0.2.1:54"));
 	cr_assert_not(has("127.0.0.1:53"));
 	cr_assert_not(has("[2001:db8::1]:53"));
