@@ -56,7 +56,8 @@ typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_pac
 
 /**
  * The network reported (ICMP) that an earlier reply did not arrive. On the worker's thread, between
- * packet callbacks.
+ * packet callbacks: what a callback meets when it sends is told after it. Of more than 256 such
+ * reports at a time the rest is only counted (tx_reported).
  *
  * @param peer   whom the reply was for
  * @param error  positive errno, such as ECONNREFUSED or EHOSTUNREACH

@@ -21,6 +21,7 @@
 #include "path/icmp.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "io/io.h"
@@ -55,21 +56,60 @@ void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent)
 	worker->icmp.is_silent = is_silent;
 }
 
-/* Count one and tell the user, unless a callback must not begin any more. */
-static void tell(struct volley_worker *worker, struct vly_sock *sock,
-		 const struct vly_errqueue_entry *entry)
+/* Tell the user, unless a callback must not begin any more. */
+static void tell(struct volley_worker *worker, const struct vly_sock *sock,
+		 const struct volley_addr *peer, int error)
 {
 	const struct volley_listen_config *config = &sock->listener->config;
+
+	if (config->on_error == NULL || worker->icmp.is_silent || vly_drain_is_over(worker->shared))
+		return;
+	config->on_error(worker, peer, error, config->arg);
+}
+
+/* The user's callback may be what sends, so it is told later. Beyond so many it is only counted. */
+static void keep(struct vly_icmp *icmp, const struct vly_sock *sock,
+		 const struct vly_errqueue_entry *entry)
+{
+	if (icmp->n_reports == VLY_ARRAY_SIZE(icmp->reports))
+		return;
+	icmp->reports[icmp->n_reports++] = (struct vly_report){ .peer = entry->peer,
+								.error = entry->error,
+								.sock_index = sock->index,
+								.sock_serial = sock->serial };
+}
+
+void vly_icmp_process(struct volley_worker *worker)
+{
+	struct vly_icmp *icmp = &worker->icmp;
+	uint32_t n = icmp->n_reports;
+
+	assert(vly_self_is_allowed(&worker->self));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct vly_report *report = &icmp->reports[i];
+		const struct vly_sock *sock = vly_socks_find(&worker->socks, report->sock_index,
+							     report->sock_serial);
+
+		if (sock != NULL)
+			tell(worker, sock, &report->peer, report->error);
+	}
+	/* What they sent may have met others. */
+	icmp->n_reports -= n;
+	memmove(&icmp->reports[0], &icmp->reports[n], icmp->n_reports * sizeof icmp->reports[0]);
+}
+
+static void count(struct volley_worker *worker, struct vly_sock *sock)
+{
 	struct vly_account *before = vly_ledger_set_account(&worker->books, &sock->account);
 
 	vly_ledger_count_reported(&worker->books);
 	vly_ledger_set_account(&worker->books, before);
-	if (config->on_error == NULL || worker->icmp.is_silent || vly_drain_is_over(worker->shared))
-		return;
-	config->on_error(worker, &entry->peer, entry->error, config->arg);
 }
 
-/* Empty the queue. Returns whether this error was reported in it; 0: whether any was. */
+/*
+ * Empty the queue. Returns whether this error was reported in it; 0: whether any was, and nothing
+ * is being sent.
+ */
 static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error)
 {
 	struct vly_errqueue_entry entry;
@@ -79,8 +119,13 @@ static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error
 		if (!entry.icmp)
 			continue;
 		is_reported |= error == 0 || entry.error == -error;
-		if (is_asked_for(sock))
-			tell(worker, sock, &entry);
+		if (!is_asked_for(sock))
+			continue;
+		count(worker, sock);
+		if (error == 0)
+			tell(worker, sock, &entry.peer, entry.error);
+		else
+			keep(&worker->icmp, sock, &entry);
 	}
 	return is_reported;
 }

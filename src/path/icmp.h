@@ -17,6 +17,17 @@ void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock);
  */
 bool vly_icmp_take_idle(struct volley_worker *worker, struct vly_sock *sock);
 
+/*
+ * Tell the user of those that were met while something was sent: between two callbacks, for what
+ * sends may be one itself. The worker's thread.
+ */
+void vly_icmp_process(struct volley_worker *worker);
+
+static inline bool vly_icmp_has_reports(const struct volley_worker *worker)
+{
+	return worker->icmp.n_reports > 0;
+}
+
 /* Whether they are only counted: after the user's last hook nobody calls the user. */
 void vly_icmp_set_silent(struct volley_worker *worker, bool is_silent);
 

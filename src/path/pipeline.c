@@ -433,6 +433,8 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget)
 			break;
 		}
 	}
+	if (VLY_UNLIKELY(vly_icmp_has_reports(worker)))
+		vly_icmp_process(worker);
 	/* Of timers and hooks, and reports of the network: no volley took them along. */
 	vly_pipeline_leave(worker);
 	return total;

@@ -71,6 +71,14 @@ struct vly_crew {
 struct vly_icmp {
 	bool is_silent;   /* counted, but not told any more */
 	uint32_t n_looks; /* of `spin`, at sockets that others may hold */
+	/* Met while something was sent, and not told yet. */
+	uint32_t n_reports;
+	struct vly_report {
+		struct volley_addr peer;
+		int error;
+		uint32_t sock_index;
+		uint32_t sock_serial;
+	} reports[256];
 };
 
 /* remote.c: what other threads want to be sent. */

@@ -13,6 +13,7 @@
 #include "path/backlog.h"
 #include "path/handlers.h"
 #include "path/held.h"
+#include "path/icmp.h"
 #include "path/outbox.h"
 #include "path/pipeline.h"
 #include "path/remote.h"
@@ -71,7 +72,7 @@ void vly_chores_take_mail(struct volley_worker *worker)
 bool vly_chores_sleep(struct volley_worker *worker)
 {
 	assert(vly_outbox_count(worker) == 0);
-	return vly_mail_sleep(&worker->mail);
+	return vly_mail_sleep(&worker->mail) && !vly_icmp_has_reports(worker);
 }
 
 bool vly_chores_has_timers(const struct volley_worker *worker)

@@ -13,8 +13,9 @@
 void vly_chores_take_mail(struct volley_worker *worker);
 
 /*
- * Before a wait, as vly_mail_sleep(): false when there is mail. Nothing lies in the outbox over a
- * wait: what is called before, vly_chores_take_mail() or the end of a turn, has sent it.
+ * Before a wait, as vly_mail_sleep(): false when there is something to do. Nothing lies in the
+ * outbox over a wait: what is called before, vly_chores_take_mail() or the end of a turn, has sent
+ * it.
  */
 bool vly_chores_sleep(struct volley_worker *worker);
 

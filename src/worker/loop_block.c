@@ -66,6 +66,7 @@ static void block_run(struct volley_worker *worker)
 		sock = vly_socks_get_after(&worker->socks, UINT32_MAX); /* the only one */
 		if (!vly_chores_sleep(worker)) {
 			awake(worker);
+			vly_pipeline_run_once(worker, 1);
 			continue;
 		}
 		if (is_empty || vly_chores_has_timers(worker) || sock == NULL || !sock->reads) {

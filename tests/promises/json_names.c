@@ -22,10 +22,9 @@ int main(void)
 	static char text[65536];
 
 	promise_begin(10);
-	REQUIRE(namespace_run(
-		"ip link add 'a\"b\\' type veth peer name c && ip link set c up && "
-		"ip link set 'a\"b\\' up && "
-		"ip -6 address add fe80::1/64 dev 'a\"b\\' nodad"));
+	REQUIRE(namespace_run("ip link add 'a\"b\\' type veth peer name c && ip link set c up && "
+			      "ip link set 'a\"b\\' up && "
+			      "ip -6 address add fe80::1/64 dev 'a\"b\\' nodad"));
 	REQUIRE(volley_server_new(NULL, &server) == 0);
 	REQUIRE(volley_server_listen(server, "[fe80::1%a\"b\\]:7777",
 				     VOLLEY_LISTEN(.on_packet = ignore)) == 0);

@@ -93,7 +93,7 @@ static struct volley_stats close_server(struct volley_server *server)
 	return stats;
 }
 
-/* Each of its sends is refused by the network at once, so that it is called by their own flush. */
+/* Each of its sends is refused by the network at once, and it is told so in the next turn. */
 Test(inside, an_error_that_sends_what_fails_too_comes_to_an_end)
 {
 	struct volley_server *server = start_reporting();
@@ -102,9 +102,8 @@ Test(inside, an_error_that_sends_what_fails_too_comes_to_an_end)
 	n_wanted = UINT32_MAX;
 	for (uint32_t i = 0; i < 3; i++) /* the last one meets the error of the first */
 		cr_assert_eq(volley_server_send(server, i % 2, &nobody, NULL, "x", 1), 0);
-	process(server, 3);
-	cr_assert_gt(n_errors, 1000, "%u", n_errors);
-	cr_assert_gt(n_refused, 0);
+	process(server, 100);
+	cr_assert_geq(n_errors, 100, "%u", n_errors);
 	stats = close_server(server);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_NO_BUFFER], n_refused);
 }
@@ -119,7 +118,7 @@ Test(inside, a_listener_goes_with_what_on_error_sends_by_it)
 	process(server, 1);
 	cr_assert_eq(volley_listener_close(server, 1), 0);
 	process(server, 5);
-	cr_assert_eq(n_errors, 1);
+	cr_assert_eq(n_errors, 2, "%u", n_errors);
 	cr_assert_eq(close_server(server).tx_requested, 2);
 }
 

@@ -104,7 +104,7 @@ static void send_news(struct volley_worker *worker, const struct volley_addr *pe
 	cr_assert_eq(vly_send_add(worker, 1, peer, NULL, "news", 4), 0);
 }
 
-/* It comes after the pass, and nobody would wake for it. */
+/* It comes after the pass, and nobody would wake for it: so there is no wait before the next. */
 Test(chores, what_an_error_sends_meanwhile_leaves_too)
 {
 	uint32_t index = fake_server_listen(&fake, ADDRESS,
@@ -123,6 +123,11 @@ Test(chores, what_an_error_sends_meanwhile_leaves_too)
 	fake_io_send_result(fake.io, -ECONNREFUSED); /* the report's, on the way of another */
 	while (vly_chores_has_timers(fake.worker))
 		vly_chores_run_timers(fake.worker);
+	cr_assert_not(vly_chores_sleep(fake.worker));
+	vly_mail_awake(&fake.worker->mail);
+	vly_pipeline_run_once(fake.worker, 1);
+	cr_assert(vly_chores_sleep(fake.worker));
+	vly_mail_awake(&fake.worker->mail);
 	cr_assert_eq(fake_io_n_sent(fake.io), 2);
 	cr_assert_eq(vly_outbox_count(fake.worker), 0);
 	cr_assert_eq(fake_server_stats(&fake).tx_queued, 0);
