@@ -2,9 +2,10 @@
 
 /*
  * slow ADDR:PORT [HANDLERS]: an echo whose every reply takes a millisecond, as if it asked a
- * database. Eight handler threads wait while the worker goes on receiving, so it replies eight
- * times as often as one thread could, and loses nothing below that rate. SIGTERM or SIGINT serves
- * what is queued, prints the ledger, and exits.
+ * database. Eight handler threads wait while the worker goes on receiving, so it replies to many
+ * clients up to eight times as often as one thread could, and loses nothing below that rate. One
+ * client's packets stay in order and so with one handler, unless .spread is VOLLEY_SPREAD_ANY.
+ * SIGTERM or SIGINT serves what is queued, prints the ledger, and exits.
  */
 
 #include <stdio.h>
