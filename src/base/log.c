@@ -43,6 +43,13 @@ static const char *get_advice(int error)
 	}
 }
 
+void vly_log_write_memory(const struct volley_config *config, const char *function, int error)
+{
+	if (error == -ENOMEM)
+		vly_log_write(config, VOLLEY_LOG_ERROR, "%s: there is no memory: %s", function,
+			      get_advice(error));
+}
+
 void vly_log_write_refused(const struct volley_config *config, const char *call, int error)
 {
 	vly_log_write(config, VOLLEY_LOG_ERROR, "%s is refused (%s): %s", call,

@@ -9,6 +9,9 @@ __attribute__((format(printf, 3, 4))) void vly_log_write(const struct volley_con
 							 enum volley_log_level level,
 							 const char *format, ...);
 
+/* The sentence for a function of ours that ended without memory, if that is what `error` says. */
+void vly_log_write_memory(const struct volley_config *config, const char *function, int error);
+
 /* The sentence for a call of the system without which nothing works, and what to do then. */
 void vly_log_write_refused(const struct volley_config *config, const char *call, int error);
 

@@ -231,6 +231,7 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 	if (r >= 0)
 		r = adopt_all(server, candidates, n_fds, config);
 	vly_mem_free(candidates);
+	vly_log_write_memory(&server->shared.config, "adopt", r);
 	vly_listeners_unlock(server);
 	return r;
 }

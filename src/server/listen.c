@@ -155,6 +155,7 @@ int volley_server_listen(struct volley_server *server, const char *address,
 		r = vly_import_listen(server, &addr, config);
 	if (r == -ENOENT)
 		r = listen_new(server, &addr, config);
+	vly_log_write_memory(&server->shared.config, "listen", r);
 	vly_listeners_unlock(server);
 	return r;
 }

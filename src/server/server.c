@@ -94,8 +94,10 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	if (r < 0)
 		return r;
 	server = vly_mem_new(own.allocator, 1, sizeof *server);
-	if (server == NULL)
+	if (server == NULL) {
+		vly_log_write_memory(&own, "new", -ENOMEM);
 		return -ENOMEM;
+	}
 	server->shared.config = own;
 	server->started_ms = vly_clock_get_unix_ms();
 	init_locks(server);
@@ -110,6 +112,7 @@ int volley_server_new(const struct volley_config *config, struct volley_server *
 	if (r >= 0)
 		r = init_workers(server);
 	if (r < 0) {
+		vly_log_write_memory(&own, "new", r);
 		destroy(server);
 		return r;
 	}
@@ -227,6 +230,7 @@ int volley_server_start(struct volley_server *server)
 		return -EALREADY;
 	vly_lock_take(&server->control);
 	r = vly_server_start(server);
+	vly_log_write_memory(&server->shared.config, "start", r);
 	vly_lock_give(&server->control);
 	return r;
 }

@@ -39,6 +39,15 @@ static int listen_wildcard(struct volley_server *server)
 	return volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo));
 }
 
+static char last_log[512];
+
+static void on_log(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)arg;
+	if (level == VOLLEY_LOG_ERROR)
+		snprintf(last_log, sizeof last_log, "%s", text);
+}
+
 /* Fails with this error, or shows that it can do without. Returns how often it failed. */
 static unsigned int fail_new(enum fault_function function, int error, const char *io)
 {
@@ -50,7 +59,9 @@ static unsigned int fail_new(enum fault_function function, int error, const char
 		int r;
 
 		fault_arm(function, nth, error);
-		r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .io = io), &server);
+		last_log[0] = '\0';
+		r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .io = io, .log = on_log),
+				      &server);
 		if (fault_disarm() == 0) {
 			cr_assert_eq(r, 0);
 			volley_server_free(server);
@@ -60,6 +71,7 @@ static unsigned int fail_new(enum fault_function function, int error, const char
 			n_failed++;
 			cr_assert_eq(r, -error, "call %u of %d: %d", nth, function, r);
 			cr_assert_null(server);
+			cr_assert_neq(last_log[0], '\0', "call %u of %d: no word", nth, function);
 		} else {
 			volley_server_free(server);
 		}
@@ -99,15 +111,6 @@ Test(faults, auto_takes_what_the_kernel_has)
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
-static char last_log[512];
-
-static void on_log(enum volley_log_level level, const char *text, void *arg)
-{
-	(void)arg;
-	if (level == VOLLEY_LOG_ERROR)
-		snprintf(last_log, sizeof last_log, "%s", text);
-}
-
 static unsigned int fail_listen(enum fault_function function, int error, const char *address)
 {
 	struct volley_server *server;
@@ -130,6 +133,7 @@ static unsigned int fail_listen(enum fault_function function, int error, const c
 			continue; /* it can do without */
 		n_failed++;
 		cr_assert_eq(r, -error, "call %u of %d: %d", nth, function, r);
+		cr_assert_neq(last_log[0], '\0', "call %u of %d: no word", nth, function);
 		if (function != FAULT_ALIGNED_ALLOC)
 			cr_assert_not_null(strstr(last_log, "cannot listen on"), "\"%s\"",
 					   last_log);
@@ -165,6 +169,7 @@ static unsigned int fail_start(enum fault_function function, int error, int expe
 		unsigned int n_fired;
 		int r;
 
+		last_log[0] = '\0';
 		fault_arm(function, nth, error);
 		r = volley_server_start(server);
 		n_fired = fault_disarm();
@@ -176,6 +181,7 @@ static unsigned int fail_start(enum fault_function function, int error, int expe
 			continue;
 		n_failed++;
 		cr_assert_eq(r, expected, "call %u of %d: %d", nth, function, r);
+		cr_assert_neq(last_log[0], '\0', "call %u of %d: no word", nth, function);
 		cr_assert_eq(loopback_n_fds(), n_fds, "call %u of %d leaked", nth, function);
 		cr_assert_eq(volley_server_post(server, never, NULL), -ESHUTDOWN);
 	}
