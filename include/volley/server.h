@@ -279,7 +279,7 @@ VOLLEY_API int volley_server_post(struct volley_server *server, volley_worker_fn
  * @param server  any server, or NULL
  * @return 0, or -EDEADLK when called from a worker, and then nothing was freed
  * @threads  any but a worker; nobody may use the server meanwhile
- * @blocks   as volley_server_stop()
+ * @blocks   as volley_server_stop(), and for as long as it takes to read what the sockets hold
  */
 VOLLEY_API int volley_server_free(struct volley_server *server);
 
@@ -290,7 +290,7 @@ VOLLEY_API int volley_server_free(struct volley_server *server);
  * @param server  a server; stopped first if needed
  * @return 0, or -EDEADLK when called from a worker
  * @threads  any but a worker
- * @blocks   as volley_server_stop()
+ * @blocks   as volley_server_free()
  */
 VOLLEY_API int volley_server_close(struct volley_server *server);
 
