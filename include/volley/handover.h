@@ -113,7 +113,8 @@ VOLLEY_API int volley_server_import_commit(struct volley_server *server, int fd,
  * them then, and a program that says so now and then is heard.
  *
  * @param server  any state
- * @return the number, 0 when this server is known to be the only one
+ * @return the number, 0 when this server is known to be the only one; -EINVAL for NULL; -ESRCH in a
+ *         child
  * @threads  any
  * @blocks   as volley_server_get_stats()
  * @kernel   pidfd_open(2) (Linux 5.3)

@@ -5,6 +5,7 @@
  * gives memory and descriptors back, and the server at home goes on serving and stopping.
  */
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -54,6 +55,22 @@ static bool serves(struct volley_server *server, bool is_own_loop)
 	return has_reply;
 }
 
+/* On a conversation of the server at home, where a word of the child would be taken for its own. */
+static int hand_over(struct volley_server *server)
+{
+	int n_wrong = 0;
+	int fds[2];
+	char word;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) < 0)
+		return 1;
+	n_wrong += volley_server_export_fds(server, fds[0], 1000) != -ESRCH;
+	n_wrong += volley_server_import_fds(server, fds[0], 1000) != -ESRCH;
+	n_wrong += volley_server_import_commit(server, fds[0], 1000) != -ESRCH;
+	n_wrong += recv(fds[1], &word, sizeof word, MSG_DONTWAIT) >= 0;
+	return n_wrong;
+}
+
 /* What a child may try. Exit code 0: nothing pretended to have worked. */
 static void misuse(struct volley_server *server)
 {
@@ -71,6 +88,8 @@ static void misuse(struct volley_server *server)
 	n_wrong += volley_server_post(server, nothing, NULL) >= 0;
 	n_wrong += volley_server_send(server, 0, &peer, NULL, "x", 1) >= 0;
 	n_wrong += volley_server_process(server) >= 0;
+	n_wrong += volley_server_count_sharers(server) != -ESRCH;
+	n_wrong += hand_over(server);
 	volley_server_close(server);
 	n_wrong += volley_server_free(server) < 0;
 	_exit(n_wrong);

@@ -103,6 +103,7 @@ static void without_server(void)
 	CHECK_EQ(volley_server_export_fds(NULL, 0, 1), -EINVAL);
 	CHECK_EQ(volley_server_import_fds(NULL, 0, 1), -EINVAL);
 	CHECK_EQ(volley_server_import_commit(NULL, 0, 1), -EINVAL);
+	CHECK_EQ(volley_server_count_sharers(NULL), -EINVAL);
 	CHECK_EQ(volley_held_reply(NULL, held, "x", 1), -EINVAL);
 	CHECK_EQ(volley_held_release(NULL, held), -EINVAL);
 	CHECK_EQ(volley_held_get_payload(NULL, held, NULL, 0), -EINVAL);

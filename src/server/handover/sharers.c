@@ -24,6 +24,7 @@
 #include "path/ledger.h"
 #include "path/listener.h"
 #include "server/call.h"
+#include "server/inside.h"
 #include "server/listeners.h"
 #include "sys/pidfd.h"
 #include "sys/socket.h"
@@ -141,7 +142,10 @@ void vly_sharers_update(struct volley_server *server)
 int volley_server_count_sharers(struct volley_server *server)
 {
 	int n = 0;
+	int r = vly_inside_check_home(server, "count_sharers");
 
+	if (r < 0)
+		return r;
 	vly_lock_take(&server->shared.lock);
 	vly_sharers_update(server);
 	for (uint32_t i = 0; i < server->sharers.n; i++)
