@@ -184,16 +184,21 @@ static int wait_ready(struct export *export)
 	return 0;
 }
 
-/* Stop reading, and let what is on its way be replied to. */
-static void quiesce(struct export *export)
+/*
+ * Stop reading, and let what is on its way be replied to. A drain or close does that itself, and
+ * has its own time for it.
+ */
+static int quiesce(struct export *export)
 {
 	struct volley_server *server = export->server;
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 
 	export->paused = true;
 	call(server, vly_change_pause);
-	while (call(server, vly_change_check) < 0 && vly_clock_get_ns() < end_ns)
+	while (!vly_wire_is_aborted(export->handover) && call(server, vly_change_check) < 0 &&
+	       vly_clock_get_ns() < end_ns)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; nothing is waited for */
+	return vly_wire_is_aborted(export->handover) ? -ECANCELED : 0;
 }
 
 /* What the kernel said last of a socket's drops. Worker i of N has the i-th, i + N-th ... */
@@ -303,9 +308,10 @@ static int converse(struct export *export, uint32_t timeout_us)
 	}
 	if (r >= 0)
 		r = wait_ready(export);
+	if (r >= 0)
+		r = quiesce(export);
 	if (r < 0)
 		return r;
-	quiesce(export);
 	vly_wire_set_timeout(handover, timeout_us);
 	r = send_counters(export);
 	if (r >= 0)

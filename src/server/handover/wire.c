@@ -21,7 +21,10 @@
 /* "VLY" and the version of what is said. */
 enum { MAGIC = 0x564c5902 };
 
-/* How often a wait looks whether the server wants to end: a stop is late by so much at most. */
+/*
+ * How often a wait looks whether the server is told to drain or close: either is late by so much at
+ * most. Where the old process waits for what is on its way, quiesce() in export.c looks more often.
+ */
 enum { LOOK_MS = 20 };
 
 struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int fd,
@@ -55,7 +58,7 @@ void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us)
 	handover->end_ns = vly_clock_get_ns() + vly_clock_convert_us(timeout_us);
 }
 
-static bool is_aborted(const struct vly_handover *handover)
+bool vly_wire_is_aborted(const struct vly_handover *handover)
 {
 	return handover->abort != NULL &&
 	       atomic_load_explicit(handover->abort, memory_order_relaxed);
@@ -67,7 +70,7 @@ static int wait(const struct vly_handover *handover, int any_fd, short events)
 	struct pollfd fd = { .fd = any_fd, .events = events };
 
 	/* What is there counts, however late: this process may have slept all the time. */
-	while (!is_aborted(handover)) {
+	while (!vly_wire_is_aborted(handover)) {
 		bool late = vly_clock_get_ns() >= handover->end_ns;
 
 		if (vly_poll_wait(&fd, 1, late ? 0 : LOOK_MS) > 0)

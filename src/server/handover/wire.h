@@ -74,6 +74,9 @@ void vly_wire_free(struct vly_handover *handover);
 /* Give the next step so long. */
 void vly_wire_set_timeout(struct vly_handover *handover, uint32_t timeout_us);
 
+/* Whether the server was told to drain or close, which comes first. */
+bool vly_wire_is_aborted(const struct vly_handover *handover);
+
 /* Send a packet: 0, -ETIMEDOUT, -EPIPE, -ECANCELED by abort. */
 int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
 		  const void *body, uint32_t n_bytes);

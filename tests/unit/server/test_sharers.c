@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Hand-overs of which one side is a server and the other one this program, which stops, hangs up
+ * and dies where a server would not; and what the server then takes the other side for.
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <volley/volley.h>
+
+#include "lib/loopback.h"
+#include "lib/teardown.h"
+#include "server/handover/wire.h"
+#include "sys/clock.h"
+
+enum { TIMEOUT_US = 20000000, DRAIN_US = 300000, SLACK_MS = 130 };
+
+static int n_fds_before;
+static int fds[2];               /* the conversation: the old side's end, the new one's */
+static struct vly_handover *own; /* this program's side of it */
+
+static void before(void)
+{
+	n_fds_before = loopback_n_fds();
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void after(void)
+{
+	vly_wire_free(own);
+	close(fds[0]);
+	close(fds[1]);
+	TEARDOWN_CHECK(loopback_n_fds() == n_fds_before);
+}
+
+TestSuite(sharers, .init = before, .fini = after, .timeout = 60);
+
+static void be(int side)
+{
+	own = vly_wire_new(NULL, fds[side], TIMEOUT_US);
+	cr_assert_not_null(own);
+}
+
+static void send_one(const struct volley_addr *to)
+{
+	int fd = loopback_open("127.0.0.1:0", NULL);
+
+	loopback_send(fd, to, 1, 5);
+	close(fd);
+}
+
+static uint64_t get_ms(void)
+{
+	return vly_clock_get_ns() / 1000000;
+}
+
+/* The new side is not there ------------------------------------------------------------------- */
+
+struct giver {
+	pthread_t thread;
+	struct volley_server *server;
+	uint32_t timeout_us;
+	int r;
+};
+
+static void *give(void *arg)
+{
+	struct giver *giver = arg;
+
+	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
+	return NULL;
+}
+
+static void begin(struct giver *giver, struct volley_server *server, uint32_t timeout_us)
+{
+	*giver = (struct giver){ .server = server, .timeout_us = timeout_us };
+	cr_assert_eq(pthread_create(&giver->thread, NULL, give, giver), 0);
+}
+
+static int finish(struct giver *giver)
+{
+	pthread_join(giver->thread, NULL);
+	return giver->r;
+}
+
+static atomic_uint n_held;
+
+static void hold(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	struct volley_held held;
+
+	(void)worker, (void)arg;
+	cr_assert_eq(volley_packet_hold(packet, &held), 0);
+	atomic_fetch_add(&n_held, 1);
+}
+
+/* One that waits for the reply to one packet. */
+static struct volley_server *open_holding(void)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .drain_us = DRAIN_US,
+						     .hold_us = 60000000),
+				       &server),
+		     0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = hold)),
+		     0);
+	cr_assert_eq(volley_server_start(server), 0);
+	send_one(volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	while (atomic_load(&n_held) == 0)
+		sched_yield();
+	return server;
+}
+
+/* Up to the moment in which the old one has heard that the new one is ready. */
+static void be_ready(void)
+{
+	struct pollfd fd = { .fd = fds[0], .events = POLLIN };
+
+	be(1);
+	cr_assert_eq(vly_wire_send_self(own), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OFFER), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OTHERS), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_SOCKETS), 0);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_READY, 1, "\1", 1), 0);
+	while (poll(&fd, 1, 0) > 0)
+		sched_yield();
+}
+
+/* The wait for what it has would be as long as the drain, which does it once more. */
+Test(sharers, a_drain_does_not_wait_for_a_hand_over_that_waits)
+{
+	struct volley_server *server = open_holding();
+	struct giver giver;
+	uint64_t begin_ms;
+
+	begin(&giver, server, TIMEOUT_US);
+	be_ready();
+	begin_ms = get_ms();
+	cr_assert_eq(volley_server_drain(server), -ETIME);
+	cr_assert_lt(get_ms() - begin_ms, DRAIN_US / 1000 + SLACK_MS);
+	cr_assert_eq(finish(&giver), -ECANCELED);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_COUNTERS), -EPIPE, "it goes, and says so");
+	cr_assert_eq(own->head.type, VLY_HANDOVER_RESUMED);
+	cr_assert_eq(volley_server_free(server), 0);
+}
