@@ -55,7 +55,7 @@ extern "C" {
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
  *         root; -EBUSY while another call of this is under way; -ENOSPC with more than 4,096
- *         sockets; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
+ *         sockets; -EMFILE; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it the sockets

@@ -28,6 +28,7 @@
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/clock.h"
+#include "sys/socket.h"
 #include "sys/unix.h"
 #include "worker/change.h"
 
@@ -122,21 +123,40 @@ static void set_offered(struct export *export)
 	export->offered = true;
 }
 
+/*
+ * Descriptors of our own, so that a look that finds one of them dead meanwhile (readers of
+ * statistics look) closes its own only, and waits for nobody who reads slowly.
+ */
+static int copy_others(struct export *export, int *ret_fds, uint32_t *ret_n)
+{
+	const struct vly_sharers *sharers = &export->server->sharers;
+	uint32_t n = 0;
+	int r = 0;
+
+	vly_lock_take(&export->server->shared.lock);
+	for (uint32_t i = 0; r >= 0 && i < sharers->n; i++) {
+		if (sharers->all[i].pidfd == export->pidfd)
+			continue;
+		r = vly_unix_keep(sharers->all[i].pidfd);
+		if (r >= 0)
+			ret_fds[n++] = r;
+	}
+	vly_lock_give(&export->server->shared.lock);
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
 /* The others' pidfds; a process whose death we cannot know keeps them for good. */
 static int offer_others(struct export *export)
 {
-	struct vly_sharers *sharers = &export->server->sharers;
 	int fds[VLY_SHARERS_MAX];
-	uint32_t n = 0;
-	int r;
+	uint32_t n;
+	int r = copy_others(export, fds, &n);
 
-	/* Nobody but us adds to them or removes any while `exporting` is set, but a look. */
-	vly_lock_take(&export->server->shared.lock);
-	for (uint32_t i = 0; i < sharers->n; i++)
-		if (sharers->all[i].pidfd != export->pidfd)
-			fds[n++] = sharers->all[i].pidfd;
-	r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, n);
-	vly_lock_give(&export->server->shared.lock);
+	if (r >= 0)
+		r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, n);
+	while (n > 0)
+		vly_socket_close(fds[--n]);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@
 #include "server/handover/wire.h"
 #include "sys/clock.h"
 
-enum { TIMEOUT_US = 20000000, DRAIN_US = 300000, SLACK_MS = 130 };
+enum { TIMEOUT_US = 20000000, SHORT_US = 300000, DRAIN_US = 300000, SLACK_MS = 130 };
 
 static int n_fds_before;
 static int fds[2];               /* the conversation: the old side's end, the new one's */
@@ -68,6 +69,7 @@ struct giver {
 	pthread_t thread;
 	struct volley_server *server;
 	uint32_t timeout_us;
+	_Atomic bool is_done;
 	int r;
 };
 
@@ -76,6 +78,7 @@ static void *give(void *arg)
 	struct giver *giver = arg;
 
 	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
+	atomic_store(&giver->is_done, true);
 	return NULL;
 }
 
@@ -151,5 +154,56 @@ Test(sharers, a_drain_does_not_wait_for_a_hand_over_that_waits)
 	cr_assert_eq(finish(&giver), -ECANCELED);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_COUNTERS), -EPIPE, "it goes, and says so");
 	cr_assert_eq(own->head.type, VLY_HANDOVER_RESUMED);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+static int get_unread(void)
+{
+	int n = 0;
+
+	cr_assert_eq(ioctl(fds[0], TIOCOUTQ, &n), 0);
+	return n;
+}
+
+/* The old side's end has room for two packets more. What a packet takes is the same for all. */
+static int leave_room_for_two(void)
+{
+	const int small = 1;
+	char byte = 0;
+	int n_full;
+
+	cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	while (send(fds[0], &byte, 1, MSG_DONTWAIT) == 1)
+		continue;
+	n_full = get_unread();
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(recv(fds[1], &byte, 1, 0), 1);
+	return n_full;
+}
+
+/* HELLO and OFFER find room, OTHERS does not: readers of the counters are served all the same. */
+Test(sharers, one_that_does_not_read_holds_up_nobody_else)
+{
+	struct volley_server *server = open_holding();
+	struct volley_stats stats = { .size = sizeof stats };
+	int n_full = leave_room_for_two();
+	uint64_t slowest_ms = 0;
+	struct giver giver;
+
+	be(1);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, NULL, 0), 0);
+	begin(&giver, server, SHORT_US);
+	while (get_unread() < n_full)
+		sched_yield();
+	while (!atomic_load(&giver.is_done)) {
+		uint64_t begin_ms = get_ms();
+
+		cr_assert_eq(volley_server_get_stats(server, &stats), 0);
+		if (get_ms() - begin_ms > slowest_ms)
+			slowest_ms = get_ms() - begin_ms;
+		sched_yield();
+	}
+	cr_assert_eq(finish(&giver), -ETIMEDOUT);
+	cr_assert_lt(slowest_ms, SHORT_US / 1000 / 2);
 	cr_assert_eq(volley_server_free(server), 0);
 }
