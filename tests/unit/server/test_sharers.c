@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,11 +19,16 @@
 #include <volley/volley.h>
 
 #include "lib/loopback.h"
+#include "lib/peer.h"
+#include "lib/pidfd.h"
 #include "lib/teardown.h"
 #include "server/handover/wire.h"
 #include "sys/clock.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 300000, DRAIN_US = 300000, SLACK_MS = 130 };
+
+/* What the old process says that it has served. */
+enum { N_SERVED = 5 };
 
 static int n_fds_before;
 static int fds[2];               /* the conversation: the old side's end, the new one's */
@@ -61,6 +67,76 @@ static void send_one(const struct volley_addr *to)
 static uint64_t get_ms(void)
 {
 	return vly_clock_get_ns() / 1000000;
+}
+
+/* The old side is not there ------------------------------------------------------------------- */
+
+/* All that an old process ever says, ahead of time: its socket, its counters, and no more. */
+static void say_all(int pidfd, struct volley_addr *ret_addr)
+{
+	static struct vly_handover_counters counters = {
+		.n_rx_drops = VOLLEY_RX_N_DROPS,
+		.n_tx_drops = VOLLEY_TX_N_DROPS,
+		.stats = { .size = sizeof(struct volley_stats), .delivered = N_SERVED },
+	};
+	int udp = loopback_open("127.0.0.1:0", ret_addr);
+
+	be(0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, &pidfd, 1), 0);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, "", 1), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, 0), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, 1), 0);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_COUNTERS, 1, &counters, sizeof counters), 0);
+	shutdown(fds[0], SHUT_WR);
+	close(udp);
+	close(pidfd);
+}
+
+static struct volley_server *new_server(void)
+{
+	struct volley_server *server;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server), 0);
+	return server;
+}
+
+static void import(struct volley_server *server, const struct volley_addr *addr)
+{
+	char text[VOLLEY_ADDR_TEXT_BYTES];
+
+	volley_addr_format(addr, text, sizeof text);
+	cr_assert_eq(volley_server_import_fds(server, fds[1], TIMEOUT_US), 1);
+	cr_assert_eq(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo)), 0);
+}
+
+/* Whether it says that the old process's counters are in nobody's books, or has them in its own. */
+static void expect_missing(struct volley_server *server, bool is_missing)
+{
+	struct volley_stats carried = { .size = sizeof carried };
+	char text[16384];
+
+	cr_assert_eq(volley_server_get_carried_stats(server, &carried), 0);
+	cr_assert_eq(carried.delivered, is_missing ? 0 : N_SERVED);
+	cr_assert_lt(volley_server_format_stats(server, text, sizeof text), (int)sizeof text);
+	cr_assert_not_null(
+		strstr(text, is_missing ? "\"missing_books\": 1," : "\"missing_books\": 0,"));
+}
+
+/* A broken conversation is no death: it may still read, and it counts what it reads. */
+Test(sharers, one_that_hangs_up_and_lives_is_not_gone)
+{
+	need_pidfd(); /* before anything is opened */
+
+	struct volley_server *server = new_server();
+	struct volley_addr addr;
+
+	say_all(vly_pidfd_open(), &addr);
+	import(server, &addr);
+	cr_assert_eq(volley_server_start(server), 0);
+	cr_assert_eq(volley_server_import_commit(server, fds[1], SHORT_US), 0);
+	expect_missing(server, true);
+	cr_assert_eq(volley_server_count_sharers(server), 1);
+	cr_assert_eq(volley_server_free(server), 0);
 }
 
 /* The new side is not there ------------------------------------------------------------------- */
