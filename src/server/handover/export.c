@@ -99,8 +99,7 @@ static int greet(struct export *export)
 		r = vly_wire_recv_peer(export->handover, &sharer.pidfd);
 	if (r < 0)
 		return r;
-	export->pidfd = sharer.pidfd;
-	vly_sharers_add(export->server, &sharer);
+	export->pidfd = vly_sharers_add(export->server, &sharer);
 	return 0;
 }
 

@@ -80,8 +80,7 @@ static int greet(struct volley_server *server, struct vly_handover *handover, in
 		return r;
 	sharer.talk_fd = vly_unix_keep(handover->fd);
 	sharer.waits = sharer.talk_fd >= 0;
-	vly_sharers_add(server, &sharer);
-	*ret_pidfd = sharer.pidfd;
+	*ret_pidfd = vly_sharers_add(server, &sharer);
 	return 0;
 }
 
@@ -320,7 +319,7 @@ static bool may_give_up(struct volley_server *server, struct vly_handover *hando
 {
 	if (handover->head.type != VLY_HANDOVER_RESUMED || handover->head.n != 0)
 		return false;
-	if (server->import->pidfd >= 0 && vly_pidfd_is_dead(server->import->pidfd))
+	if (vly_sharers_is_dead(server, server->import->pidfd))
 		return false;
 	return vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) >= 0;
 }
@@ -363,8 +362,9 @@ static bool is_gone(struct volley_server *server, struct vly_handover *handover)
 
 	if (r != -EPIPE || pidfd < 0 || handover->head.type == VLY_HANDOVER_RESUMED)
 		return r >= 0;
-	vly_wire_wait_death(handover, pidfd);
-	return vly_pidfd_is_dead(pidfd);
+	if (!vly_sharers_is_dead(server, pidfd))
+		vly_wire_wait_death(handover, pidfd);
+	return vly_sharers_is_dead(server, pidfd);
 }
 
 /* In doubt both serve. */

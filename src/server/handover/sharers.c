@@ -60,7 +60,7 @@ static void remove_at(struct vly_sharers *sharers, uint32_t i)
 	sharers->all[i] = sharers->all[--sharers->n];
 }
 
-void vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer)
+int vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer)
 {
 	struct vly_sharers *sharers = &server->sharers;
 	struct vly_sharer own = *sharer;
@@ -72,8 +72,20 @@ void vly_sharers_add(struct volley_server *server, const struct vly_sharer *shar
 	} else {
 		sharers->unknown = true;
 		close_sharer(&own);
+		own.pidfd = -1;
 	}
 	vly_lock_give(&server->shared.lock);
+	return own.pidfd;
+}
+
+bool vly_sharers_is_dead(struct volley_server *server, int pidfd)
+{
+	bool is;
+
+	vly_lock_take(&server->shared.lock);
+	is = pidfd >= 0 && (vly_sharers_find(server, pidfd) == NULL || vly_pidfd_is_dead(pidfd));
+	vly_lock_give(&server->shared.lock);
+	return is;
 }
 
 void vly_sharers_remove(struct volley_server *server, int pidfd)
@@ -123,7 +135,10 @@ static int hear(struct volley_server *server, struct vly_sharer *sharer)
 	return 1;
 }
 
-/* It is read before the process is looked at, so that what it said last is heard. */
+/*
+ * Each is asked whether it is dead before what it said is read. So of one that is found dead, all
+ * is heard that it ever said: it can say nothing more.
+ */
 void vly_sharers_update(struct volley_server *server)
 {
 	struct vly_sharers *sharers = &server->sharers;

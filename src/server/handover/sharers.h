@@ -8,14 +8,21 @@
 #include "server/state.h"
 
 /*
- * One more, with its descriptors, which are ours from here on. Without a pidfd, or when there are
- * too many, its death will never be known.
+ * One more, with its descriptors, which are ours from here on. Returns the pidfd by which it is
+ * found; or -1, without a pidfd or when there are too many: they are closed then, and its death
+ * will never be known.
  */
-void vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer);
+int vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer);
 
 /* The one with this pidfd, or NULL. */
 struct vly_sharer *vly_sharers_find(struct volley_server *server, int pidfd)
 	VLY_REQUIRES(server->shared.lock);
+
+/*
+ * Whether one that was added with this pidfd has died. A look of another thread may have found that
+ * first: the descriptor is closed then, and must not be asked. Of -1 nothing is known: false.
+ */
+bool vly_sharers_is_dead(struct volley_server *server, int pidfd);
 
 /* It is no sharer: it has closed its copies, and nobody else can have them from it. */
 void vly_sharers_remove(struct volley_server *server, int pidfd);

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <volley/volley.h>
@@ -22,7 +24,7 @@
 #include "lib/peer.h"
 #include "lib/pidfd.h"
 #include "lib/teardown.h"
-#include "server/handover/wire.h"
+#include "server/handover/sharers.h"
 #include "sys/clock.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 300000, DRAIN_US = 300000, SLACK_MS = 130 };
@@ -136,6 +138,66 @@ Test(sharers, one_that_hangs_up_and_lives_is_not_gone)
 	cr_assert_eq(volley_server_import_commit(server, fds[1], SHORT_US), 0);
 	expect_missing(server, true);
 	cr_assert_eq(volley_server_count_sharers(server), 1);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+static int open_dead(void)
+{
+	pid_t pid = fork();
+	int pidfd;
+
+	if (pid == 0)
+		_exit(0);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	cr_assert_geq(pidfd, 0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	return pidfd;
+}
+
+/* Also when somebody has looked before the commit does, and it is out of the table. */
+Test(sharers, one_that_died_is_gone)
+{
+	need_pidfd(); /* before anything is opened */
+
+	struct volley_server *server = new_server();
+	struct volley_addr addr;
+
+	say_all(open_dead(), &addr);
+	import(server, &addr);
+	cr_assert_eq(volley_server_start(server), 0);
+	cr_assert_eq(volley_server_count_sharers(server), 0);
+	cr_assert_eq(volley_server_import_commit(server, fds[1], TIMEOUT_US), 0);
+	expect_missing(server, false);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+static int add(struct volley_server *server)
+{
+	const struct vly_sharer sharer = { .pidfd = vly_pidfd_open(), .talk_fd = -1 };
+
+	cr_assert_geq(sharer.pidfd, 0);
+	return vly_sharers_add(server, &sharer);
+}
+
+/* Its descriptor is closed then. The next one that is opened has its number, and is no process. */
+Test(sharers, one_too_many_is_not_asked_for_its_death)
+{
+	need_pidfd(); /* before anything is opened */
+
+	struct volley_server *server = new_server();
+	struct volley_addr addr;
+	int n_fds;
+
+	for (int i = 0; i < VLY_SHARERS_MAX; i++)
+		cr_assert_geq(add(server), 0);
+	n_fds = loopback_n_fds();
+	cr_assert_eq(add(server), -1);
+	cr_assert_eq(loopback_n_fds(), n_fds);
+	say_all(vly_pidfd_open(), &addr);
+	import(server, &addr);
+	send_one(&addr); /* nobody serves it: the socket stays readable */
+	cr_assert_eq(volley_server_import_commit(server, fds[1], SHORT_US), 0);
+	expect_missing(server, true);
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
