@@ -38,7 +38,7 @@ struct volley_listener {
 	 * Written with `listening`. A worker reads the flags in errands, which are sent after they
 	 * were written.
 	 */
-	bool others;   /* of a hand-over; server/sharers.c knows when there are none any more */
+	bool others;   /* of a hand-over; server/handover/sharers.c knows when they are gone */
 	bool kept;     /* somebody holds its sockets for good; the rest of their queues is his */
 	bool exported; /* a hand-over gives it away */
 	int *fds;      /* n_fds; the workers close them */
