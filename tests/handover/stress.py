@@ -7,9 +7,11 @@ A chain of volley-echo --replace. Between each two processes stands a relay that
 the hand-over pass, and at one of them, by chance, something happens: a process is killed, told to
 end, or sleeps for a while; the packet becomes nonsense, or gets descriptors that do not belong to
 it. After each restart every socket of the address must be served, and once more when all
-processes but one have ended: a socket that one of them made deaf would not be.
+processes but one have ended: a socket that one of them made deaf would not be. Where nothing
+happened that takes longer than a hand-over may, the old process has been replaced.
 
-200 restarts, or those of 40 s; --long: 1,000. The seed is printed.
+200 restarts, or those of 40 s, and then at least a fifth; --long: 1,000, or those of 50 minutes.
+When all of them ran, each fault has happened at least once. The seed is printed.
 """
 import contextlib
 import os
@@ -28,12 +30,15 @@ import harness  # noqa: E402
 
 LONG = "--long" in sys.argv
 N_RESTARTS, LIMIT_S = (1000, 3000) if LONG else (200, 40)
+N_LEAST = N_RESTARTS // 5
 # Source ports that are asked from: with 2 sockets one is missed once in 32,768 times.
 N_CLIENTS = 16
 # The longest hand-over has so many packets.
 N_PACKETS = 10
 FAULTS = ("none", "kill old", "kill new", "end old", "end new", "pause old", "pause new",
           "nonsense", "descriptors")
+# A hand-over goes on after these: a process may take 10 s for each step, and sleeps for 0.1 s.
+HARMLESS = ("none", "pause old", "pause new")
 
 
 class Relay(threading.Thread):
@@ -130,6 +135,7 @@ class Chain:
         self.where, self.rng, self.n = where, rng, 0
         self.address = None
         self.counts = {}
+        self.hits = set()
         self.first()
 
     def listen(self):
@@ -160,8 +166,14 @@ class Chain:
             new = harness.Server("--replace", path, "--workers", str(self.rng.choice((1, 2, 3))),
                                  listen=(self.listen(),), stats=False)
         wait_for(old, ("replaced", "serves on"))
+        if "replaced" in old.stderr:
+            relay.join(harness.PATIENCE)  # its last packet may be one to happen at
         what = f"{fault} at {index}" if relay.hit else "nothing"
         self.counts[what] = self.counts.get(what, 0) + 1
+        if relay.hit:
+            self.hits.add(fault)
+        if not relay.hit or fault in HARMLESS:
+            assert "replaced" in old.stderr, f"{what}:\n{old.stderr}\n{new and new.stderr}"
         self.judge(what, old, new, path)
 
     def judge(self, what, old, new, path):
@@ -212,6 +224,9 @@ def main():
     for what, count in sorted(chain.counts.items()):
         print(f"{count:5} {what}")
     print(f"{n} restarts in {time.monotonic() - begin:.1f} s")
+    assert n >= N_LEAST, f"{n} restarts are less than {N_LEAST}"
+    missed = set(FAULTS) - chain.hits
+    assert n < N_RESTARTS or not missed, f"never happened: {', '.join(sorted(missed))}"
     print("1 passed, 0 failed")
     return 0
 
