@@ -6,6 +6,7 @@ them stays open in the old process, which serves on.
 """
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -13,6 +14,8 @@ import threading
 import harness
 
 N_EXTRA = 60
+# What a new process says when all goes well: who it is, that it is ready, that it took everything.
+N_PACKETS = 3
 
 
 class Relay(threading.Thread):
@@ -71,29 +74,26 @@ def nothing_stays():
         path = os.path.join(where, "control")
         with harness.Server("--replace", path) as old:
             before = count(old)
-            for index in range(4):
+            for index in range(N_PACKETS + 1):
                 relay = Relay(os.path.join(where, f"relay{index}"), path, index)
                 relay.start()
-                new = None
-                try:
-                    new = harness.Server("--replace", os.path.join(where, f"relay{index}"),
-                                         listen=(f"127.0.0.1:{old.port}",))
-                except AssertionError:
-                    pass  # it may end, since the old one serves
-                if new is not None:
-                    new.kill()
+                new = subprocess.Popen(
+                    [harness.ECHO, "--listen", f"127.0.0.1:{old.port}", "--replace",
+                     os.path.join(where, f"relay{index}")],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                while old.stderr.count("serves on") <= index and "replaced" not in old.stderr:
+                    assert old._read_stderr(5), old.stderr
+                new.kill()  # it would wait for the other's death
+                new.wait()
                 relay.join()
                 if not relay.delivered:
                     break
                 n_delivered += 1
-                while old.stderr.count("serves on") <= index:
-                    assert old.process.poll() is None, old.stderr
-                    assert old._read_stderr(5), old.stderr
                 assert count(old) < before + N_EXTRA // 2, (index, before, count(old))
                 with harness.client(old.address, timeout=3) as sock:
                     harness.ask(sock, b"served")
             old.kill()
-    assert n_delivered > 0, "nothing was tried"
+    assert n_delivered == N_PACKETS, f"tried at {n_delivered} packets"
 
 
 if __name__ == "__main__":
