@@ -44,7 +44,7 @@ struct volley_held {
  * @param packet    a packet of the running callback
  * @param ret_held  the token; untouched on failure
  * @return 0; -ENOBUFS when the worker holds config.n_held packets already or has no room for the
- *         payload, counted as `held_refused`
+ *         payload, counted as `held_refused`; -ESRCH in a child
  * @threads  the callback's: a worker's or a handler's
  * @blocks   for the moment in which another thread hands something to this worker
  */

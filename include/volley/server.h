@@ -326,7 +326,7 @@ VOLLEY_API struct volley_listener *volley_server_get_listener(struct volley_serv
 /**
  * The address that a listener is bound to, with the port that port 0 became.
  *
- * @return never NULL, valid as long as the listener
+ * @return the address, valid as long as the listener
  * @threads  any
  * @blocks   never
  */
@@ -354,7 +354,7 @@ VOLLEY_API uint32_t volley_worker_get_index(const struct volley_worker *worker);
 /**
  * The server that a worker belongs to.
  *
- * @return never NULL
+ * @return the server, until it is freed
  * @threads  any
  * @blocks   never
  */

@@ -124,6 +124,8 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 	if (packet == NULL || ret_held == NULL)
 		return -EINVAL;
 	worker = packet->worker;
+	if (!vly_process_is_here(&worker->shared->process)) /* forked in the callback */
+		return -ESRCH;
 	held = &worker->held;
 	vly_remote_lock(worker);
 	if (atomic_load_explicit(&held->n, memory_order_relaxed) < worker->shared->config.n_held)

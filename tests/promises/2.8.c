@@ -164,10 +164,41 @@ static void try_run(void)
 	CHECK_EQ(volley_server_free(server), 0);
 }
 
+/* A callback that forks: the child is in it too, with locks that others had at that moment. */
+static void fork_and_reply(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct volley_held held;
+		int n_wrong = 0;
+
+		promise_set_deadline(3);
+		n_wrong += volley_packet_hold(packet, &held) != -ESRCH;
+		n_wrong += volley_worker_send(worker, 0, packet->peer, NULL, "x", 1) != -ESRCH;
+		_exit(n_wrong);
+	}
+	CHECK_EQ(get_exit_code(pid), 0);
+	echo(worker, packet, arg);
+}
+
+static void try_callback(void)
+{
+	struct volley_server *server;
+
+	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) >= 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
+				     VOLLEY_LISTEN(.on_packet = fork_and_reply)) >= 0);
+	REQUIRE(volley_server_start(server) >= 0);
+	CHECK(serves(server, false));
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
 int main(void)
 {
 	promise_begin(20);
 	try_run();
+	try_callback();
 	try_wait(VOLLEY_WAIT_EVENT);
 	try_wait(VOLLEY_WAIT_BLOCK);
 	try_wait(VOLLEY_WAIT_SPIN);
