@@ -411,10 +411,11 @@ VOLLEY_API int volley_server_get_fd(struct volley_server *server);
  * longer). Ask before each sleep. Round up: with milliseconds, sleep (ns + 999999) / 1000000.
  *
  * @param server  any state
- * @return nanoseconds from now, 0: at once; -1: for ever, also while the server does not run or
- *         with another wait strategy
- * @threads  any
- * @blocks   while another thread is in volley_server_process()
+ * @return nanoseconds from now; 0: at once, also while another thread is in
+ *         volley_server_process(), for only then it is known; -1: for ever, also while the server
+ *         does not run or with another wait strategy
+ * @threads  any, workers and handlers included
+ * @blocks   never
  */
 VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
 
@@ -428,7 +429,7 @@ VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
  *
  * @param server  a running server
  * @return how many messages were received, 0 or more; -ESHUTDOWN when not running; -EINVAL with
- *         another wait strategy; -EDEADLK from one of its own callbacks
+ *         another wait strategy; -EDEADLK from one of its own callbacks, a handler's too
  * @threads  any, one after the other; callbacks and hooks run on the caller's
  * @blocks   not by itself (your callbacks may); up to 20 ms when it stops with replies that wait
  */

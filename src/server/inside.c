@@ -21,8 +21,7 @@
 bool vly_inside_is_worker(const struct volley_server *server)
 {
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
-		if (vly_self_is_me(&server->workers[i].self) ||
-		    vly_handlers_has_me(&server->workers[i]))
+		if (vly_handlers_is_inside(&server->workers[i]))
 			return true;
 	return false;
 }

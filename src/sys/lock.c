@@ -23,6 +23,20 @@ void vly_lock_take(struct vly_lock *lock) VLY_NOT_ANALYSED
 	lock->cancel_state = state;
 }
 
+bool vly_lock_try_take(struct vly_lock *lock) VLY_NOT_ANALYSED
+{
+	int state;
+	bool taken;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	taken = pthread_mutex_trylock(&lock->mutex) == 0;
+	if (taken)
+		lock->cancel_state = state;
+	else
+		pthread_setcancelstate(state, &state);
+	return taken;
+}
+
 void vly_lock_give(struct vly_lock *lock) VLY_NOT_ANALYSED
 {
 	int state = lock->cancel_state;

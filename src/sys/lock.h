@@ -13,6 +13,7 @@
  */
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 
@@ -25,6 +26,9 @@ void vly_lock_init(struct vly_lock *lock);
 void vly_lock_fini(struct vly_lock *lock);
 void vly_lock_take(struct vly_lock *lock) VLY_ACQUIRES(*lock);
 void vly_lock_give(struct vly_lock *lock) VLY_RELEASES(*lock);
+
+/* Take it if nobody has it; whether it was taken. */
+bool vly_lock_try_take(struct vly_lock *lock) VLY_TRIES(true, *lock);
 
 /* Tell clang that this is the lock that is held, under another name. Does nothing. */
 static inline void vly_lock_assume(const struct vly_lock *lock) VLY_ASSUMES(*lock)

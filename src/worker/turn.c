@@ -8,8 +8,8 @@
  *     start: | begin, arm |    process: | serve, arm | ...    stop: | finish, end |
  *
  * A lock makes turns of one worker follow one another, so these calls may come from any thread. The
- * worker's thread number marks the calls that come from inside, where waiting for the turn would
- * never end. Nothing here is attached to the cancellation module: no call sleeps, so there is
+ * worker's thread number and its handlers' mark the calls that come from inside, where waiting for
+ * the turn would never end: a stop has the turn while it waits for the handlers. Nothing here is attached to the cancellation module: no call sleeps, so there is
  * nothing to cancel, and a caller's own attachment is left alone. What others want of the worker is
  * written where a thread would find it too (command, mail), and then its eventfd is.
  */
@@ -18,6 +18,7 @@
 
 #include <errno.h>
 
+#include "path/handlers.h"
 #include "path/outbox.h"
 #include "path/pipeline.h"
 #include "path/send.h"
@@ -95,7 +96,7 @@ int vly_turn_process(struct volley_worker *worker)
 {
 	int r = -ESHUTDOWN;
 
-	if (vly_self_is_me(&worker->self))
+	if (vly_handlers_is_inside(worker))
 		return -EDEADLK;
 	vly_turn_take(worker);
 	if (vly_life_is_running(worker)) {
@@ -151,13 +152,18 @@ int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
 	return r;
 }
 
+/*
+ * It waits for nobody: a handler may ask while a stop has the turn, which waits for that handler,
+ * and so may the callback of another worker whose turn somebody waits for.
+ */
 int64_t vly_turn_get_timeout(struct volley_worker *worker)
 {
 	int64_t ns = -1;
 
 	if (vly_self_is_me(&worker->self))
 		return vly_chores_get_timeout(worker);
-	vly_lock_take(&worker->turn.lock); /* only to look: nothing is called that asks back */
+	if (!vly_lock_try_take(&worker->turn.lock))
+		return 0; /* whoever needs to know waits for the turn, and then asks again */
 	if (vly_outbox_count(worker) > 0)
 		ns = 0;
 	else if (vly_life_is_running(worker))

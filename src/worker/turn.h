@@ -22,11 +22,14 @@ void vly_turn_stop(struct volley_worker *worker);
 
 /*
  * One pass: the number of messages received; -ESHUTDOWN when the worker does not run, or was asked
- * to stop and now has; -EDEADLK from inside a turn.
+ * to stop and now has; -EDEADLK from inside a turn, and from a handler.
  */
 int vly_turn_process(struct volley_worker *worker);
 
-/* Nanoseconds until the next pass is due, readable or not; -1: none. From inside a turn too. */
+/*
+ * Nanoseconds until the next pass is due, readable or not; -1: none; 0 when somebody else has the
+ * turn. From inside a turn too.
+ */
 int64_t vly_turn_get_timeout(struct volley_worker *worker);
 
 /*

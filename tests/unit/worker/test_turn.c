@@ -213,6 +213,39 @@ Test(turn, callbacks_may_call_everything)
 	close_server();
 }
 
+static void *ask(void *arg)
+{
+	int64_t *ret_ns = arg;
+
+	*ret_ns = volley_server_get_timeout_ns(t.server);
+	return NULL;
+}
+
+/* Another thread asks while we have the turn; it would wait for us, and we for it. */
+static void ask_elsewhere(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			  void *arg)
+{
+	pthread_t thread;
+	int64_t ns = -1;
+
+	pthread_create(&thread, NULL, ask, &ns);
+	pthread_join(thread, NULL);
+	cr_assert_eq(ns, 0);
+	peer_echo(worker, packets, n, arg);
+}
+
+Test(turn, the_timeout_is_told_without_the_turn)
+{
+	open_server(VOLLEY_CONFIG(.n_workers = 1), ask_elsewhere);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	loopback_send(t.client, &t.to, 1, 16);
+	cr_assert(wakes(1000));
+	cr_assert_eq(volley_server_process(t.server), 1);
+	expect_echo(1);
+	expect_idle();
+	close_server();
+}
+
 Test(turn, every_call_has_a_result_in_every_state)
 {
 	struct volley_stats stats = { .size = sizeof stats };
