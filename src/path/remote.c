@@ -78,6 +78,16 @@ void vly_remote_close(struct volley_worker *worker)
 	vly_remote_unlock(worker);
 }
 
+bool vly_remote_is_open(struct volley_worker *worker)
+{
+	bool is_open;
+
+	vly_remote_lock(worker);
+	is_open = worker->remote.is_open;
+	vly_remote_unlock(worker);
+	return is_open;
+}
+
 struct vly_buffer *vly_remote_get_buffer(struct volley_worker *worker, uint32_t len)
 {
 	return vly_buffers_take(worker->remote.buffers, len);

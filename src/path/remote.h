@@ -25,6 +25,8 @@ void vly_remote_unlock(struct volley_worker *worker) VLY_RELEASES(worker->remote
 /* Worker's thread: it takes sends from now on; at its end: it takes nothing any more. */
 void vly_remote_open(struct volley_worker *worker);
 void vly_remote_close(struct volley_worker *worker);
+/* Anyone. */
+bool vly_remote_is_open(struct volley_worker *worker);
 
 /*
  * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; else a reason that is counted: -EMSGSIZE,

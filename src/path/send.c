@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Datagrams that reply to nothing, from the worker's own thread: they go with its replies, into the
+ * Datagrams that reply to nothing. From the worker's own thread they go with its replies, into the
  * same arena and the same flush. Those of other threads go through handler.c or remote.c;
  * volley_worker_send() (worker/access.c) tells which.
  */
@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "path/outbox.h"
 #include "path/packet.h"
+#include "path/remote.h"
 #include "path/route.h"
 
 /* The addresses stand in front of the payload, in the same room of the arena. */
@@ -72,4 +73,17 @@ int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
 	r = request(worker, sock, &route, data, len);
 	vly_ledger_set_account(&worker->books, before);
 	return r;
+}
+
+/* A worker that does not run says so before it looks at anything else, as the server does. */
+int vly_send_post(struct volley_worker *worker, uint32_t listener_index,
+		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
+		  size_t len)
+{
+	struct vly_route route;
+	int r = vly_route_find_all(worker, listener_index, peer, local, &route);
+
+	if (r >= 0)
+		return vly_remote_send(worker, &route, data, len);
+	return vly_remote_is_open(worker) ? r : -ESHUTDOWN;
 }

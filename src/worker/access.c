@@ -9,7 +9,6 @@
 
 #include "base/compiler.h"
 #include "path/handler.h"
-#include "path/remote.h"
 #include "path/send.h"
 #include "worker/loop_ops.h"
 #include "worker/turn.h"
@@ -49,8 +48,6 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 		       const void *data, size_t len)
 {
 	struct vly_handler *handler;
-	struct vly_route route;
-	int r;
 
 	if (VLY_UNLIKELY(worker == NULL || peer == NULL || (data == NULL && len > 0)))
 		return -EINVAL;
@@ -63,6 +60,5 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 		return vly_handler_send(handler, listener_index, peer, local, data, len);
 	if (vly_loop_is_callers(worker))
 		return vly_turn_send(worker, listener_index, peer, local, data, len);
-	r = vly_route_find_all(worker, listener_index, peer, local, &route);
-	return r < 0 ? r : vly_remote_send(worker, &route, data, len);
+	return vly_send_post(worker, listener_index, peer, local, data, len);
 }
