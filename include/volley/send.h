@@ -121,6 +121,8 @@ VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t listene
  * Elsewhere it leaves as well:
  * - with a loop of your own, between two turns: before that loop waits again (on an event_base), or
  *   with the next volley_server_process(), for which the descriptor is readable and the timeout 0;
+ *   while another thread is in it: as volley_server_send(), and until the next one all others, too,
+ *   so that what one thread sends to a peer leaves in order;
  * - in a handler's callback: with its replies and in line with them, once the callback has
  *   returned;
  * - on any other thread: as volley_server_send(), by this worker.
@@ -133,8 +135,8 @@ VOLLEY_API int volley_server_send(struct volley_server *server, uint32_t listene
  *         volley_server_send()
  * @threads  any; not from a signal handler; not once volley_server_free() was called
  * @blocks   never on the worker's thread; in a handler and elsewhere for the moment in which
- *           another thread hands something to this worker; between two turns of a loop of your own
- *           also while another thread is in volley_server_process()
+ *           another thread hands something to this worker, also while another thread is in
+ *           volley_server_process(): so callbacks of two servers may send by each other's worker
  */
 VOLLEY_API int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 				  const struct volley_addr *peer, const struct volley_addr *local,

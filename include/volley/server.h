@@ -431,7 +431,9 @@ VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
  * @return how many messages were received, 0 or more; -ESHUTDOWN when not running; -EINVAL with
  *         another wait strategy; -EDEADLK from one of its own callbacks, a handler's too
  * @threads  any, one after the other; callbacks and hooks run on the caller's
- * @blocks   not by itself (your callbacks may); up to 20 ms when it stops with replies that wait
+ * @blocks   not by itself (your callbacks may); while another thread is in it, so two servers must
+ *           not call this for each other in their callbacks; up to 20 ms when it stops with replies
+ *           that wait
  */
 VOLLEY_API int volley_server_process(struct volley_server *server);
 

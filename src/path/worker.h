@@ -126,6 +126,8 @@ struct vly_presence {
 /* worker/turn.c: a worker without a thread is the one who has the turn. */
 struct vly_turn {
 	struct vly_lock lock;
+	/* Sends came while somebody had the turn. They lie in the inbox, and those behind them. */
+	_Atomic bool has_late;
 };
 
 /* worker/worker_thread.c, on the control thread. */

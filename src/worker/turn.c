@@ -9,7 +9,9 @@
  *
  * A lock makes turns of one worker follow one another, so these calls may come from any thread. The
  * worker's thread number and its handlers' mark the calls that come from inside, where waiting for
- * the turn would never end: a stop has the turn while it waits for the handlers. Nothing here is attached to the cancellation module: no call sleeps, so there is
+ * the turn would never end: a stop has the turn while it waits for the handlers. There is no order
+ * of turns: what callbacks may do to a worker that is none of theirs, send and ask for the timeout,
+ * waits for no turn. Nothing here is attached to the cancellation module: no call sleeps, so there is
  * nothing to cancel, and a caller's own attachment is left alone. What others want of the worker is
  * written where a thread would find it too (command, mail), and then its eventfd is.
  */
@@ -45,10 +47,34 @@ void vly_turn_take(struct volley_worker *worker)
 	vly_self_enter(&worker->self);
 }
 
+static bool try_take(struct volley_worker *worker) VLY_TRIES(true, worker->turn.lock)
+{
+	if (!vly_lock_try_take(&worker->turn.lock))
+		return false;
+	vly_self_enter(&worker->self);
+	return true;
+}
+
 void vly_turn_give(struct volley_worker *worker)
 {
 	vly_self_leave(&worker->self);
 	vly_lock_give(&worker->turn.lock);
+}
+
+/*
+ * In a turn, before the inbox is taken: what comes from now on need not go there any more.
+ *
+ * acq_rel, as in send_late(): all of these are exchanges, so whoever takes the flag away finds in
+ * the inbox what anybody pushed before it was set.
+ */
+static void clear_late(struct volley_worker *worker)
+{
+	atomic_exchange_explicit(&worker->turn.has_late, false, memory_order_acq_rel);
+}
+
+static bool has_late(const struct volley_worker *worker)
+{
+	return atomic_load_explicit(&worker->turn.has_late, memory_order_relaxed);
 }
 
 /* The end of a turn: what was to be sent has left, and what is to be done will be noticed. */
@@ -65,6 +91,7 @@ int vly_turn_start(struct volley_worker *worker)
 
 	vly_life_init(worker);
 	vly_turn_take(worker);
+	clear_late(worker);
 	r = vly_life_begin(worker);
 	if (r >= 0) {
 		vly_life_set_running(worker);
@@ -100,6 +127,7 @@ int vly_turn_process(struct volley_worker *worker)
 		return -EDEADLK;
 	vly_turn_take(worker);
 	if (vly_life_is_running(worker)) {
+		clear_late(worker);
 		r = vly_loop_fd_process(worker);
 		if (r >= 0)
 			arm(worker);
@@ -122,6 +150,7 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	vly_turn_take(worker);
 	runs = vly_life_is_running(worker);
 	if (runs) {
+		clear_late(worker);
 		vly_mail_awake(&worker->mail);
 		vly_chores_take_mail(worker);
 	}
@@ -134,22 +163,58 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	return r;
 }
 
-/* The first one wakes; it stays so until the next turn, which sends them all. */
+/* In a turn. The first one wakes; it stays so until the next turn, which sends them all. */
+static int send_now(struct volley_worker *worker, uint32_t listener_index,
+		    const struct volley_addr *peer, const struct volley_addr *local,
+		    const void *data, size_t len)
+{
+	bool had_any = vly_outbox_count(worker) > 0;
+	int r = vly_send_add(worker, listener_index, peer, local, data, len);
+
+	if (!had_any && vly_outbox_count(worker) > 0)
+		vly_mail_wake(&worker->mail);
+	return r;
+}
+
+/* Without the turn: by the inbox, which wakes, and which the end of the turn looks into. */
+static int send_late(struct volley_worker *worker, uint32_t listener_index,
+		     const struct volley_addr *peer, const struct volley_addr *local,
+		     const void *data, size_t len)
+{
+	int r = vly_send_post(worker, listener_index, peer, local, data, len);
+
+	/* acq_rel: publishes that the inbox has it, see clear_late() */
+	if (r >= 0)
+		atomic_exchange_explicit(&worker->turn.has_late, true, memory_order_acq_rel);
+	return r;
+}
+
+/*
+ * It waits for no turn. Whoever calls may be in the turn of another worker, or be a handler of one,
+ * or have a lock of the user's: those who have this turn may wait for that. What goes by the inbox
+ * leaves with the next turn, behind what lies in the outbox; so once one of a thread has gone that
+ * way, its next one does, too.
+ */
 int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		  size_t len)
 {
-	bool had_any;
 	int r = -ESHUTDOWN;
+	bool is_late;
 
-	vly_turn_take(worker);
-	had_any = vly_outbox_count(worker) > 0;
-	if (vly_life_is_running(worker))
-		r = vly_send_add(worker, listener_index, peer, local, data, len);
-	if (!had_any && vly_outbox_count(worker) > 0)
-		vly_mail_wake(&worker->mail);
+	if (!try_take(worker))
+		return send_late(worker, listener_index, peer, local, data, len);
+	is_late = has_late(worker);
+	if (!is_late && vly_life_is_running(worker))
+		r = send_now(worker, listener_index, peer, local, data, len);
 	vly_turn_give(worker);
-	return r;
+	return is_late ? send_late(worker, listener_index, peer, local, data, len) : r;
+}
+
+/* Not in a turn: some wait for the next one. */
+static bool has_sends(const struct volley_worker *worker)
+{
+	return vly_outbox_count(worker) > 0 || has_late(worker);
 }
 
 /*
@@ -164,10 +229,8 @@ int64_t vly_turn_get_timeout(struct volley_worker *worker)
 		return vly_chores_get_timeout(worker);
 	if (!vly_lock_try_take(&worker->turn.lock))
 		return 0; /* whoever needs to know waits for the turn, and then asks again */
-	if (vly_outbox_count(worker) > 0)
-		ns = 0;
-	else if (vly_life_is_running(worker))
-		ns = vly_chores_get_timeout(worker);
+	if (vly_life_is_running(worker))
+		ns = has_sends(worker) ? 0 : vly_chores_get_timeout(worker);
 	vly_lock_give(&worker->turn.lock);
 	return ns;
 }

@@ -33,8 +33,9 @@ int vly_turn_process(struct volley_worker *worker);
 int64_t vly_turn_get_timeout(struct volley_worker *worker);
 
 /*
- * volley_worker_send() between two turns: asks for the next one by the descriptor and by the
- * timeout. -ESHUTDOWN while the worker does not run.
+ * volley_worker_send() from outside of a turn: asks for the next one by the descriptor and by the
+ * timeout, and waits for none, also while somebody has it. -ESHUTDOWN while the worker does not
+ * run.
  */
 int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,

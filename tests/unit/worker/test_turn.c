@@ -75,6 +75,65 @@ Test(turn, a_send_between_two_turns_wakes_it)
 	close(fd);
 }
 
+static struct volley_addr late_addr;
+
+static void *send_late(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(volley_worker_send(t.server->workers, 0, &late_addr, NULL, "1", 1), 0);
+	return NULL;
+}
+
+/* It would wait for our turn, and we wait for it. */
+static void have_it_sent(struct volley_worker *worker, struct volley_packet *packets, size_t n,
+			 void *arg)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, send_late, NULL);
+	pthread_join(thread, NULL);
+	peer_echo(worker, packets, n, arg);
+}
+
+static void expect_text(int fd, const char *text)
+{
+	for (; *text != 0; text++) {
+		char got = 0;
+
+		cr_assert_eq(loopback_recv(fd, (uint8_t *)&got, 1, NULL), 1);
+		cr_assert_eq(got, *text);
+	}
+}
+
+Test(turn, a_send_that_missed_the_turn_leaves_before_the_next_ones)
+{
+	int fd = loopback_open("127.0.0.1:0", &late_addr);
+
+	open_server(VOLLEY_CONFIG(.n_workers = 1), have_it_sent);
+	cr_assert_eq(volley_server_start(t.server), 0);
+	for (int i = 0; i < 3; i++) {
+		struct volley_worker *worker = t.server->workers;
+
+		loopback_send(t.client, &t.to, 1, 16);
+		cr_assert(wakes(1000));
+		cr_assert_eq(volley_server_process(t.server), 1);
+		expect_echo(1);
+		cr_assert(wakes(0));
+		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
+		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "2", 1), 0);
+		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "3", 1), 0);
+		cr_assert_eq(volley_server_process(t.server), 0);
+		expect_text(fd, "123");
+		expect_idle();
+		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "4", 1), 0);
+		cr_assert_eq(volley_server_process(t.server), 0);
+		expect_text(fd, "4");
+		expect_idle();
+	}
+	close_server();
+	close(fd);
+}
+
 /* It would stay there until the next start, and leave by a listener of another time. */
 Test(turn, nothing_is_taken_while_it_does_not_run)
 {
