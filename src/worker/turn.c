@@ -11,9 +11,9 @@
  * worker's thread number and its handlers' mark the calls that come from inside, where waiting for
  * the turn would never end: a stop has the turn while it waits for the handlers. There is no order
  * of turns: what callbacks may do to a worker that is none of theirs, send and ask for the timeout,
- * waits for no turn. Nothing here is attached to the cancellation module: no call sleeps, so there is
- * nothing to cancel, and a caller's own attachment is left alone. What others want of the worker is
- * written where a thread would find it too (command, mail), and then its eventfd is.
+ * waits for no turn. Nothing here is attached to the cancellation module: no call sleeps, so there
+ * is nothing to cancel, and a caller's own attachment is left alone. What others want of the worker
+ * is written where a thread would find it too (command, mail), and then its eventfd is.
  */
 
 #include "worker/turn.h"
@@ -163,7 +163,10 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	return r;
 }
 
-/* In a turn. The first one wakes; it stays so until the next turn, which sends them all. */
+/*
+ * In a turn. The first one wakes; it stays so until the next turn, which sends them all. One that
+ * is refused wakes nobody, so it is published here, unless its socket has others that wait.
+ */
 static int send_now(struct volley_worker *worker, uint32_t listener_index,
 		    const struct volley_addr *peer, const struct volley_addr *local,
 		    const void *data, size_t len)
@@ -171,6 +174,8 @@ static int send_now(struct volley_worker *worker, uint32_t listener_index,
 	bool had_any = vly_outbox_count(worker) > 0;
 	int r = vly_send_add(worker, listener_index, peer, local, data, len);
 
+	if (r < 0 && vly_ledger_has_changed(&worker->books))
+		vly_pipeline_publish(worker);
 	if (!had_any && vly_outbox_count(worker) > 0)
 		vly_mail_wake(&worker->mail);
 	return r;
