@@ -36,7 +36,7 @@ enum volley_rx_drop {
 enum volley_tx_drop {
 	VOLLEY_TX_EPERM = 0,
 	VOLLEY_TX_EMSGSIZE,
-	VOLLEY_TX_ENETUNREACH,
+	VOLLEY_TX_ENETUNREACH, /* no route; or the link is gone or down, or has no address */
 	VOLLEY_TX_EHOSTUNREACH,
 	VOLLEY_TX_EACCES,
 	VOLLEY_TX_EINVAL,

@@ -160,6 +160,9 @@ static const struct {
 	int error;
 } tx_errors[] = { TX_DROPS(TX_ERROR) };
 
+/* The other errors of a send that has no way: its interface is gone or down, or has no address. */
+static const int no_ways[] = { ENODEV, ENXIO, ENETDOWN, EADDRNOTAVAIL };
+
 static_assert(VLY_ARRAY_SIZE(rx_names) == VOLLEY_RX_N_DROPS, "a name for each drop");
 static_assert(VLY_ARRAY_SIZE(tx_errors) == VOLLEY_TX_N_DROPS, "a line for each drop");
 
@@ -168,6 +171,9 @@ enum volley_tx_drop vly_ledger_get_tx_drop(int error)
 	for (size_t i = 0; i < VLY_ARRAY_SIZE(tx_errors); i++)
 		if (tx_errors[i].error == -error && error != 0)
 			return tx_errors[i].reason;
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(no_ways); i++)
+		if (no_ways[i] == -error)
+			return VOLLEY_TX_ENETUNREACH;
 	return VOLLEY_TX_EOTHER;
 }
 

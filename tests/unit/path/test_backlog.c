@@ -111,7 +111,8 @@ Test(backlog, errors_are_counted_under_their_names)
 	fail_at(4, -EINVAL, VOLLEY_TX_EINVAL);
 	fail_at(4, -EIO, VOLLEY_TX_EOTHER);
 	fail_at(4, -ENOMEM, VOLLEY_TX_EOTHER);
-	fail_at(4, -ENETDOWN, VOLLEY_TX_EOTHER);
+	fail_at(4, -EIO, VOLLEY_TX_EOTHER);
+	fail_at(4, -ENODEV, VOLLEY_TX_ENETUNREACH);
 }
 
 Test(backlog, a_socket_that_refuses_all_drops_all_by_name)
