@@ -17,6 +17,9 @@
 #include "path/remote.h"
 #include "path/route.h"
 
+/* Rounded up, together with a payload that the smallest arena has just room for. */
+static_assert(sizeof(struct vly_route) + 16 <= VLY_SEND_ROOM_BYTES, "for the addresses");
+
 /* The addresses stand in front of the payload, in the same room of the arena. */
 static int add(struct volley_worker *worker, const struct vly_sock *sock,
 	       const struct vly_route *route, const void *data, uint32_t len)

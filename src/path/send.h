@@ -8,6 +8,12 @@
 
 #include "path/worker.h"
 
+/*
+ * What a send needs in the arena beside its payload, with what rounding takes. The arena has it on
+ * top of what the user asked for, so that one as large as any payload takes any send.
+ */
+enum { VLY_SEND_ROOM_BYTES = 128 };
+
 /* volley_worker_send() on the worker's thread: it is in the outbox then. */
 int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
 		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,

@@ -13,6 +13,7 @@
 #include "path/outbox.h"
 #include "path/pipeline.h"
 #include "path/remote.h"
+#include "path/send.h"
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
 #include "worker/turn.h"
@@ -35,11 +36,17 @@ static enum vly_mail_sleep get_sleep(const struct volley_worker *worker)
 								: VLY_MAIL_IN_LOOP;
 }
 
+/* What was asked for is for payloads: a send's addresses stand in the arena, too. */
+static uint32_t get_arena_bytes(const struct volley_config *config)
+{
+	return config->arena_bytes + VLY_SEND_ROOM_BYTES;
+}
+
 static uint64_t count_bytes(const struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->shared->config;
 
-	return vly_pipeline_count_bytes(worker) + config->arena_bytes +
+	return vly_pipeline_count_bytes(worker) + get_arena_bytes(config) +
 	       vly_buffers_count_bytes(worker->backlog) + vly_remote_count_bytes(worker) +
 	       vly_handlers_count_bytes(worker);
 }
@@ -73,7 +80,7 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 	if (r >= 0)
 		r = vly_pipeline_init(worker);
 	if (r >= 0)
-		r = vly_arena_init(&worker->arena, config->allocator, config->arena_bytes);
+		r = vly_arena_init(&worker->arena, config->allocator, get_arena_bytes(config));
 	if (r >= 0)
 		r = vly_outbox_init(worker);
 	if (r >= 0)

@@ -11,6 +11,7 @@
 
 #include "lib/fake_io.h"
 #include "lib/fault.h"
+#include "path/send.h"
 #include "server/state.h"
 
 #define ADDRESS "127.0.0.1:0"
@@ -259,6 +260,7 @@ static void use_room_up(struct volley_worker *worker, struct volley_packet *pack
 	cr_assert_null(volley_packet_reply_buffer(&packets[0], 65528, &capacity));
 	cr_assert_eq(capacity, 77);
 	get_room(&packets[0], 'r', 65527);
+	get_room(&packets[0], 's', VLY_SEND_ROOM_BYTES);
 	cr_assert_null(volley_packet_reply_buffer(&packets[0], 1, &capacity));
 	cr_assert_eq(capacity, 77);
 	reply_letters(&packets[0], 'x', 10, -ENOBUFS);

@@ -86,7 +86,7 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = 65536), ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
 	/* As in a callback that was given all of it: no flush helps. */
-	fake.worker->arena.kept_to = 65536;
+	fake.worker->arena.kept_to = fake.worker->arena.n_bytes;
 	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
 	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), -ENOBUFS);
 	fake.worker->arena.kept_to = 0;
