@@ -45,7 +45,7 @@ enum volley_tx_drop {
 	VOLLEY_TX_NO_BUFFER,    /* no room for the copy */
 	VOLLEY_TX_BACKLOG_FULL, /* the socket was full and so was its backlog */
 	VOLLEY_TX_TIMEOUT,      /* it waited longer than backlog_us */
-	VOLLEY_TX_STOPPED,      /* the worker stopped while it waited */
+	VOLLEY_TX_STOPPED,      /* the worker stopped, or the listener closed, while it waited */
 	VOLLEY_TX_N_DROPS
 };
 

@@ -80,6 +80,19 @@ void vly_ledger_publish(struct vly_books *books, uint64_t rx_syscalls, uint64_t 
 	(void)n_unsent; /* without assertions */
 }
 
+void vly_ledger_drop_foreign(struct vly_account *account, uint64_t n_posted)
+{
+	struct volley_stats *counts = &account->counts;
+	uint64_t n = n_posted - counts->tx_foreign;
+
+	assert(!account->is_changed);
+	counts->tx_foreign += n;
+	counts->tx_requested += n;
+	counts->tx_dropped[VOLLEY_TX_STOPPED] += n;
+	account->n_tx_dropped += n;
+	vly_snapshot_write(&account->snapshot, counts);
+}
+
 void vly_ledger_close(struct vly_books *books, struct vly_account *account)
 {
 	assert(!account->is_changed && books->now != account && get_unsent(account) == 0);

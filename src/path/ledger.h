@@ -50,6 +50,12 @@ void vly_ledger_init(struct vly_books *books);
 void vly_ledger_publish(struct vly_books *books, uint64_t rx_syscalls, uint64_t tx_syscalls,
 			uint32_t n_unsent);
 
+/*
+ * Worker: of the sends that other threads have ever posted to an account's socket, those that have
+ * not reached it are dropped as `stopped`, for the socket goes. Published at once.
+ */
+void vly_ledger_drop_foreign(struct vly_account *account, uint64_t n_posted);
+
 /* Worker: an account's socket goes, so its counts are the worker's own from here on. */
 void vly_ledger_close(struct vly_books *books, struct vly_account *account);
 

@@ -110,25 +110,19 @@ int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, i
 	return error;
 }
 
-/* Where it is counted what is sent by a socket; it may be gone. */
-static struct vly_outside *find_outside(struct volley_worker *worker, uint32_t sock_index,
-					uint32_t sock_serial) VLY_REQUIRES(worker->remote.lock)
-{
-	struct vly_sock *sock = vly_socks_find(&worker->socks, sock_index, sock_serial);
-
-	return sock != NULL ? &sock->outside : &worker->remote.gone;
-}
-
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
 		     uint32_t len)
 {
-	assert(len <= vly_buffer_get_capacity(buffer));
+	struct vly_sock *sock = vly_socks_find(&worker->socks, buffer->sock_index,
+					       buffer->sock_serial);
+
+	assert(sock != NULL && len <= vly_buffer_get_capacity(buffer));
 	if (len > 0)
 		memcpy(buffer->data, data, len);
 	buffer->pool = VLY_POOL_REMOTE;
 	buffer->reply = buffer->data;
 	buffer->reply_len = len;
-	find_outside(worker, buffer->sock_index, buffer->sock_serial)->n_posted++;
+	sock->outside.n_posted++;
 	worker->remote.n_sending++;
 	vly_mail_push(&worker->mail, &buffer->node, VLY_MAIL_SEND);
 }
@@ -136,19 +130,22 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 static int send_locked(struct volley_worker *worker, const struct vly_route *route,
 		       const void *data, size_t len) VLY_REQUIRES(worker->remote.lock)
 {
-	struct vly_outside *outside = find_outside(worker, route->sock_index, route->sock_serial);
+	struct vly_sock *sock = vly_socks_find(&worker->socks, route->sock_index,
+					       route->sock_serial);
 	struct vly_buffer *buffer = NULL;
 
 	if (!worker->remote.is_open)
 		return -ESHUTDOWN;
+	if (sock == NULL) /* its listener was closed since the route was found */
+		return -EINVAL;
 	if (len > VLY_MAX_PAYLOAD)
-		return vly_remote_refuse(outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
+		return vly_remote_refuse(&sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (route->is_refused)
-		return vly_remote_refuse(outside, VOLLEY_TX_REFUSED, -EINVAL);
+		return vly_remote_refuse(&sock->outside, VOLLEY_TX_REFUSED, -EINVAL);
 	if (worker->remote.n_sending < worker->shared->config.n_backlog)
 		buffer = vly_buffers_take(worker->remote.buffers, (uint32_t)len);
 	if (buffer == NULL)
-		return vly_remote_refuse(outside, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
+		return vly_remote_refuse(&sock->outside, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 	vly_route_keep(route, buffer);
 	vly_remote_post(worker, buffer, data, (uint32_t)len);
 	return 0;
@@ -185,20 +182,15 @@ void vly_remote_take(struct volley_worker *worker, struct vly_inbox_node *node)
 
 	assert(vly_self_is_allowed(&worker->self));
 	sock = vly_socks_find(&worker->socks, buffer->sock_index, buffer->sock_serial);
-	if (sock != NULL)
-		vly_ledger_set_account(&worker->books, &sock->account);
-	else
-		vly_ledger_set_own(&worker->books);
-	vly_ledger_request_tx(&worker->books, 1);
-	vly_ledger_count_foreign(&worker->books);
-	if (sock != NULL) {
-		vly_outbox_add_buffer(worker, sock, buffer);
+	if (sock == NULL) { /* counted when its socket went: vly_remote_close_sock() */
+		node->next = NULL;
+		put_all(worker, node);
 		return;
 	}
-	/* Its listener was closed meanwhile. */
-	vly_ledger_drop_tx(&worker->books, VOLLEY_TX_STOPPED, 1);
-	node->next = NULL;
-	put_all(worker, node);
+	vly_ledger_set_account(&worker->books, &sock->account);
+	vly_ledger_request_tx(&worker->books, 1);
+	vly_ledger_count_foreign(&worker->books);
+	vly_outbox_add_buffer(worker, sock, buffer);
 }
 
 void vly_remote_take_sent(struct volley_worker *worker)
@@ -267,12 +259,19 @@ void vly_remote_read_gone(struct volley_worker *worker, struct volley_stats *ret
 	vly_remote_unlock(worker);
 }
 
+/*
+ * What is on its way to the socket will find it gone. It is counted as dropped now, not when it
+ * arrives: the listener's counts and the worker's own are added up from here on by people who take
+ * them for final.
+ */
 void vly_remote_close_sock(struct volley_worker *worker, struct vly_sock *sock)
 {
 	struct volley_stats stats;
 
 	assert(vly_self_is_allowed(&worker->self) && sock->outside.held_now == 0);
+	vly_ledger_drop_foreign(&sock->account, sock->outside.n_posted);
 	read_sock(sock, &stats);
+	assert(stats.rx_queued == 0 && stats.tx_queued == 0 && stats.held_now == 0);
 	vly_ledger_add(&sock->listener->gone, &stats);
 	vly_ledger_close(&worker->books, &sock->account);
 	add_outside(&worker->remote.gone, &sock->outside);

@@ -29,8 +29,8 @@ void vly_remote_close(struct volley_worker *worker);
 bool vly_remote_is_open(struct volley_worker *worker);
 
 /*
- * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; else a reason that is counted: -EMSGSIZE,
- * -EINVAL, or -ENOBUFS when too many are under way.
+ * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; -EINVAL when the route's socket is gone;
+ * else a reason that is counted: -EMSGSIZE, -EINVAL, or -ENOBUFS when too many are under way.
  */
 int vly_remote_send(struct volley_worker *worker, const struct vly_route *route, const void *data,
 		    size_t len);
@@ -47,7 +47,7 @@ struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t
 /* Count a send that fails before it was handed over; returns `error`. With the worker's lock. */
 int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error);
 
-/* Hand a buffer to the worker, addressed, with this payload. */
+/* Hand a buffer to the worker, addressed by a socket that is there, with this payload. */
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
 		     uint32_t len) VLY_REQUIRES(worker->remote.lock);
 
@@ -68,7 +68,7 @@ void vly_remote_read_gone(struct volley_worker *worker, struct volley_stats *ret
 
 /*
  * Worker's thread: a socket goes. What was counted of it is its listener's and the worker's own
- * from here on. It holds no packet any more.
+ * from here on, and what is on its way to it is dropped. It holds no packet any more.
  */
 void vly_remote_close_sock(struct volley_worker *worker, struct vly_sock *sock)
 	VLY_REQUIRES(worker->shared->lock) VLY_REQUIRES(worker->remote.lock);
