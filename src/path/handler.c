@@ -16,7 +16,8 @@
  * an exchange of the same flag, so one of them sees the other.
  *
  * The counters of the ledger are the worker's: what a handler did to a packet is noted in its
- * buffer and counted when it comes back.
+ * buffer and counted when it comes back. What belongs to no packet, a send that fails, is counted
+ * as other threads' are: remote.c.
  */
 
 #include "path/handler.h"
@@ -27,6 +28,7 @@
 #include <volley/mmsg.h>
 
 #include "path/packet.h"
+#include "path/remote.h"
 #include "path/route.h"
 #include "path/worker.h"
 #include "sys/clock.h"
@@ -130,28 +132,28 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 }
 
 /*
- * In line with the replies. What fails is noted in the batch's first packet, which is here until
- * the callback has returned; the worker counts it from there.
+ * In line with the replies. What fails is counted at once, where the other failures of threads that
+ * are not the worker's are: the listener that sends need not be that of any packet.
  */
 int vly_handler_send(struct vly_handler *handler, uint32_t listener_index,
 		     const struct volley_addr *peer, const struct volley_addr *local,
 		     const void *data, size_t len)
 {
-	struct vly_buffer *first = vly_packet_get_buffer(&handler->views[0]);
+	struct volley_worker *worker = handler->worker;
 	struct vly_route route;
 	struct vly_buffer *own;
-	int r = vly_route_find_all(handler->worker, listener_index, peer, local, &route);
+	int r = vly_route_find_all(worker, listener_index, peer, local, &route);
 
 	assert(vly_self_is_me(&handler->self));
 	if (r < 0)
 		return r;
 	if (len > VLY_MAX_PAYLOAD)
-		return fail(first, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
+		return vly_remote_refuse_send(worker, &route, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (route.is_refused)
-		return fail(first, VLY_HANDLER_REFUSED, -EINVAL);
+		return vly_remote_refuse_send(worker, &route, VOLLEY_TX_REFUSED, -EINVAL);
 	own = copy(handler, data, len);
 	if (own == NULL)
-		return fail(first, VLY_HANDLER_NO_BUFFER, -ENOBUFS);
+		return vly_remote_refuse_send(worker, &route, VOLLEY_TX_NO_BUFFER, -ENOBUFS);
 	own->reply = own->data;
 	own->reply_len = (uint32_t)len;
 	vly_route_keep(&route, own);

@@ -36,7 +36,7 @@ enum vly_handler_verdict {
 	VLY_HANDLER_STOPPED,
 };
 
-/* vly_buffer.n_failed of such a packet. */
+/* vly_buffer.n_failed of such a packet: replies to it that failed. */
 enum vly_handler_failure {
 	VLY_HANDLER_TOO_LONG = 0,
 	VLY_HANDLER_REFUSED,

@@ -127,6 +127,19 @@ void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, co
 	vly_mail_push(&worker->mail, &buffer->node, VLY_MAIL_SEND);
 }
 
+int vly_remote_refuse_send(struct volley_worker *worker, const struct vly_route *route,
+			   enum volley_tx_drop reason, int error)
+{
+	struct vly_sock *sock;
+
+	vly_remote_lock(worker);
+	sock = vly_socks_find(&worker->socks, route->sock_index, route->sock_serial);
+	if (sock != NULL)
+		vly_remote_refuse(&sock->outside, reason, error);
+	vly_remote_unlock(worker);
+	return sock != NULL ? error : -EINVAL;
+}
+
 static int send_locked(struct volley_worker *worker, const struct vly_route *route,
 		       const void *data, size_t len) VLY_REQUIRES(worker->remote.lock)
 {

@@ -47,6 +47,10 @@ struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t
 /* Count a send that fails before it was handed over; returns `error`. With the worker's lock. */
 int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error);
 
+/* Anyone: count a send by this route that fails for the sender's own reason; returns `error`. */
+int vly_remote_refuse_send(struct volley_worker *worker, const struct vly_route *route,
+			   enum volley_tx_drop reason, int error);
+
 /* Hand a buffer to the worker, addressed by a socket that is there, with this payload. */
 void vly_remote_post(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
 		     uint32_t len) VLY_REQUIRES(worker->remote.lock);
