@@ -11,7 +11,8 @@
  * n_ring packets at a time, in its rings and in its hands: then it is full, and the newest is
  * dropped as `ring_full`. No ring can overflow (the third one takes buffers of a handler's own back
  * to it), so nobody waits for room; but a drain, which must not drop, waits for handlers to finish
- * what they have.
+ * what they have. So does a listener's close; but there as much as possible waits in the socket
+ * instead (vly_pipeline_run_sock()), for the worker's other listeners are served meanwhile.
  *
  * Packets that a handler has are `rx_queued` in the worker's counters until they come back, and
  * only the worker counts.
@@ -290,13 +291,29 @@ static void push(struct vly_handler *handler)
 	wake(handler);
 }
 
-/*
- * A drain serves what is queued to the last datagram, so it waits where otherwise the newest is
- * dropped. True: look again.
- */
+uint32_t vly_handlers_count_room(const struct volley_worker *worker)
+{
+	uint32_t n_least = worker->shared->config.n_ring;
+
+	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
+		uint32_t n = worker->shared->config.n_ring - worker->crew.handlers[i].n_out;
+
+		n_least = n < n_least ? n : n_least;
+	}
+	return n_least;
+}
+
+/* Whether what a socket holds is served to the last datagram, and there is time for it. */
+static bool is_draining(const struct volley_worker *worker)
+{
+	return vly_drain_is_on(worker->shared) ||
+	       vly_drain_is_listener_on(worker->shared, worker->intake.sock->listener);
+}
+
+/* A drain waits where otherwise the newest is dropped. True: look again. */
 static bool wait_for_room(struct volley_worker *worker)
 {
-	if (!vly_drain_is_on(worker->shared))
+	if (!is_draining(worker))
 		return false;
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		push(&worker->crew.handlers[i]);
@@ -325,7 +342,8 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		if (buffer != NULL)
 			return buffer;
 	} while (wait_for_room(worker));
-	if (vly_drain_is_over(worker->shared)) /* nobody would show it any more */
+	if (vly_drain_is_over(worker->shared) ||
+	    vly_drain_has_listener(worker->intake.sock->listener)) /* nobody would show it */
 		reason = VOLLEY_RX_STOPPED;
 	vly_ledger_drop_rx(&worker->books, reason);
 	return NULL;

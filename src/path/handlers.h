@@ -33,6 +33,12 @@ bool vly_handlers_has_left(const struct volley_worker *worker);
  */
 void vly_handlers_give(struct volley_worker *worker, const struct volley_packet *views, uint32_t n);
 
+/*
+ * Worker's thread: how many packets find room, whichever handlers they are for. Large ones, and
+ * those of coalesced messages, may find none all the same.
+ */
+uint32_t vly_handlers_count_room(const struct volley_worker *worker);
+
 /* Worker's thread: what a handler has not begun comes back unserved; whether all has come back. */
 bool vly_handlers_give_up(struct vly_sock *sock);
 

@@ -2,6 +2,7 @@
 #ifndef VLY_PATH_LISTENER_H
 #define VLY_PATH_LISTENER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ struct volley_listener {
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
 	uint32_t n_fds;
+
+	/* Its close: how long it may be served; 0: it stays. Workers read it whenever they like. */
+	_Atomic uint64_t drain_end_ns;
 
 	struct volley_stats gone; /* of its sockets that are gone; with the lock of path/shared.h */
 };

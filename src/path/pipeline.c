@@ -4,8 +4,8 @@
  * The data path from a socket to your callback and, through the outbox, back: one volley is
  * received into the slots, shown to the callback as views, and its replies are sent. All on the
  * worker's thread, and nothing allocates. Two things sleep: vly_pipeline_wait(), before it has
- * taken anything, and in a drain vly_handlers_give(), which then waits for room instead of
- * dropping.
+ * taken anything, and in a drain or a listener's close vly_handlers_give(), which then waits for
+ * room instead of dropping.
  *
  *     io.recv -> slots -> views -> callback -> tx entries -> outbox -> io.send
  *                                     |  in place: the entry points into the slot
@@ -351,9 +351,9 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
  * EAGAIN. But it also ends at an error that is pending (an ICMP report; docs/kernel.md), behind
  * which more may wait; so nobody believes it who would not look again.
  */
-static bool is_empty(const struct vly_sock *sock, int r, uint32_t n_batch)
+static bool is_empty(const struct vly_sock *sock, int r, uint32_t n)
 {
-	return r == 0 || (r > 0 && (uint32_t)r < n_batch && !sock->drains);
+	return r == 0 || (r > 0 && (uint32_t)r < n && !sock->drains);
 }
 
 /* Empty receives until one asks whether the socket was shut down: it looks readable for ever. */
@@ -389,15 +389,35 @@ static bool is_called(const struct volley_worker *worker)
 	return VLY_UNLIKELY(atomic_load_explicit(&worker->errand.waits, memory_order_relaxed));
 }
 
-uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock, uint32_t budget)
+/*
+ * How many messages to take next. Of a listener that is being closed nothing may be dropped, so
+ * that what handlers have no room for waits in its socket; the others are served meanwhile. In a
+ * drain of the server vly_handlers_give() waits.
+ */
+static uint32_t count_next(const struct volley_worker *worker, const struct vly_sock *sock)
 {
 	uint32_t n_batch = worker->shared->config.n_batch;
+	uint32_t n_room;
+
+	if (VLY_LIKELY(!vly_handlers_has_any(worker)) || !vly_drain_has_listener(sock->listener) ||
+	    vly_drain_is_on(worker->shared))
+		return n_batch;
+	n_room = vly_handlers_count_room(worker);
+	return n_room < n_batch ? n_room : n_batch;
+}
+
+uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock, uint32_t budget)
+{
 	uint32_t total = 0;
 
 	assert(vly_self_is_allowed(&worker->self));
 	while (budget > 0 && !vly_drain_is_over(worker->shared)) {
-		int r = vly_io_recv(worker->io, sock->index, n_batch, false);
+		uint32_t n = count_next(worker, sock);
+		int r;
 
+		if (VLY_UNLIKELY(n == 0))
+			break;
+		r = vly_io_recv(worker->io, sock->index, n, false);
 		if (r > 0) {
 			if (VLY_UNLIKELY(sock->n_refused > 0))
 				vly_socks_set_refused(sock, 0);
@@ -406,7 +426,7 @@ uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *so
 		} else {
 			look_idle(worker, sock, r);
 		}
-		if (is_empty(sock, r, n_batch) || vly_socks_is_refused(sock)) {
+		if (is_empty(sock, r, n) || vly_socks_is_refused(sock)) {
 			vly_socks_set_ready(sock, false);
 			break;
 		}

@@ -230,7 +230,8 @@ void vly_socks_set_all_ready(struct vly_socks *socks)
 {
 	for (uint32_t i = 0; i < socks->n_table; i++)
 		if (socks->table[i] != NULL)
-			vly_socks_set_ready(socks->table[i], socks->table[i]->reads);
+			vly_socks_set_ready(socks->table[i], socks->table[i]->reads ||
+								     socks->table[i]->is_by_errand);
 }
 
 void vly_socks_keep_ready(struct vly_socks *socks)

@@ -69,6 +69,7 @@ struct vly_sock {
 	bool is_kept;       /* somebody else goes on with it: vly_listener_is_kept() */
 	bool is_shared;     /* somebody else may hold it: vly_listener_is_shared() */
 	bool is_ready;      /* the loop found it readable, or did not look */
+	bool is_by_errand;  /* `reads` is off, but for vly_change_serve() and a drain */
 	bool drains;        /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
 	bool in_ready;      /* it stands in the list of the ready */
 	uint32_t n_taken;   /* messages received in the last pass */
@@ -194,7 +195,7 @@ void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stat
 /* The last reading of all of them, or not. */
 void vly_socks_set_drains(struct vly_socks *socks, bool drains);
 
-/* Every socket that is read is ready: for loops that do not ask the kernel which are. */
+/* Every socket that is read is ready: for a drain, and loops that do not ask the kernel. */
 void vly_socks_set_all_ready(struct vly_socks *socks);
 /* The same for those that the last pass has served. */
 void vly_socks_keep_ready(struct vly_socks *socks);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "path/drain.h"
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/import.h"
@@ -27,10 +28,9 @@
  * others. Once a millisecond, for its workers serve it by themselves; this is to hear how far they
  * are.
  */
-static int drain(struct volley_server *server, struct volley_listener *listener)
+static int drain(struct volley_server *server, struct volley_listener *listener, uint64_t end_ns)
 	VLY_REQUIRES(server->listening)
 {
-	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 	int r = 0;
 
 	while (vly_call_run(server, vly_change_serve, listener) < 0) {
@@ -54,13 +54,15 @@ static int drain(struct volley_server *server, struct volley_listener *listener)
 static int close_listener(struct volley_server *server, struct volley_listener *listener)
 	VLY_REQUIRES(server->listening)
 {
+	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 	int r;
 
+	vly_drain_begin_listener(listener, end_ns);
 	vly_sharers_settle(server);
 	if (!vly_listener_is_shared(listener))
 		vly_listener_set_drop_all(listener, true);
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
-	r = drain(server, listener);
+	r = drain(server, listener, end_ns);
 	vly_call_run(server, vly_change_leave, listener);
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	while (vly_call_run(server, vly_change_finish, listener) < 0)

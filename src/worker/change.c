@@ -167,6 +167,40 @@ static bool is_open(struct volley_worker *worker)
 	return open;
 }
 
+/*
+ * From here on a socket whose packets handlers get is read in errands only, and in a drain of the
+ * server: while they have no room, a loop would find it readable again and again.
+ */
+static void set_by_errand(const struct volley_worker *worker, struct vly_sock *sock)
+{
+	if (!sock->reads || !vly_handlers_has_any(worker))
+		return;
+	vly_socks_set_reads(sock, false);
+	sock->is_by_errand = true;
+}
+
+/* A round for one socket. True: all is served. */
+static bool serve(struct volley_worker *worker, struct vly_sock *sock)
+{
+	bool served;
+
+	if (sock->is_kept)
+		vly_socks_set_reads(sock, false); /* somebody else's from here on */
+	set_by_errand(worker, sock);
+	/* A loop may have taken it for busy, and would not hear that it is empty now. */
+	vly_loop_update(worker, sock);
+	/* A stop that was asked for meanwhile leaves the queue as it is. */
+	vly_socks_set_ready(sock, (sock->reads || sock->is_by_errand) &&
+					  !vly_drain_is_over(worker->shared));
+	sock->drains = true;
+	if (sock->is_ready)
+		vly_pipeline_run_sock(worker, sock, 1);
+	served = is_served(worker, sock);
+	if (sock->is_by_errand)
+		vly_socks_set_ready(sock, false);
+	return served;
+}
+
 int vly_change_serve(struct volley_worker *worker, void *arg)
 {
 	int r = 0;
@@ -174,19 +208,9 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 	if (!is_open(worker))
 		return 0;
 	for (struct vly_sock *sock = get_first(worker, arg); sock != NULL;
-	     sock = vly_socks_get_next(sock)) {
-		if (sock->is_kept)
-			vly_socks_set_reads(sock, false); /* somebody else's from here on */
-		/* A loop may have taken it for busy, and would not hear that it is empty now. */
-		vly_loop_update(worker, sock);
-		/* A stop that was asked for meanwhile leaves the queue as it is. */
-		vly_socks_set_ready(sock, sock->reads && !vly_drain_is_over(worker->shared));
-		sock->drains = true;
-		if (sock->is_ready)
-			vly_pipeline_run_sock(worker, sock, 1);
-		if (!is_served(worker, sock))
+	     sock = vly_socks_get_next(sock))
+		if (!serve(worker, sock))
 			r = -EAGAIN;
-	}
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "path/drain.h"
+#include "path/listener.h"
 #include "sys/clock.h"
 
 static struct vly_shared shared;
@@ -44,6 +45,25 @@ Test(drain, its_time_ends_for_all_at_once)
 	cr_assert(vly_drain_is_over(&shared));
 	command(VLY_COMMAND_RUN);
 	cr_assert_not(vly_drain_is_over(&shared), "the next start is not late");
+}
+
+Test(drain, a_listener_has_one_of_its_own)
+{
+	struct volley_listener listener = { .index = 7 };
+	uint64_t now_ns = vly_clock_get_ns();
+
+	command(VLY_COMMAND_RUN);
+	cr_assert_not(vly_drain_has_listener(&listener));
+	cr_assert_not(vly_drain_is_listener_on(&shared, &listener));
+	vly_drain_begin_listener(&listener, now_ns + UINT64_C(60000000000));
+	cr_assert(vly_drain_has_listener(&listener));
+	cr_assert(vly_drain_is_listener_on(&shared, &listener));
+	command(VLY_COMMAND_STOP);
+	cr_assert_not(vly_drain_is_listener_on(&shared, &listener), "a stop ends it");
+	command(VLY_COMMAND_RUN);
+	vly_drain_begin_listener(&listener, now_ns);
+	cr_assert(vly_drain_has_listener(&listener));
+	cr_assert_not(vly_drain_is_listener_on(&shared, &listener), "its time is over");
 }
 
 Test(drain, late_is_what_somebody_found)
