@@ -237,6 +237,20 @@ static void call_back(struct vly_handler *handler, uint32_t n)
 		vly_buffers_put(handler->own, handler->rooms[--handler->n_rooms]);
 }
 
+/* The worker looks into the tx ring, and at all else that it looks at before it sleeps. */
+static void tell_worker(struct vly_handler *handler)
+{
+	/* acq_rel: the worker takes the flag back and then looks into the ring */
+	if (atomic_exchange_explicit(&handler->mailed, true, memory_order_acq_rel))
+		return;
+	vly_mail_push(&handler->worker->mail, &handler->mail, VLY_MAIL_HANDLER);
+}
+
+void vly_handler_wake_worker(const struct volley_packet *packet)
+{
+	tell_worker(get_handler(packet));
+}
+
 /* Everything goes back to the worker, which is told once until it has looked. */
 static void give_back(struct vly_handler *handler)
 {
@@ -245,10 +259,7 @@ static void give_back(struct vly_handler *handler)
 	assert(n == handler->n_out_entries); /* the ring holds all that a handler can have */
 	(void)n;
 	handler->n_out_entries = 0;
-	/* acq_rel: the worker takes the flag back and then looks into the ring */
-	if (atomic_exchange_explicit(&handler->mailed, true, memory_order_acq_rel))
-		return;
-	vly_mail_push(&handler->worker->mail, &handler->mail, VLY_MAIL_HANDLER);
+	tell_worker(handler);
 }
 
 static bool admit(const struct vly_handler *handler, struct vly_buffer *buffer, uint64_t now_ns)

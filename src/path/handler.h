@@ -97,6 +97,12 @@ void *vly_handler_run(void *handler);
 int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len);
 void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *ret_capacity);
 
+/*
+ * In a handler, for a packet of the running callback: have the worker look at its timers, if it
+ * sleeps.
+ */
+void vly_handler_wake_worker(const struct volley_packet *packet);
+
 /* The handler whose thread calls; NULL: it is none of any server's. */
 struct vly_handler *vly_handler_self(void);
 

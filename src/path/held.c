@@ -11,6 +11,10 @@
  * ends, by whatever. All of it happens under the worker's lock (remote.c), so of two threads that
  * use one token, or of one thread and the clock, exactly one succeeds. Buffers are never freed
  * before the server, and generations go on over stop and start, so a stale token is found out.
+ *
+ * A deadline holds whatever the worker does meanwhile: whoever uses a token, or a place among those
+ * that are held, first ends what is over. The worker's timer is for those whom nobody asks about. A
+ * handler that holds wakes the worker for it, when nothing else was held.
  */
 
 #include "path/held.h"
@@ -19,6 +23,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "path/handler.h"
 #include "path/packet.h"
 #include "path/remote.h"
 #include "sys/clock.h"
@@ -115,11 +120,25 @@ static void hold(struct volley_worker *worker, const struct volley_packet *packe
 		       worker->index << INDEX_BITS | buffer->index;
 }
 
+/* End the holding of what has been held for too long. */
+static void expire(struct volley_worker *worker, uint64_t now_ns) VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_held *held = &worker->held;
+
+	while (held->first != NULL && held->first->deadline_ns <= now_ns) {
+		struct vly_buffer *buffer = held->first;
+
+		unlink_held(held, buffer, &buffer->sock->outside.held_expired);
+		vly_remote_put_buffer(worker, buffer);
+	}
+}
+
 int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_held)
 {
 	struct vly_buffer *buffer = NULL;
 	struct volley_worker *worker;
 	struct vly_held *held;
+	bool is_first;
 
 	if (packet == NULL || ret_held == NULL)
 		return -EINVAL;
@@ -128,13 +147,17 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 		return -ESRCH;
 	held = &worker->held;
 	vly_remote_lock(worker);
+	expire(worker, vly_clock_get_ns());
 	if (atomic_load_explicit(&held->n, memory_order_relaxed) < worker->shared->config.n_held)
 		buffer = vly_remote_get_buffer(worker, packet->len);
 	if (buffer != NULL)
 		hold(worker, packet, buffer, ret_held);
 	else
 		vly_packet_get_sock(packet)->outside.held_refused++;
+	is_first = buffer != NULL && held->first == buffer;
 	vly_remote_unlock(worker);
+	if (is_first && (packet->internal & VLY_PACKET_HANDLED))
+		vly_handler_wake_worker(packet); /* which may sleep longer than that */
 	return buffer != NULL ? 0 : -ENOBUFS;
 }
 
@@ -143,12 +166,13 @@ uint32_t vly_held_get_worker_index(struct volley_held held)
 	return (uint32_t)held.id >> INDEX_BITS & WORKER_MASK;
 }
 
-/* The buffer that a token names; NULL: it is stale. */
+/* The buffer that a token names; NULL: it is stale, or is so from now on. */
 static struct vly_buffer *find(struct volley_worker *worker, struct volley_held held)
 	VLY_REQUIRES(worker->remote.lock)
 {
 	struct vly_buffer *buffer = vly_remote_find_buffer(worker, (uint32_t)held.id & INDEX_MASK);
 
+	expire(worker, vly_clock_get_ns());
 	if (buffer == NULL || buffer->state == FREE ||
 	    get_generation(&worker->held, buffer) != held.id >> 32)
 		return NULL;
@@ -190,18 +214,11 @@ int vly_held_get_payload(struct volley_worker *worker, struct volley_held held, 
 
 void vly_held_expire(struct volley_worker *worker, uint64_t now_ns)
 {
-	struct vly_held *held = &worker->held;
-
 	assert(vly_self_is_allowed(&worker->self));
 	if (!vly_held_has_any(worker))
 		return;
 	vly_remote_lock(worker);
-	while (held->first != NULL && held->first->deadline_ns <= now_ns) {
-		struct vly_buffer *buffer = held->first;
-
-		unlink_held(held, buffer, &buffer->sock->outside.held_expired);
-		vly_remote_put_buffer(worker, buffer);
-	}
+	expire(worker, now_ns);
 	vly_remote_unlock(worker);
 }
 

@@ -192,6 +192,44 @@ Test(held, time_ends_holding_in_order)
 	fake_server_close(&fake);
 }
 
+static void await_deadline(struct fake_server *fake)
+{
+	uint64_t deadline_ns = vly_held_get_deadline(fake->worker);
+
+	while (vly_clock_get_ns() < deadline_ns)
+		;
+}
+
+/* The worker has not looked: it may be in a callback. */
+Test(held, a_token_whose_time_is_over_is_stale_at_once)
+{
+	struct fake_server fake = open_holding(VOLLEY_CONFIG(.n_held = 1, .hold_us = 1000));
+
+	for (uint64_t way = 0; way < 4; way++) {
+		n_tokens = 0;
+		receive(&fake, "a", 11);
+		cr_assert_eq(results[0], 0);
+		await_deadline(&fake);
+		cr_assert_eq(fake_server_stats(&fake).held_expired, way);
+		if (way == 0)
+			cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), -ESTALE);
+		else if (way == 1)
+			cr_assert_eq(volley_held_release(fake.server, tokens[0]), -ESTALE);
+		else if (way == 2)
+			cr_assert_eq(volley_held_get_payload(fake.server, tokens[0], NULL, 0),
+				     -ESTALE);
+		else
+			receive(&fake, "b", 22); /* it takes the only place */
+		cr_assert_eq(fake_server_stats(&fake).held_expired, way + 1);
+	}
+	cr_assert_eq(results[1], 0);
+	cr_assert_eq(fake_server_stats(&fake).held_refused, 0);
+	cr_assert_eq(fake_server_stats(&fake).tx_requested, 0);
+	vly_held_expire(fake.worker, UINT64_MAX);
+	cr_assert_eq(fake_server_stats(&fake).held_expired, 5);
+	fake_server_close(&fake);
+}
+
 Test(held, any_of_three_can_end_first)
 {
 	static const int orders[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
