@@ -10,6 +10,9 @@
  * A first life of each way of waiting records the calls. Then each cell (phase, place of the call,
  * errno, once or for the rest of the phase) is tried in a life of its own, in a child. --part 10
  * draws a tenth of them by the seed, which is printed. --cell N tries one, with the log shown.
+ *
+ * A place that depends on the moment may not be reached again: of 1,367 cells two were not. When
+ * more than a tenth are missed, the places are not found again, and nothing is shown.
  */
 
 #include <errno.h>
@@ -239,5 +242,7 @@ int main(int argc, char **argv)
 	printf("matrix: %lu places of calls, %lu cells, %lu tried (seed %lu, one in %lu), %lu hit, "
 	       "%lu broken\n",
 	       n_sites, n_cells, n_tried, options.seed, options.part, n_hit, n_broken);
+	if (!options.is_listing)
+		CHECK(n_hit > 0 && n_hit * 10 >= n_tried * 9);
 	return check_done();
 }
