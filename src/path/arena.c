@@ -107,12 +107,6 @@ void vly_arena_reset(struct vly_arena *arena)
 	arena->last = arena->used;
 }
 
-void vly_arena_end_callback(struct vly_arena *arena)
-{
-	arena->kept_from = 0;
-	arena->kept_to = 0;
-}
-
 void vly_arena_clear(struct vly_arena *arena)
 {
 	vly_arena_end_callback(arena);

@@ -38,8 +38,14 @@ bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len);
 /* All that is in it was sent: start over beside the rooms that this callback was given. */
 void vly_arena_reset(struct vly_arena *arena);
 
-/* A callback has returned; a volley was sent. */
-void vly_arena_end_callback(struct vly_arena *arena);
+/* A callback has returned, one for each packet too: its rooms are nobody's. */
+static inline void vly_arena_end_callback(struct vly_arena *arena)
+{
+	arena->kept_from = 0;
+	arena->kept_to = 0;
+}
+
+/* A volley was sent. */
 void vly_arena_clear(struct vly_arena *arena);
 
 #endif

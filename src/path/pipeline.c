@@ -111,9 +111,10 @@ static uint32_t call_each(struct volley_worker *worker, const struct volley_list
 	const struct vly_shared *shared = worker->shared;
 	uint32_t i = 0;
 
-	do
+	do {
 		config->on_packet(worker, &views[i++], config->arg);
-	while (i < n && !vly_drain_is_over(shared));
+		vly_arena_end_callback(&worker->arena);
+	} while (i < n && !vly_drain_is_over(shared));
 	return i;
 }
 
@@ -132,16 +133,17 @@ static void call_back(struct volley_worker *worker, struct vly_sock *sock, uint3
 	}
 	if (!is_cut_short(worker)) {
 		n_shown = n;
-		if (config->on_packet != NULL)
+		if (config->on_packet != NULL) {
 			n_shown = call_each(worker, config, views, n);
-		else
+		} else {
 			config->on_batch(worker, views, n, config->arg);
+			vly_arena_end_callback(&worker->arena);
+		}
 	}
 	worker->intake.has_called = true;
 	vly_ledger_count_delivered(&worker->books, n_shown);
 	for (; VLY_UNLIKELY(n_shown < n); n_shown++)
 		vly_ledger_drop_rx(&worker->books, VOLLEY_RX_STOPPED);
-	vly_arena_end_callback(&worker->arena);
 }
 
 /*

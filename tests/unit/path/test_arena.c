@@ -296,6 +296,43 @@ Test(arena, a_room_may_have_65527_bytes)
 	fake_server_close(&fake);
 }
 
+/* More than half of the arena, so a second one has room only when the first has been sent. */
+static void reply_large_room(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	(void)worker, (void)arg;
+	cr_assert_eq(volley_packet_reply(packet, get_room(packet, 'r', 40000), 40000), 0);
+}
+
+static void reply_large_room_to_first(struct volley_worker *worker, struct volley_packet *packets,
+				      size_t n, void *arg)
+{
+	(void)n;
+	reply_large_room(worker, &packets[0], arg);
+}
+
+Test(arena, a_callback_that_returned_keeps_no_room_from_the_next)
+{
+	struct fake_server fake = open_small(reply_large_room_to_first);
+
+	/* More views than one callback is shown. */
+	fake_io_recv(fake.io, &(struct fake_datagram){ .len = 300, .segment_bytes = 1 });
+	cr_assert_eq(fake_server_run(&fake), 1);
+	cr_assert_eq(fake_io_n_sent(fake.io), 2);
+	fake_server_close(&fake);
+}
+
+Test(arena, nor_does_one_that_is_called_for_each_packet)
+{
+	struct fake_server fake;
+
+	fake_server_open(&fake, VOLLEY_CONFIG(.arena_bytes = ARENA_BYTES), ADDRESS,
+			 VOLLEY_LISTEN(.on_packet = reply_large_room));
+	fake_io_recv_n(fake.io, 0, 3, 8);
+	cr_assert_eq(fake_server_run(&fake), 3);
+	cr_assert_eq(fake_io_n_sent(fake.io), 3);
+	fake_server_close(&fake);
+}
+
 /* By itself ------------------------------------------------------------------------------------ */
 
 static struct vly_arena open_arena(uint32_t n_bytes)
