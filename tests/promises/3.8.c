@@ -94,13 +94,8 @@ static bool forget_ipv6(void)
 
 static void serve_without_ipv6(void)
 {
-	struct volley_server *server;
+	struct volley_server *server = new_server();
 
-	if (!forget_ipv6()) {
-		SKIP("no filter for system calls here");
-		return;
-	}
-	server = new_server();
 	CHECK(listen_on(server, ":7777", "a") >= 0);
 	CHECK(listen_on(server, "*:7778", "b") >= 0);
 	/* Who wants IPv6 by name does not get something else in silence. */
@@ -124,11 +119,16 @@ static void system_without_ipv6(void)
 	REQUIRE(child >= 0);
 	if (child == 0) {
 		promise_set_deadline(10);
+		if (!forget_ipv6())
+			_exit(77);
 		serve_without_ipv6();
 		_exit(check_done());
 	}
 	REQUIRE(waitpid(child, &status, 0) == child);
-	CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		SKIP("no filter for system calls here");
+	else
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static const struct {

@@ -99,8 +99,8 @@ static void try_second_signal(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* for the thread: its signals are run's */
 	pthread_create(&thread, NULL, signal_twice, &begin_ms);
 	CHECK(volley_server_run(server) == 0);
+	pthread_join(thread, NULL); /* it has nothing to do any more, but to say when it began */
 	BOUNDS_CHECK(begin_ms, MAX_MS);
-	pthread_join(thread, NULL);
 	serve_rest(server, 8 * N_EACH);
 }
 
