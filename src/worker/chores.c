@@ -56,10 +56,8 @@ void vly_chores_take_mail(struct volley_worker *worker)
 	struct vly_inbox_node *node = vly_mail_take(&worker->mail);
 
 	assert(vly_self_is_allowed(&worker->self));
-	if (VLY_LIKELY(node == NULL)) {
-		vly_pipeline_leave(worker);
+	if (VLY_LIKELY(node == NULL))
 		return;
-	}
 	while (node != NULL) {
 		struct vly_inbox_node *next = node->next;
 

@@ -14,8 +14,8 @@ void vly_chores_take_mail(struct volley_worker *worker);
 
 /*
  * Before a wait, as vly_mail_sleep(): false when there is something to do. Nothing lies in the
- * outbox over a wait: what is called before, vly_chores_take_mail() or the end of a turn, has sent
- * it.
+ * outbox over a wait: whatever calls the user (a pass, mail, timers, the begin of a life) has sent
+ * it, and the end of a turn sends what came between two turns.
  */
 bool vly_chores_sleep(struct volley_worker *worker);
 
