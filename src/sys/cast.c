@@ -38,8 +38,9 @@ bool vly_cast_is_multicast(const struct volley_addr *addr)
 }
 
 /*
- * A socket that was not told to may not be connected to a broadcast address, and nothing else is
- * EACCES there (net/ipv4/datagram.c). Nothing is sent.
+ * A socket that was not told to may not be connected to a broadcast address: EACCES
+ * (net/ipv4/datagram.c). So is an address to which a route says `prohibit`, which is then taken for
+ * a broadcast. Nothing is sent.
  */
 bool vly_cast_is_broadcast(const struct volley_addr *addr)
 {
