@@ -5,8 +5,6 @@
  * next start, not even where its listener is gone by then.
  */
 
-#include <event2/event.h>
-
 #include "sending.h"
 
 static struct volley_addr peer;
@@ -41,17 +39,7 @@ static void try(const struct volley_config *config, int receiver)
 
 int main(void)
 {
-	static const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_BLOCK, VOLLEY_WAIT_SPIN,
-					  VOLLEY_WAIT_FD };
-	struct event_base *base;
-	int receiver;
-
 	promise_begin(20);
-	receiver = receiver_open(&peer);
-	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
-		try(VOLLEY_CONFIG(.n_workers = 1, .wait = waits[i], .on_stop = on_stop), receiver);
-	base = event_base_new();
-	try(VOLLEY_CONFIG(.event_base = base, .on_stop = on_stop), receiver);
-	event_base_free(base);
+	for_each_wait(VOLLEY_CONFIG(.n_workers = 1, .on_stop = on_stop), try, receiver_open(&peer));
 	return check_done();
 }

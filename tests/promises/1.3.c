@@ -2,8 +2,6 @@
 
 /* What on_start sends leaves before the first wait, in every wait strategy. */
 
-#include <event2/event.h>
-
 #include "sending.h"
 
 static struct volley_addr peer;
@@ -30,18 +28,8 @@ static void try(const struct volley_config *config, int receiver)
 
 int main(void)
 {
-	static const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_BLOCK, VOLLEY_WAIT_SPIN,
-					  VOLLEY_WAIT_FD };
-	struct event_base *base;
-	int receiver;
-
 	promise_begin(20);
-	receiver = receiver_open(&peer);
-	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
-		try(VOLLEY_CONFIG(.n_workers = 1, .wait = waits[i], .on_start = on_start),
-		    receiver);
-	base = event_base_new();
-	try(VOLLEY_CONFIG(.event_base = base, .on_start = on_start), receiver);
-	event_base_free(base);
+	for_each_wait(VOLLEY_CONFIG(.n_workers = 1, .on_start = on_start), try,
+		      receiver_open(&peer));
 	return check_done();
 }

@@ -32,7 +32,7 @@ static void try(bool drain_early)
 	new = import(&addr);
 	if (drain_early)
 		CHECK(volley_server_drain(old) == 0);
-	CHECK(finish(&giver) == (drain_early ? -ECANCELED : -ETIMEDOUT));
+	CHECK(giver_join(&giver) == (drain_early ? -ECANCELED : -ETIMEDOUT));
 	CHECK(volley_server_drain(old) == 0);
 	CHECK(volley_server_free(old) == 0);
 	if (volley_server_import_commit(new, fds[1], PATIENCE_US) < 0) {

@@ -13,7 +13,7 @@
 
 #include <volley/volley.h>
 
-#include "promises/promise.h"
+#include "sending.h"
 
 enum { MAX_BYTES = 1000, N = 40 };
 
@@ -36,27 +36,12 @@ static void look(struct volley_worker *worker, struct volley_packet *packet, voi
 		seen->n_whole++;
 }
 
-static int open_bound(struct volley_addr *ret_addr)
-{
-	struct volley_addr addr;
-	socklen_t n = sizeof addr.in;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int size = 4 << 20;
-
-	volley_addr_parse("127.0.0.1:0", &addr);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-	REQUIRE(fd >= 0 && bind(fd, &addr.sa, addr.len) == 0);
-	REQUIRE(getsockname(fd, &addr.sa, &n) == 0);
-	*ret_addr = addr;
-	return fd;
-}
-
 /* `n` datagrams of n_bytes in one message, and the last one shorter. */
 static void send_some(const struct volley_addr *to, int n, int n_bytes)
 {
 	static char data[65507];
 	struct volley_addr own;
-	int fd = open_bound(&own);
+	int fd = receiver_open(&own);
 	size_t len = (size_t)(n - 1) * (size_t)n_bytes + 10;
 
 	for (size_t i = 0; i < len; i++)
@@ -70,7 +55,7 @@ static void send_single(const struct volley_addr *to, size_t n_bytes)
 {
 	static char data[65507];
 	struct volley_addr own;
-	int fd = open_bound(&own);
+	int fd = receiver_open(&own);
 
 	REQUIRE(sendto(fd, data, n_bytes, 0, &to->sa, to->len) == (ssize_t)n_bytes);
 	close(fd);
@@ -91,7 +76,7 @@ static void try_io(const char *io, uint32_t flags)
 	struct volley_addr addr;
 	struct volley_server *server;
 	int one = 1;
-	int fd = open_bound(&addr);
+	int fd = receiver_open(&addr);
 	bool takes_cut = flags & VOLLEY_LISTEN_DELIVER_TRUNCATED;
 
 	REQUIRE(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one) == 0);

@@ -26,7 +26,7 @@ int main(void)
 	new = import(&addr);
 	for (int i = 0; i < 5; i++)
 		CHECK(is_replied_to(&addr)); /* the old one rests */
-	CHECK(finish(&giver) == -ETIMEDOUT);
+	CHECK(giver_join(&giver) == -ETIMEDOUT);
 	CHECK(volley_server_import_commit(new, fds[1], 1000000) < 0);
 	CHECK(volley_server_drain(new) == 0);
 	CHECK(volley_server_free(new) == 0);

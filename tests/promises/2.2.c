@@ -63,7 +63,7 @@ int main(void)
 	if (r < 0)
 		volley_server_free(new); /* as a program does */
 	close(block[1]);
-	if (finish(&giver) == 0)
+	if (giver_join(&giver) == 0)
 		volley_server_free(old); /* the same */
 	CHECK(is_replied_to(&addr));
 	return check_done();

@@ -19,7 +19,7 @@ int main(void)
 	begin(&giver, old, PATIENCE_US);
 	new = import(&addr);
 	CHECK(volley_server_import_commit(new, fds[1], PATIENCE_US) == 0);
-	CHECK(finish(&giver) == 0);
+	CHECK(giver_join(&giver) == 0);
 	volley_server_free(old);
 	CHECK(is_replied_to(&addr));
 	volley_server_free(new);

@@ -14,20 +14,7 @@
 
 #include <volley/volley.h>
 
-#include "promises/promise.h"
-
-static void echo(struct volley_worker *worker, struct volley_packet *packet, void *arg)
-{
-	(void)worker;
-	(void)arg;
-	volley_packet_reply(packet, packet->data, packet->len);
-}
-
-static void nothing(struct volley_worker *worker, void *arg)
-{
-	(void)worker;
-	(void)arg;
-}
+#include "sending.h"
 
 /* Whether it still serves; where the loop is ours, we are the loop. */
 static bool serves(struct volley_server *server, bool is_own_loop)
@@ -120,18 +107,9 @@ static void only_free(struct volley_server *server)
 	_exit(volley_server_free(server) < 0);
 }
 
-static struct volley_server *make(uint32_t wait)
-{
-	struct volley_server *server;
-
-	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = wait), &server) >= 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo)) >= 0);
-	return server;
-}
-
 static void try_wait(uint32_t wait)
 {
-	struct volley_server *server = make(wait);
+	struct volley_server *server = server_open(VOLLEY_CONFIG(.n_workers = 1, .wait = wait));
 
 	REQUIRE(volley_server_start(server) >= 0);
 	REQUIRE(serves(server, wait == VOLLEY_WAIT_FD));
@@ -152,7 +130,8 @@ static void *run(void *server)
 /* Some thread has the locks at the moment of the fork. */
 static void try_run(void)
 {
-	struct volley_server *server = make(VOLLEY_WAIT_EVENT);
+	struct volley_server *server = server_open(
+		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_EVENT));
 	pthread_t thread;
 
 	REQUIRE(pthread_create(&thread, NULL, run, server) == 0);

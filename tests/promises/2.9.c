@@ -15,9 +15,10 @@
 
 #include <volley/volley.h>
 
-#include "promises/promise.h"
+#include "sending.h"
 
 static char warning[512];
+static struct volley_addr bound; /* of the socket that was opened last */
 
 static void on_log(enum volley_log_level level, const char *text, void *arg)
 {
@@ -26,22 +27,12 @@ static void on_log(enum volley_log_level level, const char *text, void *arg)
 		snprintf(warning, sizeof warning, "%s", text);
 }
 
-static void echo(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+static void echo_passed(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
 	(void)worker;
 	(void)arg;
 	CHECK(packet->data[0] == 'a');
 	volley_packet_reply(packet, packet->data, packet->len);
-}
-
-static int open_bound(void)
-{
-	struct volley_addr addr;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	volley_addr_parse("127.0.0.1:0", &addr);
-	REQUIRE(fd >= 0 && bind(fd, &addr.sa, addr.len) == 0);
-	return fd;
 }
 
 /* Payloads that begin with an `a` pass. The filter sees the UDP header first. */
@@ -88,7 +79,7 @@ static bool attach_ebpf(int fd)
 /* What a client hears of these datagrams: the last byte, or 0. */
 static char ask(const struct volley_addr *to, const char *first, const char *second)
 {
-	int fd = open_bound();
+	int fd = receiver_open(&bound);
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	char got = 0;
 
@@ -105,37 +96,29 @@ static struct volley_server *adopt(int fd, struct volley_addr *ret_addr)
 	struct volley_server *server;
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .log = on_log), &server) >= 0);
-	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo)) >= 0);
+	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo_passed)) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
 	return server;
 }
 
-static uint64_t count_drops(struct volley_server *server)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-
-	REQUIRE(volley_server_get_stats(server, &stats) >= 0);
-	return stats.kernel_drops;
-}
-
 static void try_classic(void)
 {
 	struct volley_addr addr;
-	int fd = open_bound();
+	int fd = receiver_open(&bound);
 	struct volley_server *server;
 
 	attach(fd);
 	server = adopt(fd, &addr);
 	CHECK_EQ(ask(&addr, "b", "a"), 'a');
-	CHECK_EQ(count_drops(server), 1);
+	CHECK_EQ(get_stats(server).kernel_drops, 1);
 	CHECK_EQ(volley_server_drain(server), 0);
 	sendto(fd, "a", 1, 0, &addr.sa, addr.len);
-	CHECK_EQ(count_drops(server), 2);
+	CHECK_EQ(get_stats(server).kernel_drops, 2);
 	CHECK_EQ(volley_server_drain(server), 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	CHECK_EQ(ask(&addr, "b", "a"), 'a');
-	CHECK_EQ(count_drops(server), 3);
+	CHECK_EQ(get_stats(server).kernel_drops, 3);
 	CHECK_EQ(warning[0], 0);
 	CHECK_EQ(volley_server_free(server), 0);
 }
@@ -160,11 +143,11 @@ int main(void)
 
 	promise_begin(10);
 	try_classic();
-	fd = open_bound();
+	fd = receiver_open(&bound);
 	attach(fd);
 	lock_filter(fd);
 	try_fixed(fd, "b");
-	fd = open_bound();
+	fd = receiver_open(&bound);
 	if (attach_ebpf(fd))
 		try_fixed(fd, "a");
 	else

@@ -6,11 +6,11 @@
  * adopted, and after a hot restart to another number of workers. The copies are in the books.
  */
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include <volley/volley.h>
 
+#include "lib/giver.h"
 #include "links.h"
 
 enum { N_WORKERS = 4, PATIENCE_US = 5000000 };
@@ -106,37 +106,22 @@ static void ask_adopted(const char *address, int client, const char *host, uint6
 	finish(server, client, n_copies);
 }
 
-struct giver {
-	struct volley_server *server;
-	int fd;
-};
-
-static void *give(void *arg)
-{
-	struct giver *giver = arg;
-
-	CHECK_EQ(volley_server_export_fds(giver->server, giver->fd, PATIENCE_US), 0);
-	return NULL;
-}
-
 /* From four workers to three. */
 static void ask_restarted(const char *address, int client, const char *host, uint64_t n_copies)
 {
 	struct volley_server *old = new_server(N_WORKERS), *server = new_server(3);
-	struct giver giver = { .server = old };
-	pthread_t thread;
+	struct giver giver;
 	int fds[2];
 
 	REQUIRE(volley_server_listen(old, address, VOLLEY_LISTEN(.on_batch = echo)) == 0);
 	REQUIRE(volley_server_start(old) == 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-	giver.fd = fds[0];
-	REQUIRE(pthread_create(&thread, NULL, give, &giver) == 0);
+	giver_start(&giver, old, fds[0], PATIENCE_US, false);
 	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US) == N_WORKERS);
 	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo)) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(volley_server_import_commit(server, fds[1], PATIENCE_US) == 0);
-	pthread_join(thread, NULL);
+	CHECK_EQ(giver_join(&giver), 0);
 	CHECK_EQ(volley_server_free(old), 0);
 	ask_once(client, host, get_port(server));
 	finish(server, client, n_copies);

@@ -13,29 +13,7 @@
 
 #include <volley/volley.h>
 
-#include "promises/promise.h"
-
-static void echo(struct volley_worker *worker, struct volley_packet *packet, void *arg)
-{
-	(void)worker;
-	(void)arg;
-	volley_packet_reply(packet, packet->data, packet->len);
-}
-
-static void nothing(struct volley_worker *worker, void *arg)
-{
-	(void)worker;
-	(void)arg;
-}
-
-static struct volley_server *make(const struct volley_config *config)
-{
-	struct volley_server *server;
-
-	REQUIRE(volley_server_new(config, &server) >= 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo)) >= 0);
-	return server;
-}
+#include "sending.h"
 
 static void cancel(pthread_t thread)
 {
@@ -62,7 +40,7 @@ static void *call_for_ever(void *server)
 
 static void try_sends(uint32_t wait)
 {
-	struct volley_server *server = make(VOLLEY_CONFIG(.n_workers = 1, .wait = wait));
+	struct volley_server *server = server_open(VOLLEY_CONFIG(.n_workers = 1, .wait = wait));
 	struct volley_addr peer;
 
 	volley_addr_parse("127.0.0.1:9", &peer);
@@ -91,19 +69,20 @@ static void log_and_end(enum volley_log_level level, const char *text, void *arg
 static void *listen_badly(void *server)
 {
 	pthread_cancel(pthread_self());
-	volley_server_listen(server, "no address", VOLLEY_LISTEN(.on_packet = echo));
+	volley_server_listen(server, "no address", VOLLEY_LISTEN(.on_batch = echo));
 	pthread_testcancel();
 	return NULL;
 }
 
 static void try_hook(void)
 {
-	struct volley_server *server = make(VOLLEY_CONFIG(.n_workers = 1, .log = log_and_end));
+	struct volley_server *server = server_open(
+		VOLLEY_CONFIG(.n_workers = 1, .log = log_and_end));
 	pthread_t thread;
 
 	REQUIRE(pthread_create(&thread, NULL, listen_badly, server) == 0);
 	cancel(thread);
-	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo)), 1);
+	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)), 1);
 	CHECK_EQ(volley_server_free(server), 0);
 }
 
@@ -163,7 +142,7 @@ static void *run(void *server)
 /* It has a lock for as long as it serves, so it serves on until it is asked to stop. */
 static void try_run(void)
 {
-	struct volley_server *server = make(VOLLEY_CONFIG(.n_workers = 1));
+	struct volley_server *server = server_open(VOLLEY_CONFIG(.n_workers = 1));
 	pthread_t thread;
 	int fds[2];
 	char byte;

@@ -9,53 +9,21 @@
 
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 
 #include <volley/volley.h>
 
-#include "promise.h"
+#include "lib/giver.h"
+#include "sending.h"
 
 enum { PATIENCE_US = 5000000, REPLY_MS = 2000 };
 
 static int fds[2]; /* the old server's end, the new one's */
 
-struct giver {
-	pthread_t thread;
-	struct volley_server *server;
-	uint32_t timeout_us;
-	int r;
-};
-
-static void *give(void *arg)
-{
-	struct giver *giver = arg;
-
-	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
-	close(fds[0]);
-	return NULL;
-}
-
 static inline void begin(struct giver *giver, struct volley_server *server, uint32_t timeout_us)
 {
-	*giver = (struct giver){ .server = server, .timeout_us = timeout_us };
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
-	REQUIRE(pthread_create(&giver->thread, NULL, give, giver) == 0);
-}
-
-static inline int finish(struct giver *giver)
-{
-	pthread_join(giver->thread, NULL);
-	return giver->r;
-}
-
-static inline void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-			void *arg)
-{
-	(void)worker;
-	(void)arg;
-	for (size_t i = 0; i < n; i++)
-		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
+	giver_start(giver, server, fds[0], timeout_us, true);
 }
 
 static inline struct volley_addr listen_at(struct volley_server *server,

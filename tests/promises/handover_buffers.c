@@ -18,14 +18,6 @@ static void send_some(const struct volley_addr *to)
 	close(fd);
 }
 
-static uint64_t count_drops(struct volley_server *server)
-{
-	struct volley_stats stats = { .size = sizeof stats };
-
-	REQUIRE(volley_server_get_stats(server, &stats) >= 0);
-	return stats.kernel_drops;
-}
-
 int main(void)
 {
 	struct volley_server *old;
@@ -44,14 +36,14 @@ int main(void)
 	REQUIRE(volley_server_listen(new, text,
 				     VOLLEY_LISTEN(.on_batch = echo, .rcvbuf_bytes = 4096)) >= 0);
 	send_some(&addr);
-	CHECK_EQ(count_drops(old), 0);
+	CHECK_EQ(get_stats(old).kernel_drops, 0);
 	REQUIRE(volley_server_start(new) == 0);
 	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
-	CHECK_EQ(finish(&giver), 0);
-	CHECK_EQ(count_drops(new), 0);
+	CHECK_EQ(giver_join(&giver), 0);
+	CHECK_EQ(get_stats(new).kernel_drops, 0);
 	CHECK_EQ(volley_server_stop(new), 0);
 	send_some(&addr);
-	CHECK(count_drops(new) > 0); /* it is small now */
+	CHECK(get_stats(new).kernel_drops > 0); /* it is small now */
 	CHECK_EQ(volley_server_free(new), 0);
 	CHECK_EQ(volley_server_free(old), 0);
 	close(fds[1]);

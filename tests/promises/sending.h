@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <event2/event.h>
+
 #include <volley/volley.h>
 
 #include "promise.h"
@@ -89,6 +91,31 @@ static inline struct volley_server *server_open(const struct volley_config *conf
 	REQUIRE(volley_server_new(config, &server) == 0);
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) == 0);
 	return server;
+}
+
+/* Try it with each wait strategy, and with a base of the user's; with this receiver. */
+static inline void for_each_wait(const struct volley_config *more,
+				 void (*try)(const struct volley_config *config, int receiver),
+				 int receiver)
+{
+	static const uint32_t waits[] = { VOLLEY_WAIT_EVENT, VOLLEY_WAIT_BLOCK, VOLLEY_WAIT_SPIN,
+					  VOLLEY_WAIT_FD };
+	struct volley_config config = *more;
+
+	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+		config.wait = waits[i];
+		try(&config, receiver);
+	}
+	config.wait = VOLLEY_WAIT_EVENT;
+	config.event_base = event_base_new();
+	try(&config, receiver);
+	event_base_free(config.event_base);
+}
+
+/* A post that has nothing to do. */
+static inline void nothing(struct volley_worker *worker, void *arg)
+{
+	(void)worker, (void)arg;
 }
 
 /* The same text to one peer. */

@@ -21,6 +21,7 @@
 #include <volley/volley.h>
 
 #include "lib/check.h"
+#include "lib/giver.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
@@ -47,20 +48,6 @@ static void *ask(void *arg)
 		(*n)++;
 	}
 	close(fd);
-	return NULL;
-}
-
-struct giver {
-	struct volley_server *server;
-	int fd;
-	int r;
-};
-
-static void *give(void *arg)
-{
-	struct giver *giver = arg;
-
-	giver->r = volley_server_export_fds(giver->server, giver->fd, TIMEOUT_US);
 	return NULL;
 }
 
@@ -96,14 +83,13 @@ static struct volley_server *hand_over(struct volley_server *old, uint32_t n_wor
 				       bool fail)
 {
 	struct volley_server *server = new_server(n_workers, wait);
-	struct giver giver = { .server = old };
-	pthread_t threads[2];
+	struct giver giver;
+	pthread_t reader;
 	int fds[2];
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-	giver.fd = fds[0];
-	REQUIRE(pthread_create(&threads[0], NULL, give, &giver) == 0);
-	REQUIRE(pthread_create(&threads[1], NULL, read_stats, old) == 0);
+	giver_start(&giver, old, fds[0], TIMEOUT_US, false);
+	REQUIRE(pthread_create(&reader, NULL, read_stats, old) == 0);
 	CHECK(volley_server_import_fds(server, fds[1], TIMEOUT_US) > 0);
 	CHECK_EQ(listen_there(server), 0);
 	CHECK_EQ(volley_server_start(server), 0);
@@ -112,9 +98,8 @@ static struct volley_server *hand_over(struct volley_server *old, uint32_t n_wor
 	else
 		CHECK_EQ(volley_server_free(server), 0);
 	close(fds[1]);
-	for (int i = 0; i < 2; i++)
-		pthread_join(threads[i], NULL);
-	CHECK_EQ(giver.r, fail ? -EPIPE : 0);
+	pthread_join(reader, NULL);
+	CHECK_EQ(giver_join(&giver), fail ? -EPIPE : 0);
 	close(fds[0]);
 	if (fail)
 		return old;

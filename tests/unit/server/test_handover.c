@@ -7,13 +7,13 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <volley/volley.h>
 
 #include "lib/fault.h"
+#include "lib/giver.h"
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
@@ -81,31 +81,9 @@ static struct volley_stats get_stats(struct volley_server *server)
 	return stats;
 }
 
-struct giver {
-	pthread_t thread;
-	struct volley_server *server;
-	uint32_t timeout_us;
-	int r;
-};
-
-static void *give(void *arg)
-{
-	struct giver *giver = arg;
-
-	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
-	return NULL;
-}
-
 static void begin(struct giver *giver, struct volley_server *server, uint32_t timeout_us)
 {
-	*giver = (struct giver){ .server = server, .timeout_us = timeout_us };
-	pthread_create(&giver->thread, NULL, give, giver);
-}
-
-static int finish(struct giver *giver)
-{
-	pthread_join(giver->thread, NULL);
-	return giver->r;
+	giver_start(giver, server, fds[0], timeout_us, false);
 }
 
 static void flood(const struct volley_addr *to, int n)
@@ -151,7 +129,7 @@ Test(handover, drops_and_queues_are_in_the_books_once)
 	cr_assert_geq(drops, 1000);
 	cr_assert_eq(get_stats(new).kernel_drops, 1000);
 	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), 0);
-	cr_assert_eq(finish(&giver), 0);
+	cr_assert_eq(giver_join(&giver), 0);
 	cr_assert_eq(get_stats(new).kernel_drops, drops);
 	cr_assert_eq(volley_server_get_carried_stats(new, &carried), 0);
 	cr_assert_eq(carried.kernel_drops, drops);
@@ -214,7 +192,7 @@ Test(handover, one_that_is_too_late_gives_up)
 
 	begin(&giver, old, 200000);
 	new = import_and_start(&to, 2);
-	cr_assert_eq(finish(&giver), -ETIMEDOUT);
+	cr_assert_eq(giver_join(&giver), -ETIMEDOUT);
 	cr_assert_eq(volley_server_count_sharers(old), 1);
 	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), -ECANCELED);
 	cr_assert_eq(volley_server_count_sharers(old), 0, "it said that it ends");
@@ -239,7 +217,7 @@ Test(handover, counters_come_back)
 	begin(&giver, old, 200000);
 	new = import_and_start(&to, 1);
 	expect_reply(&to); /* the old one rests: it is the new one that served it */
-	cr_assert_eq(finish(&giver), -ETIMEDOUT);
+	cr_assert_eq(giver_join(&giver), -ETIMEDOUT);
 	cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), -ECANCELED);
 	cr_assert_eq(get_stats(old).delivered, 0);
 	cr_assert_eq(volley_server_drain(new), 0);
@@ -263,7 +241,7 @@ Test(handover, no_one_gives_up_for_one_that_ends)
 
 		begin(&giver, old, 200000);
 		new = import_and_start(&to, 1);
-		cr_assert_eq(finish(&giver), -ETIMEDOUT);
+		cr_assert_eq(giver_join(&giver), -ETIMEDOUT);
 		cr_assert_eq(ends[i](old), 0);
 		cr_assert_eq(volley_server_free(old), 0);
 		cr_assert_eq(volley_server_import_commit(new, fds[1], TIMEOUT_US), 0);
@@ -287,7 +265,7 @@ Test(handover, an_end_goes_first)
 		begin(&giver, old, TIMEOUT_US);
 		cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 2);
 		cr_assert_eq(ends[i](old), 0);
-		cr_assert_eq(finish(&giver), -ECANCELED);
+		cr_assert_eq(giver_join(&giver), -ECANCELED);
 		cr_assert_eq(volley_server_free(new), 0);
 		cr_assert_eq(volley_server_free(old), 0);
 		reopen();
@@ -343,12 +321,12 @@ static void survive(enum fault_function function)
 		if (r < 0) { /* the program ends, and its end of the conversation with it */
 			cr_assert_eq(volley_server_free(new), 0);
 			close(fds[1]);
-			cr_assert_lt(finish(&giver), 0);
+			cr_assert_lt(giver_join(&giver), 0);
 			close(fds[0]);
 			cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 			expect_reply(&to);
 		} else {
-			cr_assert_eq(finish(&giver), 0);
+			cr_assert_eq(giver_join(&giver), 0);
 			expect_reply(&to);
 			cr_assert_eq(volley_server_free(new), 0);
 		}
