@@ -25,13 +25,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include <volley/mmsg.h>
-
 #include "path/packet.h"
 #include "path/remote.h"
 #include "path/route.h"
 #include "path/worker.h"
 #include "sys/clock.h"
+#include "sys/poll.h"
 #include "sys/wake.h"
 
 /* A batch shall take this long: much longer than a wake, much shorter than a client's patience. */
@@ -319,7 +318,7 @@ static void sleep_until_woken(struct vly_handler *handler)
 	/* acq_rel: either the worker's exchange sees this, or we see what it did before */
 	atomic_exchange_explicit(&handler->asleep, true, memory_order_acq_rel);
 	if (vly_ring_count(&handler->rx) == 0 && get_command(handler) == VLY_HANDLER_SERVE &&
-	    volley_ppoll(&fd, 1, NULL, NULL) > 0)
+	    vly_poll_wait_point(&fd, 1, -1) > 0)
 		vly_wake_take(handler->event_fd);
 	atomic_exchange_explicit(&handler->asleep, false, memory_order_acq_rel);
 }

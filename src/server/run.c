@@ -70,7 +70,7 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 
 	while (is_running(server)) {
 		if (vly_poll_wait(fds, 2, -1) < 0)
-			continue; /* EINTR: a signal of somebody else's */
+			continue; /* EINTR: a signal of somebody else's; nothing else is told */
 		if (fds[0].revents != 0)
 			take_signals(server, signals, &n_signals);
 		/* A worker left, or somebody asks: only the latter changes anything. */

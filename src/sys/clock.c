@@ -4,6 +4,7 @@
 
 #include "sys/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 #include "sys/raw.h"
@@ -29,5 +30,9 @@ void vly_clock_sleep_ns(uint64_t ns)
 	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),
 					  .tv_nsec = (long)(ns % 1000000000) };
 
-	vly_raw_ppoll(&timeout);
+	int r = vly_raw_ppoll(&timeout);
+
+	/* A filter that came later refuses it: whoever sleeps in a loop would be busy. */
+	if (r < 0 && r != -EINTR)
+		vly_raw_nanosleep(&timeout);
 }

@@ -6,13 +6,46 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <volley/mmsg.h>
+
+#include "sys/clock.h"
 #include "sys/raw.h"
+
+/*
+ * The result of a wait. One that the kernel refuses becomes a short sleep with something to look at
+ * behind it, so that no loop around a wait is ever busy or deaf. timeout_ns < 0: no limit.
+ */
+static int settle(struct pollfd *fds, uint32_t n, int64_t timeout_ns, int r)
+{
+	bool is_short = timeout_ns >= 0 && timeout_ns < (int64_t)VLY_CLOCK_LOOK_NS;
+	int n_ready = 0;
+
+	if (r >= 0 || r == -EINTR || r == -ECANCELED)
+		return r;
+	vly_clock_sleep_ns(is_short ? (uint64_t)timeout_ns : VLY_CLOCK_LOOK_NS);
+	for (uint32_t i = 0; i < n; i++) {
+		fds[i].revents = fds[i].fd >= 0 ? fds[i].events : 0;
+		n_ready += fds[i].revents != 0;
+	}
+	return n_ready;
+}
 
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms)
 {
-	return vly_raw_poll(fds, n, timeout_ms);
+	return settle(fds, n, (int64_t)timeout_ms * 1000000, vly_raw_poll(fds, n, timeout_ms));
+}
+
+int vly_poll_wait_point(struct pollfd *fds, uint32_t n, int64_t timeout_ns)
+{
+	const struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / 1000000000),
+					  .tv_nsec = (long)(timeout_ns % 1000000000) };
+
+	return settle(fds, n, timeout_ns,
+		      volley_ppoll(fds, n, timeout_ns < 0 ? NULL : &timeout, NULL));
 }
 
 int vly_poll_open(void)

@@ -8,8 +8,17 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* Wait for the first of n, for at most timeout_ms (-1: no limit). How many are ready; -errno. */
+/*
+ * Wait for the first of n, for at most timeout_ms (-1: no limit). How many are ready; -EINTR.
+ *
+ * Any other failure would come again at once: the kernel refuses more descriptors than
+ * RLIMIT_NOFILE allows, which may be lowered at any time, and a filter may refuse the call. Then
+ * this sleeps by the clock, VLY_CLOCK_LOOK_NS at most, and says that all are ready: look at them.
+ */
 int vly_poll_wait(struct pollfd *fds, uint32_t n, int timeout_ms);
+
+/* The same as a cancellation point, in nanoseconds: also -ECANCELED. */
+int vly_poll_wait_point(struct pollfd *fds, uint32_t n, int64_t timeout_ns);
 
 /*
  * An epoll descriptor that can be waited for, or -errno. Its entries go with what it is told about

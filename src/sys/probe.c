@@ -20,7 +20,6 @@
 
 #include "base/compiler.h"
 #include "sys/cmsg.h"
-#include "sys/poll.h"
 #include "sys/raw.h"
 #include "sys/socket.h"
 
@@ -57,7 +56,7 @@ static int expect(int result, int expected)
 static int probe_poll(void)
 {
 	const struct timespec at_once = { 0 };
-	int r = vly_poll_wait(NULL, 0, 0);
+	int r = vly_raw_poll(NULL, 0, 0);
 
 	return r >= 0 ? vly_raw_ppoll(&at_once) : r;
 }

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int result(long r)
@@ -113,6 +114,15 @@ int vly_raw_ppoll(const struct timespec *timeout)
 {
 	int state = hold_off();
 	int r = result(ppoll(NULL, 0, timeout, NULL));
+
+	pthread_setcancelstate(state, &state);
+	return r;
+}
+
+int vly_raw_nanosleep(const struct timespec *timeout)
+{
+	int state = hold_off();
+	int r = result(nanosleep(timeout, NULL));
 
 	pthread_setcancelstate(state, &state);
 	return r;

@@ -35,6 +35,7 @@ void vly_raw_close(int fd);
 int vly_raw_connect(int fd, const struct sockaddr *addr, socklen_t addr_len);
 int vly_raw_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
 int vly_raw_ppoll(const struct timespec *timeout); /* of no descriptor: a sleep */
+int vly_raw_nanosleep(const struct timespec *timeout);
 int vly_raw_epoll_wait(int poll_fd, struct epoll_event *ret_events, int n); /* does not wait */
 
 /* Of other sockets than UDP's, which say themselves how; never sleep. */

@@ -11,9 +11,8 @@
 
 #include "worker/loop_block.h"
 
-#include <volley/mmsg.h>
-
 #include "path/pipeline.h"
+#include "sys/poll.h"
 #include "worker/chores.h"
 
 /*
@@ -24,7 +23,6 @@
 static void wait_elsewhere(struct volley_worker *worker, struct vly_sock *sock)
 {
 	int64_t ns = vly_chores_get_timeout(worker);
-	struct timespec timeout = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	struct pollfd fd = { .fd = sock != NULL ? sock->fd : -1 };
 
 	if (sock != NULL && sock->reads)
@@ -33,7 +31,7 @@ static void wait_elsewhere(struct volley_worker *worker, struct vly_sock *sock)
 		fd.events |= POLLOUT;
 	if (fd.events == 0)
 		fd.fd = -1; /* or its errors would be reported for ever */
-	if (volley_ppoll(&fd, 1, ns < 0 ? NULL : &timeout, NULL) > 0 && sock != NULL)
+	if (vly_poll_wait_point(&fd, 1, ns) > 0 && sock != NULL)
 		vly_socks_set_ready(sock, sock->reads && (fd.revents & ~POLLOUT));
 }
 

@@ -223,6 +223,8 @@ int vly_wire_recv_peer(struct vly_handover *handover, int *ret_pidfd)
 
 void vly_wire_wait_death(struct vly_handover *handover, int pidfd)
 {
-	if (pidfd >= 0)
-		wait(handover, pidfd, POLLIN);
+	/* A wait that the kernel refuses ends early. */
+	while (pidfd >= 0 && wait(handover, pidfd, POLLIN) >= 0 && !vly_pidfd_is_dead(pidfd) &&
+	       vly_clock_get_ns() < handover->end_ns)
+		continue;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <time.h>
 
+#include "lib/fault.h"
 #include "sys/clock.h"
 
 Test(clock, it_is_the_monotonic_one_and_never_goes_back)
@@ -32,6 +34,16 @@ Test(clock, a_sleep_lasts_as_long_as_asked)
 		vly_clock_sleep_ns(sleeps_ns[i]);
 		cr_assert_geq(vly_clock_get_ns() - begin_ns, sleeps_ns[i]);
 	}
+}
+
+Test(clock, a_sleep_lasts_also_where_a_filter_refuses_ppoll)
+{
+	uint64_t begin_ns = vly_clock_get_ns();
+
+	fault_arm_from(FAULT_PPOLL, 1, EPERM);
+	vly_clock_sleep_ns(2000000);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_geq(vly_clock_get_ns() - begin_ns, 2000000);
 }
 
 Test(clock, microseconds_do_not_overflow)

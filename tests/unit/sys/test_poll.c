@@ -6,8 +6,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <volley/cancel.h>
+
 #include "lib/fault.h"
 #include "lib/loopback.h"
+#include "sys/clock.h"
 #include "sys/poll.h"
 
 static int pipes[2][2];
@@ -41,6 +44,67 @@ Test(poll, wait_ends_with_the_first_that_is_ready_or_in_time)
 	fault_arm(FAULT_POLL, 1, EINTR);
 	cr_assert_eq(vly_poll_wait(fds, 2, -1), -EINTR);
 	cr_assert_eq(fault_disarm(), 1);
+}
+
+/* What is not asked for is not reported: who looks at it might wait there. */
+Test(poll, a_wait_that_is_refused_is_a_short_sleep_and_a_look_at_everything)
+{
+	struct pollfd fds[3] = { { .fd = pipes[0][0], .events = POLLIN },
+				 { .fd = -1, .events = POLLIN },
+				 { .fd = pipes[1][0] } };
+	uint64_t begin_ns = vly_clock_get_ns();
+
+	fault_arm(FAULT_POLL, 1, EINVAL);
+	cr_assert_eq(vly_poll_wait(fds, 3, -1), 1);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_geq(vly_clock_get_ns() - begin_ns, VLY_CLOCK_LOOK_NS);
+	cr_assert_eq(fds[0].revents, POLLIN);
+	cr_assert_eq(fds[1].revents, 0);
+	cr_assert_eq(fds[2].revents, 0);
+}
+
+/* With poll refused meanwhile, which Criterion needs as well. */
+static int wait_refused(struct pollfd *fds, uint32_t n, int64_t timeout_ns)
+{
+	struct rlimit limit;
+	rlim_t saved;
+	int r;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	saved = limit.rlim_cur;
+	limit.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	r = vly_poll_wait_point(fds, n, timeout_ns);
+	limit.rlim_cur = saved;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return r;
+}
+
+Test(poll, a_cancellation_point_waits_sleeps_and_is_cancelled)
+{
+	struct pollfd fds[2] = { { .fd = pipes[0][0], .events = POLLIN },
+				 { .fd = pipes[1][0], .events = POLLIN } };
+	struct volley_cancel *handle;
+	uint64_t begin_ns;
+
+	cr_assert_geq(volley_cancel_attach(&handle), 0);
+	cr_assert_eq(vly_poll_wait_point(fds, 2, 0), 0);
+	begin_ns = vly_clock_get_ns();
+	cr_assert_eq(vly_poll_wait_point(fds, 2, 2000000), 0);
+	cr_assert_geq(vly_clock_get_ns() - begin_ns, 2000000);
+	write_one(1);
+	cr_assert_eq(vly_poll_wait_point(fds, 2, -1), 1);
+	cr_assert_eq(fds[0].revents, 0);
+	volley_cancel_request(handle);
+	cr_assert_eq(vly_poll_wait_point(fds, 2, -1), -ECANCELED);
+	volley_cancel_clear();
+	begin_ns = vly_clock_get_ns();
+	cr_assert_eq(wait_refused(fds, 2, -1), 2);
+	cr_assert_geq(vly_clock_get_ns() - begin_ns, VLY_CLOCK_LOOK_NS);
+	cr_assert_eq(fds[0].revents, POLLIN, "it may be");
+	cr_assert_eq(wait_refused(fds, 2, 0), 2, "and no longer than asked");
+	volley_cancel_unref(handle);
+	volley_cancel_detach();
 }
 
 Test(poll, an_entry_comes_with_its_tag_while_it_is_watched)
