@@ -31,6 +31,10 @@ struct vly_watch {
 	struct event *reader;
 	struct event *writer;
 	bool is_polled;              /* it is out of epoll, being busy: worker/polled.c's */
+	bool told_refused;           /* these are polled.c's, too */
+	uint32_t n_refused;          /* times in a row that it could not be put back */
+	uint64_t put_ns;             /* when that is tried again */
+	uint64_t look_ns;            /* when it is read again; 0: it does not wait for the clock */
 	uint32_t events;             /* that epoll has of `fd`; 0: none */
 	int fd;                      /* the socket may have lost its own when it is taken out */
 	TAILQ_ENTRY(vly_sock) asked; /* while `events` has EPOLLOUT */

@@ -154,8 +154,11 @@ struct vly_loop {
 	int poll_fd;                    /* loop_fd.c's, where the loop is the caller's; else -1 */
 	bool is_open;
 	bool is_lit;                /* loop_fd.c: the eventfd stands for sockets that are polled */
-	uint32_t n_polled;          /* polled.c's: sockets that are out of epoll, being busy */
+	uint32_t n_polled;          /* polled.c's: sockets that are out of epoll */
+	uint32_t n_slow;            /* those of them that are looked at by the clock */
 	struct vly_sock_list asked; /* loop_fd.c: where epoll reports room for replies */
+	uint32_t n_unsaid;          /* loop_new.c: libevent's lines that were left out */
+	uint64_t log_ns;            /* and when the next one is written */
 };
 
 struct volley_worker {

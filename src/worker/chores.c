@@ -19,6 +19,7 @@
 #include "path/remote.h"
 #include "sys/clock.h"
 #include "worker/errand.h"
+#include "worker/polled.h"
 #include "worker/rest.h"
 
 enum vly_command vly_chores_take_command(struct volley_worker *worker)
@@ -76,7 +77,7 @@ bool vly_chores_sleep(struct volley_worker *worker)
 bool vly_chores_has_timers(const struct volley_worker *worker)
 {
 	return vly_ledger_get_tx_queued(&worker->books) > 0 || vly_held_has_any(worker) ||
-	       vly_rest_has_any(worker);
+	       vly_rest_has_any(worker) || vly_polled_has_slow(worker);
 }
 
 /* The sooner of two; -1 is never. */
@@ -99,6 +100,7 @@ int64_t vly_chores_get_timeout(struct volley_worker *worker)
 	now_ns = vly_clock_get_ns();
 	ns = get_sooner(vly_backlog_get_timeout(worker, now_ns),
 			vly_rest_get_timeout(worker, now_ns));
+	ns = get_sooner(ns, vly_polled_get_timeout(worker, now_ns));
 	deadline_ns = vly_held_get_deadline(worker);
 	if (deadline_ns == 0)
 		return ns;

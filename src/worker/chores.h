@@ -20,8 +20,8 @@ void vly_chores_take_mail(struct volley_worker *worker);
 bool vly_chores_sleep(struct volley_worker *worker);
 
 /*
- * What happens by the clock (the backlog, held packets). Whether anything does; the nanoseconds
- * until then, or -1 for never; do it.
+ * What happens by the clock (the backlog, held packets, sockets that epoll or the kernel refuses).
+ * Whether anything does; the nanoseconds until then, or -1 for never; do it.
  */
 bool vly_chores_has_timers(const struct volley_worker *worker);
 int64_t vly_chores_get_timeout(struct volley_worker *worker);

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "path/pipeline.h"
+#include "sys/clock.h"
 #include "worker/chores.h"
 #include "worker/loop_new.h"
 #include "worker/polled.h"
@@ -189,9 +190,21 @@ static void arm_timers(struct volley_worker *worker)
 			event_add(sock->watch.writer, NULL);
 }
 
+/*
+ * A failing epoll is no reason to stop serving: look at every socket instead. The next wait would
+ * fail at once, too.
+ */
+static void wait(struct volley_worker *worker, int flags)
+{
+	if (event_base_loop(worker->loop.event->base, flags) >= 0)
+		return;
+	if (!(flags & EVLOOP_NONBLOCK))
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
+	vly_socks_set_all_ready(&worker->socks);
+}
+
 static void run_loop(struct volley_worker *worker)
 {
-	struct vly_loop_event *loop = worker->loop.event;
 	uint32_t n_budget = worker->shared->config.n_budget;
 
 	assert(vly_self_is_me(&worker->self));
@@ -203,11 +216,10 @@ static void run_loop(struct volley_worker *worker)
 			arm_timers(worker);
 		if (!vly_chores_sleep(worker) || vly_polled_has_any(worker))
 			flags |= EVLOOP_NONBLOCK;
-		/* A failing epoll is no reason to stop serving: look at every socket instead. */
-		if (event_base_loop(loop->base, flags) < 0)
-			vly_socks_set_all_ready(&worker->socks);
+		wait(worker, flags);
 		vly_mail_awake(&worker->mail);
 		vly_ledger_count_wake(&worker->books);
+		vly_polled_run(worker);
 		vly_pipeline_run_once(worker, n_budget);
 		vly_polled_adapt(worker, N_BUSY);
 		vly_chores_run_timers(worker);

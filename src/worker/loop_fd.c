@@ -140,9 +140,15 @@ static void find_ready(struct volley_worker *worker)
 	struct epoll_event events[N_AT_ONCE];
 	int n = vly_poll_take(worker->loop.poll_fd, events, N_AT_ONCE);
 
-	/* A failing epoll is no reason to stop serving: look at every socket instead. */
-	if (n < 0)
+	/*
+	 * A failing epoll is no reason to stop serving: look at everything instead, for the
+	 * descriptor is readable until all is taken.
+	 */
+	if (n < 0) {
 		vly_socks_set_all_ready(&worker->socks);
+		if (!worker->loop.is_lit)
+			vly_mail_clear(&worker->mail);
+	}
 	for (int i = 0; i < n; i++) {
 		struct vly_sock *sock = events[i].data.ptr;
 
@@ -169,6 +175,7 @@ int vly_loop_fd_process(struct volley_worker *worker)
 		return -ESHUTDOWN;
 	vly_chores_take_mail(worker);
 	vly_ledger_count_wake(&worker->books);
+	vly_polled_run(worker);
 	n = vly_pipeline_run_once(worker, worker->shared->config.n_budget);
 	vly_polled_adapt(worker, UINT32_MAX);
 	vly_chores_run_timers(worker);

@@ -11,7 +11,8 @@
  *
  * It writes its warnings to stderr. Its log callback is the process's only one and is given nothing
  * to tell callers apart, so each thread remembers whose base it serves. A thread that serves none
- * is the host's, whose lines stay what they were.
+ * is the host's, whose lines stay what they were. A worker's are a line a second at most; of what
+ * is left out, the next one tells the number.
  */
 
 #include "worker/loop_new.h"
@@ -23,10 +24,14 @@
 
 #include "base/log.h"
 #include "path/worker.h"
+#include "sys/clock.h"
 #include "sys/poll.h"
 
-/* Of the thread's worker; NULL: there is none. */
-static _Thread_local const struct volley_config *log_to;
+/* The thread's worker; NULL: there is none. */
+static _Thread_local struct volley_worker *speaker;
+
+/* What libevent says once, it may say at each wait: a line a second tells as much. */
+enum { LOG_NS = 1000000000 };
 
 static const struct {
 	const char *name; /* as libevent writes it */
@@ -38,12 +43,31 @@ static const struct {
 	[EVENT_LOG_ERR] = { "err", VOLLEY_LOG_ERROR },
 };
 
+static void say(struct volley_worker *worker, enum volley_log_level level, const char *text)
+{
+	struct vly_loop *loop = &worker->loop;
+	uint64_t now_ns = vly_clock_get_ns();
+
+	if (now_ns < loop->log_ns) {
+		loop->n_unsaid++;
+		return;
+	}
+	if (loop->n_unsaid > 0)
+		vly_log_write(&worker->shared->config, level,
+			      "libevent: %s (and %u lines before, which were left out)", text,
+			      loop->n_unsaid);
+	else
+		vly_log_write(&worker->shared->config, level, "libevent: %s", text);
+	loop->log_ns = now_ns + LOG_NS;
+	loop->n_unsaid = 0;
+}
+
 static void on_log(int severity, const char *text)
 {
 	int i = severity < EVENT_LOG_DEBUG || severity > EVENT_LOG_ERR ? EVENT_LOG_ERR : severity;
 
-	if (log_to != NULL)
-		vly_log_write(log_to, severities[i].level, "libevent: %s", text);
+	if (speaker != NULL)
+		say(speaker, severities[i].level, text);
 	else
 		fprintf(stderr, "[%s] %s\n", severities[i].name, text);
 }
@@ -75,7 +99,7 @@ int vly_loop_new(struct volley_worker *worker, struct event_base **ret_base)
 	struct event_base *base;
 	int r;
 
-	log_to = &worker->shared->config;
+	speaker = worker;
 	event_set_log_callback(on_log);
 	vly_lock_take(&worker->shared->lock);
 	r = vly_poll_check_room();
@@ -85,7 +109,7 @@ int vly_loop_new(struct volley_worker *worker, struct event_base **ret_base)
 		*ret_base = base;
 		return 0;
 	}
-	log_to = NULL;
+	speaker = NULL;
 	return fail(worker, r < 0 ? r : -ENOMEM);
 }
 
@@ -94,5 +118,5 @@ void vly_loop_free(struct event_base *base)
 	if (base == NULL)
 		return;
 	event_base_free(base);
-	log_to = NULL;
+	speaker = NULL;
 }

@@ -8,8 +8,23 @@
 
 #include "path/worker.h"
 
-/* Whether the worker has any: then its loop does not wait. */
-bool vly_polled_has_any(const struct volley_worker *worker);
+/* Whether the worker has any that is busy: then its loop does not wait. */
+static inline bool vly_polled_has_any(const struct volley_worker *worker)
+{
+	return worker->loop.n_polled > worker->loop.n_slow;
+}
+
+/* Whether it has any that could not be put back, and is looked at by the clock. */
+static inline bool vly_polled_has_slow(const struct volley_worker *worker)
+{
+	return worker->loop.n_slow > 0;
+}
+
+/* Before a pass: those whose time has come are read in it. */
+void vly_polled_run(struct volley_worker *worker);
+
+/* Nanoseconds until the first such time, or -1; 0: now. */
+int64_t vly_polled_get_timeout(const struct volley_worker *worker, uint64_t now_ns);
 
 /* It is one from here on, and so always ready; or it is none any more. Tells nobody. */
 void vly_polled_set(struct volley_worker *worker, struct vly_sock *sock, bool is_polled);

@@ -15,7 +15,12 @@
 #include "path/listener.h"
 #include "worker/loop_ops.h"
 
-enum { FIRST_NS = 1000000, N_DOUBLINGS = 10 };
+enum { FIRST_NS = 1000000, N_DOUBLINGS = VLY_REST_N_DOUBLINGS };
+
+uint64_t vly_rest_get_ns(uint32_t n)
+{
+	return (uint64_t)FIRST_NS << (n < N_DOUBLINGS ? n : N_DOUBLINGS);
+}
 
 static void tell(const struct volley_worker *worker, struct vly_sock *sock)
 {
@@ -33,13 +38,11 @@ static void tell(const struct volley_worker *worker, struct vly_sock *sock)
 static void begin(struct volley_worker *worker, struct vly_sock *sock, uint64_t now_ns)
 {
 	uint32_t n = sock->n_refused - VLY_SOCKS_N_REFUSED;
-	bool is_long = n >= N_DOUBLINGS;
-
 	vly_socks_set_reads(sock, false);
-	sock->rest_ns = now_ns + ((uint64_t)FIRST_NS << (is_long ? N_DOUBLINGS : n));
+	sock->rest_ns = now_ns + vly_rest_get_ns(n);
 	vly_socks_set_ready(sock, false);
 	vly_loop_update(worker, sock);
-	if (is_long)
+	if (n >= VLY_REST_N_DOUBLINGS)
 		tell(worker, sock);
 }
 

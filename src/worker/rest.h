@@ -16,6 +16,12 @@ void vly_rest_run(struct volley_worker *worker, uint64_t now_ns);
 /* Nanoseconds until the next look, or -1; 0: now. */
 int64_t vly_rest_get_timeout(const struct volley_worker *worker, uint64_t now_ns);
 
+/* From here on a rest lasts a second, and the log has said so. */
+enum { VLY_REST_N_DOUBLINGS = 10 };
+
+/* How long to leave alone what has failed n times more since its first rest: up to a second. */
+uint64_t vly_rest_get_ns(uint32_t n);
+
 /* Whether any socket has a rest or needs one. */
 static inline bool vly_rest_has_any(const struct volley_worker *worker)
 {

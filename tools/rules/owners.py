@@ -19,7 +19,7 @@ OWNERS = {
     "vly_worker_thread": ("worker/worker_thread",),
     "vly_turn": ("worker/turn",),
     "vly_loop": ("worker/loop_ops", "worker/loop_event", "worker/loop_base", "worker/loop_fd",
-                 "worker/polled"),
+                 "worker/loop_new", "worker/polled"),
     "vly_mail": ("path/mail",),
     "vly_remote": ("path/remote",),
     "vly_held": ("path/held",),
