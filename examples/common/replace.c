@@ -154,17 +154,31 @@ static void leave_path(struct replace *replace)
 
 /* The thread ----------------------------------------------------------------------------------- */
 
+/* What has failed would fail again at once; the wait itself too, where a filter refuses it. */
+static void pause_after(int error)
+{
+	const struct timespec moment = { .tv_nsec = 100000000 };
+	int r;
+
+	if (error == -ECANCELED || error == -EINTR)
+		return;
+	r = volley_ppoll(NULL, 0, &moment, NULL);
+	if (r < 0 && r != -ECANCELED && r != -EINTR)
+		nanosleep(&moment, NULL);
+}
+
 /* Whoever connected, for at most this long. A descriptor, or -errno. */
 static int accept_one(struct replace *replace)
 {
 	struct pollfd fd = { .fd = replace->listen_fd, .events = POLLIN };
 	int r = volley_ppoll(&fd, 1, &(struct timespec){ .tv_sec = LOOK_S }, NULL);
 
-	if (r <= 0)
-		return r < 0 ? r : -EAGAIN;
-	r = volley_accept4(replace->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (r < 0 && r != -ECANCELED) /* no descriptor is left, perhaps: not at once again */
-		volley_ppoll(NULL, 0, &(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	if (r == 0)
+		return -EAGAIN;
+	if (r > 0)
+		r = volley_accept4(replace->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (r < 0) /* no descriptor is left, perhaps */
+		pause_after(r);
 	return r;
 }
 
