@@ -39,6 +39,13 @@ const char options_help[] =
 	"  --stats FILE          write the ledger as JSON at exit and on SIGUSR1; - is stdout\n"
 	"  --version, --help\n";
 
+/*
+ * The first signal that volley_server_run() takes is one that we send to ourselves: then the
+ * workers run, and nothing that serving needs is missing. Nobody else means anything by it, and by
+ * default it is ignored.
+ */
+enum { READY_SIGNAL = SIGWINCH };
+
 static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
 {
 	static const char *const names[] = { "error", "warning", "info" };
@@ -228,16 +235,6 @@ static int write_stats(struct options *options, struct volley_server *server)
 	return r < 0 ? EXIT_RUNTIME : EXIT_OK;
 }
 
-static void on_signal(struct volley_server *server, int signo, void *arg)
-{
-	struct options *options = arg;
-
-	if (options->own_signals & VOLLEY_SIGNAL(signo))
-		options->on_own_signal(options, signo);
-	else if (options->stats != NULL)
-		write_stats(options, server);
-}
-
 /* The service manager keeps a copy of them and wants them back. */
 static int listen_systemd(const struct options *options, struct volley_server *server,
 			  const char *name, const struct volley_listen_config *config)
@@ -299,7 +296,36 @@ static void say_ready(const struct options *options, struct volley_server *serve
 	}
 }
 
-/* So that no signal ends us between "ready" and volley_server_run(), which takes them. */
+/* The workers run. */
+static void on_ready(struct options *options, struct volley_server *server)
+{
+	int r = 0;
+
+	if (options->is_ready || options->ready_error < 0)
+		return;
+	if (options->on_ready != NULL)
+		r = options->on_ready(options, server);
+	options->ready_error = r;
+	options->is_ready = r >= 0;
+	if (r >= 0)
+		say_ready(options, server);
+	else /* what it has taken meanwhile is served all the same */
+		volley_server_request_stop(server);
+}
+
+static void on_signal(struct volley_server *server, int signo, void *arg)
+{
+	struct options *options = arg;
+
+	if (signo == READY_SIGNAL)
+		on_ready(options, server);
+	else if (options->own_signals & VOLLEY_SIGNAL(signo))
+		options->on_own_signal(options, signo);
+	else if (options->stats != NULL)
+		write_stats(options, server);
+}
+
+/* So that no signal ends us before volley_server_run() takes them. */
 static void block_signals(uint64_t own)
 {
 	sigset_t mask;
@@ -308,10 +334,21 @@ static void block_signals(uint64_t own)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGUSR1);
+	sigaddset(&mask, READY_SIGNAL);
 	for (int signo = 1; signo < 64; signo++)
 		if (own & VOLLEY_SIGNAL(signo))
 			sigaddset(&mask, signo);
 	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+}
+
+/* A signal to this thread comes before those to the process, SIGTERM among them. */
+static int run(struct options *options, struct volley_server *server)
+{
+	int r;
+
+	raise(READY_SIGNAL);
+	r = volley_server_run(server);
+	return r < 0 ? r : options->ready_error;
 }
 
 int options_serve(struct options *options, const struct volley_listen_config *listener)
@@ -321,7 +358,8 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 	int r;
 
 	block_signals(options->own_signals);
-	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1) | options->own_signals;
+	options->config.run_signals = VOLLEY_SIGNAL(SIGUSR1) | VOLLEY_SIGNAL(READY_SIGNAL) |
+				      options->own_signals;
 	options->config.on_signal = on_signal;
 	r = volley_server_new(&options->config, &server);
 	if (r >= 0 && options->on_new != NULL)
@@ -329,20 +367,15 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 	if (r >= 0)
 		r = listen_all(options, server, listener);
 	if (r >= 0)
-		r = volley_server_start(server);
-	if (r >= 0 && options->on_ready != NULL)
-		r = options->on_ready(options, server);
+		r = run(options, server);
 	if (r >= 0) {
-		say_ready(options, server);
-		r = volley_server_run(server);
 		if (options->on_served != NULL)
 			options->on_served(options);
 		volley_server_close(server);
 		if (options->stats != NULL)
 			code = write_stats(options, server);
 	} else if (server != NULL) {
-		volley_server_drain(
-			server); /* what it has taken meanwhile is served all the same */
+		volley_server_drain(server); /* what was queued in new sockets */
 	}
 	volley_server_free(server);
 	if (r < 0) {

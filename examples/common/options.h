@@ -24,9 +24,9 @@ struct options {
 	/*
 	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on
 	 * the thread that called options_serve(); so do the hooks around the time in which it
-	 * serves: on_new before it listens and on_ready before it says so (a negative errno ends
-	 * it), and on_served. format_own_stats writes like snprintf() what the statistics get
-	 * beside the ledger: `"name": value`, or several.
+	 * serves: on_new before it listens, on_ready when it serves and before it says so (a
+	 * negative errno ends it), and on_served. format_own_stats writes like snprintf() what the
+	 * statistics get beside the ledger: `"name": value`, or several.
 	 */
 	uint64_t own_signals;
 	void (*on_own_signal)(struct options *options, int signo);
@@ -34,6 +34,9 @@ struct options {
 	int (*on_ready)(struct options *options, struct volley_server *server);
 	void (*on_served)(struct options *options);
 	int (*format_own_stats)(struct options *options, char *text, size_t n_text);
+	/* What options_serve() keeps. */
+	bool is_ready;   /* it was said */
+	int ready_error; /* of on_ready */
 };
 
 /* Values of `val` for getopt_long(); a program's own options start at OPTION_OWN. */
@@ -86,8 +89,8 @@ int options_number(const struct options *options, const char *name, const char *
 		   unsigned long min, unsigned long max, uint32_t *ret_value);
 
 /*
- * Listen on every address with `listener`, say "ready" for each on stderr, run until a signal ends
- * it, and write the statistics. Frees the server. Returns an exit code.
+ * Listen on every address with `listener`, serve, say "ready" for each on stderr, run until a
+ * signal ends it, and write the statistics. Frees the server. Returns an exit code.
  */
 int options_serve(struct options *options, const struct volley_listen_config *listener);
 
