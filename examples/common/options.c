@@ -51,6 +51,8 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 	static const char *const names[] = { "error", "warning", "info" };
 	const struct options *options = arg;
 
+	if (options->is_quiet && level == VOLLEY_LOG_ERROR)
+		return;
 	fprintf(stderr, "%s: %s: %s\n", options->program, names[level], text);
 }
 
@@ -266,14 +268,31 @@ static int listen_one(const struct options *options, struct volley_server *serve
 	return volley_server_listen(server, value, config);
 }
 
-static int listen_all(const struct options *options, struct volley_server *server,
+/* What is tried again is no error yet; the last try says what is wrong. */
+static int listen_patiently(struct options *options, struct volley_server *server,
+			    const char *value, const struct volley_listen_config *config)
+{
+	struct volley_addr addr;
+	int r = -EADDRINUSE;
+
+	if (options->on_busy == NULL || volley_addr_parse(value, &addr) < 0)
+		return listen_one(options, server, value, config);
+	options->is_quiet = true;
+	do
+		r = listen_one(options, server, value, config);
+	while (r == -EADDRINUSE && options->on_busy(options));
+	options->is_quiet = false;
+	return r < 0 ? listen_one(options, server, value, config) : r;
+}
+
+static int listen_all(struct options *options, struct volley_server *server,
 		      const struct volley_listen_config *config)
 {
 	struct volley_listen_config listener = *config;
 
 	listener.flags |= options->listen_flags;
 	for (unsigned int i = 0; i < options->n_listen; i++) {
-		int r = listen_one(options, server, options->listen[i], &listener);
+		int r = listen_patiently(options, server, options->listen[i], &listener);
 
 		if (r < 0)
 			return r;
@@ -372,6 +391,8 @@ int options_serve(struct options *options, const struct volley_listen_config *li
 		if (options->on_served != NULL)
 			options->on_served(options);
 		volley_server_close(server);
+		if (options->on_closed != NULL)
+			options->on_closed(options);
 		if (options->stats != NULL)
 			code = write_stats(options, server);
 	} else if (server != NULL) {

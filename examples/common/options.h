@@ -25,16 +25,21 @@ struct options {
 	 * A program's own, all optional. `own_signals` (VOLLEY_SIGNAL()) go to on_own_signal, on
 	 * the thread that called options_serve(); so do the hooks around the time in which it
 	 * serves: on_new before it listens, on_ready when it serves and before it says so (a
-	 * negative errno ends it), and on_served. format_own_stats writes like snprintf() what the
-	 * statistics get beside the ledger: `"name": value`, or several.
+	 * negative errno ends it), on_served, and on_closed, when its ports are free. on_busy is
+	 * asked when an address is somebody else's, and returns whether to try again.
+	 * format_own_stats writes like snprintf() what the statistics get beside the ledger:
+	 * `"name": value`, or several.
 	 */
 	uint64_t own_signals;
 	void (*on_own_signal)(struct options *options, int signo);
 	int (*on_new)(struct options *options, struct volley_server *server);
+	bool (*on_busy)(struct options *options);
 	int (*on_ready)(struct options *options, struct volley_server *server);
 	void (*on_served)(struct options *options);
+	void (*on_closed)(struct options *options);
 	int (*format_own_stats)(struct options *options, char *text, size_t n_text);
 	/* What options_serve() keeps. */
+	bool is_quiet;   /* errors are not logged: it will be tried again */
 	bool is_ready;   /* it was said */
 	int ready_error; /* of on_ready */
 };

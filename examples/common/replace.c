@@ -2,13 +2,16 @@
 
 /*
  * Hot restart by a path. The path is a socket that one process listens at; a new one connects to
- * it, takes the sockets over, and puts its own in the path's place by rename(2), so that there is
- * no moment without one. A path at which nobody listens is left over and simply replaced. What is
- * no socket is nobody's to replace.
+ * it, takes the sockets over, and puts its own in the path's place (place.c), so that there is no
+ * moment without one. A path at which nobody listens is left over and simply replaced.
  *
  *	begin   is the path free or a socket? a name beside it, the thread; then the sockets
+ *	retry   nobody was there, but the port is taken: by one that ends, or one that came first
  *	commit  the old process may go: from here on nobody else serves, so nothing here may fail
- *	        but the rename, and that is tried again
+ *	        but the taking of the path, and that is tried again
+ *	end     the ports are free: only then the path goes, so whoever finds none is the first
+ *
+ * While it serves, the thread sees that the path leads here, whatever others do to it.
  *
  * Only processes of one user meet there: the path's mode is 0600, and the library asks who the peer
  * is.
@@ -18,10 +21,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,8 +44,14 @@ enum { MAX_TRIES = 5 };
  */
 enum { DEATH_MS = 1000 };
 
-/* How often what could not be put right is looked at again. */
-enum { LOOK_S = 10 };
+/* How often the path is looked at, and how often while something is wrong. */
+enum { LOOK_S = 10, LOOK_AGAIN_S = 1 };
+
+/* How long a first server waits for its ports: an end takes drain_us, a second, and a little. */
+enum { PORTS_S = 2 };
+
+/* How often what cannot be waited for is tried. */
+enum { PAUSE_NS = 20000000 };
 
 static void say(const struct replace *replace, const char *what, int r)
 {
@@ -56,100 +65,17 @@ static int fail(const struct replace *replace, int r, const char *what)
 	return r;
 }
 
-static int open_socket(const char *path, struct sockaddr_un *ret_addr)
+static time_t get_seconds(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd;
+	struct timespec now;
 
-	if (strlen(path) >= sizeof addr.sun_path)
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	*ret_addr = addr;
-	return fd;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
 }
 
-/* The path ------------------------------------------------------------------------------------- */
-
-/* Absent, or a socket: anything else is somebody's, and would be gone by our rename(2). */
-static int check_path(const char *path)
+static void pause_briefly(void)
 {
-	struct stat stat_path;
-
-	if (lstat(path, &stat_path) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return S_ISSOCK(stat_path.st_mode) ? 0 : -ENOTSOCK;
-}
-
-/*
- * Listen under a name of our own beside the path. What is wrong with the folder, or with the length
- * of the name, is seen here and not at the end.
- */
-static int open_own(struct replace *replace)
-{
-	struct sockaddr_un addr;
-	struct stat stat_own;
-	int n = snprintf(replace->own, sizeof replace->own, "%s.%d", replace->path, (int)getpid());
-	int fd;
-	int r;
-
-	if (n >= (int)sizeof replace->own)
-		return -ENAMETOOLONG;
-	r = check_path(replace->own); /* of another process that had our number */
-	if (r < 0)
-		return r;
-	fd = open_socket(replace->own, &addr);
-	if (fd < 0)
-		return fd;
-	unlink(replace->own);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	if (chmod(replace->own, 0600) < 0 || listen(fd, 1) < 0 ||
-	    stat(replace->own, &stat_own) < 0) {
-		r = -errno;
-		unlink(replace->own);
-		close(fd);
-		return r;
-	}
-	replace->device = stat_own.st_dev;
-	replace->inode = stat_own.st_ino;
-	replace->listen_fd = fd;
-	return 0;
-}
-
-/* The path always leads to somebody: to the old process until this, and then to us. */
-static int take_path(struct replace *replace)
-{
-	int r = check_path(replace->path);
-
-	if (r >= 0 && rename(replace->own, replace->path) < 0)
-		r = -errno;
-	replace->placed = r >= 0;
-	return r;
-}
-
-static bool is_ours(const struct replace *replace, const char *path)
-{
-	struct stat stat_path;
-
-	return stat(path, &stat_path) == 0 && stat_path.st_dev == replace->device &&
-	       stat_path.st_ino == replace->inode;
-}
-
-static void leave_path(struct replace *replace)
-{
-	if (replace->listen_fd < 0)
-		return;
-	if (is_ours(replace, replace->own))
-		unlink(replace->own);
-	if (is_ours(replace, replace->path))
-		unlink(replace->path);
-	close(replace->listen_fd);
+	nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 }
 
 /* The thread ----------------------------------------------------------------------------------- */
@@ -168,57 +94,88 @@ static void pause_after(int error)
 }
 
 /* Whoever connected, for at most this long. A descriptor, or -errno. */
-static int accept_one(struct replace *replace)
+static int accept_one(struct replace *replace, time_t wait_s)
 {
-	struct pollfd fd = { .fd = replace->listen_fd, .events = POLLIN };
-	int r = volley_ppoll(&fd, 1, &(struct timespec){ .tv_sec = LOOK_S }, NULL);
+	struct pollfd fd = { .fd = replace->place.fd, .events = POLLIN };
+	int r = volley_ppoll(&fd, 1, &(struct timespec){ .tv_sec = wait_s }, NULL);
 
 	if (r == 0)
 		return -EAGAIN;
 	if (r > 0)
-		r = volley_accept4(replace->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		r = volley_accept4(replace->place.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (r < 0) /* no descriptor is left, perhaps */
 		pause_after(r);
 	return r;
 }
 
-/* In doubt both serve, and somebody has to end one of them. */
-static void say_sharers(const struct replace *replace)
+/* In doubt both serve, and somebody has to end one of them. Returns whether it is so. */
+static bool say_sharers(struct replace *replace, bool at_once)
 {
 	int n = volley_server_count_sharers(replace->server);
 
-	if (n > 0)
-		fprintf(stderr,
-			"%s: --replace %s: %d other process%s may read the same sockets, after a "
-			"hand-over that was not finished: end all but one\n",
-			replace->program, replace->path, n, n > 1 ? "es" : "");
+	if (n <= 0 || (!at_once && get_seconds() - replace->said_s < LOOK_S))
+		return n > 0;
+	replace->said_s = get_seconds();
+	fprintf(stderr,
+		"%s: --replace %s: %d other process%s may read the same sockets, after a "
+		"hand-over that was not finished: end all but one\n",
+		replace->program, replace->path, n, n > 1 ? "es" : "");
+	return true;
+}
+
+/* The path shall lead here. A failure is said once. Returns whether it does. */
+static bool take_place(struct replace *replace)
+{
+	int r = place_take(&replace->place);
+
+	if (r < 0 && r != replace->place_error)
+		say(replace,
+		    r == -EADDRINUSE
+			    ? "serves, but another process listens there, so nothing can "
+			      "replace this one; it tries again every second"
+			    : "serves, but cannot listen there, so nothing can replace it; "
+			      "it tries again every second",
+		    r);
+	replace->place_error = r;
+	return r >= 0;
+}
+
+/* Somebody may have removed it, or put something else there. */
+static bool keep_place(struct replace *replace)
+{
+	if (place_is_ours(&replace->place))
+		return true;
+	if (!take_place(replace))
+		return false;
+	fprintf(stderr, "%s: --replace %s: listens there now\n", replace->program, replace->path);
+	return true;
 }
 
 /* Hand over to whoever asks, one after the other, until it succeeds or we end. */
 static void serve(struct replace *replace)
 {
+	bool is_well = replace->place_error >= 0 &&
+		       volley_server_count_sharers(replace->server) <= 0;
+
 	for (;;) {
-		int fd = accept_one(replace);
-		int r;
+		int fd = accept_one(replace, is_well ? LOOK_S : LOOK_AGAIN_S);
+		int r = 0;
 
 		if (fd == -ECANCELED)
 			return;
-		if (!replace->placed && take_path(replace) >= 0)
-			fprintf(stderr, "%s: --replace %s: listens there now\n", replace->program,
-				replace->path);
-		if (fd == -EAGAIN)
-			say_sharers(replace);
-		if (fd < 0)
-			continue;
-		r = volley_server_export_fds(replace->server, fd, TIMEOUT_US);
-		close(fd);
-		if (r < 0) {
-			say_sharers(replace);
-		} else {
+		if (fd >= 0) {
+			r = volley_server_export_fds(replace->server, fd, TIMEOUT_US);
+			close(fd);
+		}
+		if (fd >= 0 && r >= 0) {
+			replace->replaced = true;
 			fprintf(stderr, "%s: replaced\n", replace->program);
 			volley_server_request_stop(replace->server);
 			return;
 		}
+		/* Who shares the sockets may have the path, and end any moment. */
+		is_well = !say_sharers(replace, r < 0);
+		is_well = keep_place(replace) && is_well;
 	}
 }
 
@@ -266,19 +223,31 @@ static void end_thread(struct replace *replace)
 
 /* The process before us ------------------------------------------------------------------------ */
 
-/* A connection to it, or -errno: -ENOENT or -ECONNREFUSED when there is none. */
-static int connect_path(const char *path)
+/* SIGTERM and SIGINT are blocked until volley_server_run() takes them. */
+static bool is_told_to_end(void)
 {
-	struct sockaddr_un addr;
-	int fd = open_socket(path, &addr);
+	sigset_t pending;
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
-		int r = -errno;
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
 
-		close(fd);
-		return r;
+/* 0, or -errno: -ENOENT or -ECONNREFUSED when there is none. */
+static int connect_path(struct replace *replace, int *ret_fd)
+{
+	time_t end_s = get_seconds() + TIMEOUT_US / 1000000;
+	int r;
+
+	for (;;) {
+		r = place_connect(&replace->place, ret_fd);
+		if (r != -EAGAIN)
+			return r;
+		if (is_told_to_end())
+			return -ECANCELED;
+		if (get_seconds() >= end_s)
+			return -ETIMEDOUT;
+		pause_briefly();
 	}
-	return fd;
 }
 
 /* The other end is closed: its process may still have the UDP sockets for a moment. */
@@ -291,8 +260,10 @@ static void await_death(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
 		return;
 	death.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0); /* Linux 5.3 */
-	if (death.fd < 0)
+	if (death.fd < 0) { /* dead, or of another pid namespace */
+		pause_briefly();
 		return;
+	}
 	poll(&death, 1, DEATH_MS);
 	close(death.fd);
 }
@@ -306,12 +277,13 @@ static int take_over(struct replace *replace)
 	int r = 0;
 
 	for (int i = 0; i < MAX_TRIES; i++) {
-		int fd = connect_path(replace->path);
+		int fd;
 
-		if (fd == -ENOENT || fd == -ECONNREFUSED)
+		r = connect_path(replace, &fd);
+		if (r == -ENOENT || r == -ECONNREFUSED)
 			return 0;
-		if (fd < 0)
-			return fail(replace, fd, "cannot connect");
+		if (r < 0)
+			return fail(replace, r, "cannot connect");
 		r = volley_server_import_fds(replace->server, fd, TIMEOUT_US);
 		if (r >= 0) {
 			replace->peer_fd = fd;
@@ -332,21 +304,36 @@ int replace_begin(struct replace *replace, const char *program, const char *path
 	int r;
 
 	*replace = (struct replace){
-		.program = program, .path = path, .server = server, .peer_fd = -1, .listen_fd = -1
+		.program = program, .path = path, .server = server, .peer_fd = -1
 	};
-	r = check_path(path);
+	r = place_open(&replace->place, path);
 	if (r == -ENOTSOCK)
 		return fail(replace, r,
 			    "is there already and no socket, and would be lost: name a path that "
 			    "is free, or that of the process to replace");
-	if (r >= 0)
-		r = open_own(replace);
 	if (r < 0)
 		return fail(replace, r, "cannot listen there");
 	r = start_thread(replace);
 	if (r < 0)
 		return fail(replace, r, "cannot start a thread");
 	return take_over(replace);
+}
+
+bool replace_retry(struct replace *replace)
+{
+	if (replace->peer_fd >= 0)
+		return false; /* the sockets that there were are ours already */
+	if (replace->ports_s == 0) {
+		replace->ports_s = get_seconds() + PORTS_S;
+		fprintf(stderr,
+			"%s: --replace %s: nobody listens there, but a port is taken, perhaps by "
+			"a server that ends: tries again for %d s\n",
+			replace->program, replace->path, PORTS_S);
+	}
+	if (get_seconds() > replace->ports_s || is_told_to_end())
+		return false;
+	pause_briefly();
+	return take_over(replace) >= 0;
 }
 
 int replace_commit(struct replace *replace)
@@ -357,13 +344,8 @@ int replace_commit(struct replace *replace)
 		r = volley_server_import_commit(replace->server, replace->peer_fd, TIMEOUT_US);
 	if (r < 0)
 		return fail(replace, r, "the old process serves on");
-	r = take_path(replace);
-	if (r < 0)
-		say(replace,
-		    "serves, but cannot listen there, so nothing can replace it; it tries "
-		    "again every 10 s",
-		    r);
-	say_sharers(replace);
+	take_place(replace);
+	say_sharers(replace, true);
 	replace->serves = true;
 	sem_post(&replace->go);
 	return 0;
@@ -374,7 +356,7 @@ void replace_end(struct replace *replace)
 	if (replace->path == NULL)
 		return;
 	end_thread(replace);
-	leave_path(replace);
+	place_close(&replace->place, replace->replaced);
 	if (replace->peer_fd >= 0)
 		close(replace->peer_fd);
 	*replace = (struct replace){ .path = NULL };

@@ -10,28 +10,29 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
-#include <sys/types.h>
-#include <sys/un.h>
+#include <time.h>
 
 #include <volley/volley.h>
+
+#include "place.h"
 
 struct replace {
 	const char *program;
 	const char *path;
 	struct volley_server *server;
-	int peer_fd;                                         /* the process before us, or -1 */
-	int listen_fd;                                       /* for the one after us, or -1 */
-	char own[sizeof((struct sockaddr_un *)0)->sun_path]; /* its name until it has the path */
-	dev_t device; /* of listen_fd's name, and its number there: whether the path is ours */
-	ino_t inode;
+	struct place place;
+	int place_error; /* why the path does not lead to us, or 0 */
+	int peer_fd;     /* the process before us, or -1 */
 	pthread_t thread;
 	sem_t attached; /* the thread is there */
 	sem_t go;       /* it may listen, or end */
 	struct volley_cancel *handle;
 	int attach_error;
 	bool has_thread;
-	bool serves; /* what `go` means */
-	bool placed; /* listen_fd has the path, or had it until somebody replaced us */
+	bool serves;    /* what `go` means */
+	bool replaced;  /* by another one, whose the path is now */
+	time_t said_s;  /* when the log heard last that others serve, too */
+	time_t ports_s; /* until when replace_retry() says yes */
 };
 
 /*
@@ -42,10 +43,20 @@ struct replace {
 int replace_begin(struct replace *replace, const char *program, const char *path,
 		  struct volley_server *server);
 
+/*
+ * An address cannot be bound since somebody has it: wait for a moment, and look whether there is
+ * somebody to take over from by now. Returns whether to try again. It does for 2 s, unless sockets
+ * were taken over already, or SIGTERM came.
+ */
+bool replace_retry(struct replace *replace);
+
 /* When the server serves: that process may go. Then listen at the path. */
 int replace_commit(struct replace *replace);
 
-/* The server has ended. Takes a zeroed object too, and may come twice. */
+/*
+ * The server is closed, and its ports are free. Before, the path would lead nowhere while nobody
+ * else could serve. Takes a zeroed object too, and may come twice.
+ */
 void replace_end(struct replace *replace);
 
 #endif

@@ -63,7 +63,12 @@ static int on_ready(struct options *options, struct volley_server *server)
 	return replace_commit(&((struct program *)options)->replace);
 }
 
-static void on_served(struct options *options)
+static bool on_busy(struct options *options)
+{
+	return replace_retry(&((struct program *)options)->replace);
+}
+
+static void on_closed(struct options *options)
 {
 	replace_end(&((struct program *)options)->replace);
 }
@@ -79,7 +84,8 @@ static int serve(struct program *program)
 	if (program->path != NULL) {
 		program->options.on_new = on_new;
 		program->options.on_ready = on_ready;
-		program->options.on_served = on_served;
+		program->options.on_busy = on_busy;
+		program->options.on_closed = on_closed;
 	}
 	code = options_serve(&program->options, &listener);
 	replace_end(&program->replace); /* where it did not come to serving */
