@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "start.h"
 
 const char options_help[] =
@@ -59,6 +60,7 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 void options_init(struct options *options, const char *program)
 {
 	start_program();
+	log_open();
 	memset(options, 0, sizeof *options);
 	options->program = program;
 	volley_config_init(&options->config, sizeof options->config);

@@ -81,7 +81,7 @@ enum {
 /* The help text of the options above. */
 extern const char options_help[];
 
-/* Defaults, and what start.h says; the config's log hook writes to stderr. First in main(). */
+/* Defaults, what start.h and log.h say; the config's log hook writes to stderr. First in main(). */
 void options_init(struct options *options, const char *program);
 
 /*
