@@ -4,8 +4,9 @@
 
 /*
  * What a server does first, in main(). Somebody who hangs up, a TCP client or the reader of the
- * log, ends that write (EPIPE), not the server. And descriptors 0 to 2 are taken: where the parent
- * left one closed, a socket would get its number, and log lines would be written to that socket.
+ * log, ends that write (EPIPE), not the server, and so does a file that may not grow any more
+ * (EFBIG). And descriptors 0 to 2 are taken: where the parent left one closed, a socket would get
+ * its number, and log lines would be written to that socket.
  */
 
 #include <fcntl.h>
@@ -18,6 +19,7 @@ static inline void start_program(void)
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
