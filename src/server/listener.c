@@ -113,7 +113,8 @@ static const char *get_advice(int error)
 	switch (-error) {
 	case EADDRINUSE:
 		return "another socket has this port: stop its owner or choose another port "
-		       "(`ss -ulpn` shows it), or set share_port in both";
+		       "(`ss -ulpn` shows it); programs of your own share it when both listen "
+		       "with VOLLEY_LISTEN_SHARE_PORT";
 	case EADDRNOTAVAIL:
 		return "this machine has no such address (`ip address` lists them)";
 	case EACCES:

@@ -46,6 +46,8 @@ def port_in_use():
         code, _, err = harness.run("--listen", f"127.0.0.1:{server.port}")
         assert code == 1, (code, err)
         assert "in use" in err and str(server.port) in err, err
+        # What it advises exists: a flag of the library, no option.
+        assert "share_port" not in err and "VOLLEY_LISTEN_SHARE_PORT" in err, err
         with harness.client(server.address) as sock:
             for _ in range(50):  # and the first one keeps all its traffic
                 harness.ask(sock, b"mine")
