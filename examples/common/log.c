@@ -70,7 +70,7 @@ void log_open(void)
 	if (fstat(STDERR_FILENO, &st) < 0)
 		return;
 	the_log.is_socket = S_ISSOCK(st.st_mode);
-	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
+	if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO))
 		open_again();
 	file = fopencookie(&the_log, "w", (cookie_io_functions_t){ .write = write_log });
 	if (file == NULL)

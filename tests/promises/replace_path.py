@@ -77,6 +77,26 @@ def listen_at(path, backlog=1):
     return sock
 
 
+def meet(listener):
+    peer = Peer(listener.accept()[0])
+    peer.say_hello()
+    assert peer.recv()[0] == HELLO
+    return peer
+
+
+def give(peer, listener, new, udp):
+    """Our socket to the new process, which is ready then. We are gone."""
+    peer.send(OFFER, 1, b"\0")
+    peer.send(OTHERS)
+    peer.send(SOCKETS, 1, fds=[udp.fileno()])
+    assert peer.recv()[0] == READY
+    peer.close()
+    listener.close()
+    hears(new, "ready on")
+    new.addresses = [udp.getsockname()]
+    udp.close()
+
+
 def the_first_waits_for_its_port():
     """Who has it ends, and its path is gone already."""
     with folder() as (_, path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ending:
@@ -87,6 +107,17 @@ def the_first_waits_for_its_port():
             hears(new, "ready on")
             assert "error" not in new.stderr, new.stderr
             new.stop()
+
+
+def the_first_looks_again():
+    """Two are the first at once, with one port: the second replaces the other."""
+    with folder() as (_, path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        with starting(path, udp.getsockname()[1]) as new:
+            hears(new, "tries again")
+            with listen_at(path) as listener:
+                give(meet(listener), listener, new, udp)
+            can_be_replaced(path, new)
 
 
 def the_first_does_not_wait_for_ever():
@@ -212,29 +243,14 @@ def who_was_replaced_leaves_the_path():
 
 @contextlib.contextmanager
 def in_between():
-    """
-    A new process that asks us for our sockets: the folder of its path, itself, and what gives them.
-    """
+    """A new process that asks us for our socket: the path, itself, and what gives it."""
     with folder() as (_, top), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         os.mkdir(top)
         path = os.path.join(top, "s")
         udp.bind(("127.0.0.1", 0))
         with listen_at(path) as listener, starting(path, udp.getsockname()[1]) as new:
-            peer = Peer(listener.accept()[0])
-            peer.say_hello()
-            assert peer.recv()[0] == HELLO
-
-            def give():
-                peer.send(OFFER, 1, b"\0")
-                peer.send(OTHERS)
-                peer.send(SOCKETS, 1, fds=[udp.fileno()])
-                assert peer.recv()[0] == READY
-                peer.close()
-                listener.close()
-                hears(new, "ready on")
-                new.addresses = [udp.getsockname()]
-                udp.close()
-            yield path, new, give
+            peer = meet(listener)
+            yield path, new, lambda: give(peer, listener, new, udp)
 
 
 def the_folder_comes_back():
@@ -284,10 +300,10 @@ def what_a_killed_one_left_goes():
 
 
 CASES = [(case.__name__.replace("_", " "), case) for case in (
-    the_first_waits_for_its_port, the_first_does_not_wait_for_ever, the_path_goes_after_the_port,
-    sigterm_ends_who_waits, a_removed_path_is_taken_again, the_one_that_is_left_has_the_path,
-    who_was_replaced_leaves_the_path, the_folder_comes_back, somebody_elses_socket_stays,
-    what_a_killed_one_left_goes,
+    the_first_waits_for_its_port, the_first_looks_again, the_first_does_not_wait_for_ever,
+    the_path_goes_after_the_port, sigterm_ends_who_waits, a_removed_path_is_taken_again,
+    the_one_that_is_left_has_the_path, who_was_replaced_leaves_the_path, the_folder_comes_back,
+    somebody_elses_socket_stays, what_a_killed_one_left_goes,
     *((nobody_waits_for_ever, a_removed_path_is_looked_at) if LONG else ()))]
 
 if __name__ == "__main__":
