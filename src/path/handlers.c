@@ -230,11 +230,6 @@ bool vly_handlers_has_me(const struct volley_worker *worker)
 	return false;
 }
 
-bool vly_handlers_is_inside(const struct volley_worker *worker)
-{
-	return vly_self_is_me(&worker->self) || vly_handlers_has_me(worker);
-}
-
 static void put(struct volley_worker *worker, struct vly_buffer *buffer)
 {
 	if (buffer->pool == VLY_POOL_PACKETS)

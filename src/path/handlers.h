@@ -51,7 +51,10 @@ void vly_handlers_take_sent(struct volley_worker *worker);
 /* Anyone: whether the calling thread is one of the worker's handlers. */
 bool vly_handlers_has_me(const struct volley_worker *worker);
 
-/* The same, or the worker itself: who is inside must not wait for the worker, which may wait too. */
-bool vly_handlers_is_inside(const struct volley_worker *worker);
+/* The same, or the worker itself: whoever is inside must not wait for the worker. */
+static inline bool vly_handlers_is_inside(const struct volley_worker *worker)
+{
+	return vly_self_is_me(&worker->self) || vly_handlers_has_me(worker);
+}
 
 #endif
