@@ -112,7 +112,7 @@ static bool is_unchanged(const struct place_id *a, const struct place_id *b)
 /* While we have the socket, nobody else gets its number. */
 static bool is_at(const struct place *place, const char *name)
 {
-	struct place_id id;
+	struct place_id id = { .inode = 0 };
 
 	return place->fd >= 0 && find_id(name, &id) >= 0 && is_same(&id, &place->id);
 }
@@ -168,7 +168,7 @@ static void remove_left_over(const char *path)
 	const char *name = slash != NULL ? slash + 1 : path;
 	char other[sizeof((struct sockaddr_un *)0)->sun_path];
 	const struct dirent *entry;
-	struct place_id id;
+	struct place_id id = { .inode = 0 };
 	DIR *folder;
 
 	if (slash != NULL)
@@ -208,7 +208,7 @@ static int listen_at(const char *name, int fd, const struct sockaddr_un *addr,
 static int open_own(struct place *place)
 {
 	struct sockaddr_un addr;
-	struct place_id id;
+	struct place_id id = { .inode = 0 };
 	int fd;
 	int r = find_id(place->own, &id); /* of another process that had our number */
 
@@ -231,7 +231,7 @@ static int open_own(struct place *place)
 
 int place_open(struct place *place, const char *path)
 {
-	struct place_id id;
+	struct place_id id = { .inode = 0 };
 	int r;
 
 	*place = (struct place){ .path = path, .fd = -1 };
@@ -250,7 +250,7 @@ int place_open(struct place *place, const char *path)
 /* What was found at the path is ours to replace: do, if it is still there. */
 static int replace_socket(struct place *place, const struct place_id *found)
 {
-	struct place_id id;
+	struct place_id id = { .inode = 0 };
 	int r = exchange_names(place->own, place->path);
 
 	if (r < 0)
@@ -267,7 +267,7 @@ static int replace_socket(struct place *place, const struct place_id *found)
 
 static int try_take(struct place *place)
 {
-	struct place_id found;
+	struct place_id found = { .inode = 0 };
 	int r = move_name(place->own, place->path);
 
 	if (r != -EEXIST)
