@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * What on_error sends leaves or has a name, also where a flush calls it, and that is full; and so
- * does what it replies to the packet of the callback that filled it.
- */
+/* What on_error sends leaves or has a name, also where a flush has met what it is told of. */
 
 #include <errno.h>
 
@@ -68,53 +65,6 @@ static void try_sends(int receiver)
 	CHECK_EQ(volley_server_free(server), 0);
 }
 
-static struct volley_packet *in_hand;
-
-/* Within the callback only what is full is flushed. */
-static void reply_in_hand(struct volley_worker *worker, const struct volley_addr *lost, int error,
-			  void *arg)
-{
-	(void)worker, (void)lost, (void)error, (void)arg;
-	if (in_hand == NULL)
-		return;
-	CHECK_EQ(volley_packet_reply(in_hand, "lost", 4), -ENOBUFS);
-	n_refused++;
-}
-
-/* More than one send takes. */
-static void lose_many(struct volley_worker *worker, struct volley_packet *packets, size_t n,
-		      void *arg)
-{
-	(void)n, (void)arg;
-	in_hand = &packets[0];
-	for (int i = 0; i < 5000; i++)
-		CHECK_EQ(say(worker, &nobody, "x"), 0);
-	in_hand = NULL;
-}
-
-static void try_replies(int receiver)
-{
-	const struct volley_addr *to;
-	struct volley_server *server;
-
-	n_refused = 0;
-	REQUIRE(volley_server_new(VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD), &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_batch = lose_many, .on_error = reply_in_hand,
-						   .flags = VOLLEY_LISTEN_REPORT_ERRORS |
-							    VOLLEY_LISTEN_NO_COALESCE)) == 0);
-	REQUIRE(volley_server_start(server) == 0);
-	to = volley_listener_get_addr(volley_server_get_listener(server, 0));
-	REQUIRE(sendto(receiver, "q", 1, 0, &to->sa, to->len) == 1);
-	while (get_stats(server).delivered == 0)
-		REQUIRE(volley_server_process(server) >= 0);
-	CHECK_EQ(volley_server_stop(server), 0);
-	CHECK(n_refused > 0);
-	CHECK_EQ(get_stats(server).tx_dropped[VOLLEY_TX_NO_BUFFER], n_refused);
-	CHECK(is_balanced(server));
-	CHECK_EQ(volley_server_free(server), 0);
-}
-
 int main(void)
 {
 	int receiver;
@@ -123,6 +73,5 @@ int main(void)
 	receiver = receiver_open(&peer);
 	close(receiver_open(&nobody));
 	try_sends(receiver);
-	try_replies(receiver);
 	return check_done();
 }

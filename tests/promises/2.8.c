@@ -158,7 +158,7 @@ static void fork_and_reply(struct volley_worker *worker, struct volley_packet *p
 		_exit(n_wrong);
 	}
 	CHECK_EQ(get_exit_code(pid), 0);
-	echo(worker, packet, arg);
+	echo(worker, packet, 1, arg);
 }
 
 static void try_callback(void)

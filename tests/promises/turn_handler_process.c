@@ -15,6 +15,7 @@
 
 static struct volley_server *server;
 static bool waits_for_stop;
+static atomic_bool has_begun;
 
 /* A stop cancels what handlers wait for, so from then on it waits for us. */
 static void await_stop(void)
@@ -26,6 +27,7 @@ static void await_stop(void)
 static void on_packet(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
 	(void)arg;
+	atomic_store(&has_begun, true);
 	if (waits_for_stop)
 		await_stop();
 	CHECK_EQ(volley_server_process(server), -EDEADLK);
@@ -51,6 +53,7 @@ static void try_once(bool at_stop)
 
 	waits_for_stop = at_stop;
 	atomic_store(&bounds_n_calls, 0);
+	atomic_store(&has_begun, false);
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD, .n_handlers = 1),
 				  &server) == 0);
 	bounds_listen(server, VOLLEY_LISTEN(.on_packet = on_packet), 1);
@@ -58,8 +61,10 @@ static void try_once(bool at_stop)
 	fd.fd = volley_server_get_fd(server);
 	while (volley_server_process(server) == 0)
 		poll(&fd, 1, -1);
-	while (!at_stop && atomic_load(&bounds_n_calls) == 0)
+	while (!atomic_load(&has_begun))
 		sched_yield();
+	if (!at_stop)
+		bounds_await_calls(1);
 	CHECK_EQ(volley_server_stop(server), 0);
 	CHECK_EQ(atomic_load(&bounds_n_calls), 1);
 	stats = bounds_stats(server);
