@@ -42,11 +42,14 @@ def fill(fd):
 
 
 def drain(fd):
+    """What was there, and perhaps a line that found room meanwhile."""
+    parts = []
     os.set_blocking(fd, False)
     with contextlib.suppress(OSError):
-        while os.read(fd, 1 << 16):
-            pass
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
     os.set_blocking(fd, True)
+    return b"".join(parts).decode()
 
 
 @contextlib.contextmanager
@@ -111,8 +114,7 @@ def it_ends(server, *_):
 
 
 def it_says_what_is_missing(server, ours, path):
-    drain(ours)
-    said = ""
+    said = drain(ours)
     while "serves on" not in said:
         hang_up(path)
         said += os.read(ours, 1 << 16).decode()
