@@ -176,7 +176,6 @@ struct volley_worker {
 	struct vly_outbox outbox;
 	struct vly_buffers *backlog; /* backlog.c's pool: replies that wait for room */
 	struct vly_socks socks;
-	struct vly_icmp icmp;
 	struct vly_books books;
 	struct vly_drain drain;
 	struct vly_life life;
@@ -190,6 +189,7 @@ struct volley_worker {
 	struct vly_held held;
 	struct vly_errand errand;
 	struct vly_self self;
+	struct vly_icmp icmp; /* large, and seldom used */
 };
 
 #endif
