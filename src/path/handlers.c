@@ -298,17 +298,17 @@ uint32_t vly_handlers_count_room(const struct volley_worker *worker)
 	return n_least;
 }
 
-/* Whether what a socket holds is served to the last datagram, and there is time for it. */
-static bool is_draining(const struct volley_worker *worker)
+/* Whether what its sockets hold is served to the last datagram, and there is time for it. */
+static bool is_draining(const struct volley_worker *worker, const struct volley_listener *listener)
 {
 	return vly_drain_is_on(worker->shared) ||
-	       vly_drain_is_listener_on(worker->shared, worker->intake.sock->listener);
+	       vly_drain_is_listener_on(worker->shared, listener);
 }
 
 /* A drain waits where otherwise the newest is dropped. True: look again. */
-static bool wait_for_room(struct volley_worker *worker)
+static bool wait_for_room(struct volley_worker *worker, const struct volley_listener *listener)
 {
-	if (!is_draining(worker))
+	if (!is_draining(worker, listener))
 		return false;
 	for (uint32_t i = 0; i < worker->crew.n_handlers; i++) {
 		push(&worker->crew.handlers[i]);
@@ -322,7 +322,7 @@ static bool wait_for_room(struct volley_worker *worker)
 
 /* A buffer for a packet that goes to this handler, or NULL after counting why there is none. */
 static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_handler *handler,
-				     uint32_t len)
+				     const struct volley_packet *view)
 {
 	enum volley_rx_drop reason;
 
@@ -332,13 +332,13 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		reason = VOLLEY_RX_RING_FULL;
 		if (handler->n_out < worker->shared->config.n_ring) {
 			reason = VOLLEY_RX_POOL_FULL;
-			buffer = vly_buffers_take(worker->crew.packets, len);
+			buffer = vly_buffers_take(worker->crew.packets, view->len);
 		}
 		if (buffer != NULL)
 			return buffer;
-	} while (wait_for_room(worker));
+	} while (wait_for_room(worker, view->listener));
 	if (vly_drain_is_over(worker->shared) ||
-	    vly_drain_has_listener(worker->intake.sock->listener)) /* nobody would show it */
+	    vly_drain_has_listener(view->listener)) /* nobody would show it */
 		reason = VOLLEY_RX_STOPPED;
 	vly_ledger_drop_rx(&worker->books, reason);
 	return NULL;
@@ -383,7 +383,7 @@ void vly_handlers_give(struct volley_worker *worker, const struct volley_packet 
 		deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->max_age_us);
 	for (uint32_t i = 0; i < n; i++) {
 		struct vly_handler *handler = choose(&worker->crew, &views[i]);
-		struct vly_buffer *buffer = get_buffer(worker, handler, views[i].len);
+		struct vly_buffer *buffer = get_buffer(worker, handler, &views[i]);
 
 		if (buffer == NULL)
 			continue;

@@ -385,10 +385,10 @@ static void look_idle(struct volley_worker *worker, struct vly_sock *sock, int r
 		vly_socks_set_refused(sock, 0);
 }
 
-/* Whether somebody waits for the worker: after one volley more, so that nobody is starved. */
+/* Asked after a volley, so that nobody is starved. */
 static bool is_called(const struct volley_worker *worker)
 {
-	return VLY_UNLIKELY(atomic_load_explicit(&worker->errand.waits, memory_order_relaxed));
+	return VLY_UNLIKELY(atomic_load_explicit(&worker->intake.is_called, memory_order_relaxed));
 }
 
 /*

@@ -2,6 +2,7 @@
 #ifndef VLY_PATH_PIPELINE_H
 #define VLY_PATH_PIPELINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "path/worker.h"
@@ -32,6 +33,12 @@ uint32_t vly_pipeline_run_once(struct volley_worker *worker, uint32_t budget);
 /* The same for one socket, ready or not. */
 uint32_t vly_pipeline_run_sock(struct volley_worker *worker, struct vly_sock *sock,
 			       uint32_t budget);
+
+/* Any thread: somebody waits for the worker, so a pass goes no further than its next volley. */
+static inline void vly_pipeline_set_called(struct volley_worker *worker, bool is_called)
+{
+	atomic_store_explicit(&worker->intake.is_called, is_called, memory_order_relaxed);
+}
 
 /*
  * For the worker's only socket: sleep for the first message, a cancellation point, and take what

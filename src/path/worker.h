@@ -37,6 +37,7 @@ struct vly_intake {
 	struct vly_sock *sock;       /* whose volley is shown to the callback */
 	uint32_t sock_index;         /* its index: each reply asks for it */
 	bool has_called;             /* a callback for this volley has begun */
+	_Atomic bool is_called;      /* a pass goes no further than its next volley */
 };
 
 /* vly_buffer.pool: whom a buffer goes back to when it was sent. */
@@ -143,7 +144,6 @@ struct vly_worker_thread {
 struct vly_errand {
 	struct vly_inbox_node node;
 	struct vly_round *round;
-	_Atomic bool waits; /* so a pass goes no further than its next volley */
 };
 
 /* worker/loop_*.c. */

@@ -4,10 +4,12 @@
 
 #include "worker/errand.h"
 
+#include "path/pipeline.h"
+
 void vly_errand_send(struct volley_worker *worker, struct vly_round *round)
 {
 	worker->errand.round = round;
-	atomic_store_explicit(&worker->errand.waits, true, memory_order_relaxed);
+	vly_pipeline_set_called(worker, true);
 	vly_mail_push(&worker->mail, &worker->errand.node, VLY_MAIL_ERRAND);
 }
 
@@ -17,7 +19,7 @@ void vly_errand_run(struct volley_worker *worker)
 	struct vly_round *round = worker->errand.round;
 	int r;
 
-	atomic_store_explicit(&worker->errand.waits, false, memory_order_relaxed);
+	vly_pipeline_set_called(worker, false);
 	r = round->fn(worker, round->arg);
 
 	vly_lock_take(&shared->lock);

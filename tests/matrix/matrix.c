@@ -112,9 +112,19 @@ static void print_words(const struct child *child)
 		fprintf(stderr, "%.*s", (int)n, text);
 }
 
+static void describe(int status, char *what, size_t n)
+{
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		snprintf(what, n, "hangs");
+	else if (WIFSIGNALED(status))
+		snprintf(what, n, "crash: %s", strsignal(WTERMSIG(status)));
+	else
+		snprintf(what, n, "exit %d", WEXITSTATUS(status));
+}
+
 static void judge_child(const struct way *way, const struct child *child, int status)
 {
-	char what[64] = "";
+	char what[64];
 
 	n_tried++;
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 2)) {
@@ -124,12 +134,7 @@ static void judge_child(const struct way *way, const struct child *child, int st
 	}
 	n_hit++;
 	n_broken++;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		snprintf(what, sizeof what, "hangs");
-	else if (WIFSIGNALED(status))
-		snprintf(what, sizeof what, "crash: %s", strsignal(WTERMSIG(status)));
-	else
-		snprintf(what, sizeof what, "exit %d", WEXITSTATUS(status));
+	describe(status, what, sizeof what);
 	if (n_broken <= MAX_SHOWN) {
 		print_cell(way, child, what);
 		print_words(child);
@@ -189,12 +194,15 @@ static void try_site(const struct way *way, uint32_t i)
 static void try_way(const struct way *way)
 {
 	struct child first;
+	char what[64];
 	int status;
 
 	start(&first, way, NULL);
 	if (waitpid(first.pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		print_words(&first);
-		fprintf(stderr, "%s: a life in which nothing fails is not well\n", way->name);
+		describe(status, what, sizeof what);
+		fprintf(stderr, "%s: a life in which nothing fails is not well: %s\n", way->name,
+			what);
 		CHECK(false);
 		return;
 	}

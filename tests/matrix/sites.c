@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,10 +52,18 @@ static void find_frames(struct site *ret_site, const void *site)
 		ret_site->frames[at] = stack[i];
 }
 
+/* What is not judged (lib/fault.c). */
+int __real_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+/* The library's signal handler makes calls, too, and would wait for the lock of its own thread. */
 static void record(const struct site *site, enum phase phase)
 {
+	sigset_t all;
+	sigset_t before;
 	size_t i = 0;
 
+	sigfillset(&all);
+	__real_pthread_sigmask(SIG_BLOCK, &all, &before);
 	pthread_mutex_lock(&shared->lock);
 	while (i < shared->n && !is_same(&shared->sites[i], site))
 		i++;
@@ -66,6 +75,7 @@ static void record(const struct site *site, enum phase phase)
 		shared->sites[shared->n++] = *site;
 	shared->sites[i].n_calls[phase]++;
 	pthread_mutex_unlock(&shared->lock);
+	__real_pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static int try_site(const struct site *site)
