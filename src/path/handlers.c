@@ -361,7 +361,7 @@ static struct vly_handler *find_least(struct vly_crew *crew)
 
 static struct vly_handler *choose(struct vly_crew *crew, const struct volley_packet *view)
 {
-	if (crew->n_handlers == 1)
+	if (crew->n_handlers <= 1)
 		return &crew->handlers[0];
 	if (view->listener->config.spread == VOLLEY_SPREAD_ANY)
 		return find_least(crew);

@@ -187,16 +187,19 @@ bool vly_socks_settle(struct vly_sock *sock)
 	return false;
 }
 
+static void put_last(struct vly_sock_list *ready, struct vly_sock *sock)
+{
+	TAILQ_REMOVE(ready, sock, ready_link);
+	TAILQ_INSERT_TAIL(ready, sock, ready_link);
+}
+
 void vly_socks_set_next_ready(struct vly_sock *sock)
 {
 	struct vly_sock_list *ready = &sock->socks->ready;
-	struct vly_sock *first;
 
 	assert(sock->in_ready);
-	while ((first = TAILQ_FIRST(ready)) != sock) {
-		TAILQ_REMOVE(ready, first, ready_link);
-		TAILQ_INSERT_TAIL(ready, first, ready_link);
-	}
+	while (TAILQ_FIRST(ready) != sock)
+		put_last(ready, TAILQ_FIRST(ready));
 }
 
 struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index)

@@ -28,7 +28,9 @@ static int settle(struct pollfd *fds, uint32_t n, int64_t timeout_ns, int r)
 		return r;
 	vly_clock_sleep_ns(is_short ? (uint64_t)timeout_ns : VLY_CLOCK_LOOK_NS);
 	for (uint32_t i = 0; i < n; i++) {
-		fds[i].revents = fds[i].fd >= 0 ? fds[i].events : 0;
+		fds[i].revents = 0;
+		if (fds[i].fd >= 0)
+			fds[i].revents = fds[i].events;
 		n_ready += fds[i].revents != 0;
 	}
 	return n_ready;
