@@ -40,7 +40,7 @@ enum { POOL_ALIGN_BYTES = 4096 };
  * another out: 0.8 misses of the first level for a datagram instead of 0.2. Room of an odd number
  * of lines behind each spreads them over the sets.
  */
-enum { SPREAD_FROM_BYTES = 1024, SPREAD_BYTES = 17 * VLY_CACHE_LINE };
+enum { SPREAD_FROM_BYTES = 1024, SPREAD_BYTES = 13 * VLY_CACHE_LINE };
 
 void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t size)
 {

@@ -79,6 +79,9 @@ static int live_in_child(const struct way *way, const struct cell *cell)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(DEADLINE_S);
+	/* Or a port that was one life's client becomes another's server, and two echoes talk. */
+	if (!namespace_enter())
+		return 77;
 	if (cell == NULL)
 		sites_record();
 	else
