@@ -104,13 +104,13 @@ static uint32_t get_generation(const struct vly_held *held, const struct vly_buf
 }
 
 static void hold(struct volley_worker *worker, const struct volley_packet *packet,
-		 struct vly_buffer *buffer, struct volley_held *ret_held)
+		 struct vly_buffer *buffer, uint64_t now_ns, struct volley_held *ret_held)
 {
 	const struct volley_config *config = &worker->shared->config;
 
 	memcpy(buffer->data, packet->data, packet->len);
 	buffer->len = packet->len;
-	buffer->deadline_ns = vly_clock_get_ns() + vly_clock_convert_us(config->hold_us);
+	buffer->deadline_ns = now_ns + vly_clock_convert_us(config->hold_us);
 	buffer->state = vly_packet_has_bad_peer(packet) ? REFUSED : HELD;
 	vly_packet_keep(packet, buffer);
 	buffer->sock_index = buffer->sock->index;
@@ -138,6 +138,7 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 	struct vly_buffer *buffer = NULL;
 	struct volley_worker *worker;
 	struct vly_held *held;
+	uint64_t now_ns;
 	bool is_first;
 
 	if (packet == NULL || ret_held == NULL)
@@ -147,11 +148,12 @@ int volley_packet_hold(struct volley_packet *packet, struct volley_held *ret_hel
 		return -ESRCH;
 	held = &worker->held;
 	vly_remote_lock(worker);
-	expire(worker, vly_clock_get_ns());
+	now_ns = vly_clock_get_ns();
+	expire(worker, now_ns);
 	if (atomic_load_explicit(&held->n, memory_order_relaxed) < worker->shared->config.n_held)
 		buffer = vly_remote_get_buffer(worker, packet->len);
 	if (buffer != NULL)
-		hold(worker, packet, buffer, ret_held);
+		hold(worker, packet, buffer, now_ns, ret_held);
 	else
 		vly_packet_get_sock(packet)->outside.held_refused++;
 	is_first = buffer != NULL && held->first == buffer;
