@@ -250,8 +250,8 @@ static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
 }
 
 /*
- * Socket by socket, grouped by destination. An error's callback may add to them, and each of those
- * may meet an error too: the entries are not used anew before all were sent, which bounds it.
+ * Socket by socket, grouped by destination. The entries are not used anew before all were sent, so
+ * whatever were added meanwhile would leave, too, and there is an end.
  */
 void vly_outbox_flush(struct volley_worker *worker)
 {

@@ -18,7 +18,7 @@ static inline bool vly_outbox_is_full(const struct volley_worker *worker)
 	return worker->outbox.n_tx == VLY_N_TX;
 }
 
-/* Whether they are being sent: an error's callback asks then. */
+/* Whether they are being sent: a log hook that must not ask may ask then. */
 static inline bool vly_outbox_is_flushing(const struct volley_worker *worker)
 {
 	return worker->outbox.is_flushing;
@@ -37,8 +37,7 @@ static inline struct vly_tx *vly_outbox_add(struct volley_worker *worker)
 }
 
 /*
- * The same, after a flush if it was full. NULL: it is full and being flushed, and an error's
- * callback asks.
+ * The same, after a flush if it was full. NULL: it is full and being flushed.
  */
 struct vly_tx *vly_outbox_new(struct volley_worker *worker);
 
@@ -47,9 +46,8 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 			   struct vly_buffer *buffer);
 
 /*
- * Room in the arena until the flush, or NULL; flushes first where that makes some, but not when an
- * error's callback asks in the middle of one. `open` is for the user to write into, and says how
- * large the room is.
+ * Room in the arena until the flush, or NULL; flushes first where that makes some, but not in the
+ * middle of a flush. `open` is for the user to write into, and says how large the room is.
  */
 void *vly_outbox_get_room(struct volley_worker *worker, uint32_t n_bytes);
 void *vly_outbox_open_room(struct volley_worker *worker, uint32_t n_bytes, uint32_t *ret_n_bytes);

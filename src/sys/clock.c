@@ -29,7 +29,6 @@ void vly_clock_sleep_ns(uint64_t ns)
 {
 	const struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000),
 					  .tv_nsec = (long)(ns % 1000000000) };
-
 	int r = vly_raw_ppoll(&timeout);
 
 	/* A filter that came later refuses it: whoever sleeps in a loop would be busy. */

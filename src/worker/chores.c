@@ -117,7 +117,7 @@ void vly_chores_run_timers(struct volley_worker *worker)
 	now_ns = vly_clock_get_ns();
 	if (vly_ledger_get_tx_queued(&worker->books) > 0) {
 		vly_backlog_flush(worker, now_ns);
-		vly_pipeline_flush(worker); /* what an error's callback has sent meanwhile */
+		vly_pipeline_flush(worker); /* and publish */
 	}
 	vly_held_expire(worker, now_ns);
 	if (vly_rest_has_any(worker))

@@ -189,7 +189,7 @@ static void flush_rest(struct volley_worker *worker)
 	while (vly_ledger_get_tx_queued(&worker->books) > 0 &&
 	       may_wait(worker, now_ns - start_ns)) {
 		vly_backlog_flush(worker, now_ns);
-		vly_pipeline_flush(worker); /* what an error's callback has sent meanwhile */
+		vly_pipeline_flush(worker); /* and publish */
 		if (vly_ledger_get_tx_queued(&worker->books) > 0)
 			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
 		now_ns = vly_clock_get_ns();

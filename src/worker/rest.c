@@ -38,6 +38,7 @@ static void tell(const struct volley_worker *worker, struct vly_sock *sock)
 static void begin(struct volley_worker *worker, struct vly_sock *sock, uint64_t now_ns)
 {
 	uint32_t n = sock->n_refused - VLY_SOCKS_N_REFUSED;
+
 	vly_socks_set_reads(sock, false);
 	sock->rest_ns = now_ns + vly_rest_get_ns(n);
 	vly_socks_set_ready(sock, false);
