@@ -146,7 +146,14 @@ int vly_wire_take(struct vly_handover *handover)
 	memcpy(&handover->head, packet, sizeof handover->head);
 	if (handover->head.magic != MAGIC ||
 	    handover->head.n_bytes != (size_t)r - sizeof handover->head)
-		return -EPROTO;
+		r = -EPROTO;
+	if (handover->head.type == VLY_HANDOVER_BOOKS &&
+	    handover->head.n_bytes != sizeof handover->counters) /* old ones would stand there */
+		r = -EPROTO;
+	if (r < 0) {
+		handover->head.type = 0;
+		return r;
+	}
 	memcpy(&handover->counters, packet + sizeof handover->head, handover->head.n_bytes);
 	return 0;
 }

@@ -58,6 +58,22 @@ Test(wire, words_arrive_with_what_belongs_to_them)
 	cr_assert_eq(to->n_fds, 2, "nobody takes them, so they go with the conversation");
 }
 
+/* What was in the room before would be taken for them, and be counted twice. */
+Test(wire, books_without_counters_are_none)
+{
+	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_BOOKS, 0, NULL, 0), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -EPROTO);
+	cr_assert_eq(to->head.type, 0);
+	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_BOOKS, 0, &from->counters, 8), 0);
+	cr_assert_eq(vly_wire_take(to), -EPROTO);
+	cr_assert_eq(to->head.type, 0);
+	cr_assert_eq(
+		vly_wire_send(from, VLY_HANDOVER_BOOKS, 0, &from->counters, sizeof from->counters),
+		0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -EPIPE);
+	cr_assert_eq(to->head.type, VLY_HANDOVER_BOOKS);
+}
+
 /* By any other word somebody could fill our table of descriptors. */
 Test(wire, descriptors_come_with_sockets_alone)
 {
