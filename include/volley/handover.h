@@ -25,8 +25,8 @@
  * doubt both serve. docs/restart.md goes through every step.
  *
  * Sockets that were offered or imported are not broken by an end (no filter, no leaving of the
- * kernel's lookup) until every other process that may hold them is dead. Each side sends a pidfd of
- * itself for that.
+ * kernel's lookup) for as long as another server may hold them: the other side of the hand-over,
+ * whoever got them from it, and forked children. The kernel tells when they have closed them.
  */
 
 #include <stdint.h>
@@ -55,11 +55,12 @@ extern "C" {
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
  *         root; -EBUSY while another call of this is under way; -ENOSPC with more than 4,096
- *         sockets; -EMFILE; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
+ *         sockets; -EUSERS when 32 other servers may hold them; -EMFILE; -EDEADLK from a worker;
+ *         -ESHUTDOWN when closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
- * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it the sockets
- *           stay shared)
+ * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it a process that
+ *           died and left a forked child is waited for)
  */
 VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us);
 
@@ -77,7 +78,7 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  * @return how many sockets there are; -EPIPE when the old process died or ends before it has sent
  *         all, and then it is over, so that its addresses can be bound; -ECANCELED when it refuses
  *         and serves on; -ETIMEDOUT; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when it has imported;
- *         -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
+ *         -EUSERS; -EMFILE; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
  * @threads  any but a worker
  * @blocks   up to timeout_us
  * @kernel   as volley_server_export_fds()
@@ -106,8 +107,8 @@ VOLLEY_API int volley_server_import_commit(struct volley_server *server, int fd,
 					   uint32_t timeout_us);
 
 /**
- * How many other processes live that may read this server's sockets too: a new one to which they
- * were offered and that was not heard to give up, or an old one that was not heard to be gone.
+ * How many other servers may read this server's sockets too: a new one to which they were offered
+ * and that was not heard to give up, or an old one that was not heard to be gone.
  *
  * In every doubt of a hand-over both processes serve, rather than none. Somebody should end one of
  * them then, and a program that says so now and then is heard.
@@ -117,7 +118,6 @@ VOLLEY_API int volley_server_import_commit(struct volley_server *server, int fd,
  *         child
  * @threads  any
  * @blocks   as volley_server_get_stats()
- * @kernel   pidfd_open(2) (Linux 5.3)
  */
 VOLLEY_API int volley_server_count_sharers(struct volley_server *server);
 

@@ -34,7 +34,7 @@ static const struct name names[] = {
 	NAME(ENOMEM),       NAME(ENOPROTOOPT), NAME(ENOSPC),       NAME(ENOSYS),
 	NAME(ENOTCONN),     NAME(EOPNOTSUPP),  NAME(EPERM),        NAME(EPIPE),
 	NAME(EPROTO),       NAME(ESHUTDOWN),   NAME(ESRCH),        NAME(ETIME),
-	NAME(ETIMEDOUT),
+	NAME(ETIMEDOUT),    NAME(EUSERS),
 };
 
 const char *volley_error_name(int error)

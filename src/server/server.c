@@ -442,6 +442,7 @@ int volley_server_close(struct volley_server *server)
 		vly_sharers_set_ends(server, true);
 		vly_closing_close_all(server);
 		vly_books_give_back(server);
+		vly_sharers_release(server);
 		set_state(server, VLY_SERVER_CLOSED);
 	}
 	vly_listeners_unlock(server);

@@ -28,21 +28,31 @@ enum vly_server_state {
  */
 enum vly_run { VLY_RUN_NOBODY = 0, VLY_RUN_SERVES, VLY_RUN_SHALL_DRAIN, VLY_RUN_SHALL_STOP };
 
-/* Another process that may hold sockets of ours: server/handover/sharers.c. */
+/* Another server that may hold sockets of ours: server/handover/sharers.c. */
 struct vly_sharer {
-	int pidfd;
-	int talk_fd; /* our end of the conversation, while it means something; or -1 */
-	bool reads;  /* as far as we know */
-	bool waits;  /* it serves on, and wants our counters when we end */
+	uint64_t id;  /* of the hand-over that we know it by */
+	bool is_peer; /* it is the other side of that one; else it was known there */
+	bool reads;   /* as far as we know */
+	bool waits;   /* it serves on, and wants our counters when we end */
+	int watch_fd; /* a lease: over when neither it nor anybody after it holds a socket */
+	int talk_fd;  /* our end of the conversation, while it means something; or -1 */
+};
+
+/* A lease that others watch, to know whether somebody holds the sockets that we hold. */
+struct vly_hold {
+	uint64_t id;
+	int fd;
 };
 
 /* Each is a failed restart whose process still runs, or the one before us. */
-enum { VLY_SHARERS_MAX = 16 };
+enum { VLY_SHARERS_MAX = 32 };
 
 struct vly_sharers {
+	uint64_t last_id;
 	uint32_t n;
 	struct vly_sharer all[VLY_SHARERS_MAX];
-	bool unknown;       /* nobody tells when another one dies, so it never does */
+	uint32_t n_holds;
+	struct vly_hold holds[VLY_SHARERS_MAX];
 	bool ends;          /* this server has begun to end: nobody shall rely on it */
 	uint64_t n_missing; /* processes that served, and are in nobody's books */
 };

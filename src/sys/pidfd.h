@@ -8,18 +8,11 @@
  */
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /* This process, close-on-exec, or -errno: -ENOSYS before Linux 5.3, what a filter says. */
 int vly_pidfd_open(void);
 
-/* Whether a descriptor of somebody else's is one of these: 0 or -errno. */
-int vly_pidfd_check(int pidfd);
-
 /* Dead: it has closed all that it had, though its parent may not have asked for it yet. */
 bool vly_pidfd_is_dead(int pidfd);
-
-/* Whether it is this process. Where /proc does not say, it is another. */
-bool vly_pidfd_is_self(int pidfd);
 
 #endif

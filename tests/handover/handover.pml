@@ -48,7 +48,7 @@ inline say_to_old(word)
 	fi
 }
 
-/* No other process may hold it, as far as a pidfd tells. */
+/* No other process may hold it, as far as its lease tells (leases.pml). */
 inline break_socket(other_holds)
 {
 	assert(!other_holds)

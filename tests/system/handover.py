@@ -7,18 +7,19 @@ import struct
 import harness
 
 HEAD = struct.Struct("=IIII")
-MAGIC = 0x564C5902
+MAGIC = 0x564C5903
 (HELLO, OFFER, OTHERS, SOCKETS, READY, COUNTERS, TAKEN, GONE, RESUMED, QUIT,
  BOOKS) = range(1, 12)
 
 
 class Peer:
-    """Our end of a conversation; what comes with a packet is closed at the end."""
+    """Our end of a conversation. Closed in the end: what came with its packets, and our lease."""
 
     def __init__(self, sock):
         self.sock = sock
         self.sock.settimeout(harness.PATIENCE)
         self.fds = []
+        self.watch, self.hold = os.pipe()
 
     def send(self, kind, n=0, body=b"", fds=(), magic=MAGIC):
         socket.send_fds(self.sock, [HEAD.pack(magic, kind, n, len(body)) + body], list(fds))
@@ -34,7 +35,7 @@ class Peer:
 
     def say_hello(self):
         pidfd = os.pidfd_open(os.getpid())
-        self.send(HELLO, 1, fds=[pidfd])
+        self.send(HELLO, 2, fds=[self.watch, pidfd])
         os.close(pidfd)
 
     def take_offer(self):
@@ -50,7 +51,7 @@ class Peer:
         return n
 
     def close(self):
-        for fd in self.fds:
+        for fd in [*self.fds, self.watch, self.hold]:
             os.close(fd)
         self.sock.close()
 

@@ -266,7 +266,7 @@ def old_one_dies():
 
         def old():
             peer = Peer(server.accept()[0])
-            peer.send(HELLO)
+            peer.say_hello()
             peer.send(OFFER, 1, b"\0")
             peer.send(OTHERS)
             peer.send(SOCKETS, 1, fds=[udp.fileno()])
@@ -285,6 +285,51 @@ def old_one_dies():
             assert stats["missing_books"] == 1, stats
         udp.close()
         server.close()
+
+
+def old_one_dies_early():
+    """Before it has given its sockets: the new one is the first, and knows of a process before."""
+    words = ((), ((HELLO,),), ((HELLO,), (OFFER, 1, b"\0")),
+             ((HELLO,), (OFFER, 1, b"\0"), (OTHERS,)))
+    for said in words:
+        with folder() as where, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+            path = os.path.join(where, "control")
+            server.bind(path)
+            server.listen(1)
+
+            def old(said=said, server=server):
+                peer = Peer(server.accept()[0])
+                server.close()
+                for word in said:
+                    if word == (HELLO,):
+                        peer.say_hello()
+                    else:
+                        peer.send(*word)
+                peer.close()
+            thread = threading.Thread(target=old)
+            thread.start()
+            with start(path, 1) as new:
+                thread.join()
+                with harness.client(new.address) as sock:
+                    harness.ask(sock, b"served")
+                stats = new.stop()
+                assert stats["missing_books"] == 1, (said, stats)
+
+
+def in_other_pid_namespaces():
+    """Neither process can see the other one's process id, as between two containers."""
+    apart = ("unshare", "--pid", "--fork", "--kill-child")
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode != 0:
+        raise harness.Skip("no pid namespace of our own")
+    with folder() as where:
+        path = os.path.join(where, "control")
+        with start(path, 2, prefix=apart) as old:
+            address = f"{old.address[0]}:{old.port}"
+            with start(path, 2, listen=(address,), prefix=apart) as new:
+                assert old.wait() == 0 and "replaced" in old.stderr, old.stderr
+                with harness.client(new.address) as sock:
+                    harness.ask(sock, b"served")
+                assert "warning" not in new.stderr, new.stderr
 
 
 def left_over_path():
@@ -314,6 +359,8 @@ CASES = [
     ("the new one cannot listen", new_one_cannot_listen),
     ("told to end meanwhile", told_to_end_meanwhile),
     ("the old one dies", old_one_dies),
+    ("the old one dies early", old_one_dies_early),
+    ("in other pid namespaces", in_other_pid_namespaces),
     ("a path that was left over", left_over_path),
 ]
 

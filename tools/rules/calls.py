@@ -41,7 +41,7 @@ COMPUTING = re.compile(r"(?:__isoc\d+_)?sscanf|(?:__)?(?:str|mem|v?snprintf)\w*|
 # Not of a server: what libvolley-cancel offers to its users, or calls where it has no window.
 OFFERED = {"accept4", "SO_RCVTIMEO", "SO_SNDTIMEO", "fstat64", "recv", "send"}
 # The C library and libevent make them for us; no object names them.
-THEIRS = {"clone", "futex", "prctl", "pipe2"}
+THEIRS = {"clone", "futex", "prctl"}
 OPTION = re.compile(r"\b(?:SO|IP|IPV6|UDP)_[A-Z0-9_]+\b")
 # Control messages and constants that are called like options.
 NO_OPTIONS = re.compile(r"SO_EE_\w+|IP(V6)?_PMTUDISC_\w+|UDP_MAX_SEGMENTS|IP_TOS|IP_TTL|"
@@ -57,7 +57,6 @@ UNTRIED = {
     "IPV6_RECVPATHMTU": "is for adopt", "UDP_CORK": "is for adopt",
     "SO_GET_FILTER": "is for adopt", "SO_DOMAIN": "is for a hand-over",
     "SO_PEERCRED": "is for a hand-over", "pidfd_open": "is for a hand-over",
-    "pidfd_send_signal": "is for a hand-over",
     "shutdown": "is for a hand-over", "IP_MULTICAST_LOOP": "is for a listener bound to a group",
     "IPV6_MULTICAST_LOOP": "is for a listener bound to a group",
 }

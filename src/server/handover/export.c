@@ -8,8 +8,8 @@
  * when anything goes wrong before that, it reads again and says so (RESUMED). In between the
  * sockets are paused: not read, but still there to send the replies that are on their way.
  *
- * From the moment in which they are offered the sockets are not ours alone, until the new process
- * is known to be dead (sharers.c). docs/restart.md has the table of what can fail.
+ * From the moment in which they are offered the sockets are not ours alone, until nobody holds the
+ * new one's lease (sharers.c). docs/restart.md has the table of what can fail.
  */
 
 #include <errno.h>
@@ -43,7 +43,7 @@ struct export
 {
 	struct volley_server *server;
 	struct vly_handover *handover;
-	int pidfd; /* of the new process, in the table of sharers; -1 when it is not there */
+	uint64_t id; /* among the sharers; 0: nobody has said hello */
 	bool offered;
 	bool paused;
 	uint32_t n;
@@ -89,20 +89,6 @@ static int list(struct export *export)
 	return r;
 }
 
-/* Who asks? Nothing is given to a process whose death could be known and is not. */
-static int greet(struct export *export)
-{
-	struct vly_sharer sharer = { .pidfd = -1, .talk_fd = -1, .reads = true };
-	int r = vly_wire_send_self(export->handover);
-
-	if (r >= 0)
-		r = vly_wire_recv_peer(export->handover, &sharer.pidfd);
-	if (r < 0)
-		return r;
-	export->pidfd = vly_sharers_add(export->server, &sharer);
-	return 0;
-}
-
 /* Whether others hold a listener's sockets too, for its workers as well. */
 static void set_others(struct export *export, const struct exported *socket, bool others)
 	VLY_REQUIRES(export->server->listening)
@@ -122,35 +108,11 @@ static void set_offered(struct export *export)
 	export->offered = true;
 }
 
-/*
- * Descriptors of our own, so that a look that finds one of them dead meanwhile (readers of
- * statistics look) closes its own only, and waits for nobody who reads slowly.
- */
-static int copy_others(struct export *export, int *ret_fds, uint32_t *ret_n)
+static int offer_leases(struct export *export)
 {
-	const struct vly_sharers *sharers = &export->server->sharers;
-	uint32_t n = 0;
-	int r = 0;
-
-	vly_lock_take(&export->server->shared.lock);
-	for (uint32_t i = 0; r >= 0 && i < sharers->n; i++) {
-		if (sharers->all[i].pidfd == export->pidfd)
-			continue;
-		r = vly_unix_keep(sharers->all[i].pidfd);
-		if (r >= 0)
-			ret_fds[n++] = r;
-	}
-	vly_lock_give(&export->server->shared.lock);
-	*ret_n = n;
-	return r < 0 ? r : 0;
-}
-
-/* The others' pidfds; a process whose death we cannot know keeps them for good. */
-static int offer_others(struct export *export)
-{
-	int fds[VLY_SHARERS_MAX];
+	int fds[VLY_UNIX_N_FDS];
 	uint32_t n;
-	int r = copy_others(export, fds, &n);
+	int r = vly_sharers_keep_leases(export->server, export->id, fds, &n);
 
 	if (r >= 0)
 		r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, n);
@@ -166,11 +128,10 @@ static int offer(struct export *export)
 	int r;
 
 	for (uint32_t i = 0; i < export->n; i++)
-		kept[i] = vly_listener_is_kept(export->sockets[i].listener) ||
-			  (export->sockets[i].had_others && export->server->sharers.unknown);
+		kept[i] = vly_listener_is_kept(export->sockets[i].listener);
 	r = vly_wire_send(handover, VLY_HANDOVER_OFFER, export->n, kept, export->n);
 	if (r >= 0)
-		r = offer_others(export);
+		r = offer_leases(export);
 	for (uint32_t i = 0; r >= 0 && i < export->n; i += VLY_UNIX_N_FDS) {
 		uint32_t n = export->n - i < VLY_UNIX_N_FDS ? export->n - i : VLY_UNIX_N_FDS;
 
@@ -245,24 +206,35 @@ static int send_counters(struct export *export)
 			     sizeof *counters);
 }
 
-static void forget_exported(struct volley_server *server)
+/* Returns whether listeners are left. */
+static bool forget_exported(struct volley_server *server)
 {
+	bool any = false;
+
 	vly_lock_take(&server->listening);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		struct volley_listener *listener = vly_listeners_get(server, i);
 
 		if (listener != NULL && listener->exported)
 			vly_listeners_forget(server, i);
+		else
+			any |= listener != NULL;
 	}
 	vly_lock_give(&server->listening);
+	return any;
 }
 
-static void close_taken(struct volley_server *server)
+/* What the new one did not take is no socket of its own, and what it took is none of ours. */
+static void close_taken(struct export *export)
 {
+	struct volley_server *server = export->server;
+
 	while (call(server, vly_change_give_up_exported) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	call(server, vly_change_give_away);
-	forget_exported(server);
+	if (!forget_exported(server))
+		vly_sharers_release(server);
+	vly_sharers_remove(server, export->id);
 }
 
 static void resume(struct export *export)
@@ -288,7 +260,7 @@ static void note_failure(struct export *export, bool ends)
 		vly_sharers_take_books(server, &handover->counters);
 		quits = true;
 	}
-	sharer = vly_sharers_find(server, export->pidfd);
+	sharer = vly_sharers_find(server, export->id);
 	if (sharer != NULL) {
 		sharer->reads = export->offered && !quits;
 		sharer->talk_fd = ends ? -1 : vly_unix_keep(handover->fd);
@@ -319,7 +291,7 @@ static void serve_on(struct export *export)
 static int converse(struct export *export, uint32_t timeout_us)
 {
 	struct vly_handover *handover = export->handover;
-	int r = greet(export);
+	int r = vly_sharers_begin(export->server, handover, false, &export->id);
 
 	if (r >= 0) {
 		set_offered(export);
@@ -337,9 +309,8 @@ static int converse(struct export *export, uint32_t timeout_us)
 		r = vly_wire_recv(handover, VLY_HANDOVER_TAKEN);
 	if (r < 0)
 		return r;
-	close_taken(export->server);
+	close_taken(export);
 	vly_wire_send(handover, VLY_HANDOVER_GONE, 0, NULL, 0);
-	vly_sharers_remove(export->server, export->pidfd);
 	return 0;
 }
 
@@ -405,7 +376,6 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 	if (export == NULL)
 		return -ENOMEM;
 	export->server = server;
-	export->pidfd = -1;
 	export->handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	r = -ENOMEM;
 	if (export->handover != NULL) {

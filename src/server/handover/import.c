@@ -3,9 +3,9 @@
 /*
  * Handing over, the new process's side.
  *
- * The sockets wait in the server until somebody listens on their address. Until the old process is
- * dead they are somebody else's as well: nothing is set on them that could cost it a datagram, and
- * whatever ends this process leaves them as they are.
+ * The sockets wait in the server until somebody listens on their address. Until the old process
+ * holds none any more they are somebody else's as well: nothing is set on them that could cost it a
+ * datagram, and whatever ends this process leaves them as they are.
  *
  * From the moment in which this process says TAKEN it serves, whatever comes. Before, it ends only
  * when the old one has said that it serves on and hears that we rely on it. In every doubt both
@@ -27,7 +27,6 @@
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/addr.h"
-#include "sys/pidfd.h"
 #include "sys/socket.h"
 #include "worker/change.h"
 
@@ -42,6 +41,14 @@ void vly_import_fini(struct volley_server *server)
 		vly_wire_free(import->handover);
 	vly_mem_free(import);
 	server->import = NULL;
+}
+
+/* A process whose counters nobody has; the JSON names the hole. */
+static void note_missing(struct volley_server *server)
+{
+	vly_lock_take(&server->shared.lock);
+	server->sharers.n_missing++;
+	vly_lock_give(&server->shared.lock);
 }
 
 /* Receiving ------------------------------------------------------------------------------------ */
@@ -68,38 +75,26 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 	return r;
 }
 
-/* The other end: what it is, and a way to tell it what we have counted when it serves on. */
-static int greet(struct volley_server *server, struct vly_handover *handover, int *ret_pidfd)
-{
-	struct vly_sharer sharer = { .pidfd = -1, .talk_fd = -1, .reads = true, .waits = true };
-	int r = vly_wire_send_self(handover);
-
-	if (r >= 0)
-		r = vly_wire_recv_peer(handover, &sharer.pidfd);
-	if (r < 0)
-		return r;
-	sharer.talk_fd = vly_unix_keep(handover->fd);
-	sharer.waits = sharer.talk_fd >= 0;
-	*ret_pidfd = vly_sharers_add(server, &sharer);
-	return 0;
-}
-
-/* Processes that got the sockets from those before us, and live. */
-static int take_others(struct volley_server *server, struct vly_handover *handover)
+static int take_leases(struct volley_server *server, struct vly_handover *handover, uint64_t id)
 {
 	int r = vly_wire_recv(handover, VLY_HANDOVER_OTHERS);
 
-	for (uint32_t i = 0; r >= 0 && i < handover->n_fds; i++)
-		r = vly_pidfd_check(handover->fds[i]);
 	if (r < 0)
-		return r == -EBADF ? -EPROTO : r;
-	while (handover->n_fds > 0) {
-		struct vly_sharer sharer = { .pidfd = handover->fds[--handover->n_fds],
-					     .talk_fd = -1 };
+		return r;
+	r = vly_sharers_take_leases(server, id, handover->fds, handover->n_fds);
+	handover->n_fds = 0;
+	return r;
+}
 
-		vly_sharers_add(server, &sharer);
-	}
-	return 0;
+/*
+ * The old process died, or ends: the caller will bind what it still has, so it shall be over. Has
+ * it not said that it ends, then nobody has its counters.
+ */
+static void wait_end(struct volley_server *server, const struct vly_handover *handover, uint64_t id)
+{
+	if (handover->head.type != VLY_HANDOVER_RESUMED)
+		note_missing(server);
+	vly_sharers_wait_end(server, handover, id);
 }
 
 static int new_import(struct volley_server *server, const struct vly_handover *handover)
@@ -114,7 +109,6 @@ static int new_import(struct volley_server *server, const struct vly_handover *h
 	if (import == NULL)
 		return -ENOMEM;
 	import->n_all = n;
-	import->pidfd = -1;
 	for (uint32_t i = 0; i < n; i++)
 		import->candidates[i].is_kept = handover->taken[i];
 	server->import = import;
@@ -124,15 +118,15 @@ static int new_import(struct volley_server *server, const struct vly_handover *h
 static int receive(struct volley_server *server, struct vly_handover *handover)
 	VLY_REQUIRES(server->listening)
 {
-	int pidfd = -1;
-	int r = greet(server, handover, &pidfd);
+	uint64_t id = 0;
+	int r = vly_sharers_begin(server, handover, true, &id);
 
 	if (r >= 0)
 		r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
 	if (r >= 0)
 		r = new_import(server, handover);
 	if (r >= 0)
-		r = take_others(server, handover);
+		r = take_leases(server, handover, id);
 	while (r >= 0 && server->import->n < server->import->n_all) {
 		r = vly_wire_recv(handover, VLY_HANDOVER_SOCKETS);
 		if (r >= 0 && handover->n_fds == 0)
@@ -141,13 +135,13 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 			r = take_sockets(server, handover);
 	}
 	if (r >= 0) {
-		server->import->pidfd = pidfd;
+		server->import->id = id;
 		return (int)server->import->n;
 	}
 	vly_import_fini(server);
-	if (r == -EPIPE) /* the caller will bind what it still has, so it shall be over */
-		vly_wire_wait_death(handover, pidfd);
-	vly_sharers_remove(server, pidfd);
+	if (r == -EPIPE)
+		wait_end(server, handover, id);
+	vly_sharers_remove(server, id);
 	return r;
 }
 
@@ -237,14 +231,6 @@ static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
 	}
 }
 
-/* A process whose counters nobody has; the JSON names the hole. */
-static void note_missing(struct volley_server *server)
-{
-	vly_lock_take(&server->shared.lock);
-	server->sharers.n_missing++;
-	vly_lock_give(&server->shared.lock);
-}
-
 /* The listener of a candidate that was taken; NULL when it was closed since. */
 static struct volley_listener *get_listener(const struct volley_server *server,
 					    const struct vly_candidate *candidate)
@@ -319,7 +305,7 @@ static bool may_give_up(struct volley_server *server, struct vly_handover *hando
 {
 	if (handover->head.type != VLY_HANDOVER_RESUMED || handover->head.n != 0)
 		return false;
-	if (vly_sharers_is_dead(server, server->import->pidfd))
+	if (vly_sharers_is_over(server, server->import->id) || vly_wire_is_peer_dead(handover))
 		return false;
 	return vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) >= 0;
 }
@@ -351,20 +337,19 @@ static int get_counters(struct volley_server *server, struct vly_handover *hando
 }
 
 /*
- * Whether the old one has closed its copies: it says so, or it is dead and had not said that it
- * reads again. A process that dies hangs up a moment before. The words have no body, so the
- * counters stay where they are.
+ * Whether the old one has closed its copies: it says so, or it ended and had not said that it reads
+ * again. A process that dies hangs up a moment before. The words have no body, so the counters stay
+ * where they are.
  */
 static bool is_gone(struct volley_server *server, struct vly_handover *handover)
 {
-	int pidfd = server->import->pidfd;
+	uint64_t id = server->import->id;
 	int r = vly_wire_recv(handover, VLY_HANDOVER_GONE);
 
-	if (r != -EPIPE || pidfd < 0 || handover->head.type == VLY_HANDOVER_RESUMED)
+	if (r != -EPIPE || handover->head.type == VLY_HANDOVER_RESUMED)
 		return r >= 0;
-	if (!vly_sharers_is_dead(server, pidfd))
-		vly_wire_wait_death(handover, pidfd);
-	return vly_sharers_is_dead(server, pidfd);
+	vly_sharers_wait_end(server, handover, id);
+	return vly_sharers_is_over(server, id) || vly_wire_is_peer_dead(handover);
 }
 
 /* In doubt both serve. */
@@ -382,7 +367,7 @@ static void set_reads(struct volley_server *server, bool reads)
 	struct vly_sharer *sharer;
 
 	vly_lock_take(&server->shared.lock);
-	sharer = vly_sharers_find(server, server->import->pidfd);
+	sharer = vly_sharers_find(server, server->import->id);
 	if (sharer != NULL)
 		sharer->reads = reads;
 	vly_lock_give(&server->shared.lock);
@@ -391,20 +376,14 @@ static void set_reads(struct volley_server *server, bool reads)
 /* From here on nothing is owed to the old process, and nothing is expected of it. */
 static void hang_up(struct volley_server *server)
 {
-	int pidfd = server->import->pidfd;
 	struct vly_sharer *sharer;
-	bool gone = false;
 
 	vly_unix_end(server->import->handover->fd);
 	vly_lock_take(&server->shared.lock);
-	sharer = vly_sharers_find(server, pidfd);
-	if (sharer != NULL) {
+	sharer = vly_sharers_find(server, server->import->id);
+	if (sharer != NULL)
 		sharer->waits = false; /* an update closes it */
-		gone = !sharer->reads && vly_pidfd_is_self(pidfd);
-	}
 	vly_lock_give(&server->shared.lock);
-	if (gone) /* two servers of one process, which shall not wait for its own death */
-		vly_sharers_remove(server, pidfd);
 }
 
 static int converse(struct volley_server *server, struct vly_handover *handover)

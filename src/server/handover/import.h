@@ -11,10 +11,10 @@
 
 struct vly_import {
 	struct vly_handover *handover; /* made before it is needed */
-	int pidfd;        /* the old process, in the table of sharers; -1 when it is not there */
-	bool is_given_up; /* this process does not replace it */
-	uint32_t n_all;   /* as many were offered */
-	uint32_t n;       /* have come */
+	uint64_t id;                   /* of this hand-over, among the sharers */
+	bool is_given_up;              /* this process does not replace it */
+	uint32_t n_all;                /* as many were offered */
+	uint32_t n;                    /* have come */
 	struct vly_candidate candidates[];
 };
 

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Who else may hold our sockets: processes that were offered them, and the one that offered its own
+ * Who else may hold our sockets: servers that were offered them, and the one that offered its own
  * to us. A socket that somebody else holds is not ours to break (vly_listener_is_shared()): what we
  * would do to end it would make him deaf.
  *
- * No call of the kernel counts the holders of a socket. So each side of a hand-over gives the other
- * a descriptor of itself, and what ends a share is death, which that descriptor tells: not a broken
- * conversation, nor a time that is over. It is asked when it matters, at an end or a hand-over;
- * until then nobody waits for it.
+ * No call of the kernel counts the holders of a socket. So each side of a hand-over opens a lease
+ * (sys/lease.h) and gives the other the end to watch. It lets go of its own end when its sockets
+ * are closed, and the kernel does that for a process that dies. **Whoever gets the sockets gets the
+ * giver's leases too**: those that the giver watches, so that it knows all whom the giver knows;
+ * and those that the giver holds, so that all who know the giver know of it, though nobody tells
+ * them. A forked child has both in the same way. So of any two holders each watches a lease that
+ * the other one holds, and a socket is ours alone when all that we watch are over. Nobody holds a
+ * lease that he watches: the two of a hand-over get everything but each other's.
+ *
+ * A broken conversation says nothing of that, nor does a time that is over. Leases are looked at
+ * when it matters, at an end or a hand-over; until then nobody waits for them.
  *
  * The conversation of a hand-over that failed is kept as well. The new process says there that it
  * gives up, and at last its counters. When this server begins to end it hangs up: then a new one
@@ -17,6 +24,7 @@
 
 #include "server/handover/sharers.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include <volley/handover.h>
@@ -26,9 +34,13 @@
 #include "server/call.h"
 #include "server/inside.h"
 #include "server/listeners.h"
-#include "sys/pidfd.h"
+#include "sys/clock.h"
+#include "sys/lease.h"
 #include "sys/socket.h"
 #include "worker/change.h"
+
+/* What closing some thousand descriptors takes, and more. */
+enum { MOMENT_NS = 100000000 };
 
 static void close_talk(struct vly_sharer *sharer)
 {
@@ -39,64 +51,209 @@ static void close_talk(struct vly_sharer *sharer)
 	sharer->waits = false;
 }
 
-static void close_sharer(struct vly_sharer *sharer)
+struct vly_sharer *vly_sharers_find(struct volley_server *server, uint64_t id)
 {
-	close_talk(sharer);
-	if (sharer->pidfd >= 0)
-		vly_socket_close(sharer->pidfd);
-}
-
-struct vly_sharer *vly_sharers_find(struct volley_server *server, int pidfd)
-{
-	for (uint32_t i = 0; pidfd >= 0 && i < server->sharers.n; i++)
-		if (server->sharers.all[i].pidfd == pidfd)
+	for (uint32_t i = 0; i < server->sharers.n; i++)
+		if (server->sharers.all[i].id == id && server->sharers.all[i].is_peer)
 			return &server->sharers.all[i];
 	return NULL;
 }
 
 static void remove_at(struct vly_sharers *sharers, uint32_t i)
 {
-	close_sharer(&sharers->all[i]);
+	close_talk(&sharers->all[i]);
+	vly_socket_close(sharers->all[i].watch_fd);
 	sharers->all[i] = sharers->all[--sharers->n];
 }
 
-int vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer)
+static void remove_hold(struct vly_sharers *sharers, uint32_t i)
 {
-	struct vly_sharers *sharers = &server->sharers;
-	struct vly_sharer own = *sharer;
-
-	vly_lock_take(&server->shared.lock);
-	vly_sharers_update(server);
-	if (own.pidfd >= 0 && sharers->n < VLY_SHARERS_MAX) {
-		sharers->all[sharers->n++] = own;
-	} else {
-		sharers->unknown = true;
-		close_sharer(&own);
-		own.pidfd = -1;
-	}
-	vly_lock_give(&server->shared.lock);
-	return own.pidfd;
+	vly_socket_close(sharers->holds[i].fd);
+	sharers->holds[i] = sharers->holds[--sharers->n_holds];
 }
 
-bool vly_sharers_is_dead(struct volley_server *server, int pidfd)
+void vly_sharers_remove(struct volley_server *server, uint64_t id)
 {
+	struct vly_sharers *sharers = &server->sharers;
+
+	vly_lock_take(&server->shared.lock);
+	for (uint32_t i = sharers->n; i-- > 0;)
+		if (sharers->all[i].id == id)
+			remove_at(sharers, i);
+	for (uint32_t i = sharers->n_holds; i-- > 0;)
+		if (sharers->holds[i].id == id)
+			remove_hold(sharers, i);
+	vly_lock_give(&server->shared.lock);
+}
+
+void vly_sharers_release(struct volley_server *server)
+{
+	vly_lock_take(&server->shared.lock);
+	while (server->sharers.n_holds > 0)
+		remove_hold(&server->sharers, server->sharers.n_holds - 1);
+	vly_lock_give(&server->shared.lock);
+}
+
+/* The leases ----------------------------------------------------------------------------------- */
+
+/* With its descriptor, which is ours from here on. */
+static int add(struct vly_sharers *sharers, const struct vly_sharer *sharer)
+{
+	if (sharers->n < VLY_SHARERS_MAX) {
+		sharers->all[sharers->n++] = *sharer;
+		return 0;
+	}
+	vly_socket_close(sharer->watch_fd);
+	return -EUSERS;
+}
+
+static int add_hold(struct vly_sharers *sharers, uint64_t id, int fd)
+{
+	if (sharers->n_holds < VLY_SHARERS_MAX) {
+		sharers->holds[sharers->n_holds++] = (struct vly_hold){ id, fd };
+		return 0;
+	}
+	vly_socket_close(fd);
+	return -EUSERS;
+}
+
+/* The words themselves. Returns the lease of ours that the other side watches. */
+static int exchange(struct vly_handover *handover, int *ret_watch_fd)
+{
+	int own_watch_fd;
+	int hold_fd = vly_lease_open(&own_watch_fd);
+	int r;
+
+	if (hold_fd < 0)
+		return hold_fd;
+	r = vly_wire_send_self(handover, own_watch_fd);
+	vly_socket_close(own_watch_fd);
+	if (r >= 0)
+		r = vly_wire_recv_peer(handover, ret_watch_fd);
+	if (r >= 0)
+		return hold_fd;
+	vly_socket_close(hold_fd);
+	return r;
+}
+
+int vly_sharers_begin(struct volley_server *server, struct vly_handover *handover, bool waits,
+		      uint64_t *ret_id)
+{
+	struct vly_sharer sharer = { .is_peer = true, .reads = true, .talk_fd = -1 };
+	int hold_fd = exchange(handover, &sharer.watch_fd);
+	uint64_t id;
+	int r;
+
+	if (hold_fd < 0)
+		return hold_fd;
+	vly_lock_take(&server->shared.lock);
+	vly_sharers_update(server);
+	id = ++server->sharers.last_id;
+	sharer.id = id;
+	if (waits)
+		sharer.talk_fd = vly_unix_keep(handover->fd);
+	sharer.waits = sharer.talk_fd >= 0;
+	r = add_hold(&server->sharers, id, hold_fd);
+	if (r >= 0)
+		r = add(&server->sharers, &sharer);
+	else
+		vly_socket_close(sharer.watch_fd);
+	vly_lock_give(&server->shared.lock);
+	if (r >= 0) {
+		*ret_id = id;
+		return 0;
+	}
+	if (sharer.talk_fd >= 0)
+		vly_socket_close(sharer.talk_fd);
+	vly_sharers_remove(server, id);
+	return r;
+}
+
+/*
+ * Descriptors of our own, so that a look that finds one of them over meanwhile (readers of
+ * statistics look) closes its own only, and waits for nobody who reads slowly.
+ */
+int vly_sharers_keep_leases(struct volley_server *server, uint64_t id, int *ret_fds,
+			    uint32_t *ret_n)
+{
+	const struct vly_sharers *sharers = &server->sharers;
+	uint32_t n = 0;
+	int r = 0;
+
+	static_assert(2 * VLY_SHARERS_MAX <= VLY_UNIX_N_FDS, "they go in one packet");
+	vly_lock_take(&server->shared.lock);
+	vly_sharers_update(server);
+	for (uint32_t i = 0; r >= 0 && i < sharers->n; i++)
+		if (sharers->all[i].id != id && (r = vly_unix_keep(sharers->all[i].watch_fd)) >= 0)
+			ret_fds[n++] = r;
+	for (uint32_t i = 0; r >= 0 && i < sharers->n_holds; i++)
+		if (sharers->holds[i].id != id && (r = vly_unix_keep(sharers->holds[i].fd)) >= 0)
+			ret_fds[n++] = r;
+	vly_lock_give(&server->shared.lock);
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
+static int take_lease(struct vly_sharers *sharers, uint64_t id, int fd)
+{
+	const struct vly_sharer sharer = { .id = id, .watch_fd = fd, .talk_fd = -1 };
+
+	if (vly_lease_is_watch(fd))
+		return add(sharers, &sharer);
+	if (vly_lease_is_hold(fd))
+		return add_hold(sharers, id, fd);
+	vly_socket_close(fd);
+	return -EPROTO;
+}
+
+int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds, uint32_t n)
+{
+	int r = 0;
+
+	vly_lock_take(&server->shared.lock);
+	for (uint32_t i = 0; i < n; i++) {
+		int taken = take_lease(&server->sharers, id, fds[i]);
+
+		if (taken < 0)
+			r = taken;
+	}
+	vly_lock_give(&server->shared.lock);
+	return r;
+}
+
+bool vly_sharers_is_over(struct volley_server *server, uint64_t id)
+{
+	const struct vly_sharer *sharer;
 	bool is;
 
 	vly_lock_take(&server->shared.lock);
-	is = pidfd >= 0 && (vly_sharers_find(server, pidfd) == NULL || vly_pidfd_is_dead(pidfd));
+	sharer = vly_sharers_find(server, id);
+	is = sharer == NULL || vly_lease_is_over(sharer->watch_fd);
 	vly_lock_give(&server->shared.lock);
 	return is;
 }
 
-void vly_sharers_remove(struct volley_server *server, int pidfd)
+/*
+ * A process that dies closes its descriptors one after the other, and is dead when the last one is
+ * closed. So that its addresses are free, death is waited for where it can be known: for a moment,
+ * since one that only closed its server lives on.
+ */
+void vly_sharers_wait_end(struct volley_server *server, const struct vly_handover *handover,
+			  uint64_t id)
 {
-	struct vly_sharer *sharer;
+	uint64_t end_ns = handover->end_ns;
+	bool is_over = false;
 
-	vly_lock_take(&server->shared.lock);
-	sharer = vly_sharers_find(server, pidfd);
-	if (sharer != NULL)
-		remove_at(&server->sharers, (uint32_t)(sharer - server->sharers.all));
-	vly_lock_give(&server->shared.lock);
+	while (!vly_wire_is_peer_dead(handover) && vly_clock_get_ns() < end_ns) {
+		if (!is_over && vly_sharers_is_over(server, id)) {
+			is_over = true;
+			if (handover->peer_pidfd < 0)
+				return;
+			if (end_ns > vly_clock_get_ns() + MOMENT_NS)
+				end_ns = vly_clock_get_ns() + MOMENT_NS;
+		}
+		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS);
+	}
 }
 
 /* What it says ------------------------------------------------------------------------------- */
@@ -136,22 +293,25 @@ static int hear(struct volley_server *server, struct vly_sharer *sharer)
 }
 
 /*
- * Each is asked whether it is dead before what it said is read. So of one that is found dead, all
- * is heard that it ever said: it can say nothing more.
+ * Each is looked at before what it said is read. So of one whose lease is over, all is heard that
+ * it ever said: what it says comes before it lets go.
  */
 void vly_sharers_update(struct volley_server *server)
 {
 	struct vly_sharers *sharers = &server->sharers;
 
 	for (uint32_t i = sharers->n; i-- > 0;) {
-		bool is_dead = vly_pidfd_is_dead(sharers->all[i].pidfd);
+		bool is_over = vly_lease_is_over(sharers->all[i].watch_fd);
 
 		while (sharers->all[i].talk_fd >= 0 && !sharers->all[i].waits &&
 		       hear(server, &sharers->all[i]) > 0)
 			continue;
-		if (is_dead)
+		if (is_over)
 			remove_at(sharers, i);
 	}
+	for (uint32_t i = sharers->n_holds; i-- > 0;)
+		if (vly_lease_is_over(sharers->holds[i].fd))
+			remove_hold(sharers, i);
 }
 
 int volley_server_count_sharers(struct volley_server *server)
@@ -177,7 +337,7 @@ void vly_sharers_settle(struct volley_server *server)
 
 	vly_lock_take(&server->shared.lock);
 	vly_sharers_update(server);
-	alone = server->sharers.n == 0 && !server->sharers.unknown;
+	alone = server->sharers.n == 0;
 	vly_lock_give(&server->shared.lock);
 	for (uint32_t i = 0; alone && i < server->n_listeners; i++) {
 		struct volley_listener *listener = vly_listeners_get(server, i);
@@ -210,4 +370,6 @@ void vly_sharers_fini(struct volley_server *server)
 {
 	while (server->sharers.n > 0)
 		remove_at(&server->sharers, server->sharers.n - 1);
+	while (server->sharers.n_holds > 0)
+		remove_hold(&server->sharers, server->sharers.n_holds - 1);
 }

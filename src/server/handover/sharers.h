@@ -2,32 +2,46 @@
 #ifndef VLY_SERVER_HANDOVER_SHARERS_H
 #define VLY_SERVER_HANDOVER_SHARERS_H
 
-/* Who else may hold our sockets, and whether they live. */
+/* Who else may hold our sockets, and whether anybody still does. */
 
 #include "server/handover/wire.h"
 #include "server/state.h"
 
 /*
- * One more, with its descriptors, which are ours from here on. Returns the pidfd by which it is
- * found; or -1, without a pidfd or when there are too many: they are closed then, and its death
- * will never be known.
+ * The first words of either side: each gives the other a lease on what it holds. `waits`: that the
+ * other one wants our counters if it serves on. Returns 0, and by what number the hand-over is
+ * known here, which is none of an earlier one; what vly_wire_recv() returns; -EUSERS when too many
+ * are known already; -EMFILE. After a failure nothing is kept.
  */
-int vly_sharers_add(struct volley_server *server, const struct vly_sharer *sharer);
-
-/* The one with this pidfd, or NULL. */
-struct vly_sharer *vly_sharers_find(struct volley_server *server, int pidfd)
-	VLY_REQUIRES(server->shared.lock);
+int vly_sharers_begin(struct volley_server *server, struct vly_handover *handover, bool waits,
+		      uint64_t *ret_id);
 
 /*
- * Whether one that was added with this pidfd has died. A look of another thread may have found that
- * first: the descriptor is closed then, and must not be asked. Of -1 nothing is known: false.
+ * Descriptors for whoever gets our sockets in hand-over `id`, of all the leases that it must know:
+ * what it has to watch, and what it has to hold. At most VLY_UNIX_N_FDS; the caller closes them.
  */
-bool vly_sharers_is_dead(struct volley_server *server, int pidfd);
+int vly_sharers_keep_leases(struct volley_server *server, uint64_t id, int *ret_fds,
+			    uint32_t *ret_n);
+/* Those that came with the sockets of hand-over `id`; taken over or closed. 0; -EPROTO; -EUSERS. */
+int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds, uint32_t n);
 
-/* It is no sharer: it has closed its copies, and nobody else can have them from it. */
-void vly_sharers_remove(struct volley_server *server, int pidfd);
+/* The other side of a hand-over, or NULL. */
+struct vly_sharer *vly_sharers_find(struct volley_server *server, uint64_t id)
+	VLY_REQUIRES(server->shared.lock);
 
-/* Forget the dead, and hear what the others have said. Never sleeps. */
+/* Whether the other side of a hand-over, and all who have the sockets from it, hold none. */
+bool vly_sharers_is_over(struct volley_server *server, uint64_t id);
+/* Wait for that, or for its death; until the conversation's time is over at most. */
+void vly_sharers_wait_end(struct volley_server *server, const struct vly_handover *handover,
+			  uint64_t id);
+
+/* Nobody has sockets by this hand-over; what was known by it is forgotten. */
+void vly_sharers_remove(struct volley_server *server, uint64_t id);
+
+/* This server holds no socket any more. */
+void vly_sharers_release(struct volley_server *server);
+
+/* Forget those who hold nothing any more, and hear what the others have said. Never sleeps. */
 void vly_sharers_update(struct volley_server *server) VLY_REQUIRES(server->shared.lock);
 
 /* Counters of a process that has served in our place, and whose sockets are ours again. */

@@ -14,12 +14,13 @@
 #include "base/mem.h"
 #include "base/opts.h"
 #include "sys/clock.h"
+#include "sys/lease.h"
 #include "sys/pidfd.h"
 #include "sys/poll.h"
 #include "sys/socket.h"
 
 /* "VLY" and the version of what is said. */
-enum { MAGIC = 0x564c5902 };
+enum { MAGIC = 0x564c5903 };
 
 /*
  * How often a wait looks whether the server is told to drain or close: either is late by so much at
@@ -35,6 +36,7 @@ struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int 
 	if (handover == NULL)
 		return NULL;
 	handover->fd = fd;
+	handover->peer_pidfd = -1;
 	vly_wire_set_timeout(handover, timeout_us);
 	return handover;
 }
@@ -50,6 +52,8 @@ void vly_wire_free(struct vly_handover *handover)
 	if (handover == NULL)
 		return;
 	vly_wire_close_fds(handover);
+	if (handover->peer_pidfd >= 0)
+		vly_socket_close(handover->peer_pidfd);
 	vly_mem_free(handover);
 }
 
@@ -64,16 +68,23 @@ bool vly_wire_is_aborted(const struct vly_handover *handover)
 	       atomic_load_explicit(handover->abort, memory_order_relaxed);
 }
 
-/* Until the socket can be used, or it is time to give up. */
-static int wait(const struct vly_handover *handover, int any_fd, short events)
+/*
+ * Until the conversation can be used, or it is time to give up. A dead process's end of it may stay
+ * open, in a child that it has forked.
+ */
+static int wait(const struct vly_handover *handover, short events)
 {
-	struct pollfd fd = { .fd = any_fd, .events = events };
+	struct pollfd fds[] = { { .fd = handover->fd, .events = events },
+				{ .fd = handover->peer_pidfd, .events = POLLIN } };
 
 	/* What is there counts, however late: this process may have slept all the time. */
 	while (!vly_wire_is_aborted(handover)) {
 		bool late = vly_clock_get_ns() >= handover->end_ns;
+		int r = vly_poll_wait(fds, 2, late ? 0 : LOOK_MS);
 
-		if (vly_poll_wait(&fd, 1, late ? 0 : LOOK_MS) > 0)
+		if (r > 0 && fds[0].revents == 0) /* dead; it may have spoken between the looks */
+			return vly_poll_wait(fds, 1, 0) > 0 ? 0 : -EPIPE;
+		if (r > 0)
 			return 0;
 		if (late)
 			return -ETIMEDOUT;
@@ -96,7 +107,7 @@ static int send_packet(struct vly_handover *handover, const struct vly_handover_
 			return r == -ECONNRESET ? -EPIPE : r;
 		if (vly_clock_get_ns() >= handover->end_ns) /* polled for nothing, for so long */
 			return -ETIMEDOUT;
-		r = wait(handover, handover->fd, POLLOUT);
+		r = wait(handover, POLLOUT);
 		if (r < 0)
 			return r;
 	}
@@ -121,13 +132,13 @@ int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type
 	return send_packet(handover, &head, NULL, fds, n);
 }
 
-int vly_wire_send_self(struct vly_handover *handover)
+int vly_wire_send_self(struct vly_handover *handover, int watch_fd)
 {
-	int pidfd = vly_pidfd_open();
-	int r = vly_wire_send_fds(handover, VLY_HANDOVER_HELLO, &pidfd, pidfd >= 0);
+	int fds[] = { watch_fd, vly_pidfd_open() };
+	int r = vly_wire_send_fds(handover, VLY_HANDOVER_HELLO, fds, fds[1] >= 0 ? 2 : 1);
 
-	if (pidfd >= 0)
-		vly_socket_close(pidfd);
+	if (fds[1] >= 0)
+		vly_socket_close(fds[1]);
 	return r;
 }
 
@@ -192,7 +203,7 @@ int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 	vly_wire_close_fds(handover);
 	handover->head.type = 0;
 	do {
-		r = wait(handover, handover->fd, POLLIN);
+		r = wait(handover, POLLIN);
 		if (r >= 0)
 			r = vly_wire_take(handover);
 	} while (r == -EAGAIN && vly_clock_get_ns() < handover->end_ns); /* polled for nothing */
@@ -211,27 +222,25 @@ int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type)
 	return r;
 }
 
-int vly_wire_recv_peer(struct vly_handover *handover, int *ret_pidfd)
+/* What is no process passes for a dead one, or one that never dies: in doubt both serve. */
+int vly_wire_recv_peer(struct vly_handover *handover, int *ret_watch_fd)
 {
 	int r = vly_wire_recv(handover, VLY_HANDOVER_HELLO);
 
-	if (r >= 0 && handover->n_fds > 1)
-		r = -EPROTO;
-	if (r >= 0 && handover->n_fds == 1 && vly_pidfd_check(handover->fds[0]) < 0)
+	if (r >= 0 &&
+	    (handover->n_fds < 1 || handover->n_fds > 2 || !vly_lease_is_watch(handover->fds[0])))
 		r = -EPROTO;
 	if (r < 0) {
 		vly_wire_close_fds(handover);
 		return r;
 	}
-	*ret_pidfd = handover->n_fds == 1 ? handover->fds[0] : -1;
+	*ret_watch_fd = handover->fds[0];
+	handover->peer_pidfd = handover->n_fds > 1 ? handover->fds[1] : -1;
 	handover->n_fds = 0;
 	return 0;
 }
 
-void vly_wire_wait_death(struct vly_handover *handover, int pidfd)
+bool vly_wire_is_peer_dead(const struct vly_handover *handover)
 {
-	/* A wait that the kernel refuses ends early. */
-	while (pidfd >= 0 && wait(handover, pidfd, POLLIN) >= 0 && !vly_pidfd_is_dead(pidfd) &&
-	       vly_clock_get_ns() < handover->end_ns)
-		continue;
+	return handover->peer_pidfd >= 0 && vly_pidfd_is_dead(handover->peer_pidfd);
 }

@@ -14,9 +14,9 @@
 #include "sys/unix.h"
 
 enum vly_handover_type {
-	VLY_HANDOVER_HELLO = 1, /* both, first: its own process, as a descriptor, if it has one */
+	VLY_HANDOVER_HELLO = 1, /* both, first: a lease to watch; and its process, if that can be */
 	VLY_HANDOVER_OFFER,     /* old: n sockets follow, a byte each: somebody keeps it for good */
-	VLY_HANDOVER_OTHERS,    /* old: n processes that may hold them too, as descriptors */
+	VLY_HANDOVER_OTHERS,    /* old: n leases, to watch and to hold, as descriptors */
 	VLY_HANDOVER_SOCKETS,   /* old: n of them, as descriptors */
 	VLY_HANDOVER_READY,     /* new: of the n sockets, which it reads: a byte each */
 	VLY_HANDOVER_COUNTERS,  /* old: it reads no more; its counters, and n drop counts */
@@ -53,6 +53,7 @@ struct vly_handover {
 	int fd;
 	uint64_t end_ns;
 	const _Atomic bool *abort; /* ends a wait when it is set; NULL: nothing does */
+	int peer_pidfd;            /* the other process, whose death ends a wait too; -1: unknown */
 	/* The packet that came last. */
 	struct vly_handover_head head;
 	union {
@@ -68,7 +69,7 @@ struct vly_handover {
 struct vly_handover *vly_wire_new(const struct volley_allocator *allocator, int fd,
 				  uint32_t timeout_us);
 
-/* Takes descriptors that nobody took with it; NULL is fine. */
+/* Closes descriptors that nobody took; NULL is fine. */
 void vly_wire_free(struct vly_handover *handover);
 
 /* Give the next step so long. */
@@ -83,8 +84,8 @@ int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, ui
 /* The same, with n descriptors as body. */
 int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type, const int *fds,
 		      uint32_t n);
-/* Say who we are. */
-int vly_wire_send_self(struct vly_handover *handover);
+/* The first word, with a lease for the other side to watch. */
+int vly_wire_send_self(struct vly_handover *handover, int watch_fd);
 
 /* What another process has counted, where its counters mean what ours do; else -EPROTO. */
 int vly_wire_read_stats(const struct vly_handover_counters *counters,
@@ -102,9 +103,9 @@ int vly_wire_take(struct vly_handover *handover);
  * came instead, 0 when it was nothing.
  */
 int vly_wire_recv(struct vly_handover *handover, enum vly_handover_type type);
-/* The same, for who the peer is: its pidfd, the caller's; -1 when it has none. */
-int vly_wire_recv_peer(struct vly_handover *handover, int *ret_pidfd);
-/* Wait for the peer's death, which it has not told. */
-void vly_wire_wait_death(struct vly_handover *handover, int pidfd);
+/* The same for the other side's first word: returns its lease, the caller's. */
+int vly_wire_recv_peer(struct vly_handover *handover, int *ret_watch_fd);
+/* The other process has died. False where that cannot be known. */
+bool vly_wire_is_peer_dead(const struct vly_handover *handover);
 
 #endif

@@ -17,7 +17,6 @@
 #include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
-#include "lib/pidfd.h"
 #include "lib/teardown.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 20000 };
@@ -106,8 +105,6 @@ static void expect_reply(const struct volley_addr *to)
 /* Both at rest, so that every datagram queues or is dropped, and nobody serves any. */
 Test(handover, drops_and_queues_are_in_the_books_once)
 {
-	need_pidfd(); /* before anything is opened */
-
 	struct volley_server *old = new_server(1);
 	struct volley_server *new = new_server(1);
 	struct volley_stats carried = { .size = sizeof carried };
@@ -183,8 +180,6 @@ Test(handover, each_side_gives_up_in_time)
 /* The old one serves on, and the new one hears of it: it ends and leaves the sockets alone. */
 Test(handover, one_that_is_too_late_gives_up)
 {
-	need_pidfd(); /* before anything is opened */
-
 	struct volley_addr to;
 	struct volley_server *old = open_running(2, &to);
 	struct volley_server *new;
@@ -205,8 +200,6 @@ Test(handover, one_that_is_too_late_gives_up)
 /* What the new one has served meanwhile comes back, and is in the books of the one that stays. */
 Test(handover, counters_come_back)
 {
-	need_pidfd(); /* before anything is opened */
-
 	struct volley_addr to;
 	struct volley_server *old = new_server(1);
 	struct volley_server *new;
@@ -229,8 +222,6 @@ Test(handover, counters_come_back)
 /* The old one ends when it had meant to serve on: the new one must not rely on it. */
 Test(handover, no_one_gives_up_for_one_that_ends)
 {
-	need_pidfd(); /* before anything is opened */
-
 	int (*const ends[])(struct volley_server *) = { volley_server_drain, volley_server_close };
 
 	for (size_t i = 0; i < 2; i++) {

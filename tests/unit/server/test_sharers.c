@@ -22,10 +22,12 @@
 
 #include "lib/loopback.h"
 #include "lib/peer.h"
-#include "lib/pidfd.h"
+#include "lib/skip.h"
 #include "lib/teardown.h"
 #include "server/handover/sharers.h"
 #include "sys/clock.h"
+#include "sys/lease.h"
+#include "sys/pidfd.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 300000, DRAIN_US = 300000, SLACK_MS = 130 };
 
@@ -34,17 +36,27 @@ enum { N_SERVED = 5 };
 
 static int n_fds_before;
 static int fds[2];               /* the conversation: the old side's end, the new one's */
+static int hold_fd;              /* this program's lease; a sharer for as long as it is open */
 static struct vly_handover *own; /* this program's side of it */
 
 static void before(void)
 {
 	n_fds_before = loopback_n_fds();
+	hold_fd = -1;
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void let_go(void)
+{
+	if (hold_fd >= 0)
+		close(hold_fd);
+	hold_fd = -1;
 }
 
 static void after(void)
 {
 	vly_wire_free(own);
+	let_go();
 	close(fds[0]);
 	close(fds[1]);
 	TEARDOWN_CHECK(loopback_n_fds() == n_fds_before);
@@ -73,6 +85,17 @@ static uint64_t get_ms(void)
 
 /* The old side is not there ------------------------------------------------------------------- */
 
+/* Our first word: a lease, and the process with this pidfd, if any. */
+static void say_hello(int pidfd)
+{
+	int own_fds[] = { -1, pidfd };
+
+	hold_fd = vly_lease_open(&own_fds[0]);
+	cr_assert_geq(hold_fd, 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, own_fds, pidfd < 0 ? 1 : 2), 0);
+	close(own_fds[0]);
+}
+
 /* All that an old process ever says, ahead of time: its socket, its counters, and no more. */
 static void say_all(int pidfd, struct volley_addr *ret_addr)
 {
@@ -84,14 +107,15 @@ static void say_all(int pidfd, struct volley_addr *ret_addr)
 	int udp = loopback_open("127.0.0.1:0", ret_addr);
 
 	be(0);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, &pidfd, 1), 0);
+	say_hello(pidfd);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, "", 1), 0);
 	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, 0), 0);
 	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, 1), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_COUNTERS, 1, &counters, sizeof counters), 0);
 	shutdown(fds[0], SHUT_WR);
 	close(udp);
-	close(pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
 }
 
 static struct volley_server *new_server(void)
@@ -124,20 +148,41 @@ static void expect_missing(struct volley_server *server, bool is_missing)
 		strstr(text, is_missing ? "\"missing_books\": 1," : "\"missing_books\": 0,"));
 }
 
-/* A broken conversation is no death: it may still read, and it counts what it reads. */
+static void commit(struct volley_server *server, uint32_t timeout_us)
+{
+	cr_assert_eq(volley_server_import_commit(server, fds[1], timeout_us), 0);
+}
+
+/* A broken conversation is no end: it may still read, and it counts what it reads. */
 Test(sharers, one_that_hangs_up_and_lives_is_not_gone)
 {
-	need_pidfd(); /* before anything is opened */
-
 	struct volley_server *server = new_server();
 	struct volley_addr addr;
 
 	say_all(vly_pidfd_open(), &addr);
 	import(server, &addr);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_import_commit(server, fds[1], SHORT_US), 0);
+	commit(server, SHORT_US);
 	expect_missing(server, true);
 	cr_assert_eq(volley_server_count_sharers(server), 1);
+	let_go();
+	cr_assert_eq(volley_server_count_sharers(server), 0);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+/* Also when somebody has looked before the commit does, and it is out of the table. */
+Test(sharers, one_that_holds_nothing_is_gone)
+{
+	struct volley_server *server = new_server();
+	struct volley_addr addr;
+
+	say_all(-1, &addr);
+	import(server, &addr);
+	cr_assert_eq(volley_server_start(server), 0);
+	let_go();
+	cr_assert_eq(volley_server_count_sharers(server), 0);
+	commit(server, TIMEOUT_US);
+	expect_missing(server, false);
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
@@ -149,55 +194,52 @@ static int open_dead(void)
 	if (pid == 0)
 		_exit(0);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	cr_assert_geq(pidfd, 0);
+	if (pidfd < 0)
+		skip_test("no pidfd_open(2) here");
 	cr_assert_eq(waitpid(pid, NULL, 0), pid);
 	return pidfd;
 }
 
-/* Also when somebody has looked before the commit does, and it is out of the table. */
-Test(sharers, one_that_died_is_gone)
+/* A child that it had forked has its sockets still, and does not read them. */
+Test(sharers, one_that_died_and_is_survived_by_a_child_is_gone)
 {
-	need_pidfd(); /* before anything is opened */
-
+	int dead = open_dead(); /* before anything else */
 	struct volley_server *server = new_server();
 	struct volley_addr addr;
 
-	say_all(open_dead(), &addr);
+	say_all(dead, &addr);
 	import(server, &addr);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_count_sharers(server), 0);
-	cr_assert_eq(volley_server_import_commit(server, fds[1], TIMEOUT_US), 0);
+	commit(server, TIMEOUT_US);
 	expect_missing(server, false);
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
-static int add(struct volley_server *server)
+/* It gets no socket, and says what it hears. */
+Test(sharers, one_too_many_is_given_nothing)
 {
-	const struct vly_sharer sharer = { .pidfd = vly_pidfd_open(), .talk_fd = -1 };
-
-	cr_assert_geq(sharer.pidfd, 0);
-	return vly_sharers_add(server, &sharer);
-}
-
-/* Its descriptor is closed then. The next one that is opened has its number, and is no process. */
-Test(sharers, one_too_many_is_not_asked_for_its_death)
-{
-	need_pidfd(); /* before anything is opened */
-
 	struct volley_server *server = new_server();
-	struct volley_addr addr;
+	int watches[VLY_SHARERS_MAX];
+	int holds[VLY_SHARERS_MAX];
 	int n_fds;
 
+	cr_assert_eq(
+		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
+		0);
 	for (int i = 0; i < VLY_SHARERS_MAX; i++)
-		cr_assert_geq(add(server), 0);
+		cr_assert_geq(holds[i] = vly_lease_open(&watches[i]), 0);
+	cr_assert_eq(vly_sharers_take_leases(server, 0, watches, VLY_SHARERS_MAX), 0);
 	n_fds = loopback_n_fds();
-	cr_assert_eq(add(server), -1);
+	be(1);
+	say_hello(-1);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], TIMEOUT_US), -EUSERS);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OFFER), -ECANCELED);
+	let_go();
+	vly_wire_close_fds(own);
 	cr_assert_eq(loopback_n_fds(), n_fds);
-	say_all(vly_pidfd_open(), &addr);
-	import(server, &addr);
-	send_one(&addr); /* nobody serves it: the socket stays readable */
-	cr_assert_eq(volley_server_import_commit(server, fds[1], SHORT_US), 0);
-	expect_missing(server, true);
+	for (int i = 0; i < VLY_SHARERS_MAX; i++)
+		close(holds[i]);
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
@@ -267,7 +309,7 @@ static void be_ready(void)
 	struct pollfd fd = { .fd = fds[0], .events = POLLIN };
 
 	be(1);
-	cr_assert_eq(vly_wire_send_self(own), 0);
+	say_hello(-1);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OFFER), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OTHERS), 0);
@@ -329,7 +371,7 @@ Test(sharers, one_that_does_not_read_holds_up_nobody_else)
 	struct giver giver;
 
 	be(1);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, NULL, 0), 0);
+	say_hello(-1);
 	begin(&giver, server, SHORT_US);
 	while (get_unread() < n_full)
 		sched_yield();

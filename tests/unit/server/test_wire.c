@@ -7,9 +7,12 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/loopback.h"
+#include "lib/skip.h"
 #include "lib/teardown.h"
 #include "server/handover/wire.h"
 
@@ -119,6 +122,24 @@ Test(wire, another_word_is_refused_and_its_descriptors_closed)
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -ECANCELED, "it serves on");
 	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_RESUMED, 1, NULL, 0), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -EPIPE, "but not for long");
+}
+
+/* A child that it has forked keeps its end open. */
+Test(wire, a_dead_peer_is_heard_to_the_end_and_not_waited_for)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	to->peer_pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	if (to->peer_pidfd < 0)
+		skip_test("no pidfd_open(2) here");
+	cr_assert(vly_wire_is_peer_dead(to));
+	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_TAKEN, 0, NULL, 0), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), 0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_GONE), -EPIPE);
+	cr_assert_eq(to->head.type, 0);
 }
 
 /* A packet with a head changed, from somebody who is no volley, or another version. */

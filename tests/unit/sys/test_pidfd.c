@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A process as a descriptor, and what is none. */
+/* A process as a descriptor. */
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/pidfd.h"
+#include "lib/skip.h"
 #include "sys/pidfd.h"
+
+/* Missing before Linux 5.3 and under valgrind 3.19. */
+static void need_pidfd(void)
+{
+	int fd = vly_pidfd_open();
+
+	if (fd < 0)
+		skip_test("no pidfd_open(2) here");
+	close(fd);
+}
 
 TestSuite(pidfd, .init = need_pidfd);
 
-Test(pidfd, this_process_lives_and_is_itself)
+Test(pidfd, this_process_lives)
 {
 	int fd = vly_pidfd_open();
 
 	cr_assert_geq(fd, 0);
 	cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-	cr_assert_eq(vly_pidfd_check(fd), 0);
 	cr_assert_not(vly_pidfd_is_dead(fd));
-	cr_assert(vly_pidfd_is_self(fd));
 	close(fd);
 }
 
@@ -44,27 +51,11 @@ Test(pidfd, another_dies_once)
 	fd = (int)syscall(SYS_pidfd_open, child, 0);
 	cr_assert_geq(fd, 0);
 	cr_assert_not(vly_pidfd_is_dead(fd));
-	cr_assert_not(vly_pidfd_is_self(fd));
 	close(pipe_fds[1]);
 	cr_assert_eq(waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT), 0);
 	cr_assert(vly_pidfd_is_dead(fd), "before anybody has asked for it");
 	cr_assert_eq(waitpid(child, NULL, 0), child);
 	cr_assert(vly_pidfd_is_dead(fd));
-	cr_assert_eq(vly_pidfd_check(fd), 0);
 	close(fd);
 	close(pipe_fds[0]);
-}
-
-/* A pipe that is readable would pass for a dead process. */
-Test(pidfd, what_is_no_process_is_refused)
-{
-	int fds[2];
-
-	cr_assert_eq(pipe(fds), 0);
-	cr_assert_eq(write(fds[1], "", 1), 1);
-	cr_assert_eq(vly_pidfd_check(fds[0]), -EBADF);
-	cr_assert_eq(vly_pidfd_check(-1), -EBADF);
-	cr_assert_not(vly_pidfd_is_self(fds[0]));
-	close(fds[0]);
-	close(fds[1]);
 }
