@@ -6,9 +6,11 @@ Restarts with faults: stress.py [--long] [SEED]
 A chain of volley-echo --replace. Between each two processes stands a relay that lets the packets of
 the hand-over pass, and at one of them, by chance, something happens: a process is killed, told to
 end, or sleeps for a while; the packet becomes nonsense, or gets descriptors that do not belong to
-it. After each restart every socket of the address must be served, and once more when all
-processes but one have ended: a socket that one of them made deaf would not be. Where nothing
-happened that takes longer than a hand-over may, the old process has been replaced.
+it. After each restart every socket of the address must be served, and once more whenever a process
+has ended: a socket that one of them made deaf would not be. Where a hand-over ends in doubt, both
+processes serve, up to three side by side; either may be replaced by the next one, which the others
+do not hear of, and they end in any order. Where nothing happened that takes longer than a hand-over
+may, the old process has been replaced.
 
 200 restarts, or those of 40 s, and then at least a fifth; --long: 1,000, or those of 50 minutes.
 When all of them ran, each fault has happened at least once. The seed is printed.
@@ -33,6 +35,8 @@ N_RESTARTS, LIMIT_S = (1000, 3000) if LONG else (200, 40)
 N_LEAST = N_RESTARTS // 5
 # Source ports that are asked from: with 2 sockets one is missed once in 32,768 times.
 N_CLIENTS = 16
+# So many may serve side by side.
+N_SIDE_BY_SIDE = 3
 # The longest hand-over has so many packets.
 N_PACKETS = 10
 FAULTS = ("none", "kill old", "kill new", "end old", "end new", "pause old", "pause new",
@@ -136,6 +140,9 @@ class Chain:
         self.address = None
         self.counts = {}
         self.hits = set()
+        self.alive = []  # (server, path)
+        self.n_most = 0
+        self.events = []  # the last ones, for whoever has to find out
         self.first()
 
     def listen(self):
@@ -148,18 +155,19 @@ class Chain:
         return os.path.join(self.where, f"control{self.n}")
 
     def first(self):
-        self.current_path = self.path()
-        self.current = harness.Server("--replace", self.current_path, "--workers", "2",
-                                      listen=(self.listen(),), stats=False)
-        self.address = self.current.address
+        path = self.path()
+        server = harness.Server("--replace", path, "--workers", "2", listen=(self.listen(),),
+                                stats=False)
+        self.address = server.address
+        self.alive = [(server, path)]
 
     def restart(self):
         fault = self.rng.choice(FAULTS)
         path = self.path()
         index = self.rng.randrange(N_PACKETS)
-        old = self.current
+        old, old_path = self.rng.choice(self.alive)
         old.stderr = ""
-        relay = Relay(path, old, self.current_path, fault, index)
+        relay = Relay(path, old, old_path, fault, index)
         relay.start()
         new = None
         with contextlib.suppress(AssertionError):
@@ -177,36 +185,54 @@ class Chain:
         self.judge(what, old, new, path)
 
     def judge(self, what, old, new, path):
-        """What is there serves; then one is left, and that one does."""
-        if what.startswith("kill old"):
-            old.process.wait(harness.PATIENCE)
+        """What is there serves, whoever of it ends."""
+        if what.startswith("kill old") or (what.startswith("end old") and is_alive(old)):
+            old.wait()
         if what.startswith("kill new") and new is not None:
             new.process.wait(harness.PATIENCE)
-        alive = [pair for pair in ((old, self.current_path), (new, path)) if is_alive(pair[0])]
-        if what.startswith(("end new", "kill new")) and "replaced" in old.stderr:
-            alive = []  # it was the only one by then, as the old one knew
-            if is_alive(new):
-                new.wait()
-        else:
-            assert alive, f"{what}: nobody is left\n{old.stderr}\n{new and new.stderr}"
-            try:
-                if what.startswith("end old") and is_alive(old):
-                    old.wait()
-                    alive = [pair for pair in alive if pair[0] is not old]
-                ask_all(self.address)
-                while len(alive) > 1:
-                    end(alive.pop(self.rng.randrange(2))[0])
-                    ask_all(self.address)
-            except Exception:
-                print(f"after {what}:\n{old.stderr}\n{new and new.stderr}")
-                raise
-        if alive:
-            self.current, self.current_path = alive[0]
-        for server in (old, new):
-            if server is not None and (not alive or server is not self.current):
+        if what.startswith("end new") and "replaced" in old.stderr and is_alive(new):
+            new.wait()
+        self.note(f"{old.process.pid} -> {new and new.process.pid}: {what}")
+        was_last = len(self.alive) == 1
+        self.alive.append((new, path))
+        for server, _ in self.alive:
+            if server is not None and not is_alive(server):
                 server.kill()
-        if not alive:
+        self.alive = [pair for pair in self.alive if is_alive(pair[0])]
+        self.n_most = max(self.n_most, len(self.alive))
+        if not self.alive:
+            # It was the only one by then, as the old one knew.
+            assert was_last and what.startswith(("end new", "kill new")) and (
+                "replaced" in old.stderr
+            ), f"{what}: nobody is left\n{old.stderr}\n{new and new.stderr}"
             self.first()
+        try:
+            ask_all(self.address)
+            while len(self.alive) > N_SIDE_BY_SIDE or (
+                    len(self.alive) > 1 and self.rng.random() < 0.3):
+                self.end_one()
+                ask_all(self.address)
+        except Exception:
+            print("\n".join(self.events))
+            print(f"after {what}:\n{old.stderr}\n{new and new.stderr}")
+            raise
+
+    def note(self, event):
+        self.events = [*self.events[-8:], event + "; alive were " + ", ".join(
+            str(server.process.pid) for server, _ in self.alive)]
+
+    def end_one(self):
+        server, _ = self.alive.pop(self.rng.randrange(len(self.alive)))
+        self.note(f"{server.process.pid} ends")
+        end(server)
+        server.kill()
+
+    def close(self):
+        """To the last one, which is served to the end."""
+        while len(self.alive) > 1:
+            self.end_one()
+            ask_all(self.address)
+        self.alive[0][0].kill()
 
 
 def main():
@@ -220,10 +246,10 @@ def main():
         while n < N_RESTARTS and time.monotonic() - begin < LIMIT_S:
             chain.restart()
             n += 1
-        chain.current.kill()
+        chain.close()
     for what, count in sorted(chain.counts.items()):
         print(f"{count:5} {what}")
-    print(f"{n} restarts in {time.monotonic() - begin:.1f} s")
+    print(f"{n} restarts in {time.monotonic() - begin:.1f} s, up to {chain.n_most} side by side")
     assert n >= N_LEAST, f"{n} restarts are less than {N_LEAST}"
     missed = set(FAULTS) - chain.hits
     assert n < N_RESTARTS or not missed, f"never happened: {', '.join(sorted(missed))}"
