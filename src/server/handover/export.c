@@ -326,8 +326,7 @@ static void set_exporting(struct volley_server *server, bool exporting)
 /* Nothing was offered. Who asks shall not take us for dead. */
 static void refuse(struct export *export, int error)
 {
-	if (error != -ESHUTDOWN)
-		vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, 0, NULL, 0);
+	vly_wire_send(export->handover, VLY_HANDOVER_RESUMED, error == -ESHUTDOWN, NULL, 0);
 }
 
 /* Others take `listening` meanwhile, but find that listeners must stay as they are. */

@@ -53,6 +53,15 @@ static void note_missing(struct volley_server *server)
 
 /* Receiving ------------------------------------------------------------------------------------ */
 
+/* What it had said before it went, when a word to it does not arrive. */
+static int hear_last(struct vly_handover *handover, int error)
+{
+	if (vly_wire_take(handover) < 0)
+		handover->head.type = 0;
+	vly_wire_close_fds(handover);
+	return error;
+}
+
 /* What came last; descriptors that are no sockets of ours are closed with the rest. */
 static int take_sockets(struct volley_server *server, struct vly_handover *handover)
 {
@@ -121,6 +130,8 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	uint64_t id = 0;
 	int r = vly_sharers_begin(server, handover, true, &id);
 
+	if (r == -EPIPE && handover->head.type == 0)
+		r = hear_last(handover, r);
 	if (r >= 0)
 		r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
 	if (r >= 0)
@@ -308,15 +319,6 @@ static bool may_give_up(struct volley_server *server, struct vly_handover *hando
 	if (vly_sharers_is_over(server, server->import->id) || vly_wire_is_peer_dead(handover))
 		return false;
 	return vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) >= 0;
-}
-
-/* What it had said before it went, when a word to it does not arrive. */
-static int hear_last(struct vly_handover *handover, int error)
-{
-	if (vly_wire_take(handover) < 0)
-		handover->head.type = 0;
-	vly_wire_close_fds(handover);
-	return error;
 }
 
 /* The old process reads no more, and its counters are in `handover`; or why that is not known. */

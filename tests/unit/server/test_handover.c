@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -286,6 +287,37 @@ Test(handover, what_is_no_conversation_is_refused)
 	close(stream[0]);
 	close(stream[1]);
 	close(udp);
+}
+
+static void expect_missing(struct volley_server *server, bool is_missing)
+{
+	char text[16384];
+
+	cr_assert_lt(volley_server_format_stats(server, text, sizeof text), (int)sizeof text);
+	cr_assert_not_null(
+		strstr(text, is_missing ? "\"missing_books\": 1," : "\"missing_books\": 0,"));
+}
+
+/* One that ends says so, and has its books. Of one that says nothing nobody has them. */
+Test(handover, an_end_that_was_told_is_no_hole_in_the_books)
+{
+	struct volley_addr to;
+	struct volley_server *old = open_running(1, &to);
+	struct volley_server *new = new_server(1);
+
+	cr_assert_eq(volley_server_close(old), 0);
+	cr_assert_eq(volley_server_export_fds(old, fds[0], TIMEOUT_US), -ESHUTDOWN);
+	close(fds[0]);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	expect_missing(new, false);
+	fds[0] = dup(fds[1]);
+	reopen();
+	close(fds[0]);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	expect_missing(new, true);
+	fds[0] = dup(fds[1]);
+	cr_assert_eq(volley_server_free(new), 0);
+	cr_assert_eq(volley_server_free(old), 0);
 }
 
 /* Each allocation and each setting of an option fails once, on either side. */
