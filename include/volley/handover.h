@@ -25,8 +25,9 @@
  * doubt both serve. docs/restart.md goes through every step.
  *
  * Sockets that were offered or imported are not broken by an end (no filter, no leaving of the
- * kernel's lookup) for as long as another server may hold them: the other side of the hand-over,
- * whoever got them from it, and forked children. The kernel tells when they have closed them.
+ * kernel's lookup), and their options stay, for as long as another server may hold them: the other
+ * side of the hand-over, whoever got them from it, and children forked since. The kernel tells when
+ * they have closed them.
  */
 
 #include <stdint.h>
@@ -51,12 +52,13 @@ extern "C" {
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
  * @param timeout_us  how long the new process may take for each of its steps, from the sockets to
  *                    "ready" and from the counters to "taken"
- * @return 0; or, and then nothing has changed: -ETIMEDOUT; -EPIPE when the new process went away;
+ * @return 0; or, and then this server serves on: -ETIMEDOUT; -EPIPE when the new process went away;
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
- *         root; -EBUSY while another call of this is under way; -ENOSPC with more than 4,096
- *         sockets; -EUSERS when 32 other servers may hold them; -EMFILE; -EDEADLK from a worker;
- *         -ESHUTDOWN when closed; -ENOMEM
+ *         root; -EBUSY while another call of this is under way, or what was imported is not
+ *         committed yet; -ENOSPC with more than 4,096 sockets; -EUSERS when 32 other servers may
+ *         hold some of them; -EMFILE; what pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when
+ *         closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it a process that
@@ -69,16 +71,18 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  *
  * From here on volley_server_listen() takes the old one's sockets for an address where there are
  * some, port 0 those of any port of the address, and binds new ones elsewhere. There are as many as
- * the old process has; volley_server_adopt() says who serves which. Until the old process is gone
- * they keep the options they have; their buffers may grow, and become smaller only then.
+ * the old process has; volley_server_adopt() says who serves which. Until nobody else may have them
+ * they keep the options they have; their buffers may grow, and become smaller only then. That is
+ * looked at when the import is committed, and at every start.
  *
- * @param server      a server that has not imported yet
+ * @param server      a server that is not about to import
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
  * @param timeout_us  how long the old process may take to reply
  * @return how many sockets there are; -EPIPE when the old process died or ends before it has sent
  *         all, and then it is over, so that its addresses can be bound; -ECANCELED when it refuses
- *         and serves on; -ETIMEDOUT; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when it has imported;
- *         -EUSERS; -EMFILE; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns
+ *         and serves on; -ETIMEDOUT; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when an import is not
+ *         committed; -EUSERS; -EMFILE; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt()
+ *         returns, as for a socket that the server has already
  * @threads  any but a worker
  * @blocks   up to timeout_us
  * @kernel   as volley_server_export_fds()
@@ -90,8 +94,8 @@ VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, ui
  * counters over.
  *
  * 0 means that this process serves on, whatever the old one does; the log says when that is not
- * known to be gone. Its counters are carried over if they came, else the JSON's "missing_books"
- * names the hole. After -ECANCELED the old process serves on and relies on this one to end:
+ * known to be gone. Its counters are carried over when it is, else the JSON's "missing_books" names
+ * the hole. After -ECANCELED the old process serves on and relies on this one to end:
  * volley_server_drain() first, so that what it has served is complete, then volley_server_free(),
  * which gives its counters back. Sockets that no listener took are closed here.
  *

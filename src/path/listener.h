@@ -40,6 +40,8 @@ struct volley_listener {
 	 * were written.
 	 */
 	bool others;   /* of a hand-over; server/handover/sharers.c knows when they are gone */
+	bool yielded;  /* they serve it, and we do not: the rest of the queues is theirs */
+	bool foreign;  /* its options are not yet what the config asks for, because of them */
 	bool kept;     /* somebody holds its sockets for good; the rest of their queues is his */
 	bool exported; /* a hand-over gives it away */
 	int *fds;      /* n_fds; the workers close them */
@@ -57,13 +59,15 @@ struct volley_listener {
 /* Whether somebody else goes on with its sockets, so that an end here only ends our reading. */
 static inline bool vly_listener_is_kept(const struct volley_listener *listener)
 {
-	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->kept;
+	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->kept ||
+	       listener->yielded;
 }
 
 /*
  * Whether somebody else may hold its sockets. Then they are not ours to break: no filter, no
  * leaving of the kernel's lookup, no option that costs him a datagram; and what they hold in the
- * end is not counted as lost. Every call that could make another process deaf asks this first.
+ * end is not counted as lost. Every call that could make another process deaf asks this first. The
+ * options of a listener are set when nobody shares it any more (vly_sharers_adopt()).
  */
 static inline bool vly_listener_is_shared(const struct volley_listener *listener)
 {

@@ -62,6 +62,7 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 }
 
 static bool is_ours(const struct volley_server *server, uint64_t cookie)
+	VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct volley_listener *listener = vly_listeners_get(server, i);
@@ -77,8 +78,8 @@ static bool is_ours(const struct volley_server *server, uint64_t cookie)
 }
 
 /* Twice the same socket would be two workers on one queue, and one of them would close it first. */
-static int check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
-			uint32_t n)
+int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
+			   uint32_t n)
 {
 	const struct vly_candidate *last = &candidates[n - 1];
 
@@ -120,7 +121,7 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	if (r < 0)
 		return r;
 	r = vly_listener_adopt(listener, addr, fds, n);
-	listener->others = !alone;
+	listener->others = listener->foreign = !alone;
 	for (uint32_t i = 0; alone && r >= 0 && i < n; i++)
 		r = vly_listener_configure(listener, fds[i]);
 	if (r >= 0)
@@ -226,7 +227,7 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 	for (uint32_t i = 0; r >= 0 && i < n_fds; i++) {
 		r = vly_adopt_check(server, fds[i], &candidates[i]);
 		if (r >= 0)
-			r = check_cookie(server, candidates, i + 1);
+			r = vly_adopt_check_cookie(server, candidates, i + 1);
 	}
 	if (r >= 0)
 		r = adopt_all(server, candidates, n_fds, config);

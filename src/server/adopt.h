@@ -16,6 +16,7 @@ struct vly_candidate {
 	int fd;
 	bool taken;
 	bool is_kept;            /* somebody holds it for good */
+	bool has_others;         /* not only who gave it may have it */
 	uint32_t listener_index; /* once it is taken */
 	uint64_t cookie;
 	struct volley_addr addr;
@@ -23,6 +24,10 @@ struct vly_candidate {
 
 /* Whether this is a bound UDP socket. 0; or -errno, after a sentence to the log. */
 int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *ret_candidate);
+
+/* Whether the last of these is none of the others, nor of the server's own. 0 or -EINVAL. */
+int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
+			   uint32_t n) VLY_REQUIRES(server->listening);
 
 /*
  * Make a listener of all candidates with this address, and mark them taken. `alone`: nobody else

@@ -68,6 +68,7 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	while (vly_call_run(server, vly_change_finish, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	vly_listeners_forget(server, listener->index);
+	vly_sharers_release(server);
 	return r;
 }
 
@@ -101,6 +102,7 @@ void vly_closing_close_all(struct volley_server *server)
 			continue;
 		vly_call_run(server, vly_change_finish, listener);
 		listener->n_fds = 0;
+		listener->others = false;
 	}
 }
 
@@ -115,6 +117,7 @@ void vly_closing_leave(struct volley_server *server)
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		if (vly_listeners_get(server, i) != NULL)
 			vly_listener_close_fds(vly_listeners_get(server, i));
+	vly_sharers_fini(server);
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
 		volley_cancel_unref(vly_mail_detach(&server->workers[i].mail));
 }

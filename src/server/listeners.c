@@ -290,6 +290,14 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 	vly_listener_free(listener);
 }
 
+void vly_listeners_set_yielded(struct volley_server *server, uint32_t listener_index)
+{
+	struct volley_listener *listener = vly_listeners_get(server, listener_index);
+
+	listener->yielded = true;
+	vly_call_run(server, vly_change_adopt, listener);
+}
+
 void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_index)
 {
 	struct volley_listener *listener = vly_listeners_get(server, listener_index);

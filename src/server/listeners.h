@@ -58,6 +58,10 @@ void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 /* Free the listeners; their sockets are closed already. Needs no lock any more. */
 void vly_listeners_fini(struct volley_server *server);
 
+/* Others serve its sockets, for as long as there are any; its workers hear of it. */
+void vly_listeners_set_yielded(struct volley_server *server, uint32_t listener_index)
+	VLY_REQUIRES(server->listening);
+
 /* Somebody goes on with a listener's sockets when this server ends; its workers hear of it. */
 void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_index)
 	VLY_REQUIRES(server->listening);

@@ -203,6 +203,7 @@ static int start_locked(struct volley_server *server) VLY_REQUIRES(server->liste
 	if (r < 0)
 		return r;
 	vly_sharers_set_ends(server, false);
+	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
 	atomic_store_explicit(&server->shared.command, VLY_COMMAND_RUN, memory_order_seq_cst);
 	set_state(server, VLY_SERVER_STARTING);

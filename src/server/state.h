@@ -34,6 +34,7 @@ struct vly_sharer {
 	bool is_peer; /* it is the other side of that one; else it was known there */
 	bool reads;   /* as far as we know */
 	bool waits;   /* it serves on, and wants our counters when we end */
+	bool busy;    /* an export is under way: what it says is heard there */
 	int watch_fd; /* a lease: over when neither it nor anybody after it holds a socket */
 	int talk_fd;  /* our end of the conversation, while it means something; or -1 */
 };
@@ -44,7 +45,7 @@ struct vly_hold {
 	int fd;
 };
 
-/* Each is a failed restart whose process still runs, or the one before us. */
+/* Each is a failed restart whose server is still there, the one before us, or one it knows. */
 enum { VLY_SHARERS_MAX = 32 };
 
 struct vly_sharers {

@@ -93,9 +93,12 @@ int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *re
 		return r;
 	n_fds = take_fds(&msg, ret_fds);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		bool has_room = n_fds <
+				VLY_UNIX_N_FDS; /* here; but our table of descriptors is full */
+
 		while (n_fds > 0)
 			vly_raw_close(ret_fds[--n_fds]);
-		return -EMSGSIZE;
+		return msg.msg_flags & MSG_CTRUNC && has_room ? -EMFILE : -EMSGSIZE;
 	}
 	*ret_n_fds = n_fds;
 	return r;

@@ -20,7 +20,7 @@ int vly_unix_send(int fd, const void *data, size_t n_bytes, const int *fds, uint
 /*
  * Take one packet of at most n_bytes and VLY_UNIX_N_FDS descriptors, which are close-on-exec and
  * the caller's. Returns its length; 0 when the peer is gone; -EAGAIN; -EMSGSIZE for one that is
- * longer, or whose descriptors did not all arrive, none of which is left open then.
+ * longer or has more descriptors, -EMFILE when we could have no more: none of them is left open.
  */
 int vly_unix_recv(int fd, void *data, size_t n_bytes, int *ret_fds, uint32_t *ret_n_fds);
 

@@ -11,20 +11,10 @@
 
 enum { SHORT_US = 200000 };
 
-static struct volley_addr open_old(struct volley_server **ret_server)
-{
-	struct volley_addr addr;
-
-	*ret_server = open_server();
-	addr = listen_at(*ret_server, NULL);
-	CHECK(volley_server_start(*ret_server) == 0);
-	return addr;
-}
-
 static void try(bool drain_early)
 {
-	struct volley_server *old;
-	struct volley_addr addr = open_old(&old);
+	struct volley_addr addr;
+	struct volley_server *old = open_old(&addr);
 	struct volley_server *new;
 	struct giver giver;
 

@@ -7,8 +7,12 @@
  * the conversation, so it is as with two processes.
  */
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <volley/volley.h>
@@ -47,15 +51,91 @@ static inline struct volley_server *open_server(void)
 	return server;
 }
 
-/* The new server reads the old one's sockets. */
-static inline struct volley_server *import(const struct volley_addr *addr)
+static inline struct volley_server *open_old(struct volley_addr *ret_addr)
 {
 	struct volley_server *server = open_server();
 
-	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US) == 1);
+	*ret_addr = listen_at(server, NULL);
+	REQUIRE(volley_server_start(server) == 0);
+	return server;
+}
+
+/* A new server reads an old one's sockets, which come by this descriptor. */
+static inline struct volley_server *take(const struct volley_addr *addr, int fd)
+{
+	struct volley_server *server = open_server();
+
+	REQUIRE(volley_server_import_fds(server, fd, PATIENCE_US) >= 1);
 	listen_at(server, addr);
 	REQUIRE(volley_server_start(server) == 0);
 	return server;
+}
+
+/* The same in the conversation that begin() has opened. */
+static inline struct volley_server *import(const struct volley_addr *addr)
+{
+	return take(addr, fds[1]);
+}
+
+/* Its words do not arrive, so it serves on. */
+static inline void commit_in_doubt(struct volley_server *server)
+{
+	int dead[2];
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, dead) == 0);
+	close(dead[0]);
+	CHECK_EQ(volley_server_import_commit(server, dead[1], PATIENCE_US), 0);
+	close(dead[1]);
+}
+
+/* A new server with which the old one serves side by side from here on. */
+static inline struct volley_server *serve_too(struct volley_server *old,
+					      const struct volley_addr *addr)
+{
+	struct volley_server *new;
+	struct giver giver;
+
+	begin(&giver, old, 100000);
+	new = import(addr);
+	CHECK_EQ(giver_join(&giver), -ETIMEDOUT);
+	commit_in_doubt(new);
+	close(fds[1]);
+	return new;
+}
+
+/* And one that takes its place. */
+static inline struct volley_server *replace(struct volley_server *old,
+					    const struct volley_addr *addr)
+{
+	struct volley_server *new;
+	struct giver giver;
+
+	begin(&giver, old, PATIENCE_US);
+	new = import(addr);
+	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
+	CHECK_EQ(giver_join(&giver), 0);
+	close(fds[1]);
+	return new;
+}
+
+static inline long get_missing(struct volley_server *server)
+{
+	static char text[1 << 18];
+	const char *at;
+	int n = volley_server_format_stats(server, text, sizeof text);
+
+	REQUIRE(n > 0 && n < (int)sizeof text);
+	at = strstr(text, "\"missing_books\": ");
+	REQUIRE(at != NULL);
+	return strtol(at + strlen("\"missing_books\": "), NULL, 10);
+}
+
+static inline uint64_t get_carried(struct volley_server *server)
+{
+	struct volley_stats stats = { .size = sizeof stats };
+
+	CHECK_EQ(volley_server_get_carried_stats(server, &stats), 0);
+	return stats.delivered;
 }
 
 static inline bool is_replied_to(const struct volley_addr *to)

@@ -21,26 +21,11 @@ static void give_in_doubt(struct volley_server *server)
 	CHECK_EQ(volley_server_export_fds(server, first[0], SHORT_US), -ETIMEDOUT);
 }
 
-static struct volley_server *take(const struct volley_addr *addr, int fd)
-{
-	struct volley_server *server = open_server();
-
-	REQUIRE(volley_server_import_fds(server, fd, PATIENCE_US) == 1);
-	listen_at(server, addr);
-	REQUIRE(volley_server_start(server) == 0);
-	return server;
-}
-
-/* Its words do not arrive, so it serves on. */
 static struct volley_server *take_in_doubt(const struct volley_addr *addr)
 {
 	struct volley_server *server = take(addr, first[1]);
-	int dead[2];
 
-	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, dead) == 0);
-	close(dead[0]);
-	CHECK_EQ(volley_server_import_commit(server, dead[1], PATIENCE_US), 0);
-	close(dead[1]);
+	commit_in_doubt(server);
 	return server;
 }
 

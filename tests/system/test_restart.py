@@ -313,7 +313,8 @@ def old_one_dies_early():
                 with harness.client(new.address) as sock:
                     harness.ask(sock, b"served")
                 stats = new.stop()
-                assert stats["missing_books"] == 1, (said, stats)
+                # One that said nothing was perhaps replaced by somebody else meanwhile.
+                assert stats["missing_books"] == (1 if said else 0), (said, stats)
 
 
 def in_other_pid_namespaces():

@@ -43,8 +43,9 @@ struct export
 {
 	struct volley_server *server;
 	struct vly_handover *handover;
-	uint64_t id; /* among the sharers; 0: nobody has said hello */
-	bool offered;
+	uint64_t id;  /* among the sharers; 0: nobody has said hello */
+	bool offered; /* others may have them, or be about to get them */
+	bool sent;    /* the first of them are on their way */
 	bool paused;
 	uint32_t n;
 	int fds[VLY_HANDOVER_MAX_SOCKETS];
@@ -111,11 +112,12 @@ static void set_offered(struct export *export)
 static int offer_leases(struct export *export)
 {
 	int fds[VLY_UNIX_N_FDS];
+	uint8_t reads[VLY_UNIX_N_FDS];
 	uint32_t n;
-	int r = vly_sharers_keep_leases(export->server, export->id, fds, &n);
+	int r = vly_sharers_keep_leases(export->server, export->id, fds, reads, &n);
 
 	if (r >= 0)
-		r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, n);
+		r = vly_wire_send_fds(export->handover, VLY_HANDOVER_OTHERS, fds, reads, n);
 	while (n > 0)
 		vly_socket_close(fds[--n]);
 	return r;
@@ -124,18 +126,20 @@ static int offer_leases(struct export *export)
 static int offer(struct export *export)
 {
 	struct vly_handover *handover = export->handover;
-	uint8_t kept[VLY_HANDOVER_MAX_SOCKETS];
+	uint8_t bits[VLY_HANDOVER_MAX_SOCKETS];
 	int r;
 
 	for (uint32_t i = 0; i < export->n; i++)
-		kept[i] = vly_listener_is_kept(export->sockets[i].listener);
-	r = vly_wire_send(handover, VLY_HANDOVER_OFFER, export->n, kept, export->n);
+		bits[i] = (vly_listener_is_kept(export->sockets[i].listener) ? VLY_OFFER_KEPT : 0) |
+			  (export->sockets[i].had_others ? VLY_OFFER_OTHERS : 0);
+	r = vly_wire_send(handover, VLY_HANDOVER_OFFER, export->n, bits, export->n);
 	if (r >= 0)
 		r = offer_leases(export);
 	for (uint32_t i = 0; r >= 0 && i < export->n; i += VLY_UNIX_N_FDS) {
 		uint32_t n = export->n - i < VLY_UNIX_N_FDS ? export->n - i : VLY_UNIX_N_FDS;
 
-		r = vly_wire_send_fds(handover, VLY_HANDOVER_SOCKETS, export->fds + i, n);
+		r = vly_wire_send_fds(handover, VLY_HANDOVER_SOCKETS, export->fds + i, NULL, n);
+		export->sent |= r >= 0;
 	}
 	return r;
 }
@@ -206,34 +210,32 @@ static int send_counters(struct export *export)
 			     sizeof *counters);
 }
 
-/* Returns whether listeners are left. */
-static bool forget_exported(struct volley_server *server)
+static void forget_exported(struct volley_server *server)
 {
-	bool any = false;
-
 	vly_lock_take(&server->listening);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		struct volley_listener *listener = vly_listeners_get(server, i);
 
 		if (listener != NULL && listener->exported)
 			vly_listeners_forget(server, i);
-		else
-			any |= listener != NULL;
 	}
+	vly_sharers_release(server);
 	vly_lock_give(&server->listening);
-	return any;
 }
 
-/* What the new one did not take is no socket of its own, and what it took is none of ours. */
+/*
+ * What the new one did not take is no socket of its own, and what it took is none of ours. So
+ * nobody can rely any more on our serving it.
+ */
 static void close_taken(struct export *export)
 {
 	struct volley_server *server = export->server;
 
+	vly_sharers_end_talks(server);
 	while (call(server, vly_change_give_up_exported) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	call(server, vly_change_give_away);
-	if (!forget_exported(server))
-		vly_sharers_release(server);
+	forget_exported(server);
 	vly_sharers_remove(server, export->id);
 }
 
@@ -246,23 +248,26 @@ static void resume(struct export *export)
 	vly_lock_give(&export->server->listening);
 }
 
-/* What the new one has served by now is in its books, and if it does not send them, in nobody's. */
+/*
+ * What the new one has served by now is in its books, and if it does not send them, in nobody's:
+ * unless we end, and both write their own.
+ */
 static void note_failure(struct export *export, bool ends)
 {
 	struct volley_server *server = export->server;
 	const struct vly_handover *handover = export->handover;
-	bool quits = handover->head.type == VLY_HANDOVER_QUIT;
+	bool has_books = export->sent && handover->head.type == VLY_HANDOVER_BOOKS;
+	bool quits = has_books || handover->head.type == VLY_HANDOVER_QUIT;
 	struct vly_sharer *sharer;
 
 	vly_lock_take(&server->shared.lock);
-	server->sharers.n_missing += export->offered;
-	if (export->offered && handover->head.type == VLY_HANDOVER_BOOKS) {
+	server->sharers.n_missing += export->sent && (has_books || !ends);
+	if (has_books)
 		vly_sharers_take_books(server, &handover->counters);
-		quits = true;
-	}
 	sharer = vly_sharers_find(server, export->id);
 	if (sharer != NULL) {
-		sharer->reads = export->offered && !quits;
+		sharer->busy = false;
+		sharer->reads = export->sent && !quits;
 		sharer->talk_fd = ends ? -1 : vly_unix_keep(handover->fd);
 	}
 	if (ends)
@@ -340,7 +345,7 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 		return r;
 	}
 	vly_sharers_settle(server);
-	r = list(export);
+	r = server->import != NULL ? -EBUSY : list(export);
 	if (r >= 0) {
 		/* After a drain: nobody would find it on sockets that are not his own making. */
 		vly_listeners_set_drop_all(server, false);

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "path/ledger.h"
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/sharers.h"
@@ -53,11 +54,18 @@ static void note_missing(struct volley_server *server)
 
 /* Receiving ------------------------------------------------------------------------------------ */
 
-/* What it had said before it went, when a word to it does not arrive. */
+/* What it had said last before it went, when a word to it does not arrive. */
 static int hear_last(struct vly_handover *handover, int error)
 {
-	if (vly_wire_take(handover) < 0)
-		handover->head.type = 0;
+	uint32_t last = handover->head.type;
+	uint32_t n = handover->head.n;
+
+	while (last != VLY_HANDOVER_RESUMED && vly_wire_take(handover) >= 0) {
+		last = handover->head.type;
+		n = handover->head.n;
+	}
+	handover->head.type = last;
+	handover->head.n = n;
 	vly_wire_close_fds(handover);
 	return error;
 }
@@ -78,7 +86,9 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 			continue;
 		}
 		candidate.is_kept = import->candidates[import->n].is_kept;
+		candidate.has_others = import->candidates[import->n].has_others;
 		import->candidates[import->n++] = candidate;
+		r = vly_adopt_check_cookie(server, import->candidates, import->n);
 	}
 	handover->n_fds = 0;
 	return r;
@@ -88,20 +98,37 @@ static int take_leases(struct volley_server *server, struct vly_handover *handov
 {
 	int r = vly_wire_recv(handover, VLY_HANDOVER_OTHERS);
 
+	if (r >= 0 && handover->head.n_bytes != handover->n_fds)
+		r = -EPROTO;
 	if (r < 0)
 		return r;
-	r = vly_sharers_take_leases(server, id, handover->fds, handover->n_fds);
+	r = vly_sharers_take_leases(server, id, handover->fds, handover->taken, handover->n_fds);
 	handover->n_fds = 0;
 	return r;
 }
 
+/* This process does not take the sockets that it may have got, and has served nothing. */
+static void send_no_books(struct vly_handover *handover)
+{
+	handover->counters = (struct vly_handover_counters){
+		.n_rx_drops = VOLLEY_RX_N_DROPS,
+		.n_tx_drops = VOLLEY_TX_N_DROPS,
+		.stats = { .size = sizeof handover->counters.stats },
+	};
+	vly_wire_send(handover, VLY_HANDOVER_BOOKS, 0, &handover->counters,
+		      sizeof handover->counters);
+}
+
 /*
- * The old process died, or ends: the caller will bind what it still has, so it shall be over. Has
- * it not said that it ends, then nobody has its counters.
+ * The old process died, or ends: the caller will bind what it still has, so it shall be over. When
+ * it had said hello and not that it ends, nobody has its counters. One that did not say hello was
+ * perhaps replaced by somebody else, while we waited for it.
  */
 static void wait_end(struct volley_server *server, const struct vly_handover *handover, uint64_t id)
 {
-	if (handover->head.type != VLY_HANDOVER_RESUMED)
+	bool was_there = id != 0 || handover->head.type != 0;
+
+	if (was_there && handover->head.type != VLY_HANDOVER_RESUMED)
 		note_missing(server);
 	vly_sharers_wait_end(server, handover, id);
 }
@@ -118,8 +145,10 @@ static int new_import(struct volley_server *server, const struct vly_handover *h
 	if (import == NULL)
 		return -ENOMEM;
 	import->n_all = n;
-	for (uint32_t i = 0; i < n; i++)
-		import->candidates[i].is_kept = handover->taken[i];
+	for (uint32_t i = 0; i < n; i++) {
+		import->candidates[i].is_kept = handover->taken[i] & VLY_OFFER_KEPT;
+		import->candidates[i].has_others = handover->taken[i] & VLY_OFFER_OTHERS;
+	}
 	server->import = import;
 	return 0;
 }
@@ -130,8 +159,10 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	uint64_t id = 0;
 	int r = vly_sharers_begin(server, handover, true, &id);
 
-	if (r == -EPIPE && handover->head.type == 0)
+	if (r == -EPIPE)
 		r = hear_last(handover, r);
+	if (r == -EPIPE && handover->head.type == VLY_HANDOVER_RESUMED && handover->head.n == 0)
+		r = -ECANCELED; /* it was told before, that we are too late */
 	if (r >= 0)
 		r = vly_wire_recv(handover, VLY_HANDOVER_OFFER);
 	if (r >= 0)
@@ -152,6 +183,8 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	vly_import_fini(server);
 	if (r == -EPIPE)
 		wait_end(server, handover, id);
+	else if (id != 0)
+		send_no_books(handover);
 	vly_sharers_remove(server, id);
 	return r;
 }
@@ -207,6 +240,23 @@ const struct volley_addr *vly_import_get_addr(const struct volley_server *server
 
 /* Taking over ---------------------------------------------------------------------------------- */
 
+/* The listener of a candidate that was taken; NULL when it was closed since. */
+static struct volley_listener *get_listener(const struct volley_server *server,
+					    const struct vly_candidate *candidate)
+{
+	struct volley_listener *listener = NULL;
+	uint64_t cookie;
+
+	if (candidate->taken)
+		listener = vly_listeners_get(server, candidate->listener_index);
+	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
+		if (listener->fds[i] == candidate->fd &&
+		    vly_socket_get_cookie(candidate->fd, &cookie) >= 0 &&
+		    cookie == candidate->cookie) /* the number may be another socket's by now */
+			return listener;
+	return NULL;
+}
+
 /* What nobody listens on here is the old process's alone from now on. */
 static int send_ready(struct volley_server *server, struct vly_handover *handover)
 {
@@ -216,7 +266,7 @@ static int send_ready(struct volley_server *server, struct vly_handover *handove
 	for (uint32_t i = 0; i < import->n; i++) {
 		struct vly_candidate *candidate = &import->candidates[i];
 
-		taken[i] = candidate->taken;
+		taken[i] = get_listener(server, candidate) != NULL;
 		if (candidate->taken || candidate->fd < 0)
 			continue;
 		vly_socket_close(candidate->fd);
@@ -242,23 +292,6 @@ static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
 	}
 }
 
-/* The listener of a candidate that was taken; NULL when it was closed since. */
-static struct volley_listener *get_listener(const struct volley_server *server,
-					    const struct vly_candidate *candidate)
-{
-	struct volley_listener *listener = NULL;
-	uint64_t cookie;
-
-	if (candidate->taken)
-		listener = vly_listeners_get(server, candidate->listener_index);
-	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
-		if (listener->fds[i] == candidate->fd &&
-		    vly_socket_get_cookie(candidate->fd, &cookie) >= 0 &&
-		    cookie == candidate->cookie) /* the number may be another socket's by now */
-			return listener;
-	return NULL;
-}
-
 static void carry(struct volley_server *server, const struct vly_handover_counters *counters)
 {
 	const struct vly_import *import = server->import;
@@ -272,7 +305,7 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 		return;
 	}
 	vly_lock_take(&server->shared.lock);
-	server->carried = carried;
+	vly_ledger_add(&server->carried, &carried);
 	server->sharers.n_missing += counters->n_missing;
 	for (uint32_t i = 0; i < import->n; i++)
 		if (get_listener(server, &import->candidates[i]) != NULL)
@@ -280,18 +313,27 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 	vly_lock_give(&server->shared.lock);
 }
 
-/* Nobody else reads the sockets any more: they get what the config asks for. */
-static void configure(struct volley_server *server) VLY_REQUIRES(server->listening)
+/*
+ * The old process has closed its copies, and a child that it had forked has none. What nobody else
+ * was ever given is ours alone.
+ */
+static void adopt_all(struct volley_server *server) VLY_REQUIRES(server->listening)
 {
 	const struct vly_import *import = server->import;
 
-	for (uint32_t i = 0; i < import->n; i++) {
-		struct volley_listener *listener = get_listener(server, &import->candidates[i]);
-		int fd = import->candidates[i].fd;
+	if (!vly_sharers_is_over(server, import->id))
+		return;
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		struct volley_listener *listener = vly_listeners_get(server, i);
+		bool has_others = false;
 
-		if (listener != NULL && vly_listener_configure(listener, fd) < 0)
-			vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
-				      "descriptor %d keeps options of the old process", fd);
+		if (listener == NULL || !listener->foreign)
+			continue;
+		for (uint32_t k = 0; k < import->n; k++)
+			has_others |= import->candidates[k].has_others &&
+				      get_listener(server, &import->candidates[k]) == listener;
+		if (!has_others)
+			vly_sharers_adopt(server, listener);
 	}
 }
 
@@ -303,7 +345,7 @@ static void leave_rest(struct volley_server *server) VLY_REQUIRES(server->listen
 			server, &server->import->candidates[i]);
 
 		if (listener != NULL)
-			vly_listeners_set_kept(server, listener->index);
+			vly_listeners_set_yielded(server, listener->index);
 	}
 }
 
@@ -316,9 +358,10 @@ static bool may_give_up(struct volley_server *server, struct vly_handover *hando
 {
 	if (handover->head.type != VLY_HANDOVER_RESUMED || handover->head.n != 0)
 		return false;
-	if (vly_sharers_is_over(server, server->import->id) || vly_wire_is_peer_dead(handover))
+	if (vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) < 0)
 		return false;
-	return vly_wire_send(handover, VLY_HANDOVER_QUIT, 0, NULL, 0) >= 0;
+	/* It may have arrived at a child that the old one had forked. */
+	return !vly_sharers_is_over(server, server->import->id) && !vly_wire_is_peer_dead(handover);
 }
 
 /* The old process reads no more, and its counters are in `handover`; or why that is not known. */
@@ -355,9 +398,12 @@ static bool is_gone(struct volley_server *server, struct vly_handover *handover)
 }
 
 /* In doubt both serve. */
-static void serve_on(struct volley_server *server, int error)
+static void serve_on(struct volley_server *server, const struct vly_handover *handover, int error)
 {
-	note_missing(server);
+	bool ends = handover->head.type == VLY_HANDOVER_RESUMED && handover->head.n != 0;
+
+	if (!ends) /* else it writes its own books, and we ours */
+		note_missing(server);
 	vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 		      "it is not known whether the old process is gone (%s): this one serves on, "
 		      "without its counters; end the old one if it still runs",
@@ -398,13 +444,13 @@ static int converse(struct volley_server *server, struct vly_handover *handover)
 		return -ECANCELED;
 	}
 	if (r < 0) {
-		serve_on(server, r);
+		serve_on(server, handover, r);
 	} else if (is_gone(server, handover)) {
 		carry(server, &handover->counters);
 		set_reads(server, false);
-		configure(server);
+		adopt_all(server);
 	} else {
-		serve_on(server, -ETIMEDOUT);
+		serve_on(server, handover, -ETIMEDOUT);
 	}
 	hang_up(server);
 	vly_sharers_settle(server);

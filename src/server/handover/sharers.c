@@ -11,8 +11,10 @@
  * giver's leases too**: those that the giver watches, so that it knows all whom the giver knows;
  * and those that the giver holds, so that all who know the giver know of it, though nobody tells
  * them. A forked child has both in the same way. So of any two holders each watches a lease that
- * the other one holds, and a socket is ours alone when all that we watch are over. Nobody holds a
- * lease that he watches: the two of a hand-over get everything but each other's.
+ * the other one holds, and a socket is ours alone when all that we watch are over. The two of a
+ * hand-over get everything but each other's, so nobody holds a lease that he watches; only where
+ * sockets come back to a server that has kept some it takes itself for a sharer, which breaks
+ * nothing.
  *
  * A broken conversation says nothing of that, nor does a time that is over. Leases are looked at
  * when it matters, at an end or a hand-over; until then nobody waits for them.
@@ -29,10 +31,12 @@
 
 #include <volley/handover.h>
 
+#include "base/log.h"
 #include "path/ledger.h"
 #include "path/listener.h"
 #include "server/call.h"
 #include "server/inside.h"
+#include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/clock.h"
 #include "sys/lease.h"
@@ -86,35 +90,30 @@ void vly_sharers_remove(struct volley_server *server, uint64_t id)
 	vly_lock_give(&server->shared.lock);
 }
 
-void vly_sharers_release(struct volley_server *server)
-{
-	vly_lock_take(&server->shared.lock);
-	while (server->sharers.n_holds > 0)
-		remove_hold(&server->sharers, server->sharers.n_holds - 1);
-	vly_lock_give(&server->shared.lock);
-}
-
 /* The leases ----------------------------------------------------------------------------------- */
 
-/* With its descriptor, which is ours from here on. */
+/* These take the descriptors over, but where they fail. */
 static int add(struct vly_sharers *sharers, const struct vly_sharer *sharer)
 {
-	if (sharers->n < VLY_SHARERS_MAX) {
-		sharers->all[sharers->n++] = *sharer;
-		return 0;
-	}
-	vly_socket_close(sharer->watch_fd);
-	return -EUSERS;
+	if (sharers->n == VLY_SHARERS_MAX)
+		return -EUSERS;
+	sharers->all[sharers->n++] = *sharer;
+	return 0;
 }
 
 static int add_hold(struct vly_sharers *sharers, uint64_t id, int fd)
 {
-	if (sharers->n_holds < VLY_SHARERS_MAX) {
-		sharers->holds[sharers->n_holds++] = (struct vly_hold){ id, fd };
-		return 0;
-	}
-	vly_socket_close(fd);
-	return -EUSERS;
+	if (sharers->n_holds == VLY_SHARERS_MAX)
+		return -EUSERS;
+	sharers->holds[sharers->n_holds++] = (struct vly_hold){ id, fd };
+	return 0;
+}
+
+static int add_both(struct vly_sharers *sharers, const struct vly_sharer *sharer, int hold_fd)
+{
+	if (sharers->n == VLY_SHARERS_MAX)
+		return -EUSERS;
+	return add_hold(sharers, sharer->id, hold_fd) < 0 ? -EUSERS : add(sharers, sharer);
 }
 
 /* The words themselves. Returns the lease of ours that the other side watches. */
@@ -139,33 +138,29 @@ static int exchange(struct vly_handover *handover, int *ret_watch_fd)
 int vly_sharers_begin(struct volley_server *server, struct vly_handover *handover, bool waits,
 		      uint64_t *ret_id)
 {
-	struct vly_sharer sharer = { .is_peer = true, .reads = true, .talk_fd = -1 };
+	struct vly_sharer sharer = {
+		.is_peer = true, .reads = true, .waits = waits, .busy = !waits, .talk_fd = -1
+	};
 	int hold_fd = exchange(handover, &sharer.watch_fd);
-	uint64_t id;
-	int r;
+	int r = 0;
 
 	if (hold_fd < 0)
 		return hold_fd;
+	if (waits)
+		r = sharer.talk_fd = vly_unix_keep(handover->fd);
 	vly_lock_take(&server->shared.lock);
 	vly_sharers_update(server);
-	id = ++server->sharers.last_id;
-	sharer.id = id;
-	if (waits)
-		sharer.talk_fd = vly_unix_keep(handover->fd);
-	sharer.waits = sharer.talk_fd >= 0;
-	r = add_hold(&server->sharers, id, hold_fd);
+	sharer.id = ++server->sharers.last_id;
 	if (r >= 0)
-		r = add(&server->sharers, &sharer);
-	else
-		vly_socket_close(sharer.watch_fd);
+		r = add_both(&server->sharers, &sharer, hold_fd);
 	vly_lock_give(&server->shared.lock);
 	if (r >= 0) {
-		*ret_id = id;
+		*ret_id = sharer.id;
 		return 0;
 	}
-	if (sharer.talk_fd >= 0)
-		vly_socket_close(sharer.talk_fd);
-	vly_sharers_remove(server, id);
+	close_talk(&sharer);
+	vly_socket_close(sharer.watch_fd);
+	vly_socket_close(hold_fd);
 	return r;
 }
 
@@ -174,7 +169,7 @@ int vly_sharers_begin(struct volley_server *server, struct vly_handover *handove
  * statistics look) closes its own only, and waits for nobody who reads slowly.
  */
 int vly_sharers_keep_leases(struct volley_server *server, uint64_t id, int *ret_fds,
-			    uint32_t *ret_n)
+			    uint8_t *ret_reads, uint32_t *ret_n)
 {
 	const struct vly_sharers *sharers = &server->sharers;
 	uint32_t n = 0;
@@ -183,36 +178,49 @@ int vly_sharers_keep_leases(struct volley_server *server, uint64_t id, int *ret_
 	static_assert(2 * VLY_SHARERS_MAX <= VLY_UNIX_N_FDS, "they go in one packet");
 	vly_lock_take(&server->shared.lock);
 	vly_sharers_update(server);
-	for (uint32_t i = 0; r >= 0 && i < sharers->n; i++)
-		if (sharers->all[i].id != id && (r = vly_unix_keep(sharers->all[i].watch_fd)) >= 0)
-			ret_fds[n++] = r;
-	for (uint32_t i = 0; r >= 0 && i < sharers->n_holds; i++)
-		if (sharers->holds[i].id != id && (r = vly_unix_keep(sharers->holds[i].fd)) >= 0)
-			ret_fds[n++] = r;
+	for (uint32_t i = 0; r >= 0 && i < sharers->n; i++) {
+		if (sharers->all[i].id == id)
+			continue;
+		r = ret_fds[n] = vly_unix_keep(sharers->all[i].watch_fd);
+		ret_reads[n] = sharers->all[i].reads;
+		n += r >= 0;
+	}
+	for (uint32_t i = 0; r >= 0 && i < sharers->n_holds; i++) {
+		if (sharers->holds[i].id == id)
+			continue;
+		r = ret_fds[n] = vly_unix_keep(sharers->holds[i].fd);
+		ret_reads[n] = false;
+		n += r >= 0;
+	}
 	vly_lock_give(&server->shared.lock);
 	*ret_n = n;
 	return r < 0 ? r : 0;
 }
 
-static int take_lease(struct vly_sharers *sharers, uint64_t id, int fd)
+static int take_lease(struct vly_sharers *sharers, uint64_t id, int fd, bool reads)
 {
-	const struct vly_sharer sharer = { .id = id, .watch_fd = fd, .talk_fd = -1 };
+	const struct vly_sharer sharer = {
+		.id = id, .reads = reads, .watch_fd = fd, .talk_fd = -1
+	};
+	int r = -EPROTO;
 
 	if (vly_lease_is_watch(fd))
-		return add(sharers, &sharer);
-	if (vly_lease_is_hold(fd))
-		return add_hold(sharers, id, fd);
-	vly_socket_close(fd);
-	return -EPROTO;
+		r = add(sharers, &sharer);
+	else if (vly_lease_is_hold(fd))
+		r = add_hold(sharers, id, fd);
+	if (r < 0)
+		vly_socket_close(fd);
+	return r;
 }
 
-int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds, uint32_t n)
+int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds,
+			    const uint8_t *reads, uint32_t n)
 {
 	int r = 0;
 
 	vly_lock_take(&server->shared.lock);
 	for (uint32_t i = 0; i < n; i++) {
-		int taken = take_lease(&server->sharers, id, fds[i]);
+		int taken = take_lease(&server->sharers, id, fds[i], reads[i]);
 
 		if (taken < 0)
 			r = taken;
@@ -301,7 +309,7 @@ void vly_sharers_update(struct volley_server *server)
 	struct vly_sharers *sharers = &server->sharers;
 
 	for (uint32_t i = sharers->n; i-- > 0;) {
-		bool is_over = vly_lease_is_over(sharers->all[i].watch_fd);
+		bool is_over = !sharers->all[i].busy && vly_lease_is_over(sharers->all[i].watch_fd);
 
 		while (sharers->all[i].talk_fd >= 0 && !sharers->all[i].waits &&
 		       hear(server, &sharers->all[i]) > 0)
@@ -331,6 +339,17 @@ int volley_server_count_sharers(struct volley_server *server)
 
 /* What follows from it ----------------------------------------------------------------------- */
 
+void vly_sharers_adopt(struct volley_server *server, struct volley_listener *listener)
+{
+	for (uint32_t i = 0; listener->foreign && i < listener->n_fds; i++)
+		if (vly_listener_configure(listener, listener->fds[i]) < 0)
+			vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
+				      "descriptor %d keeps options of the old process",
+				      listener->fds[i]);
+	listener->others = listener->yielded = listener->foreign = false;
+	vly_call_run(server, vly_change_adopt, listener);
+}
+
 void vly_sharers_settle(struct volley_server *server)
 {
 	bool alone;
@@ -342,30 +361,58 @@ void vly_sharers_settle(struct volley_server *server)
 	for (uint32_t i = 0; alone && i < server->n_listeners; i++) {
 		struct volley_listener *listener = vly_listeners_get(server, i);
 
-		if (listener == NULL || !listener->others)
-			continue;
-		listener->others = false;
-		vly_call_run(server, vly_change_adopt, listener);
+		if (listener != NULL && listener->others)
+			vly_sharers_adopt(server, listener);
 	}
+}
+
+static bool has_shared(struct volley_server *server) VLY_REQUIRES(server->listening)
+{
+	bool has = server->import != NULL;
+
+	for (uint32_t i = 0; !has && i < server->n_listeners; i++) {
+		const struct volley_listener *listener = vly_listeners_get(server, i);
+
+		has = listener != NULL && listener->others;
+	}
+	return has;
+}
+
+/* Those who want our counters get them in the end. */
+void vly_sharers_release(struct volley_server *server)
+{
+	if (has_shared(server))
+		return;
+	vly_sharers_end_talks(server);
+	vly_lock_take(&server->shared.lock);
+	for (uint32_t i = server->sharers.n; i-- > 0;)
+		if (!server->sharers.all[i].waits)
+			remove_at(&server->sharers, i);
+	while (server->sharers.n_holds > 0)
+		remove_hold(&server->sharers, server->sharers.n_holds - 1);
+	vly_lock_give(&server->shared.lock);
+}
+
+/* What they said before it is heard then, and the end behind that. */
+void vly_sharers_end_talks(struct volley_server *server)
+{
+	vly_lock_take(&server->shared.lock);
+	for (uint32_t i = 0; i < server->sharers.n; i++)
+		if (server->sharers.all[i].talk_fd >= 0 && !server->sharers.all[i].waits)
+			vly_unix_end(server->sharers.all[i].talk_fd);
+	vly_sharers_update(server);
+	vly_lock_give(&server->shared.lock);
 }
 
 void vly_sharers_set_ends(struct volley_server *server, bool ends)
 {
 	vly_lock_take(&server->shared.lock);
 	server->sharers.ends = ends;
-	vly_sharers_update(server);
-	for (uint32_t i = 0; ends && i < server->sharers.n; i++) {
-		struct vly_sharer *sharer = &server->sharers.all[i];
-
-		if (sharer->talk_fd < 0 || sharer->waits)
-			continue;
-		vly_unix_end(sharer->talk_fd);
-		close_talk(sharer);
-	}
 	vly_lock_give(&server->shared.lock);
+	if (ends)
+		vly_sharers_end_talks(server);
 }
 
-/* Also in a forked child, where the conversations are still the parent's: nothing is said. */
 void vly_sharers_fini(struct volley_server *server)
 {
 	while (server->sharers.n > 0)

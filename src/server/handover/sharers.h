@@ -18,12 +18,14 @@ int vly_sharers_begin(struct volley_server *server, struct vly_handover *handove
 
 /*
  * Descriptors for whoever gets our sockets in hand-over `id`, of all the leases that it must know:
- * what it has to watch, and what it has to hold. At most VLY_UNIX_N_FDS; the caller closes them.
+ * what it has to watch, and what it has to hold; and of each, whether it is watched and its server
+ * may read. At most VLY_UNIX_N_FDS; the caller closes them.
  */
 int vly_sharers_keep_leases(struct volley_server *server, uint64_t id, int *ret_fds,
-			    uint32_t *ret_n);
+			    uint8_t *ret_reads, uint32_t *ret_n);
 /* Those that came with the sockets of hand-over `id`; taken over or closed. 0; -EPROTO; -EUSERS. */
-int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds, uint32_t n);
+int vly_sharers_take_leases(struct volley_server *server, uint64_t id, const int *fds,
+			    const uint8_t *reads, uint32_t n);
 
 /* The other side of a hand-over, or NULL. */
 struct vly_sharer *vly_sharers_find(struct volley_server *server, uint64_t id)
@@ -38,8 +40,8 @@ void vly_sharers_wait_end(struct volley_server *server, const struct vly_handove
 /* Nobody has sockets by this hand-over; what was known by it is forgotten. */
 void vly_sharers_remove(struct volley_server *server, uint64_t id);
 
-/* This server holds no socket any more. */
-void vly_sharers_release(struct volley_server *server);
+/* Does this server hold no socket any more that others may have, nothing is owed to anybody. */
+void vly_sharers_release(struct volley_server *server) VLY_REQUIRES(server->listening);
 
 /* Forget those who hold nothing any more, and hear what the others have said. Never sleeps. */
 void vly_sharers_update(struct volley_server *server) VLY_REQUIRES(server->shared.lock);
@@ -51,11 +53,16 @@ void vly_sharers_take_books(struct volley_server *server,
 
 /* Before anything that would break a socket for others: is it ours alone again? */
 void vly_sharers_settle(struct volley_server *server) VLY_REQUIRES(server->listening);
+/* Nobody else has this listener's sockets any more: they get the options that it asks for. */
+void vly_sharers_adopt(struct volley_server *server, struct volley_listener *listener)
+	VLY_REQUIRES(server->listening);
 
 /* This server begins to end, or to serve again. Those who rely on it hear of the former. */
 void vly_sharers_set_ends(struct volley_server *server, bool ends);
+/* Nobody can rely on this server any more, and those who do hear of it. */
+void vly_sharers_end_talks(struct volley_server *server);
 
-/* The descriptors. */
+/* The descriptors, without a word and without the lock: in the end, or in a forked child. */
 void vly_sharers_fini(struct volley_server *server);
 
 #endif

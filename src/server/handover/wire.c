@@ -124,18 +124,20 @@ int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, ui
 }
 
 int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type, const int *fds,
-		      uint32_t n)
+		      const uint8_t *bytes, uint32_t n)
 {
-	const struct vly_handover_head head = { .magic = MAGIC, .type = type, .n = n };
+	const struct vly_handover_head head = {
+		.magic = MAGIC, .type = type, .n = n, .n_bytes = bytes != NULL ? n : 0
+	};
 
 	assert(n <= VLY_UNIX_N_FDS);
-	return send_packet(handover, &head, NULL, fds, n);
+	return send_packet(handover, &head, bytes, fds, n);
 }
 
 int vly_wire_send_self(struct vly_handover *handover, int watch_fd)
 {
 	int fds[] = { watch_fd, vly_pidfd_open() };
-	int r = vly_wire_send_fds(handover, VLY_HANDOVER_HELLO, fds, fds[1] >= 0 ? 2 : 1);
+	int r = vly_wire_send_fds(handover, VLY_HANDOVER_HELLO, fds, NULL, fds[1] >= 0 ? 2 : 1);
 
 	if (fds[1] >= 0)
 		vly_socket_close(fds[1]);
@@ -230,6 +232,8 @@ int vly_wire_recv_peer(struct vly_handover *handover, int *ret_watch_fd)
 	if (r >= 0 &&
 	    (handover->n_fds < 1 || handover->n_fds > 2 || !vly_lease_is_watch(handover->fds[0])))
 		r = -EPROTO;
+	if (r >= 0 && vly_lease_is_over(handover->fds[0])) /* it is gone already */
+		r = -EPIPE;
 	if (r < 0) {
 		vly_wire_close_fds(handover);
 		return r;

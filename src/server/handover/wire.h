@@ -15,8 +15,8 @@
 
 enum vly_handover_type {
 	VLY_HANDOVER_HELLO = 1, /* both, first: a lease to watch; and its process, if that can be */
-	VLY_HANDOVER_OFFER,     /* old: n sockets follow, a byte each: somebody keeps it for good */
-	VLY_HANDOVER_OTHERS,    /* old: n leases, to watch and to hold, as descriptors */
+	VLY_HANDOVER_OFFER,     /* old: n sockets follow; a byte each: enum vly_offer_bit */
+	VLY_HANDOVER_OTHERS,    /* old: n leases, as descriptors; a byte each: it may read */
 	VLY_HANDOVER_SOCKETS,   /* old: n of them, as descriptors */
 	VLY_HANDOVER_READY,     /* new: of the n sockets, which it reads: a byte each */
 	VLY_HANDOVER_COUNTERS,  /* old: it reads no more; its counters, and n drop counts */
@@ -25,6 +25,11 @@ enum vly_handover_type {
 	VLY_HANDOVER_RESUMED,   /* old: it reads again; n is 1 when it is about to end */
 	VLY_HANDOVER_QUIT,      /* new: it has heard that the old one serves on, and ends */
 	VLY_HANDOVER_BOOKS,     /* new, at its end: its counters */
+};
+
+enum vly_offer_bit {
+	VLY_OFFER_KEPT = 1,   /* somebody keeps it for good */
+	VLY_OFFER_OTHERS = 2, /* others than the old one may have it */
 };
 
 /* A server with more than these is not handed over (-ENOSPC): the packets have a fixed size. */
@@ -58,7 +63,7 @@ struct vly_handover {
 	struct vly_handover_head head;
 	union {
 		struct vly_handover_counters counters;
-		uint8_t taken[VLY_HANDOVER_MAX_SOCKETS];
+		uint8_t taken[VLY_HANDOVER_MAX_SOCKETS]; /* what comes with a byte each */
 	};
 	/* Its descriptors. They are the conversation's until somebody takes them: n_fds = 0. */
 	int fds[VLY_UNIX_N_FDS];
@@ -81,9 +86,9 @@ bool vly_wire_is_aborted(const struct vly_handover *handover);
 /* Send a packet: 0, -ETIMEDOUT, -EPIPE, -ECANCELED by abort. */
 int vly_wire_send(struct vly_handover *handover, enum vly_handover_type type, uint32_t n,
 		  const void *body, uint32_t n_bytes);
-/* The same, with n descriptors as body. */
+/* The same with n descriptors, and nothing or a byte for each. */
 int vly_wire_send_fds(struct vly_handover *handover, enum vly_handover_type type, const int *fds,
-		      uint32_t n);
+		      const uint8_t *bytes, uint32_t n);
 /* The first word, with a lease for the other side to watch. */
 int vly_wire_send_self(struct vly_handover *handover, int watch_fd);
 

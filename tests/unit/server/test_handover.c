@@ -19,6 +19,8 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "lib/teardown.h"
+#include "server/handover/wire.h"
+#include "sys/lease.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 20000 };
 
@@ -298,7 +300,25 @@ static void expect_missing(struct volley_server *server, bool is_missing)
 		strstr(text, is_missing ? "\"missing_books\": 1," : "\"missing_books\": 0,"));
 }
 
-/* One that ends says so, and has its books. Of one that says nothing nobody has them. */
+static void greet_and_die(void)
+{
+	struct vly_handover *own = vly_wire_new(NULL, fds[0], TIMEOUT_US);
+	int watch_fd;
+	int hold_fd = vly_lease_open(&watch_fd);
+
+	cr_assert_not_null(own);
+	cr_assert_geq(hold_fd, 0);
+	cr_assert_eq(vly_wire_send_self(own, watch_fd), 0);
+	vly_wire_free(own);
+	close(watch_fd);
+	close(hold_fd);
+	close(fds[0]);
+}
+
+/*
+ * One that ends says so, and has its books. Of one that only says hello nobody has them. Who says
+ * nothing was perhaps replaced while we waited for its attention.
+ */
 Test(handover, an_end_that_was_told_is_no_hole_in_the_books)
 {
 	struct volley_addr to;
@@ -313,6 +333,11 @@ Test(handover, an_end_that_was_told_is_no_hole_in_the_books)
 	fds[0] = dup(fds[1]);
 	reopen();
 	close(fds[0]);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	expect_missing(new, false);
+	fds[0] = dup(fds[1]);
+	reopen();
+	greet_and_die();
 	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
 	expect_missing(new, true);
 	fds[0] = dup(fds[1]);

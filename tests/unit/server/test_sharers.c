@@ -92,7 +92,8 @@ static void say_hello(int pidfd)
 
 	hold_fd = vly_lease_open(&own_fds[0]);
 	cr_assert_geq(hold_fd, 0);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, own_fds, pidfd < 0 ? 1 : 2), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_HELLO, own_fds, NULL, pidfd < 0 ? 1 : 2),
+		     0);
 	close(own_fds[0]);
 }
 
@@ -109,8 +110,8 @@ static void say_all(int pidfd, struct volley_addr *ret_addr)
 	be(0);
 	say_hello(pidfd);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, "", 1), 0);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, 0), 0);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, 1), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, NULL, 0), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, NULL, 1), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_COUNTERS, 1, &counters, sizeof counters), 0);
 	shutdown(fds[0], SHUT_WR);
 	close(udp);
@@ -221,6 +222,7 @@ Test(sharers, one_too_many_is_given_nothing)
 	struct volley_server *server = new_server();
 	int watches[VLY_SHARERS_MAX];
 	int holds[VLY_SHARERS_MAX];
+	const uint8_t reads[VLY_SHARERS_MAX] = { 0 };
 	int n_fds;
 
 	cr_assert_eq(
@@ -228,7 +230,7 @@ Test(sharers, one_too_many_is_given_nothing)
 		0);
 	for (int i = 0; i < VLY_SHARERS_MAX; i++)
 		cr_assert_geq(holds[i] = vly_lease_open(&watches[i]), 0);
-	cr_assert_eq(vly_sharers_take_leases(server, 0, watches, VLY_SHARERS_MAX), 0);
+	cr_assert_eq(vly_sharers_take_leases(server, 0, watches, reads, VLY_SHARERS_MAX), 0);
 	n_fds = loopback_n_fds();
 	be(1);
 	say_hello(-1);

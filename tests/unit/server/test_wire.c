@@ -50,7 +50,7 @@ Test(wire, words_arrive_with_what_belongs_to_them)
 
 	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_OFFER, 17, NULL, 0), 0);
 	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_READY, 3, "\1\0\1", 3), 0);
-	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, 2), 0);
+	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, NULL, 2), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_OFFER), 0);
 	cr_assert_eq(to->head.n, 17);
 	cr_assert_eq(to->n_fds, 0);
@@ -91,9 +91,9 @@ Test(wire, descriptors_come_with_sockets_alone)
 	cr_assert_eq(vly_unix_send(fds[0], packet, (size_t)n, both, 2), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_READY), -EPROTO);
 	cr_assert_eq(loopback_n_fds(), n_fds);
-	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, 2), 0);
+	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, NULL, 2), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_SOCKETS), 0);
-	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, 2), 0);
+	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, both, NULL, 2), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_SOCKETS), 0);
 	cr_assert_eq(loopback_n_fds(), n_fds + 2, "the first two are closed");
 }
@@ -115,7 +115,7 @@ Test(wire, another_word_is_refused_and_its_descriptors_closed)
 {
 	int fd = STDERR_FILENO;
 
-	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, &fd, 1), 0);
+	cr_assert_eq(vly_wire_send_fds(from, VLY_HANDOVER_SOCKETS, &fd, NULL, 1), 0);
 	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_TAKEN), -EPROTO);
 	cr_assert_eq(to->n_fds, 0);
 	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_RESUMED, 0, NULL, 0), 0);
