@@ -11,7 +11,7 @@
 
 #include "handover.h"
 
-enum { SHORT_US = 60000, N_LOST_TRIES = 40, N_FDS = 128 };
+enum { SHORT_US = 60000, N_LOST_TRIES = 20, N_FDS = 128 };
 
 static void ask(const struct volley_addr *to, int n)
 {
