@@ -13,7 +13,7 @@
 
 /* A socket that can be adopted, and what tells it from others. */
 struct vly_candidate {
-	int fd;
+	int fd; /* -1: closed, by its listener too */
 	bool taken;
 	bool is_kept;            /* somebody holds it for good */
 	bool has_others;         /* not only who gave it may have it */

@@ -67,6 +67,7 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	while (vly_call_run(server, vly_change_finish, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
+	vly_import_forget(server, listener->index);
 	vly_listeners_forget(server, listener->index);
 	vly_sharers_release(server);
 	return r;

@@ -72,6 +72,7 @@ static int hear_last(struct vly_handover *handover, int error)
 
 /* What came last; descriptors that are no sockets of ours are closed with the rest. */
 static int take_sockets(struct volley_server *server, struct vly_handover *handover)
+	VLY_REQUIRES(server->listening)
 {
 	struct vly_import *import = server->import;
 	int r = 0;
@@ -244,17 +245,19 @@ const struct volley_addr *vly_import_get_addr(const struct volley_server *server
 static struct volley_listener *get_listener(const struct volley_server *server,
 					    const struct vly_candidate *candidate)
 {
-	struct volley_listener *listener = NULL;
-	uint64_t cookie;
+	if (!candidate->taken || candidate->fd < 0)
+		return NULL;
+	return vly_listeners_get(server, candidate->listener_index);
+}
 
-	if (candidate->taken)
-		listener = vly_listeners_get(server, candidate->listener_index);
-	for (uint32_t i = 0; listener != NULL && i < listener->n_fds; i++)
-		if (listener->fds[i] == candidate->fd &&
-		    vly_socket_get_cookie(candidate->fd, &cookie) >= 0 &&
-		    cookie == candidate->cookie) /* the number may be another socket's by now */
-			return listener;
-	return NULL;
+void vly_import_forget(struct volley_server *server, uint32_t listener_index)
+{
+	struct vly_import *import = server->import;
+
+	for (uint32_t i = 0; import != NULL && i < import->n; i++)
+		if (import->candidates[i].taken &&
+		    import->candidates[i].listener_index == listener_index)
+			import->candidates[i].fd = -1;
 }
 
 /* What nobody listens on here is the old process's alone from now on. */

@@ -25,6 +25,10 @@ struct vly_import {
 int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
 		      const struct volley_listen_config *config) VLY_REQUIRES(server->listening);
 
+/* A listener was closed, and what it had been given with it: the old one keeps that. */
+void vly_import_forget(struct volley_server *server, uint32_t listener_index)
+	VLY_REQUIRES(server->listening);
+
 /* The address of imported socket i, taken or not; NULL behind the last. */
 const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
 	VLY_REQUIRES(server->listening);
