@@ -35,6 +35,7 @@ struct vly_sharer {
 	bool reads;   /* as far as we know */
 	bool waits;   /* it serves on, and wants our counters when we end */
 	bool busy;    /* an export is under way: what it says is heard there */
+	bool owes;    /* it may have served, and its counters are among those that are missing */
 	int watch_fd; /* a lease: over when neither it nor anybody after it holds a socket */
 	int talk_fd;  /* our end of the conversation, while it means something; or -1 */
 };

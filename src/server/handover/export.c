@@ -43,9 +43,8 @@ struct export
 {
 	struct volley_server *server;
 	struct vly_handover *handover;
-	uint64_t id;  /* among the sharers; 0: nobody has said hello */
-	bool offered; /* others may have them, or be about to get them */
-	bool sent;    /* the first of them are on their way */
+	uint64_t id; /* among the sharers; 0: nobody has said hello */
+	bool sent;   /* the first of them are on their way */
 	bool paused;
 	uint32_t n;
 	int fds[VLY_HANDOVER_MAX_SOCKETS];
@@ -106,7 +105,6 @@ static void set_offered(struct export *export)
 	for (uint32_t i = 0; i < export->n; i++)
 		set_others(export, &export->sockets[i], true);
 	vly_lock_give(&export->server->listening);
-	export->offered = true;
 }
 
 static int offer_leases(struct export *export)
@@ -258,15 +256,17 @@ static void note_failure(struct export *export, bool ends)
 	const struct vly_handover *handover = export->handover;
 	bool has_books = export->sent && handover->head.type == VLY_HANDOVER_BOOKS;
 	bool quits = has_books || handover->head.type == VLY_HANDOVER_QUIT;
+	bool owes = export->sent && !ends;
 	struct vly_sharer *sharer;
 
 	vly_lock_take(&server->shared.lock);
-	server->sharers.n_missing += export->sent && (has_books || !ends);
 	if (has_books)
-		vly_sharers_take_books(server, &handover->counters);
+		owes = !vly_sharers_take_books(server, &handover->counters);
+	server->sharers.n_missing += owes;
 	sharer = vly_sharers_find(server, export->id);
 	if (sharer != NULL) {
 		sharer->busy = false;
+		sharer->owes = owes;
 		sharer->reads = export->sent && !quits;
 		sharer->talk_fd = ends ? -1 : vly_unix_keep(handover->fd);
 	}

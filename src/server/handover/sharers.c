@@ -17,11 +17,11 @@
  * nothing.
  *
  * A broken conversation says nothing of that, nor does a time that is over. Leases are looked at
- * when it matters, at an end or a hand-over; until then nobody waits for them.
+ * when it matters, at an end, a start or a hand-over; until then nobody waits for them.
  *
  * The conversation of a hand-over that failed is kept as well. The new process says there that it
- * gives up, and at last its counters. When this server begins to end it hangs up: then a new one
- * that had meant to give up hears that nobody else is left, and serves on.
+ * gives up, and at last its counters. When this server begins to end, or gives the sockets away, it
+ * hangs up: then a new one that had meant to give up hears that nobody serves on for it, and does.
  */
 
 #include "server/handover/sharers.h"
@@ -266,17 +266,16 @@ void vly_sharers_wait_end(struct volley_server *server, const struct vly_handove
 
 /* What it says ------------------------------------------------------------------------------- */
 
-void vly_sharers_take_books(struct volley_server *server,
+bool vly_sharers_take_books(struct volley_server *server,
 			    const struct vly_handover_counters *counters)
 {
 	struct volley_stats stats;
 
 	if (vly_wire_read_stats(counters, &stats) < 0)
-		return; /* they stay missing */
+		return false;
 	vly_ledger_add(&server->carried, &stats);
-	if (server->sharers.n_missing > 0)
-		server->sharers.n_missing--;
 	server->sharers.n_missing += counters->n_missing;
+	return true;
 }
 
 /* One packet of a conversation that is over; 0 when there is none. */
@@ -295,8 +294,12 @@ static int hear(struct volley_server *server, struct vly_sharer *sharer)
 	}
 	if (handover.head.type == VLY_HANDOVER_QUIT || handover.head.type == VLY_HANDOVER_BOOKS)
 		sharer->reads = false;
-	if (handover.head.type == VLY_HANDOVER_BOOKS)
-		vly_sharers_take_books(server, &handover.counters);
+	/* Once, and of one that was given sockets: else it would pay for somebody else. */
+	if (handover.head.type == VLY_HANDOVER_BOOKS && sharer->owes &&
+	    vly_sharers_take_books(server, &handover.counters)) {
+		sharer->owes = false;
+		server->sharers.n_missing--;
+	}
 	return 1;
 }
 

@@ -46,8 +46,11 @@ void vly_sharers_release(struct volley_server *server) VLY_REQUIRES(server->list
 /* Forget those who hold nothing any more, and hear what the others have said. Never sleeps. */
 void vly_sharers_update(struct volley_server *server) VLY_REQUIRES(server->shared.lock);
 
-/* Counters of a process that has served in our place, and whose sockets are ours again. */
-void vly_sharers_take_books(struct volley_server *server,
+/*
+ * Counters of a server that has served in our place, and whose sockets are ours again. Returns
+ * whether they mean what ours do; else they are missing.
+ */
+bool vly_sharers_take_books(struct volley_server *server,
 			    const struct vly_handover_counters *counters)
 	VLY_REQUIRES(server->shared.lock);
 

@@ -136,6 +136,16 @@ static void import(struct volley_server *server, const struct volley_addr *addr)
 	cr_assert_eq(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo)), 0);
 }
 
+static uint64_t count_missing(struct volley_server *server)
+{
+	uint64_t n;
+
+	vly_lock_take(&server->shared.lock);
+	n = server->sharers.n_missing;
+	vly_lock_give(&server->shared.lock);
+	return n;
+}
+
 /* Whether it says that the old process's counters are in nobody's books, or has them in its own. */
 static void expect_missing(struct volley_server *server, bool is_missing)
 {
@@ -387,5 +397,48 @@ Test(sharers, one_that_does_not_read_holds_up_nobody_else)
 	}
 	cr_assert_eq(finish(&giver), -ETIMEDOUT);
 	cr_assert_lt(slowest_ms, SHORT_US / 1000 / 2);
+	cr_assert_eq(volley_server_free(server), 0);
+}
+
+/* Says hello and gives books; what it is offered cannot be sent to it. */
+static void give_books_for_nothing(void)
+{
+	static struct vly_handover_counters counters = {
+		.n_rx_drops = VOLLEY_RX_N_DROPS,
+		.n_tx_drops = VOLLEY_TX_N_DROPS,
+		.stats = { .size = sizeof(struct volley_stats) },
+	};
+
+	be(1);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
+	shutdown(fds[1], SHUT_RD);
+	say_hello(-1);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_BOOKS, 0, &counters, sizeof counters), 0);
+}
+
+/* The books of one that never had a socket do not pay for one that had, and is gone. */
+Test(sharers, nobody_pays_for_somebody_else)
+{
+	struct volley_server *server = new_server();
+	struct giver giver;
+
+	cr_assert_eq(
+		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
+		0);
+	be(1);
+	say_hello(-1);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ETIMEDOUT);
+	vly_wire_free(own);
+	let_go();
+	close(fds[0]);
+	close(fds[1]);
+	cr_assert_eq(count_missing(server), 1);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	begin(&giver, server, TIMEOUT_US);
+	give_books_for_nothing();
+	cr_assert_eq(finish(&giver), -EPIPE);
+	let_go();
+	cr_assert_eq(volley_server_count_sharers(server), 0); /* and all is heard */
+	cr_assert_eq(count_missing(server), 1);
 	cr_assert_eq(volley_server_free(server), 0);
 }
