@@ -8,8 +8,8 @@ the hand-over pass, and at one of them, by chance, something happens: a process 
 end, or sleeps for a while; the packet becomes nonsense, or gets descriptors that do not belong to
 it. After each restart every socket of the address must be served, and once more whenever a process
 has ended: a socket that one of them made deaf would not be. Where a hand-over ends in doubt, both
-processes serve, up to three side by side; either may be replaced by the next one, which the others
-do not hear of, and they end in any order. Where nothing happened that takes longer than a hand-over
+processes serve, and more beside them; any may be replaced by the next one, which the others do not
+hear of, and they end in any order. Where nothing happened that takes longer than a hand-over
 may, the old process has been replaced.
 
 200 restarts, or those of 40 s, and then at least a fifth; --long: 1,000, or those of 50 minutes.
