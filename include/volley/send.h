@@ -104,8 +104,9 @@ VOLLEY_API int volley_held_get_payload(struct volley_server *server, struct voll
  * @param len             0 to 65,507 bytes (65,527 over IPv6)
  * @return 0 when it is queued; -ESHUTDOWN when not running; -EINVAL for an unknown listener, a
  *         family that does not suit it, port 0 (counted as `refused`) or the listener's own address
- *         (the same); -EMSGSIZE; -ENOBUFS when as many wait already as the worker has room for
- *         (`no_buffer`): try again later
+ *         (the same; a listener on all addresses is each of this machine, loopback too); -EMSGSIZE;
+ *         -ENOBUFS when as many wait already as the worker has room for (`no_buffer`): try again
+ *         later
  * @threads  any, workers and handlers included; not from a signal handler
  * @blocks   for the moment in which another thread hands something to that worker
  */

@@ -26,10 +26,18 @@ int vly_route_find(const struct volley_listener *listener, const struct volley_a
 		ret_route->ifindex = ret_route->local.in6.sin6_scope_id;
 	ret_route->is_refused = vly_packet_is_refused(
 		&ret_route->peer, ret_route->local.len > 0 ? &ret_route->local : &listener->addr);
+	ret_route->may_be_own = listener->wildcard &&
+				peer->in.sin_port == listener->addr.in.sin_port;
 	/* Our group is not ourselves; the port of `listener->addr` is never 0. */
 	if (listener->is_cast && vly_addr_is_equal(&ret_route->peer, &listener->addr))
 		ret_route->is_refused = false;
 	return 0;
+}
+
+void vly_route_check_own(const struct volley_worker *worker, struct vly_route *route)
+{
+	if (route->may_be_own && vly_own_has(&worker->shared->own, &route->peer))
+		route->is_refused = true;
 }
 
 int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
@@ -57,6 +65,8 @@ int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_ind
 		r = vly_route_find(vly_socks_get_first(&worker->socks, listener_index)->listener,
 				   peer, local, ret_route);
 	vly_lock_give(&worker->shared->lock);
+	if (r >= 0)
+		vly_route_check_own(worker, ret_route);
 	return r;
 }
 

@@ -16,6 +16,7 @@ struct vly_route {
 	struct volley_addr local; /* len 0: the socket's own */
 	uint32_t ifindex;         /* to leave by; 0: as the routing table says */
 	bool is_refused;          /* it would go to nobody, or to ourselves */
+	bool may_be_own;          /* to ourselves by any address of this machine: see below */
 	/* The socket, for threads that are not the worker: by then it may be gone. */
 	uint32_t sock_index;
 	uint32_t sock_serial;
@@ -25,11 +26,17 @@ struct vly_route {
 int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
 		   const struct volley_addr *local, struct vly_route *ret_route);
 
+/*
+ * A listener on all addresses is each of this machine. Beside vly_route_find(), without the lock:
+ * the machine's addresses may have to be read.
+ */
+void vly_route_check_own(const struct volley_worker *worker, struct vly_route *route);
+
 /* Which socket it takes: a worker's first one of a listener, or -EINVAL where it has none. */
 int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
 			struct vly_route *route) VLY_REQUIRES(worker->shared->lock);
 
-/* Both at once, from any thread. */
+/* All of it, from any thread. */
 int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_index,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       struct vly_route *ret_route);

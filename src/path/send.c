@@ -72,6 +72,7 @@ int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
 	assert(vly_self_is_allowed(&worker->self));
 	if (sock == NULL || vly_route_find(sock->listener, peer, local, &route) < 0)
 		return -EINVAL;
+	vly_route_check_own(worker, &route);
 	before = vly_ledger_set_account(&worker->books, &sock->account);
 	r = request(worker, sock, &route, data, len);
 	vly_ledger_set_account(&worker->books, before);

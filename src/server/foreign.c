@@ -87,7 +87,10 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 	}
 	if (vly_process_is_here(&server->shared.process))
 		r = find_sender(server, listener_index, peer, local, &sender);
-	return r < 0 ? r : vly_remote_send(sender.worker, &sender.route, data, len);
+	if (r < 0)
+		return r;
+	vly_route_check_own(sender.worker, &sender.route);
+	return vly_remote_send(sender.worker, &sender.route, data, len);
 }
 
 /* Held packets --------------------------------------------------------------------------------- */

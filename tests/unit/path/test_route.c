@@ -61,10 +61,14 @@ Test(route, nothing_goes_to_port_0_or_to_ourselves)
 	cr_assert(route.is_refused);
 	cr_assert_eq(find("192.0.2.1:54", NULL), 0);
 	cr_assert_not(route.is_refused);
-	/* Of a wildcard listener only the address that it leaves from says who we are. */
+	/* Of a wildcard listener the address that it leaves from says it, or the machine does. */
 	listener.addr = loopback_addr("0.0.0.0:53");
+	listener.wildcard = true;
 	cr_assert_eq(find("192.0.2.9:53", NULL), 0);
 	cr_assert_not(route.is_refused);
+	cr_assert(route.may_be_own);
+	cr_assert_eq(find("192.0.2.9:54", NULL), 0);
+	cr_assert_not(route.may_be_own);
 	cr_assert_eq(find("192.0.2.9:53", "192.0.2.9:0"), 0);
 	cr_assert(route.is_refused);
 }
