@@ -306,7 +306,8 @@ static bool is_draining(const struct volley_worker *worker, const struct volley_
 }
 
 /* A drain waits where otherwise the newest is dropped. True: look again. */
-static bool wait_for_room(struct volley_worker *worker, const struct volley_listener *listener)
+static bool wait_for_room(struct volley_worker *worker, const struct volley_listener *listener,
+			  uint32_t n_looks)
 {
 	if (!is_draining(worker, listener))
 		return false;
@@ -316,7 +317,7 @@ static bool wait_for_room(struct volley_worker *worker, const struct volley_list
 	}
 	vly_outbox_flush(worker); /* replies keep their packets' buffers until they are sent */
 	vly_handlers_take_sent(worker);
-	vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* ends by time; handlers go on meanwhile */
+	vly_thread_yield(n_looks); /* ends by time; handlers go on meanwhile */
 	return true;
 }
 
@@ -325,6 +326,7 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 				     const struct volley_packet *view)
 {
 	enum volley_rx_drop reason;
+	uint32_t n_looks = 0;
 
 	do {
 		struct vly_buffer *buffer = NULL;
@@ -336,7 +338,7 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		}
 		if (buffer != NULL)
 			return buffer;
-	} while (wait_for_room(worker, view->listener));
+	} while (wait_for_room(worker, view->listener, n_looks++));
 	if (vly_drain_is_over(worker->shared) ||
 	    vly_drain_has_listener(view->listener)) /* nobody would show it */
 		reason = VOLLEY_RX_STOPPED;

@@ -392,17 +392,17 @@ static bool is_called(const struct volley_worker *worker)
 }
 
 /*
- * How many messages to take next. Of a listener that is being closed nothing may be dropped, so
- * that what handlers have no room for waits in its socket; the others are served meanwhile. In a
- * drain of the server vly_handlers_give() waits.
+ * How many messages to take next. In a drain, and of a listener that is being closed, nothing may
+ * be dropped: what handlers have no room for stays in its socket, and mail and other sockets are
+ * looked after. Only for what the kernel has coalesced vly_handlers_give() waits.
  */
 static uint32_t count_next(const struct volley_worker *worker, const struct vly_sock *sock)
 {
 	uint32_t n_batch = worker->shared->config.n_batch;
 	uint32_t n_room;
 
-	if (VLY_LIKELY(!vly_handlers_has_any(worker)) || !vly_drain_has_listener(sock->listener) ||
-	    vly_drain_is_on(worker->shared))
+	if (VLY_LIKELY(!vly_handlers_has_any(worker)) ||
+	    (!vly_drain_has_listener(sock->listener) && !vly_drain_is_on(worker->shared)))
 		return n_batch;
 	n_room = vly_handlers_count_room(worker);
 	return n_room < n_batch ? n_room : n_batch;

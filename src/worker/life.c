@@ -129,13 +129,16 @@ static bool serve_rest(struct volley_worker *worker)
 	vly_socks_set_all_ready(&worker->socks);
 	leave_kept(worker);
 	for (;;) {
-		vly_pipeline_run_once(worker, worker->shared->config.n_budget);
+		uint32_t n = vly_pipeline_run_once(worker, worker->shared->config.n_budget);
+
 		vly_chores_take_mail(worker);
 		vly_chores_run_timers(worker);
 		if (!vly_socks_has_ready(&worker->socks))
 			return true;
 		if (!vly_drain_is_on(worker->shared))
 			return false;
+		if (n == 0 && vly_handlers_has_any(worker) && vly_handlers_count_room(worker) == 0)
+			vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* handlers go on meanwhile */
 	}
 }
 
