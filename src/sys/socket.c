@@ -182,17 +182,28 @@ int vly_socket_get_meminfo(int fd, struct vly_socket_meminfo *ret_info)
 }
 
 /*
- * A connected socket takes datagrams from its peer alone, and nobody but the socket itself sends
- * from its own address and port.
+ * A connected socket takes datagrams from its peer alone. The loopback is one that nobody beyond
+ * this machine can say to be, as they can forge the socket's own address, and sockets on broadcast
+ * addresses and groups can be connected to it, which to themselves is EACCES or ENETUNREACH. Only
+ * one that is bound to a link cannot: that is connected to itself.
  */
 int vly_socket_leave(int fd)
 {
 	struct volley_addr self = { .len = 0 };
+	struct volley_addr loopback;
 	int r = vly_socket_get_name(fd, &self);
 
 	if (r < 0)
 		return r;
-	return vly_raw_connect(fd, &self.sa, self.len);
+	loopback = self;
+	if (self.sa.sa_family == AF_INET) {
+		loopback.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	} else {
+		loopback.in6.sin6_addr = in6addr_loopback;
+		loopback.in6.sin6_scope_id = 0;
+	}
+	r = vly_raw_connect(fd, &loopback.sa, loopback.len);
+	return r < 0 ? vly_raw_connect(fd, &self.sa, self.len) : r;
 }
 
 static const struct sock_filter drop_all = { .code = BPF_RET | BPF_K, .k = 0 };

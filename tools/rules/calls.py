@@ -35,7 +35,7 @@ pthread_condattr_setclock pthread_condattr_destroy pthread_key_create pthread_ke
 pthread_getspecific pthread_mutex_destroy pthread_mutex_init pthread_self pthread_setspecific
 sigaddset sigdelset sigemptyset sigfillset sigismember snprintf vsnprintf strchr strcmp strlcpy
 strlen strstr strrchr strncmp strtol strtoul syscall pthread_setcancelstate __sched_cpualloc
-__sched_cpufree __tls_get_addr pthread_exit pthread_mutex_trylock""".split())
+__sched_cpufree __tls_get_addr pthread_exit pthread_mutex_trylock in6addr_loopback""".split())
 # And those that compute: strings, memory, scanning of text.
 COMPUTING = re.compile(r"(?:__isoc\d+_)?sscanf|(?:__)?(?:str|mem|v?snprintf)\w*|qsort|bsearch")
 # Not of a server: what libvolley-cancel offers to its users, or calls where it has no window.

@@ -345,9 +345,29 @@ Test(socket, leave_fails_with_errno)
 
 	fault_arm(FAULT_GETSOCKNAME, 1, ENOBUFS);
 	cr_assert_eq(vly_socket_leave(fd), -ENOBUFS);
-	fault_arm(FAULT_CONNECT, 1, EACCES);
+	fault_arm_from(FAULT_CONNECT, 1, EACCES);
 	cr_assert_eq(vly_socket_leave(fd), -EACCES);
 	fault_disarm();
+	close(fd);
+}
+
+/* Nobody may be connected to the address that it is bound to. */
+Test(socket, leave_works_on_a_broadcast_address)
+{
+	struct volley_addr addr;
+	int fd = loopback_open("127.255.255.255:0", &addr);
+	int client = loopback_open("127.0.0.1:0", NULL);
+	uint8_t byte;
+
+	cr_assert_eq(vly_socket_set_int(client, SOL_SOCKET, SO_BROADCAST, 1), 0);
+	loopback_send(client, &addr, 1, 1);
+	cr_assert(loopback_wait(fd));
+	cr_assert_eq(vly_socket_leave(fd), 0);
+	loopback_send(client, &addr, 2, 1);
+	cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
+	cr_assert_eq(byte, 1);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	close(client);
 	close(fd);
 }
 
