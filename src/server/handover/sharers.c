@@ -116,23 +116,31 @@ static int add_both(struct vly_sharers *sharers, const struct vly_sharer *sharer
 	return add_hold(sharers, sharer->id, hold_fd) < 0 ? -EUSERS : add(sharers, sharer);
 }
 
-/* The words themselves. Returns the lease of ours that the other side watches. */
-static int exchange(struct vly_handover *handover, int *ret_watch_fd)
+/*
+ * The words themselves. *ret_hold_fd is the lease of ours that the other side watches, also when
+ * this fails; -1: there is none. Who is not heard any more may have spoken before.
+ */
+static int exchange(struct vly_handover *handover, int *ret_hold_fd, int *ret_watch_fd)
 {
 	int own_watch_fd;
-	int hold_fd = vly_lease_open(&own_watch_fd);
-	int r;
+	int r = vly_lease_open(&own_watch_fd);
 
-	if (hold_fd < 0)
-		return hold_fd;
+	*ret_hold_fd = r < 0 ? -1 : r;
+	if (r < 0)
+		return r;
 	r = vly_wire_send_self(handover, own_watch_fd);
 	vly_socket_close(own_watch_fd);
-	if (r >= 0)
-		r = vly_wire_recv_peer(handover, ret_watch_fd);
-	if (r >= 0)
-		return hold_fd;
-	vly_socket_close(hold_fd);
-	return r;
+	return r < 0 && r != -EPIPE ? r : vly_wire_recv_peer(handover, ret_watch_fd);
+}
+
+/*
+ * The giver has said hello and gets no further. Whoever has heard it waits for our end, because our
+ * addresses are not free before: so the lease stays until then.
+ */
+static void keep_hold(struct vly_sharers *sharers, int hold_fd, bool is_giver)
+{
+	if (hold_fd >= 0 && (!is_giver || add_hold(sharers, ++sharers->last_id, hold_fd) < 0))
+		vly_socket_close(hold_fd);
 }
 
 int vly_sharers_begin(struct volley_server *server, struct vly_handover *handover, bool waits,
@@ -141,11 +149,15 @@ int vly_sharers_begin(struct volley_server *server, struct vly_handover *handove
 	struct vly_sharer sharer = {
 		.is_peer = true, .reads = true, .waits = waits, .busy = !waits, .talk_fd = -1
 	};
-	int hold_fd = exchange(handover, &sharer.watch_fd);
-	int r = 0;
+	int hold_fd;
+	int r = exchange(handover, &hold_fd, &sharer.watch_fd);
 
-	if (hold_fd < 0)
-		return hold_fd;
+	if (r < 0) {
+		vly_lock_take(&server->shared.lock);
+		keep_hold(&server->sharers, hold_fd, !waits);
+		vly_lock_give(&server->shared.lock);
+		return r;
+	}
 	if (waits)
 		r = sharer.talk_fd = vly_unix_keep(handover->fd);
 	vly_lock_take(&server->shared.lock);
