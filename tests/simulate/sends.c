@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Sends and replies outside of a packet's callback, and what the library says to them. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+#include "fault.h"
+#include "oracle.h"
+#include "play.h"
+
+static const uint64_t US = 1000;
+
+/* A request whose listener is still there, or UINT32_MAX. */
+static uint32_t pick_request(struct play *play, uint32_t *ret_listener)
+{
+	uint32_t n = oracle_count_requests();
+	uint32_t id = n > 0 ? world_pick(n) : 0;
+
+	for (uint32_t i = 0; n > 0 && i < N_LISTENERS; i++) {
+		if (!play->listens[i] || play->changes[i] ||
+		    !volley_addr_is_equal(&play->addrs[i], oracle_get_destination(id)) ||
+		    oracle_is_forged(id))
+			continue;
+		*ret_listener = i;
+		play->n_looks[i]++; /* or the index may come to be another's */
+		return id;
+	}
+	return UINT32_MAX;
+}
+
+static int send_by(struct play *play, struct volley_worker *worker, uint32_t index,
+		   const struct volley_addr *to, const struct volley_addr *from, const void *data,
+		   size_t len)
+{
+	if (worker != NULL)
+		return volley_worker_send(worker, index, to, from, data, len);
+	return volley_server_send(play->server, index, to, from, data, len);
+}
+
+static bool is_known(int r)
+{
+	return r == 0 || r == -ESHUTDOWN || r == -EINVAL || r == -EMSGSIZE || r == -ENOBUFS;
+}
+
+void play_send_by(struct play *play, struct volley_worker *worker)
+{
+	uint8_t data[2048];
+	uint32_t i = 0;
+	uint32_t id = pick_request(play, &i);
+	uint32_t len;
+	int r;
+
+	if (id == UINT32_MAX)
+		return;
+	len = oracle_fill_reply(id, data, sizeof data);
+	oracle_count_reply(id); /* it may arrive before the call returns */
+	r = send_by(play, worker, play->indices[i], oracle_get_client(id),
+		    world_pick(2) ? oracle_get_destination(id) : NULL, data, len);
+	oracle_end_reply(data, r);
+	play->n_looks[i]--;
+	if (!is_known(r))
+		world_blame("a send returns %d", r);
+}
+
+/* To what cannot be sent to, or not by this: refused, or dropped under a name. */
+void play_send_to_nobody(struct play *play, struct volley_worker *worker)
+{
+	static const char *const texts[] = { "10.0.1.77:0",    "10.9.9.9:99", "255.255.255.255:9",
+					     "[fd00:9::9]:99", "10.0.1.1:9",  "127.0.0.1:9" };
+	static uint8_t large[66000];
+	struct volley_addr to;
+	uint8_t data[64];
+	uint32_t i = 0;
+	uint32_t id = pick_request(play, &i);
+	int r;
+
+	if (id == UINT32_MAX)
+		return;
+	oracle_fill_reply(id, data, sizeof data);
+	oracle_set_stray(data);
+	play->process->hears_errors = true; /* what ends a batch is refused twice */
+	if (world_pick(4) == 0) {
+		memcpy(large, data, sizeof data);
+		r = send_by(play, worker, play->indices[i], oracle_get_client(id), NULL, large,
+			    sizeof large);
+		if (r != -EMSGSIZE && r != -ESHUTDOWN && r != -EINVAL)
+			world_blame("66,000 bytes can be sent: %d", r);
+	} else if (world_pick(4) == 0) {
+		r = send_by(play, worker, 63, oracle_get_client(id), NULL, data, sizeof data);
+		if (r != -EINVAL && r != -ESHUTDOWN)
+			world_blame("a listener that is not there sends: %d", r);
+	} else {
+		if (volley_addr_parse(texts[world_pick(6)], &to) < 0)
+			abort();
+		r = send_by(play, worker, play->indices[i], &to, NULL, data, sizeof data);
+		if (!is_known(r))
+			world_blame("a send to nobody returns %d", r);
+	}
+	oracle_end_reply(data, r);
+	play->n_looks[i]--;
+}
+
+/* Tokens --------------------------------------------------------------------------------------- */
+
+void play_keep_token(struct play *play, struct volley_held held, uint32_t id, uint64_t at_ns)
+{
+	world_tell("request %u is held as %llx", id, (unsigned long long)held.id);
+	if (play->n_tokens == N_HELD) {
+		(void)volley_held_release(play->server, held);
+		return;
+	}
+	play->tokens[play->n_tokens++] = (struct token){ held, id, at_ns,
+							 play->n_ended + play->n_closes };
+}
+
+static void make_stale(struct play *play, struct volley_held held)
+{
+	play->stale[play->n_stale++ % N_STALE] = held;
+}
+
+static void misuse_token(struct play *play)
+{
+	static const struct volley_held strange[] = { { 0 }, { UINT64_MAX } };
+	uint32_t n = play->n_stale < N_STALE ? play->n_stale : N_STALE;
+	struct volley_held held = n > 0 && world_pick(4) > 0 ? play->stale[world_pick(n)]
+							     : strange[world_pick(2)];
+	uint8_t data[12] = { 0 };
+	int r;
+
+	switch (world_pick(3)) {
+	case 0:
+		r = volley_held_reply(play->server, held, data, sizeof data);
+		break;
+	case 1:
+		r = volley_held_release(play->server, held);
+		break;
+	default:
+		r = volley_held_get_payload(play->server, held, NULL, 0);
+		break;
+	}
+	if (r != -ESTALE)
+		world_blame("a token that is used up, or none, gives %d", r);
+}
+
+static bool is_changing(const struct play *play)
+{
+	for (uint32_t i = 0; i < N_LISTENERS; i++)
+		if (play->changes[i])
+			return true;
+	return false;
+}
+
+/* It is neither void too early nor too late. */
+static void judge_token(struct play *play, const struct token *token, uint64_t before_ns, int r)
+{
+	uint64_t age_ns = world_now() - token->at_ns;
+	uint64_t hold_us = play->config.hold_us != 0 ? play->config.hold_us : 10000000;
+
+	if (r == -ESTALE) {
+		if (age_ns < hold_us * US && token->n_ends == play->n_ended + play->n_closes &&
+		    !is_changing(play) && !play->was_asked && play->is_running &&
+		    fault_count() == 0)
+			world_blame("a token is stale after %llu us",
+				    (unsigned long long)(age_ns / US));
+	} else if (play->is_running && !play->was_asked) {
+		bounds_judge(BOUND_HOLD, token->at_ns + (world_now() - before_ns), hold_us * US);
+	}
+}
+
+static int reply_held(struct play *play, const struct token *token)
+{
+	uint8_t data[2048];
+	uint32_t len = oracle_fill_reply(token->id, data, sizeof data);
+	int r;
+
+	oracle_count_reply(token->id);
+	r = volley_held_reply(play->server, token->held, data, len);
+	if (r != -ESTALE)
+		oracle_end_reply(data, r);
+	if (r != -ESTALE && r != 0 && r != -ENOBUFS && r != -EMSGSIZE && r != -EINVAL)
+		world_blame("a reply to a held packet returns %d", r);
+	return r;
+}
+
+void play_use_token(struct play *play)
+{
+	uint64_t before_ns = world_now();
+	struct token token;
+	uint32_t i;
+	int r;
+
+	if (play->is_holding)
+		return;
+	if (play->n_tokens == 0 || world_pick(16) == 0) {
+		misuse_token(play);
+		return;
+	}
+	i = world_pick(play->n_tokens);
+	token = play->tokens[i];
+	play->tokens[i] = play->tokens[--play->n_tokens];
+	if (world_pick(4) == 0) {
+		uint8_t data[2048];
+
+		uint32_t id;
+
+		r = volley_held_get_payload(play->server, token.held, data, sizeof data);
+		id = oracle_read_request(data, r > 0 && r < 2048 ? (uint32_t)r : 0);
+		if (id != UINT32_MAX && id != token.id)
+			world_blame("a held packet's payload is another's");
+	}
+	r = world_pick(4) == 0 ? volley_held_release(play->server, token.held)
+			       : reply_held(play, &token);
+	world_tell("token %llx: %d", (unsigned long long)token.held.id, r);
+	judge_token(play, &token, before_ns, r);
+	if (r == -ENOBUFS || r == -EMSGSIZE)
+		(void)volley_held_release(play->server, token.held);
+	make_stale(play, token.held);
+}
