@@ -116,7 +116,7 @@ static void queue(struct udp *udp, struct packet *packet)
 	world_wake(&udp->file.waits);
 }
 
-static uint32_t count(const struct packet *packet)
+uint32_t udp_count(const struct packet *packet)
 {
 	if (packet->segment_bytes == 0)
 		return 1;
@@ -138,7 +138,7 @@ static void accept_packet(struct udp *udp, struct packet *packet)
 {
 	if (!udp_filter_passes(udp, packet->data, packet->len) || udp->is_shut ||
 	    udp->rmem > udp->rcvbuf) {
-		uint32_t n = count(packet);
+		uint32_t n = udp_count(packet);
 
 		if (udp_get(udp, IPPROTO_UDP, UDP_GRO))
 			n = 1;

@@ -67,4 +67,7 @@ bool udp_filter_passes(const struct udp *udp, const uint8_t *data, uint32_t len)
 /* udp_arrive.c: how well a socket fits what comes from there to there; -1: not at all. */
 int udp_rate(const struct udp *udp, const struct volley_addr *from, const struct volley_addr *to);
 
+/* The datagrams in it. */
+uint32_t udp_count(const struct packet *packet);
+
 #endif

@@ -190,7 +190,8 @@ int udp_recvmsg(struct file *file, struct msghdr *msg, int flags)
 	if (msg->msg_control != NULL)
 		add_controls(udp, packet, msg);
 	kernel_process()->n_taken++;
-	kernel_process()->n_copies_taken += net_get_cast(&packet->to) != CAST_NONE;
+	if (net_get_cast(&packet->to) != CAST_NONE)
+		kernel_process()->n_copies_taken += udp_count(packet);
 	if (packet->copies != NULL)
 		packet->copies->n_taken++;
 	udp_take_first(udp);
