@@ -49,7 +49,8 @@ static uint32_t n_empty_sent, n_empty_delivered, n_empty_replies, n_empty_replie
 static uint64_t n_arrived; /* replies */
 static uint32_t n_replied; /* requests whose first reply has come */
 static uint32_t last_delivered[2][N_ORACLE_CLIENTS][N_PORTS];
-static bool is_ordered; /* the network keeps the order */
+static uint32_t first_ordered[N_PORTS]; /* the requests before it found a group that grew */
+static bool is_ordered;                 /* the network keeps the order */
 
 static uint8_t get_byte(uint32_t id, uint32_t i)
 {
@@ -138,6 +139,7 @@ void oracle_begin(void)
 	n_requests = n_replied = 0;
 	replies_begin();
 	memset(last_delivered, 0, sizeof last_delivered);
+	memset(first_ordered, 0, sizeof first_ordered);
 	is_ordered = net_weather.least_ns == net_weather.most_ns && net_weather.doubled == 0;
 	for (uint32_t i = 0; i < N_ORACLE_CLIENTS; i++) {
 		char text[64];
@@ -230,10 +232,11 @@ uint32_t oracle_count_replied(void)
 static void check_order(uint32_t id)
 {
 	const struct request *request = &requests[id];
+	uint32_t port = volley_addr_get_port(&request->to) % N_PORTS;
 	uint32_t *last = &last_delivered[net_get_cast(&request->to) != CAST_NONE][request->client]
-					[volley_addr_get_port(&request->to) % N_PORTS];
+					[port];
 
-	if (is_ordered && id + 1 <= *last)
+	if (is_ordered && id >= first_ordered[port] && id + 1 <= *last)
 		world_blame("request %u is delivered after %u", id, *last - 1);
 	*last = id + 1;
 }
@@ -344,6 +347,11 @@ uint32_t oracle_deliver(const struct volley_packet *packet)
 	if (!request->is_forged)
 		check_order(id);
 	return id;
+}
+
+void oracle_begin_order(const struct volley_addr *to)
+{
+	first_ordered[volley_addr_get_port(to) % N_PORTS] = n_requests;
 }
 
 uint32_t oracle_read_request(const void *data, uint32_t len)

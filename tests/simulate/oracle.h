@@ -52,6 +52,8 @@ const struct volley_addr *oracle_get_destination(uint32_t id);
 
 /* No callback runs that the books do not know yet, and nothing is under way. */
 bool oracle_has_settled(struct volley_server *server);
+/* All sockets of a listener there are bound: from now on a client's requests find the same one. */
+void oracle_begin_order(const struct volley_addr *to);
 /* Several processes serve one socket: none knows what the others have taken before. */
 void oracle_forget_order(void);
 /* It never has, and should have: this is what is wrong. */

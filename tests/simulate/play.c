@@ -254,6 +254,7 @@ static void note_listener(struct play *play, uint32_t i, int index)
 	write_address(i, false, text, sizeof text);
 	if (volley_addr_parse(text, &play->addrs[i]) < 0)
 		abort();
+	oracle_begin_order(&play->addrs[i]);
 	play->indices[i] = (uint32_t)index;
 	play->listens[i] = true;
 }
