@@ -171,6 +171,18 @@ bool net_route(const struct volley_addr *to, struct volley_addr *ret_from)
 	return true;
 }
 
+struct volley_addr net_unmap(const struct volley_addr *addr)
+{
+	struct volley_addr ip4 = { .len = sizeof ip4.in };
+
+	if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
+		return *addr;
+	ip4.in.sin_family = AF_INET;
+	ip4.in.sin_port = addr->in6.sin6_port;
+	memcpy(&ip4.in.sin_addr, &addr->in6.sin6_addr.s6_addr[12], 4);
+	return ip4;
+}
+
 uint32_t net_get_mtu(const struct volley_addr *to)
 {
 	return net_get_link(to) == 1 ? LOOPBACK_MTU : LINK_MTU;

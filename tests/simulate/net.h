@@ -86,6 +86,8 @@ enum cast net_get_cast(const struct volley_addr *addr);
 bool net_get_source(uint32_t ifindex, int family, struct volley_addr *ret_addr);
 /* Where datagrams to there leave from: false: nowhere. */
 bool net_route(const struct volley_addr *to, struct volley_addr *ret_from);
+/* IPv4 by an IPv6 socket is IPv4 on the way. */
+struct volley_addr net_unmap(const struct volley_addr *addr);
 uint32_t net_get_mtu(const struct volley_addr *to);
 /* What ICMP has told of the way there, which is no more than that. */
 uint32_t net_get_path_mtu(const struct volley_addr *to);

@@ -241,18 +241,6 @@ static void check_order(uint32_t id)
 	*last = id + 1;
 }
 
-static struct volley_addr unmap(const struct volley_addr *addr)
-{
-	struct volley_addr ip4 = { .len = sizeof ip4.in };
-
-	if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
-		return *addr;
-	ip4.in.sin_family = AF_INET;
-	ip4.in.sin_port = addr->in6.sin6_port;
-	memcpy(&ip4.in.sin_addr, &addr->in6.sin6_addr.s6_addr[12], 4);
-	return ip4;
-}
-
 /* What was sent to many says so, and where to, and has one address to reply from. */
 static void check_cast(const struct volley_packet *packet, uint32_t id)
 {
@@ -260,12 +248,12 @@ static void check_cast(const struct volley_packet *packet, uint32_t id)
 	const struct request *request = &requests[id];
 	enum cast cast = net_get_cast(&request->to);
 	uint32_t flag = cast == CAST_GROUP ? VOLLEY_PACKET_MULTICAST : VOLLEY_PACKET_BROADCAST;
-	struct volley_addr local = unmap(packet->local);
+	struct volley_addr local = net_unmap(packet->local);
 	struct volley_addr to;
 
 	if (volley_packet_get_destination(packet, &to) < 0)
 		world_blame("request %u was sent to nowhere", id);
-	to = unmap(&to);
+	to = net_unmap(&to);
 	if (!volley_addr_is_equal(&to, &request->to))
 		world_blame("request %u is said to have another destination", id);
 	if ((packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST)) != flag &&
@@ -321,7 +309,7 @@ uint32_t oracle_deliver(const struct volley_packet *packet)
 {
 	uint32_t id = read_id(packet->data, packet->len, false);
 	struct request *request = &requests[id];
-	struct volley_addr peer = unmap(packet->peer);
+	struct volley_addr peer = net_unmap(packet->peer);
 
 	if (packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST))
 		kernel_process()->n_cast_delivered++;

@@ -24,19 +24,6 @@ struct sending {
 	bool has_from;
 };
 
-/* IPv4 by an IPv6 socket is IPv4 on the way. */
-static struct volley_addr unmap(const struct volley_addr *addr)
-{
-	struct volley_addr ip4 = { .len = sizeof ip4.in };
-
-	if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
-		return *addr;
-	ip4.in.sin_family = AF_INET;
-	ip4.in.sin_port = addr->in6.sin6_port;
-	memcpy(&ip4.in.sin_addr, &addr->in6.sin6_addr.s6_addr[12], 4);
-	return ip4;
-}
-
 static void read_source(const struct cmsghdr *cmsg, struct sending *sending)
 {
 	struct in_pktinfo info;
@@ -58,7 +45,7 @@ static void read_source6(const struct cmsghdr *cmsg, struct sending *sending)
 	sending->ifindex = info.ipi6_ifindex;
 	from.in6.sin6_family = AF_INET6;
 	from.in6.sin6_addr = info.ipi6_addr;
-	sending->from = unmap(&from);
+	sending->from = net_unmap(&from);
 	sending->has_from = !vly_addr_is_wildcard(&from) && !vly_addr_is_wildcard(&sending->from);
 }
 
@@ -92,7 +79,7 @@ static int read_destination(const struct udp *udp, const struct msghdr *msg,
 									       : -EAFNOSUPPORT;
 	if (addr.in.sin_port == 0)
 		return -EINVAL;
-	sending->to = unmap(&addr);
+	sending->to = net_unmap(&addr);
 	return 0;
 }
 
@@ -139,7 +126,7 @@ static int find_way(struct udp *udp, struct sending *sending)
 /* As an address that has gone one can speak IPv6 only, and only if the socket is bound to it. */
 static int find_source(struct udp *udp, struct sending *sending)
 {
-	struct volley_addr local = unmap(&udp->local);
+	struct volley_addr local = net_unmap(&udp->local);
 
 	if (sending->has_from && (sending->from.sa.sa_family != sending->to.sa.sa_family ||
 				  net_find_interface(&sending->from) == 0))
