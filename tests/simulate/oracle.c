@@ -267,13 +267,12 @@ static void check_cast(const struct volley_packet *packet, uint32_t id)
 }
 
 /* A new address is known in 10 ms; in a second where it came while the list was read. */
-static bool is_news(void)
+static bool is_news(uint64_t at_ns)
 {
-	uint64_t now_ns = world_now();
 	uint64_t blurred_ns = netlink_get_blurred_ns();
 
-	return (net_get_changed_ns() > 0 && now_ns < net_get_changed_ns() + NEWS_NS) ||
-	       (blurred_ns > 0 && now_ns < blurred_ns + BLURRED_NS);
+	return (net_get_changed_ns() > 0 && at_ns < net_get_changed_ns() + NEWS_NS) ||
+	       (blurred_ns > 0 && at_ns < blurred_ns + BLURRED_NS);
 }
 
 void oracle_expect_loop(uint32_t id)
@@ -283,8 +282,8 @@ void oracle_expect_loop(uint32_t id)
 
 /*
  * A reply that the server has got from itself. One or two are possible where the port's owner has
- * changed on the way, and more while an address is new. Else who replies to them does so for ever;
- * where a call was refused that is so, and said: it ends here.
+ * changed on the way, and more of those that were taken while an address is new. Else who replies
+ * to them does so for ever; where a call was refused that is so, and said: it ends here.
  */
 static uint32_t deliver_loop(const struct volley_packet *packet)
 {
@@ -296,7 +295,7 @@ static uint32_t deliver_loop(const struct volley_packet *packet)
 	else if (net_get_cast(&requests[id].to) == CAST_NONE && !requests[id].is_forged)
 		world_blame("a reply to request %u is delivered", id);
 	else if (++requests[id].n_loops <= MAX_LOOPS + requests[id].n_loops_due ||
-		 (is_news() && fault_count() == 0))
+		 (is_news(replies_get_ns(read_number(packet->data))) && fault_count() == 0))
 		return id;
 	else if (fault_count() == 0)
 		world_blame("the server talks to itself about request %u: from %s to %s", id,

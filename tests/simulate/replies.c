@@ -82,6 +82,11 @@ void replies_end(uint32_t number, int r)
 	n_strays += r >= 0 && reply->is_stray;
 }
 
+uint64_t replies_get_ns(uint32_t number)
+{
+	return replies[number].fate == REPLY_TAKEN ? replies[number].at_ns : world_now();
+}
+
 void replies_take_empty(void)
 {
 	n_taken++;

@@ -18,6 +18,8 @@ uint32_t replies_new(uint32_t id);
 void replies_stray(uint32_t number);
 /* The library said 0, or why not. */
 void replies_end(uint32_t number, int r);
+/* When that was; now, where it is not yet, or nobody knows. */
+uint64_t replies_get_ns(uint32_t number);
 /* One of no bytes, which has no number. */
 void replies_take_empty(void);
 /* Of one that has no number. */
