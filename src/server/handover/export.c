@@ -246,6 +246,20 @@ static void resume(struct export *export)
 	vly_lock_give(&export->server->listening);
 }
 
+static bool has_word(const struct vly_handover *handover)
+{
+	return handover->head.type == VLY_HANDOVER_BOOKS ||
+	       handover->head.type == VLY_HANDOVER_QUIT;
+}
+
+/* Who went while we spoke may have said why before, and it is still there to be heard. */
+static void hear_last(struct vly_handover *handover)
+{
+	while (!has_word(handover) && vly_wire_take(handover) >= 0)
+		continue;
+	vly_wire_close_fds(handover);
+}
+
 /*
  * What the new one has served by now is in its books, and if it does not send them, in nobody's:
  * unless we end, and both write their own.
@@ -255,7 +269,7 @@ static void note_failure(struct export *export, bool ends)
 	struct volley_server *server = export->server;
 	const struct vly_handover *handover = export->handover;
 	bool has_books = export->sent && handover->head.type == VLY_HANDOVER_BOOKS;
-	bool quits = has_books || handover->head.type == VLY_HANDOVER_QUIT;
+	bool quits = has_word(handover);
 	bool owes = export->sent && !ends;
 	struct vly_sharer *sharer;
 
@@ -357,6 +371,8 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 		return r;
 	}
 	r = converse(export, timeout_us);
+	if (r == -EPIPE)
+		hear_last(export->handover);
 	if (r < 0)
 		serve_on(export);
 	set_exporting(server, false);

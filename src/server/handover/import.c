@@ -184,7 +184,7 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	vly_import_fini(server);
 	if (r == -EPIPE)
 		wait_end(server, handover, id);
-	else if (id != 0)
+	else /* whether or not its hello was heard: it may have given its sockets by now */
 		send_no_books(handover);
 	vly_sharers_remove(server, id);
 	return r;
