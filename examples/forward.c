@@ -17,7 +17,6 @@
 
 #include "common/start.h"
 
-enum { CLIENTS = 0, UPSTREAM = 1 }; /* listeners */
 enum { HOLD_US = 2000000, DRAIN_US = 100000, MAX_BYTES = 4096, ID_BYTES = 2, N_TRIES = 8 };
 
 /* By the ID that the upstream sees. One worker, so only one thread is here. */
@@ -27,6 +26,8 @@ struct pending {
 };
 
 struct forwarder {
+	struct volley_listener clients;
+	struct volley_listener sender; /* to the upstream */
 	struct volley_addr upstream;
 	struct pending pending[1 << 16];
 };
@@ -59,8 +60,8 @@ static void on_request(struct volley_worker *worker, struct volley_packet *packe
 	memcpy(request, packet->data, packet->len);
 	request[0] = (uint8_t)(id >> 8);
 	request[1] = (uint8_t)id;
-	if (volley_worker_send(worker, UPSTREAM, &forwarder->upstream, NULL, request, packet->len) <
-	    0)
+	if (volley_worker_send(worker, forwarder->sender, &forwarder->upstream, NULL, request,
+			       packet->len) < 0)
 		volley_held_release(server, pending->held);
 }
 
@@ -89,12 +90,13 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 static int say_ready(struct volley_worker *worker, void *arg)
 {
 	struct volley_server *server = volley_worker_get_server(worker);
+	const struct forwarder *forwarder = arg;
 	char text[VOLLEY_ADDR_TEXT_BYTES];
+	struct volley_addr addr;
 
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, CLIENTS)),
-			   text, sizeof text);
+	volley_listener_get_addr(server, forwarder->clients, &addr);
+	volley_addr_format(&addr, text, sizeof text);
 	fprintf(stderr, "forward: ready on %s\n", text);
-	(void)arg;
 	return 0;
 }
 
@@ -105,10 +107,12 @@ static int serve(struct volley_server *server, const char *address, struct forwa
 	int r;
 
 	r = volley_server_listen(server, address,
-				 VOLLEY_LISTEN(.on_packet = on_request, .arg = forwarder));
+				 VOLLEY_LISTEN(.on_packet = on_request, .arg = forwarder),
+				 &forwarder->clients);
 	if (r >= 0)
 		r = volley_server_listen(server, ipv6 ? "[::]:0" : "0.0.0.0:0",
-					 VOLLEY_LISTEN(.on_packet = on_reply, .arg = forwarder));
+					 VOLLEY_LISTEN(.on_packet = on_reply, .arg = forwarder),
+					 &forwarder->sender);
 	if (r >= 0)
 		r = volley_server_run(server);
 	if (r < 0)
@@ -131,7 +135,7 @@ int main(int argc, char **argv)
 	start_program();
 	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_held = 1 << 15, .hold_us = HOLD_US,
 					    .drain_us = DRAIN_US, .on_start = say_ready,
-					    .log = log_to_stderr),
+					    .log = log_to_stderr, .arg = &forwarder),
 			      &server);
 	if (r >= 0)
 		r = serve(server, argv[1], &forwarder);

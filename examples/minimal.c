@@ -14,7 +14,8 @@ int main(void)
 	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2), &server);
 
 	if (r >= 0)
-		r = volley_server_listen(server, "[::]:7777", VOLLEY_LISTEN(.on_batch = echo));
+		r = volley_server_listen(server, "[::]:7777", VOLLEY_LISTEN(.on_batch = echo),
+					 NULL);
 	if (r >= 0)
 		r = volley_server_run(server); /* until SIGTERM or SIGINT, then drains */
 	volley_server_free(server);

@@ -39,12 +39,13 @@ static void log_to_stderr(enum volley_log_level level, const char *text, void *a
 static int say_ready(struct volley_worker *worker, void *arg)
 {
 	struct volley_server *server = volley_worker_get_server(worker);
+	const struct volley_listener *listener = arg;
 	char text[VOLLEY_ADDR_TEXT_BYTES];
+	struct volley_addr addr;
 
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, 0)), text,
-			   sizeof text);
+	volley_listener_get_addr(server, *listener, &addr);
+	volley_addr_format(&addr, text, sizeof text);
 	fprintf(stderr, "slow: ready on %s\n", text);
-	(void)arg;
 	return 0;
 }
 
@@ -59,13 +60,15 @@ static void print_ledger(struct volley_server *server)
 static int serve(const char *address, uint32_t n_handlers)
 {
 	struct volley_server *server = NULL;
+	struct volley_listener listener;
 	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = n_handlers,
 						.drain_us = 5000000, .on_start = say_ready,
-						.log = log_to_stderr),
+						.log = log_to_stderr, .arg = &listener),
 				  &server);
 
 	if (r >= 0)
-		r = volley_server_listen(server, address, VOLLEY_LISTEN(.on_packet = reply_slowly));
+		r = volley_server_listen(server, address, VOLLEY_LISTEN(.on_packet = reply_slowly),
+					 &listener);
 	if (r >= 0)
 		r = volley_server_run(server);
 	if (r >= 0)

@@ -118,7 +118,7 @@ static int flow_start(struct flow *flow, uint32_t n_batch)
 	sem_init(&flow->parked, 0, 0);
 	sem_init(&flow->room, 0, 0);
 	if (r >= 0)
-		r = volley_server_listen(flow->server, "127.0.0.1:0", &listen);
+		r = volley_server_listen(flow->server, "127.0.0.1:0", &listen, NULL);
 	if (r >= 0)
 		r = volley_server_start(flow->server);
 	if (r >= 0)

@@ -79,9 +79,10 @@ static struct volley_server *start(const struct cell *cell, bool gro, struct soc
 	struct volley_server *server;
 
 	if (volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) < 0 ||
-	    volley_server_adopt(server, &fd, 1,
-				VOLLEY_LISTEN(.on_batch = consume,
-					      .rcvbuf_bytes = cell->rcvbuf_bytes / 2)) < 0 ||
+	    volley_server_adopt(
+		    server, &fd, 1,
+		    VOLLEY_LISTEN(.on_batch = consume, .rcvbuf_bytes = cell->rcvbuf_bytes / 2),
+		    NULL) < 0 ||
 	    volley_server_start(server) < 0)
 		die("gro-room: server");
 	return server;

@@ -23,9 +23,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <volley/listener.h>
 #include <volley/packet.h>
 #include <volley/server.h>
 #include <volley/stats.h>
+#include <volley/worker.h>
 
 #include "common/address.h"
 #include "common/clock.h"
@@ -146,7 +148,7 @@ static void print_log(enum volley_log_level level, const char *text, void *arg)
 static int listen_all(struct bench_volley *v, const struct bench_volley_config *config,
 		      const struct volley_listen_config *listen)
 {
-	int r = volley_server_listen(v->server, config->address, listen);
+	int r = volley_server_listen(v->server, config->address, listen, NULL);
 
 	for (uint32_t i = 1; i < config->n_listeners && r >= 0; i++) {
 		struct sockaddr_in addr;
@@ -155,7 +157,7 @@ static int listen_all(struct bench_volley *v, const struct bench_volley_config *
 		bench_volley_get_addr(v, &addr);
 		addr.sin_addr.s_addr = htonl(ntohl(addr.sin_addr.s_addr) + i);
 		bench_addr_format(&addr, text, sizeof text);
-		r = volley_server_listen(v->server, text, listen);
+		r = volley_server_listen(v->server, text, listen, NULL);
 	}
 	return r;
 }
@@ -259,7 +261,12 @@ void bench_volley_stop(struct bench_volley *v)
 
 void bench_volley_get_addr(const struct bench_volley *v, struct sockaddr_in *ret_addr)
 {
-	*ret_addr = volley_listener_get_addr(volley_server_get_listener(v->server, 0))->in;
+	struct volley_listener listener = { .id = 0 };
+	struct volley_addr addr = { .len = 0 };
+
+	volley_server_get_listeners(v->server, &listener, 1);
+	volley_listener_get_addr(v->server, listener, &addr);
+	*ret_addr = addr.in;
 }
 
 void bench_volley_get_counters(struct bench_volley *v, struct bench_counters *ret_counters)

@@ -244,7 +244,7 @@ static int listen_systemd(const struct options *options, struct volley_server *s
 			  const char *name, const struct volley_listen_config *config)
 {
 	struct volley_listen_config listener = *config;
-	int fds[OPTIONS_MAX_LISTEN * 16];
+	int fds[OPTIONS_MAX_SOCKETS];
 	int n = volley_activation_get_fds(name, fds, sizeof fds / sizeof fds[0]);
 
 	if (n <= 0 || n > (int)(sizeof fds / sizeof fds[0])) {
@@ -254,7 +254,7 @@ static int listen_systemd(const struct options *options, struct volley_server *s
 		return n < 0 ? n : -ENOENT;
 	}
 	listener.flags |= VOLLEY_LISTEN_KEEP_SOCKETS;
-	return volley_server_adopt(server, fds, (uint32_t)n, &listener);
+	return volley_server_adopt(server, fds, (uint32_t)n, &listener, NULL);
 }
 
 static int listen_one(const struct options *options, struct volley_server *server,
@@ -264,10 +264,10 @@ static int listen_one(const struct options *options, struct volley_server *serve
 	int fd;
 
 	if (is_fd(value, &fd))
-		return volley_server_adopt(server, &fd, 1, config);
+		return volley_server_adopt(server, &fd, 1, config, NULL);
 	if (is_systemd(value, &name))
 		return listen_systemd(options, server, name, config);
-	return volley_server_listen(server, value, config);
+	return volley_server_listen(server, value, config, NULL);
 }
 
 /* What is tried again is no error yet; the last try says what is wrong. */
@@ -304,14 +304,14 @@ static int listen_all(struct options *options, struct volley_server *server,
 
 static void say_ready(const struct options *options, struct volley_server *server)
 {
+	struct volley_listener listeners[OPTIONS_MAX_SOCKETS];
+	int n = volley_server_get_listeners(server, listeners, OPTIONS_MAX_SOCKETS);
 	char text[VOLLEY_ADDR_TEXT_BYTES];
+	struct volley_addr addr;
 
-	for (unsigned int i = 0; i < OPTIONS_MAX_LISTEN; i++) {
-		struct volley_listener *listener = volley_server_get_listener(server, i);
-
-		if (listener == NULL)
-			break;
-		volley_addr_format(volley_listener_get_addr(listener), text, sizeof text);
+	for (int i = 0; i < n && i < OPTIONS_MAX_SOCKETS; i++) {
+		volley_listener_get_addr(server, listeners[i], &addr);
+		volley_addr_format(&addr, text, sizeof text);
 		fprintf(stderr, "%s: ready on %s (%u workers, %s)\n", options->program, text,
 			volley_server_get_n_workers(server), volley_server_get_io(server));
 	}

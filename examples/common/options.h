@@ -9,7 +9,7 @@
 
 #include <volley/volley.h>
 
-enum { OPTIONS_MAX_LISTEN = 64, OPTIONS_OWN_STATS_BYTES = 2048 };
+enum { OPTIONS_MAX_LISTEN = 64, OPTIONS_MAX_SOCKETS = 1024, OPTIONS_OWN_STATS_BYTES = 2048 };
 
 /* Exit codes. */
 enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };

@@ -192,22 +192,25 @@ static int on_start(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
-/* NULL behind the last. A service manager can give several listeners for one --listen. */
-static const struct volley_addr *get_addr(struct volley_server *server, unsigned int i)
+/* A service manager can give several listeners for one --listen. Returns how many there are. */
+static int get_addrs(struct volley_server *server, struct volley_addr *ret_addrs)
 {
-	struct volley_listener *listener = volley_server_get_listener(server, i);
+	struct volley_listener listeners[OPTIONS_MAX_SOCKETS];
+	int n = volley_server_get_listeners(server, listeners, OPTIONS_MAX_SOCKETS);
 
-	return listener == NULL ? NULL : volley_listener_get_addr(listener);
+	if (n > OPTIONS_MAX_SOCKETS)
+		n = OPTIONS_MAX_SOCKETS;
+	for (int i = 0; i < n; i++)
+		volley_listener_get_addr(server, listeners[i], &ret_addrs[i]);
+	return n;
 }
 
 /* Whether another listener has IPv4 on the port of this one, which is [::] then. */
-static bool shares_port(struct volley_server *server, const struct volley_addr *addr)
+static bool shares_port(const struct volley_addr *addr, const struct volley_addr *addrs, int n)
 {
-	const struct volley_addr *other;
-
-	for (unsigned int i = 0; (other = get_addr(server, i)) != NULL; i++)
-		if (addr->sa.sa_family == AF_INET6 && other->sa.sa_family == AF_INET &&
-		    addr->in6.sin6_port == other->in.sin_port)
+	for (int i = 0; i < n; i++)
+		if (addr->sa.sa_family == AF_INET6 && addrs[i].sa.sa_family == AF_INET &&
+		    addr->in6.sin6_port == addrs[i].in.sin_port)
 			return true;
 	return false;
 }
@@ -215,14 +218,15 @@ static bool shares_port(struct volley_server *server, const struct volley_addr *
 /* Where UDP is served, TCP is too, on sockets of our own. */
 static int listen_tcp(struct dns_program *program)
 {
-	const struct volley_addr *addr;
+	struct volley_addr addrs[OPTIONS_MAX_SOCKETS];
+	int n = get_addrs(program->server, addrs);
 
-	for (unsigned int i = 0; (addr = get_addr(program->server, i)) != NULL; i++) {
+	for (int i = 0; i < n; i++) {
 		char text[VOLLEY_ADDR_TEXT_BYTES];
-		int r = dns_tcp_listen(program->tcp, addr, shares_port(program->server, addr));
+		int r = dns_tcp_listen(program->tcp, &addrs[i], shares_port(&addrs[i], addrs, n));
 
 		if (r < 0) {
-			volley_addr_format(addr, text, sizeof text);
+			volley_addr_format(&addrs[i], text, sizeof text);
 			fprintf(stderr, "volley-dns: error: TCP on %s: %s\n", text, strerror(-r));
 			return r;
 		}

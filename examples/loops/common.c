@@ -20,6 +20,8 @@ static void print_log(enum volley_log_level level, const char *text, void *arg)
 	(void)level, (void)arg;
 }
 
+static struct volley_listener listener;
+
 struct volley_server *common_open(int argc, char **argv, const struct volley_config *config)
 {
 	struct volley_config own = *config;
@@ -32,7 +34,7 @@ struct volley_server *common_open(int argc, char **argv, const struct volley_con
 	if (r < 0)
 		return NULL;
 	r = volley_server_listen(server, argc > 1 ? argv[1] : "127.0.0.1:7777",
-				 VOLLEY_LISTEN(.on_batch = echo));
+				 VOLLEY_LISTEN(.on_batch = echo), &listener);
 	if (r >= 0)
 		return server;
 	volley_server_free(server);
@@ -42,9 +44,10 @@ struct volley_server *common_open(int argc, char **argv, const struct volley_con
 void common_announce(struct volley_server *server, const char *program)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES];
+	struct volley_addr addr;
 
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, 0)), text,
-			   sizeof text);
+	volley_listener_get_addr(server, listener, &addr);
+	volley_addr_format(&addr, text, sizeof text);
 	fprintf(stderr, "%s: ready on %s\n", program, text);
 }
 

@@ -19,7 +19,6 @@ extern "C" {
 
 struct event_base;
 struct volley_addr;
-struct volley_listener;
 struct volley_packet;
 struct volley_server;
 struct volley_worker;

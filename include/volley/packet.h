@@ -12,13 +12,13 @@
 #include <stdint.h>
 
 #include <volley/addr.h>
+#include <volley/listener.h>
 #include <volley/version.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct volley_listener;
 struct volley_worker;
 
 /** volley_packet.flags */
@@ -45,7 +45,8 @@ struct volley_packet {
 	 * link that it came by. A wildcard or a group's address here means that the kernel chooses.
 	 */
 	const struct volley_addr *local;
-	struct volley_listener *listener;
+	/** Through which it came. */
+	struct volley_listener listener;
 	struct volley_worker *worker;
 	/** VOLLEY_PACKET_* */
 	uint32_t flags;

@@ -10,13 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <volley/listener.h>
 #include <volley/version.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct volley_listener;
 struct volley_server;
 
 /** Why a received datagram was not delivered. Only appended to. */
@@ -155,13 +155,16 @@ VOLLEY_API int volley_server_get_worker_stats(struct volley_server *server, uint
  * `memory_bytes` are the workers' and 0 here; every other counter of the server is the sum over its
  * listeners, those that are closed (the JSON has them), and what a hot restart carried over.
  *
- * @param listener   not closed
+ * @param server     any state
+ * @param listener   a listener of this server
  * @param ret_stats  `size` set by the caller
- * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours, or -ESRCH in a child
- * @threads  any; no other closes the listener meanwhile
+ * @return 0; -ESTALE when it is closed; -EINVAL or -E2BIG for a size that is no struct of ours;
+ *         -ESRCH in a child
+ * @threads  any
  * @blocks   as volley_server_get_stats()
  */
-VOLLEY_API int volley_listener_get_stats(const struct volley_listener *listener,
+VOLLEY_API int volley_listener_get_stats(struct volley_server *server,
+					 struct volley_listener listener,
 					 struct volley_stats *ret_stats);
 
 /** The shape of what volley_server_format_stats() writes. Grows when a name changes its meaning. */

@@ -12,11 +12,15 @@
 #include <volley/config.h>
 #include <volley/error.h>
 #include <volley/handover.h>
+#include <volley/held.h>
+#include <volley/listener.h>
+#include <volley/loop.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
 #include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
 #include <volley/version.h>
+#include <volley/worker.h>
 
 #endif

@@ -36,19 +36,18 @@ bool vly_drain_has_ended(const struct vly_shared *shared)
 	return vly_shared_get_command(shared) != VLY_COMMAND_RUN && !vly_drain_is_on(shared);
 }
 
-void vly_drain_begin_listener(struct volley_listener *listener, uint64_t end_ns)
+void vly_drain_begin_listener(struct vly_listener *listener, uint64_t end_ns)
 {
 	/* relaxed: nothing but itself; a worker that sees it late hears of it by an errand */
 	atomic_store_explicit(&listener->drain_end_ns, end_ns, memory_order_relaxed);
 }
 
-bool vly_drain_has_listener(const struct volley_listener *listener)
+bool vly_drain_has_listener(const struct vly_listener *listener)
 {
 	return atomic_load_explicit(&listener->drain_end_ns, memory_order_relaxed) != 0;
 }
 
-bool vly_drain_is_listener_on(const struct vly_shared *shared,
-			      const struct volley_listener *listener)
+bool vly_drain_is_listener_on(const struct vly_shared *shared, const struct vly_listener *listener)
 {
 	uint64_t end_ns = atomic_load_explicit(&listener->drain_end_ns, memory_order_relaxed);
 

@@ -13,7 +13,7 @@
 #include "base/compiler.h"
 #include "path/shared.h"
 
-struct volley_listener;
+struct vly_listener;
 
 /* The worker's alone. */
 struct vly_drain {
@@ -45,10 +45,9 @@ static inline bool vly_drain_is_over(const struct vly_shared *shared)
  * The same for one listener's close: the server, before its workers hear of it; whether it is being
  * closed; whether it is and time is left, while the server goes on.
  */
-void vly_drain_begin_listener(struct volley_listener *listener, uint64_t end_ns);
-bool vly_drain_has_listener(const struct volley_listener *listener);
-bool vly_drain_is_listener_on(const struct vly_shared *shared,
-			      const struct volley_listener *listener);
+void vly_drain_begin_listener(struct vly_listener *listener, uint64_t end_ns);
+bool vly_drain_has_listener(const struct vly_listener *listener);
+bool vly_drain_is_listener_on(const struct vly_shared *shared, const struct vly_listener *listener);
 
 /* Time was over first; whether it was, which others ask when the worker has left. */
 void vly_drain_set_late(struct vly_drain *drain);

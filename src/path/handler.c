@@ -134,14 +134,14 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
  * In line with the replies. What fails is counted at once, where the other failures of threads that
  * are not the worker's are: the listener that sends need not be that of any packet.
  */
-int vly_handler_send(struct vly_handler *handler, uint32_t listener_index,
+int vly_handler_send(struct vly_handler *handler, struct volley_listener listener,
 		     const struct volley_addr *peer, const struct volley_addr *local,
 		     const void *data, size_t len)
 {
 	struct volley_worker *worker = handler->worker;
 	struct vly_route route;
 	struct vly_buffer *own;
-	int r = vly_route_find_all(worker, listener_index, peer, local, &route);
+	int r = vly_route_find_all(worker, listener, peer, local, &route);
 
 	assert(vly_self_is_me(&handler->self));
 	if (r < 0)
@@ -181,19 +181,21 @@ void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *re
 static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 		      struct volley_packet *view)
 {
-	struct volley_listener *listener = buffer->sock->listener;
+	struct vly_listener *listener = buffer->sock->listener;
 
 	view->data = buffer->data;
 	view->len = buffer->len;
 	view->capacity = vly_buffer_get_capacity(buffer);
 	view->peer = &buffer->peer;
 	view->local = vly_buffer_get_local(buffer);
-	if (view->local == NULL)
-		view->local = &listener->addr;
-	view->listener = listener;
+	view->listener.id = listener->id;
 	view->worker = handler->worker;
 	view->flags = buffer->flags;
 	view->internal = VLY_PACKET_HANDLED | handler->index;
+	if (view->local != NULL)
+		view->internal |= VLY_PACKET_LOCAL;
+	else
+		view->local = &listener->addr;
 	view->reserved = (uintptr_t)buffer;
 }
 
@@ -217,7 +219,7 @@ static void call_back(struct vly_handler *handler, uint32_t n)
 
 	if (n == 0)
 		return;
-	config = &handler->views[0].listener->config;
+	config = &vly_packet_get_listener(&handler->views[0])->config;
 	if (config->on_packet != NULL) {
 		n_shown = call_each(handler, config, n);
 	} else if (get_command(handler) != VLY_HANDLER_STOP) {
@@ -284,7 +286,7 @@ static void serve(struct vly_handler *handler, const uint32_t *indices, uint32_t
 			put_out(handler, buffer->index);
 			continue;
 		}
-		if (n_views > 0 && buffer->sock->listener != handler->views[0].listener) {
+		if (n_views > 0 && buffer->sock->listener->id != handler->views[0].listener.id) {
 			call_back(handler, n_views);
 			n_views = 0;
 		}

@@ -13,7 +13,6 @@
 
 #include <volley/cancel.h>
 #include <volley/packet.h>
-#include <volley/server.h>
 
 #include "data/buffers.h"
 #include "data/ring.h"
@@ -107,7 +106,7 @@ void vly_handler_wake_worker(const struct volley_packet *packet);
 struct vly_handler *vly_handler_self(void);
 
 /* volley_worker_send() in a handler, inside its callback. */
-int vly_handler_send(struct vly_handler *handler, uint32_t listener_index,
+int vly_handler_send(struct vly_handler *handler, struct volley_listener listener,
 		     const struct volley_addr *peer, const struct volley_addr *local,
 		     const void *data, size_t len);
 

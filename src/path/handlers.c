@@ -268,7 +268,7 @@ static void fill(const struct volley_packet *view, struct vly_buffer *buffer, ui
 	buffer->reply = NULL;
 	memset(buffer->n_failed, 0, sizeof buffer->n_failed);
 	/* TTL and the like; for the sake of UDP_GRO alone nothing of it is written. */
-	if (view->listener->want & ~(uint32_t)VLY_CMSG_SEGMENT)
+	if (vly_packet_get_listener(view)->want & ~(uint32_t)VLY_CMSG_SEGMENT)
 		buffer->info = *vly_packet_get_info(view);
 	vly_packet_keep(view, buffer);
 }
@@ -299,14 +299,14 @@ uint32_t vly_handlers_count_room(const struct volley_worker *worker)
 }
 
 /* Whether what its sockets hold is served to the last datagram, and there is time for it. */
-static bool is_draining(const struct volley_worker *worker, const struct volley_listener *listener)
+static bool is_draining(const struct volley_worker *worker, const struct vly_listener *listener)
 {
 	return vly_drain_is_on(worker->shared) ||
 	       vly_drain_is_listener_on(worker->shared, listener);
 }
 
 /* A drain waits where otherwise the newest is dropped. True: look again. */
-static bool wait_for_room(struct volley_worker *worker, const struct volley_listener *listener,
+static bool wait_for_room(struct volley_worker *worker, const struct vly_listener *listener,
 			  uint32_t n_looks)
 {
 	if (!is_draining(worker, listener))
@@ -338,9 +338,9 @@ static struct vly_buffer *get_buffer(struct volley_worker *worker, struct vly_ha
 		}
 		if (buffer != NULL)
 			return buffer;
-	} while (wait_for_room(worker, view->listener, n_looks++));
+	} while (wait_for_room(worker, vly_packet_get_listener(view), n_looks++));
 	if (vly_drain_is_over(worker->shared) ||
-	    vly_drain_has_listener(view->listener)) /* nobody would show it */
+	    vly_drain_has_listener(vly_packet_get_listener(view))) /* nobody would show it */
 		reason = VOLLEY_RX_STOPPED;
 	vly_ledger_drop_rx(&worker->books, reason);
 	return NULL;
@@ -365,7 +365,7 @@ static struct vly_handler *choose(struct vly_crew *crew, const struct volley_pac
 {
 	if (crew->n_handlers <= 1)
 		return &crew->handlers[0];
-	if (view->listener->config.spread == VOLLEY_SPREAD_ANY)
+	if (vly_packet_get_listener(view)->config.spread == VOLLEY_SPREAD_ANY)
 		return find_least(crew);
 	return &crew->handlers[vly_addr_pick(view->peer, crew->n_handlers)];
 }

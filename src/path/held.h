@@ -4,7 +4,7 @@
 
 /* Held packets, by worker; whom a token is for is found in server/foreign.c. */
 
-#include <volley/send.h>
+#include <volley/held.h>
 
 #include "path/worker.h"
 

@@ -18,10 +18,11 @@ struct vly_socket_filter;
  * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
  * N and so on. Written before any worker has one of them, then read-only, but for the last fields.
  */
-struct volley_listener {
+struct vly_listener {
 	struct volley_server *server;
 	struct volley_listen_config config;
 	struct volley_addr addr; /* as bound */
+	uint64_t id;             /* struct volley_listener's: see VLY_LISTENER_INDEX() */
 	uint32_t index;
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
@@ -56,8 +57,15 @@ struct volley_listener {
 	struct volley_stats gone; /* of its sockets that are gone; with the lock of path/shared.h */
 };
 
+/*
+ * A listener's id is a serial number, which no other listener of the process has or had, above its
+ * index in the server's and the workers' tables.
+ */
+enum { VLY_LISTENER_INDEX_BITS = 24 };
+#define VLY_LISTENER_INDEX(id) ((uint32_t)(id) & ((UINT32_C(1) << VLY_LISTENER_INDEX_BITS) - 1))
+
 /* Whether somebody else goes on with its sockets, so that an end here only ends our reading. */
-static inline bool vly_listener_is_kept(const struct volley_listener *listener)
+static inline bool vly_listener_is_kept(const struct vly_listener *listener)
 {
 	return (listener->config.flags & VOLLEY_LISTEN_KEEP_SOCKETS) || listener->kept ||
 	       listener->yielded;
@@ -69,7 +77,7 @@ static inline bool vly_listener_is_kept(const struct volley_listener *listener)
  * end is not counted as lost. Every call that could make another process deaf asks this first. The
  * options of a listener are set when nobody shares it any more (vly_sharers_adopt()).
  */
-static inline bool vly_listener_is_shared(const struct volley_listener *listener)
+static inline bool vly_listener_is_shared(const struct vly_listener *listener)
 {
 	return vly_listener_is_kept(listener) || listener->others;
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include <volley/cancel.h>
-#include <volley/server.h>
+#include <volley/config.h>
 
 #include "data/inbox.h"
 

@@ -6,8 +6,8 @@
  * What is behind the words of a struct volley_packet that users do not look into, and the rules for
  * whom to reply to.
  *
- * `internal`: whether the packet was replied to already, whether a handler has it, and the index of
- * its slot (worker) or of its handler. `reserved`: a handler's packet's buffer.
+ * `internal`: whether the packet was replied to already, whether a handler has it, whether `local` is
+ * another address than the listener's, and the index of its slot (worker) or of its handler. `reserved`: a handler's packet's buffer.
  */
 
 #include <assert.h>
@@ -24,7 +24,8 @@ static_assert(sizeof(struct volley_packet) == 64, "the view is one cache line, f
 
 #define VLY_PACKET_REPLIED         0x80000000u
 #define VLY_PACKET_HANDLED         0x40000000u
-#define VLY_PACKET_INDEX(internal) ((internal) & ~(VLY_PACKET_REPLIED | VLY_PACKET_HANDLED))
+#define VLY_PACKET_LOCAL           0x20000000u
+#define VLY_PACKET_INDEX(internal) ((internal)&0x1fffffffu)
 
 /* Payload over IPv6; IPv4 takes 20 bytes less and the kernel says so. RFC 768, RFC 8200. */
 enum { VLY_MAX_PAYLOAD = 65527 };
@@ -73,6 +74,11 @@ static inline struct vly_sock *vly_packet_get_sock(const struct volley_packet *p
 	return packet->worker->intake.sock;
 }
 
+static inline const struct vly_listener *vly_packet_get_listener(const struct volley_packet *packet)
+{
+	return vly_packet_get_sock(packet)->listener;
+}
+
 /* The index of the socket whose volley the worker shows to its callback. */
 static inline uint32_t vly_packet_get_sock_index(const struct volley_worker *worker)
 {
@@ -84,11 +90,11 @@ static inline void vly_packet_keep(const struct volley_packet *packet, struct vl
 {
 	buffer->peer = *packet->peer;
 	buffer->sock = vly_packet_get_sock(packet);
-	if (packet->local == &packet->listener->addr)
-		vly_buffer_set_local(buffer, NULL, 0);
-	else
+	if (packet->internal & VLY_PACKET_LOCAL)
 		vly_buffer_set_local(buffer, packet->local,
 				     vly_packet_get_info(packet)->reply_ifindex);
+	else
+		vly_buffer_set_local(buffer, NULL, 0);
 }
 
 #endif

@@ -66,20 +66,21 @@ uint64_t vly_pipeline_count_bytes(const struct volley_worker *worker)
 /* Receiving ------------------------------------------------------------------------------------ */
 
 /* Where a reply to datagram i leaves from, as its control messages say; and by what link. */
-static const struct volley_addr *get_local(struct volley_worker *worker,
-					   const struct volley_listener *listener, uint32_t i)
+static void set_local(struct volley_worker *worker, const struct vly_listener *listener, uint32_t i,
+		      struct volley_packet *view)
 {
 	struct vly_cmsg_info *info = &worker->intake.slots.infos[i];
 
 	if (listener->by_arrival || vly_addr_is_link_local(&worker->intake.slots.slots[i].peer))
 		info->reply_ifindex = info->ifindex;
 	if (info->local.len == 0) /* a group of IPv6: the kernel chooses */
-		return &listener->addr;
+		return;
 	info->local.in.sin_port = listener->addr.in.sin_port;
-	return &info->local;
+	view->local = &info->local;
+	view->internal |= VLY_PACKET_LOCAL;
 }
 
-static inline void make_view(struct volley_worker *worker, struct volley_listener *listener,
+static inline void make_view(struct volley_worker *worker, struct vly_listener *listener,
 			     uint32_t i, struct vly_slot *slot, struct volley_packet *view)
 {
 	view->data = slot->data;
@@ -87,12 +88,12 @@ static inline void make_view(struct volley_worker *worker, struct volley_listene
 	view->capacity = slot->capacity;
 	view->peer = &slot->peer;
 	view->local = &listener->addr;
-	view->listener = listener;
+	view->listener.id = listener->id;
 	view->worker = worker;
 	view->flags = 0;
 	view->internal = i;
 	if (VLY_UNLIKELY(listener->has_locals))
-		view->local = get_local(worker, listener, i);
+		set_local(worker, listener, i, view);
 }
 
 /*
@@ -270,7 +271,7 @@ static VLY_COLD uint32_t deliver_odd(struct volley_worker *worker, struct vly_so
 /* Slots 0 to n - 1 hold a volley of this socket's: show it to the callback. */
 static void deliver(struct volley_worker *worker, struct vly_sock *sock, uint32_t n)
 {
-	struct volley_listener *listener = sock->listener;
+	struct vly_listener *listener = sock->listener;
 	struct volley_packet *views = worker->intake.views;
 	struct vly_slot *slots = worker->intake.slots.slots;
 	uint32_t n_views = 0;

@@ -55,7 +55,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->peer = packet->peer;
 	tx->sock_index = vly_packet_get_sock_index(worker);
 	tx->local = NULL;
-	if (VLY_UNLIKELY(packet->local != &packet->listener->addr)) {
+	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_LOCAL)) {
 		tx->local = packet->local;
 		tx->ifindex = vly_packet_get_info(packet)->reply_ifindex;
 	}
@@ -129,7 +129,8 @@ static int check(const struct volley_packet *packet, uint32_t flag, uint32_t bit
 {
 	if (packet == NULL)
 		return -EINVAL;
-	if (!(packet->listener->config.flags & flag) || !(vly_packet_get_info(packet)->found & bit))
+	if (!(vly_packet_get_listener(packet)->config.flags & flag) ||
+	    !(vly_packet_get_info(packet)->found & bit))
 		return -ENODATA;
 	return 0;
 }
@@ -137,15 +138,15 @@ static int check(const struct volley_packet *packet, uint32_t flag, uint32_t bit
 int volley_packet_get_destination(const struct volley_packet *packet,
 				  struct volley_addr *ret_destination)
 {
-	const struct volley_listener *listener;
+	const struct vly_listener *listener;
 	const struct vly_cmsg_info *info;
 
 	if (packet == NULL || ret_destination == NULL)
 		return -EINVAL;
-	listener = packet->listener;
+	listener = vly_packet_get_listener(packet);
 	info = vly_packet_get_info(packet);
 	if (!(packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST))) {
-		if (listener->has_locals && packet->local == &listener->addr)
+		if (listener->has_locals && !(packet->internal & VLY_PACKET_LOCAL))
 			return -ENODATA;
 		*ret_destination = *packet->local;
 		return 0;

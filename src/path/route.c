@@ -9,7 +9,7 @@
 #include "data/buffers.h"
 #include "path/packet.h"
 
-int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
+int vly_route_find(const struct vly_listener *listener, const struct volley_addr *peer,
 		   const struct volley_addr *local, struct vly_route *ret_route)
 {
 	int family = listener->addr.sa.sa_family;
@@ -40,30 +40,30 @@ void vly_route_check_own(const struct volley_worker *worker, struct vly_route *r
 		route->is_refused = true;
 }
 
-int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
+int vly_route_find_sock(const struct volley_worker *worker, struct volley_listener listener,
 			struct vly_route *route)
 {
-	const struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
+	const struct vly_sock *sock = vly_socks_find_first(&worker->socks, listener);
 
 	if (sock == NULL || sock->fd < 0)
-		return -EINVAL;
+		return -ESTALE;
 	route->sock_index = sock->index;
 	route->sock_serial = sock->serial;
 	return 0;
 }
 
 /* With the lock, for a listener is there as long as one of its sockets is. */
-int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_index,
+int vly_route_find_all(const struct volley_worker *worker, struct volley_listener listener,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       struct vly_route *ret_route)
 {
 	int r;
 
 	vly_lock_take(&worker->shared->lock);
-	r = vly_route_find_sock(worker, listener_index, ret_route);
+	r = vly_route_find_sock(worker, listener, ret_route);
 	if (r >= 0)
-		r = vly_route_find(vly_socks_get_first(&worker->socks, listener_index)->listener,
-				   peer, local, ret_route);
+		r = vly_route_find(vly_socks_find_first(&worker->socks, listener)->listener, peer,
+				   local, ret_route);
 	vly_lock_give(&worker->shared->lock);
 	if (r >= 0)
 		vly_route_check_own(worker, ret_route);

@@ -23,7 +23,7 @@ struct vly_route {
 };
 
 /* `local` may be NULL. 0, or -EINVAL for an address that the listener's sockets cannot use. */
-int vly_route_find(const struct volley_listener *listener, const struct volley_addr *peer,
+int vly_route_find(const struct vly_listener *listener, const struct volley_addr *peer,
 		   const struct volley_addr *local, struct vly_route *ret_route);
 
 /*
@@ -32,12 +32,12 @@ int vly_route_find(const struct volley_listener *listener, const struct volley_a
  */
 void vly_route_check_own(const struct volley_worker *worker, struct vly_route *route);
 
-/* Which socket it takes: a worker's first one of a listener, or -EINVAL where it has none. */
-int vly_route_find_sock(const struct volley_worker *worker, uint32_t listener_index,
+/* Which socket it takes: a worker's first one of a listener, or -ESTALE where it has none. */
+int vly_route_find_sock(const struct volley_worker *worker, struct volley_listener listener,
 			struct vly_route *route) VLY_REQUIRES(worker->shared->lock);
 
 /* All of it, from any thread. */
-int vly_route_find_all(const struct volley_worker *worker, uint32_t listener_index,
+int vly_route_find_all(const struct volley_worker *worker, struct volley_listener listener,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       struct vly_route *ret_route);
 

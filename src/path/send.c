@@ -60,17 +60,19 @@ static int request(struct volley_worker *worker, const struct vly_sock *sock,
 	return 0;
 }
 
-int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
+int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		 size_t len)
 {
-	struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener_index);
+	struct vly_sock *sock = vly_socks_find_first(&worker->socks, listener);
 	struct vly_account *before;
 	struct vly_route route;
 	int r;
 
 	assert(vly_self_is_allowed(&worker->self));
-	if (sock == NULL || vly_route_find(sock->listener, peer, local, &route) < 0)
+	if (sock == NULL)
+		return -ESTALE;
+	if (vly_route_find(sock->listener, peer, local, &route) < 0)
 		return -EINVAL;
 	vly_route_check_own(worker, &route);
 	before = vly_ledger_set_account(&worker->books, &sock->account);
@@ -80,12 +82,12 @@ int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
 }
 
 /* A worker that does not run says so before it looks at anything else, as the server does. */
-int vly_send_post(struct volley_worker *worker, uint32_t listener_index,
+int vly_send_post(struct volley_worker *worker, struct volley_listener listener,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		  size_t len)
 {
 	struct vly_route route;
-	int r = vly_route_find_all(worker, listener_index, peer, local, &route);
+	int r = vly_route_find_all(worker, listener, peer, local, &route);
 
 	if (r >= 0)
 		return vly_remote_send(worker, &route, data, len);

@@ -15,12 +15,12 @@
 enum { VLY_SEND_ROOM_BYTES = 128 };
 
 /* volley_worker_send() on the worker's thread: it is in the outbox then. */
-int vly_send_add(struct volley_worker *worker, uint32_t listener_index,
+int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		 size_t len);
 
 /* The same on any other thread: it is in the inbox then. Blocks for moments only. */
-int vly_send_post(struct volley_worker *worker, uint32_t listener_index,
+int vly_send_post(struct volley_worker *worker, struct volley_listener listener,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		  size_t len);
 

@@ -52,7 +52,7 @@ static bool make_room(const struct vly_socks *socks, struct vly_sock ***array, u
 	return true;
 }
 
-struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *listener, int fd)
+struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd)
 {
 	struct vly_sock *sock;
 	uint32_t index = 0;
@@ -130,6 +130,14 @@ struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd)
 struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index)
 {
 	return listener_index < socks->n_of_listener ? socks->of_listener[listener_index] : NULL;
+}
+
+struct vly_sock *vly_socks_find_first(const struct vly_socks *socks,
+				      struct volley_listener listener)
+{
+	struct vly_sock *sock = vly_socks_get_first(socks, VLY_LISTENER_INDEX(listener.id));
+
+	return sock != NULL && sock->listener->id == listener.id ? sock : NULL;
 }
 
 struct vly_sock *vly_socks_get_next(const struct vly_sock *sock)

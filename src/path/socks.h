@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <volley/listener.h>
 #include <volley/stats.h>
 
 #include "base/compiler.h"
@@ -24,7 +25,7 @@
 #include "path/queue.h"
 
 struct volley_allocator;
-struct volley_listener;
+struct vly_listener;
 
 /* What a loop has of a socket: loop_event.c's two events, or loop_fd.c's entry in epoll. */
 struct vly_watch {
@@ -60,7 +61,7 @@ struct vly_outside {
 struct vly_sock {
 	/* Set once. Handlers read it for each packet, so what is written often lies elsewhere. */
 	struct vly_socks *socks; /* where it stands */
-	struct volley_listener *listener;
+	struct vly_listener *listener;
 	uint32_t index;  /* in the table, and for the backend */
 	uint32_t serial; /* no other socket of the worker has or had it */
 	int fd;          /* -1 only while it is taken away */
@@ -119,7 +120,7 @@ void vly_socks_fini(struct vly_socks *socks);
  * A new socket at the lowest free index; what it starts with is the listener's. NULL for lack of
  * memory. Remove it again: its descriptor stays open. With the lock, both.
  */
-struct vly_sock *vly_socks_add(struct vly_socks *socks, struct volley_listener *listener, int fd);
+struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd);
 void vly_socks_remove(struct vly_sock *sock);
 
 /* By index, and by the serial as well: NULL when that one is gone. */
@@ -130,6 +131,8 @@ struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_ind
 struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd);
 /* The first one of a listener, and the next of the same; NULL: there is none. */
 struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index);
+struct vly_sock *vly_socks_find_first(const struct vly_socks *socks,
+				      struct volley_listener listener);
 struct vly_sock *vly_socks_get_next(const struct vly_sock *sock);
 
 /* Whether datagrams are taken from it; either way, a rest ends. */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <volley/server.h>
+#include <volley/listener.h>
 
 #include "sys/process.h"
 #include "sys/socket.h"

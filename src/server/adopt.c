@@ -65,7 +65,7 @@ static bool is_ours(const struct volley_server *server, uint64_t cookie)
 	VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *listener = vly_listeners_get(server, i);
+		const struct vly_listener *listener = vly_listeners_get(server, i);
 
 		for (uint32_t k = 0; listener != NULL && k < listener->n_fds; k++) {
 			uint64_t other;
@@ -115,7 +115,7 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	       const struct volley_addr *addr, const struct volley_listen_config *config,
 	       bool alone) VLY_REQUIRES(server->listening)
 {
-	struct volley_listener *listener;
+	struct vly_listener *listener;
 	int r = vly_listeners_new(server, config, &listener);
 
 	if (r < 0)
@@ -174,7 +174,7 @@ static void undo(struct volley_server *server, const struct vly_candidate *candi
 	VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		struct volley_listener *listener;
+		struct vly_listener *listener;
 
 		if (!candidates[i].taken)
 			continue;
@@ -186,10 +186,11 @@ static void undo(struct volley_server *server, const struct vly_candidate *candi
 	}
 }
 
+/* How many listeners it makes. */
 static int adopt_all(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
 		     const struct volley_listen_config *config) VLY_REQUIRES(server->listening)
 {
-	int first = -1;
+	int n_listeners = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		int r;
@@ -201,14 +202,25 @@ static int adopt_all(struct volley_server *server, struct vly_candidate *candida
 			undo(server, candidates, n);
 			return r;
 		}
-		if (first < 0)
-			first = r;
+		candidates[i].is_first = true;
+		n_listeners++;
 	}
-	return first;
+	return n_listeners;
+}
+
+static void write_listeners(const struct volley_server *server,
+			    const struct vly_candidate *candidates, uint32_t n,
+			    struct volley_listener *ret_listeners)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (candidates[i].is_first)
+			(ret_listeners++)
+				->id = vly_listeners_get(server, candidates[i].listener_index)->id;
 }
 
 int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n_fds,
-			const struct volley_listen_config *config)
+			const struct volley_listen_config *config,
+			struct volley_listener *ret_listeners)
 {
 	struct vly_candidate *candidates;
 	int r;
@@ -231,6 +243,8 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 	}
 	if (r >= 0)
 		r = adopt_all(server, candidates, n_fds, config);
+	if (r >= 0 && ret_listeners != NULL)
+		write_listeners(server, candidates, n_fds, ret_listeners);
 	vly_mem_free(candidates);
 	vly_log_write_memory(&server->shared.config, "adopt", r);
 	vly_listeners_unlock(server);

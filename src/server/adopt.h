@@ -18,6 +18,7 @@ struct vly_candidate {
 	bool is_kept;            /* somebody holds it for good */
 	bool has_others;         /* not only who gave it may have it */
 	uint32_t listener_index; /* once it is taken */
+	bool is_first;           /* its listener's */
 	uint64_t cookie;
 	struct volley_addr addr;
 };

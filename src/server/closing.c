@@ -28,7 +28,7 @@
  * others. Once a millisecond, for its workers serve it by themselves; this is to hear how far they
  * are.
  */
-static int drain(struct volley_server *server, struct volley_listener *listener, uint64_t end_ns)
+static int drain(struct volley_server *server, struct vly_listener *listener, uint64_t end_ns)
 	VLY_REQUIRES(server->listening)
 {
 	int r = 0;
@@ -51,7 +51,7 @@ static int drain(struct volley_server *server, struct volley_listener *listener,
  * A socket that could not leave (its address is gone) loses at most the count of what came between
  * reading and closing.
  */
-static int close_listener(struct volley_server *server, struct volley_listener *listener)
+static int close_listener(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening)
 {
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
@@ -73,22 +73,22 @@ static int close_listener(struct volley_server *server, struct volley_listener *
 	return r;
 }
 
-int volley_listener_close(struct volley_server *server, uint32_t listener_index)
+int volley_listener_close(struct volley_server *server, struct volley_listener listener)
 {
-	struct volley_listener *listener;
+	struct vly_listener *found;
 	int r;
 
 	if (!vly_listeners_lock(server, &r))
 		return r;
-	listener = vly_listeners_get(server, listener_index);
-	r = listener != NULL ? close_listener(server, listener) : -ENOENT;
+	found = vly_listeners_find(server, listener);
+	r = found != NULL ? close_listener(server, found) : -ESTALE;
 	vly_listeners_unlock(server);
 	return r;
 }
 
 void vly_closing_close_all(struct volley_server *server)
 {
-	struct volley_listener *listener;
+	struct vly_listener *listener;
 
 	vly_import_fini(server);
 	vly_sharers_settle(server);
@@ -102,7 +102,9 @@ void vly_closing_close_all(struct volley_server *server)
 		if (listener == NULL)
 			continue;
 		vly_call_run(server, vly_change_finish, listener);
+		vly_lock_take(&server->shared.lock);
 		listener->n_fds = 0;
+		vly_lock_give(&server->shared.lock);
 		listener->others = false;
 	}
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include <volley/held.h>
 #include <volley/send.h>
 
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "path/packet.h"
 #include "path/remote.h"
 #include "path/route.h"
+#include "server/listeners.h"
 #include "server/state.h"
 #include "sys/addr.h"
 
@@ -30,8 +32,8 @@ struct sender {
  * The worker that sends to a peer through a listener, the same one each time; one without a socket
  * of that listener is passed over.
  */
-static int choose(struct volley_server *server, uint32_t listener_index, struct sender *sender)
-	VLY_REQUIRES(server->shared.lock)
+static int choose(struct volley_server *server, struct volley_listener listener,
+		  struct sender *sender) VLY_REQUIRES(server->shared.lock)
 {
 	uint32_t n = server->shared.config.n_workers;
 	uint32_t first = vly_addr_pick(&sender->route.peer, n);
@@ -40,36 +42,37 @@ static int choose(struct volley_server *server, uint32_t listener_index, struct 
 		struct volley_worker *worker = &server->workers[(first + i) % n];
 
 		vly_lock_assume(&worker->shared->lock);
-		if (vly_route_find_sock(worker, listener_index, &sender->route) < 0)
+		if (vly_route_find_sock(worker, listener, &sender->route) < 0)
 			continue;
 		sender->worker = worker;
 		return 0;
 	}
-	return -EINVAL;
+	return -ESTALE;
 }
 
 /* Under the lock, because listeners come and go. */
-static int find_sender(struct volley_server *server, uint32_t listener_index,
+static int find_sender(struct volley_server *server, struct volley_listener listener,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       struct sender *ret_sender)
 {
+	const struct vly_listener *found;
 	int r = 0;
 
 	vly_lock_take(&server->shared.lock);
+	found = vly_listeners_find(server, listener);
 	if (server->state != VLY_SERVER_RUNNING)
 		r = -ESHUTDOWN;
-	else if (listener_index >= server->n_listeners || server->listeners[listener_index] == NULL)
-		r = -EINVAL;
+	else if (found == NULL)
+		r = -ESTALE;
 	else
-		r = vly_route_find(server->listeners[listener_index], peer, local,
-				   &ret_sender->route);
+		r = vly_route_find(found, peer, local, &ret_sender->route);
 	if (r >= 0)
-		r = choose(server, listener_index, ret_sender);
+		r = choose(server, listener, ret_sender);
 	vly_lock_give(&server->shared.lock);
 	return r;
 }
 
-int volley_server_send(struct volley_server *server, uint32_t listener_index,
+int volley_server_send(struct volley_server *server, struct volley_listener listener,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       const void *data, size_t len)
 {
@@ -86,7 +89,7 @@ int volley_server_send(struct volley_server *server, uint32_t listener_index,
 		return -EINVAL;
 	}
 	if (vly_process_is_here(&server->shared.process))
-		r = find_sender(server, listener_index, peer, local, &sender);
+		r = find_sender(server, listener, peer, local, &sender);
 	if (r < 0)
 		return r;
 	vly_route_check_own(sender.worker, &sender.route);

@@ -45,7 +45,7 @@ static bool is_beside(const struct volley_server *server, const struct volley_ad
 	bool is = false;
 
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *other = vly_listeners_get(server, i);
+		const struct vly_listener *other = vly_listeners_get(server, i);
 
 		if (other == NULL)
 			continue;
@@ -62,7 +62,7 @@ static bool has_ipv4_wildcard(const struct volley_server *server, in_port_t port
 	VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *other = vly_listeners_get(server, i);
+		const struct vly_listener *other = vly_listeners_get(server, i);
 
 		if (other != NULL && other->wildcard && other->addr.sa.sa_family == AF_INET &&
 		    other->addr.in.sin_port == port)
@@ -71,7 +71,7 @@ static bool has_ipv4_wildcard(const struct volley_server *server, in_port_t port
 	return false;
 }
 
-static int open_and_add(struct volley_server *server, struct volley_listener *listener,
+static int open_and_add(struct volley_server *server, struct vly_listener *listener,
 			const struct volley_addr *addr) VLY_REQUIRES(server->listening)
 {
 	uint32_t *flags = &listener->config.flags;
@@ -92,7 +92,7 @@ static int open_and_add(struct volley_server *server, struct volley_listener *li
 static int listen_new(struct volley_server *server, const struct volley_addr *addr,
 		      const struct volley_listen_config *config) VLY_REQUIRES(server->listening)
 {
-	struct volley_listener *listener;
+	struct vly_listener *listener;
 	int r = vly_listeners_new(server, config, &listener);
 
 	if (r < 0)
@@ -133,7 +133,8 @@ static int choose_family(const struct volley_server *server, const char *text,
 }
 
 int volley_server_listen(struct volley_server *server, const char *address,
-			 const struct volley_listen_config *config)
+			 const struct volley_listen_config *config,
+			 struct volley_listener *ret_listener)
 {
 	struct volley_addr addr;
 	int r;
@@ -156,6 +157,8 @@ int volley_server_listen(struct volley_server *server, const char *address,
 	if (r == -ENOENT)
 		r = listen_new(server, &addr, config);
 	vly_log_write_memory(&server->shared.config, "listen", r);
+	if (r >= 0 && ret_listener != NULL)
+		ret_listener->id = vly_listeners_get(server, (uint32_t)r)->id;
 	vly_listeners_unlock(server);
-	return r;
+	return r < 0 ? r : 0;
 }

@@ -31,17 +31,7 @@
 #include "sys/errqueue.h"
 #include "sys/socket.h"
 
-uint32_t volley_listener_get_index(const struct volley_listener *listener)
-{
-	return listener != NULL ? listener->index : 0;
-}
-
-const struct volley_addr *volley_listener_get_addr(const struct volley_listener *listener)
-{
-	return listener != NULL ? &listener->addr : NULL;
-}
-
-static uint32_t choose_cmsgs(const struct volley_listener *listener)
+static uint32_t choose_cmsgs(const struct vly_listener *listener)
 {
 	uint32_t flags = listener->config.flags;
 	uint32_t want = 0;
@@ -67,7 +57,7 @@ static uint32_t choose_cmsgs(const struct volley_listener *listener)
 enum { MIN_GRO_BUFFER_BYTES = 2 << 20 };
 
 /* Whether the listener coalesces if it has the buffer for it. */
-static bool wants_coalescing(const struct volley_listener *listener)
+static bool wants_coalescing(const struct vly_listener *listener)
 {
 	const struct volley_server *server = listener->server;
 
@@ -76,7 +66,7 @@ static bool wants_coalescing(const struct volley_listener *listener)
 	       server->shared.config.max_datagram_bytes == VLY_CONFIG_MAX_DATAGRAM_BYTES;
 }
 
-static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_bytes)
+static void choose_coalescing(struct vly_listener *listener, uint32_t rcvbuf_bytes)
 {
 	const struct volley_server *server = listener->server;
 	bool wanted = !(listener->config.flags & VOLLEY_LISTEN_NO_COALESCE);
@@ -97,7 +87,7 @@ static void choose_coalescing(struct volley_listener *listener, uint32_t rcvbuf_
  * a broadcast address must ask. One that is bound to a link-local address must ask by which of its
  * links they leave; an IPv6 one need not, for it is bound to the link as well.
  */
-static void choose_locals(struct volley_listener *listener, const struct volley_addr *addr)
+static void choose_locals(struct vly_listener *listener, const struct volley_addr *addr)
 {
 	listener->addr = *addr;
 	listener->wildcard = vly_addr_is_wildcard(addr);
@@ -140,7 +130,7 @@ static bool is_bound(int fd)
  * What bind says itself is told by tell_failure(). A first socket that has the port needs no group
  * yet: whether the others can join it is seen when they try.
  */
-static int bind_one(struct volley_listener *listener, int fd, bool first, bool share)
+static int bind_one(struct vly_listener *listener, int fd, bool first, bool share)
 {
 	bool alone = first && !share;
 	uint16_t port = volley_addr_get_port(&listener->addr);
@@ -155,7 +145,7 @@ static int bind_one(struct volley_listener *listener, int fd, bool first, bool s
 }
 
 /* Which of the listener's sockets it is. */
-static uint32_t find_fd(const struct volley_listener *listener, int fd)
+static uint32_t find_fd(const struct vly_listener *listener, int fd)
 {
 	uint32_t k = 0;
 
@@ -164,7 +154,7 @@ static uint32_t find_fd(const struct volley_listener *listener, int fd)
 	return k;
 }
 
-static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
+static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 {
 	int family = listener->addr.sa.sa_family;
 	uint32_t flags = listener->config.flags;
@@ -203,7 +193,7 @@ static int open_one(struct volley_listener *listener, bool beside, int *ret_fd)
 	return 0;
 }
 
-static int new_fds(struct volley_listener *listener, uint32_t n)
+static int new_fds(struct vly_listener *listener, uint32_t n)
 {
 	listener->fds = vly_mem_new(listener->server->shared.config.allocator, n,
 				    sizeof *listener->fds);
@@ -215,7 +205,7 @@ static int new_fds(struct volley_listener *listener, uint32_t n)
 	return 0;
 }
 
-void vly_listener_free(struct volley_listener *listener)
+void vly_listener_free(struct vly_listener *listener)
 {
 	if (listener == NULL)
 		return;
@@ -226,7 +216,7 @@ void vly_listener_free(struct volley_listener *listener)
 	vly_mem_free(listener);
 }
 
-static void tell_filter(struct volley_listener *listener, int error)
+static void tell_filter(struct vly_listener *listener, int error)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
 
@@ -242,7 +232,7 @@ static void tell_filter(struct volley_listener *listener, int error)
 }
 
 /* Sockets that were opened here have no filter of their own. */
-static int refuse(const struct volley_listener *listener, uint32_t i)
+static int refuse(const struct vly_listener *listener, uint32_t i)
 {
 	struct vly_socket_filter *filter = &listener->filters[i];
 	int fd = listener->fds[i];
@@ -260,7 +250,7 @@ static int refuse(const struct volley_listener *listener, uint32_t i)
 	return r;
 }
 
-static int take_new(const struct volley_listener *listener, uint32_t i)
+static int take_new(const struct vly_listener *listener, uint32_t i)
 {
 	struct vly_socket_filter *filter = &listener->filters[i];
 
@@ -269,7 +259,7 @@ static int take_new(const struct volley_listener *listener, uint32_t i)
 	return vly_socket_set_drop_all(listener->fds[i], false);
 }
 
-void vly_listener_set_drop_all(struct volley_listener *listener, bool drop)
+void vly_listener_set_drop_all(struct vly_listener *listener, bool drop)
 {
 	for (uint32_t i = 0; i < listener->n_fds; i++) {
 		int r = drop ? refuse(listener, i) : take_new(listener, i);
@@ -279,7 +269,7 @@ void vly_listener_set_drop_all(struct volley_listener *listener, bool drop)
 	}
 }
 
-void vly_listener_close_fds(struct volley_listener *listener)
+void vly_listener_close_fds(struct vly_listener *listener)
 {
 	while (listener->n_fds > 0)
 		vly_socket_close(listener->fds[--listener->n_fds]);
@@ -288,7 +278,7 @@ void vly_listener_close_fds(struct volley_listener *listener)
 /*
  * What the default got, where it could be more; each size once. It is no warning: all is served.
  */
-static void tell_coalescing(const struct volley_listener *listener)
+static void tell_coalescing(const struct vly_listener *listener)
 {
 	struct volley_server *server = listener->server;
 	uint32_t n_kib = listener->rcvbuf_bytes >> 10;
@@ -313,7 +303,7 @@ static void tell_coalescing(const struct volley_listener *listener)
 			      text, n_kib, VLY_OPTIONS_BUFFER_BYTES);
 }
 
-static void tell_failure(const struct volley_listener *listener, int error)
+static void tell_failure(const struct vly_listener *listener, int error)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
 
@@ -324,7 +314,7 @@ static void tell_failure(const struct volley_listener *listener, int error)
 }
 
 /* Until n sockets are open, or one fails. */
-static int open_all(struct volley_listener *listener, bool beside, uint32_t n)
+static int open_all(struct vly_listener *listener, bool beside, uint32_t n)
 {
 	while (listener->n_fds < n) {
 		int r = open_one(listener, beside, &listener->fds[listener->n_fds]);
@@ -340,7 +330,7 @@ static int open_all(struct volley_listener *listener, bool beside, uint32_t n)
  * The first socket was given the port alone, so if the second is refused it, the system does not
  * take SO_REUSEPORT after a bind (gVisor). Then all of them have it before.
  */
-int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool beside,
+int vly_listener_open(struct vly_listener *listener, const struct volley_addr *addr, bool beside,
 		      uint32_t n)
 {
 	bool share = beside || (listener->config.flags & VOLLEY_LISTEN_SHARE_PORT);
@@ -368,7 +358,7 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
  * UDP_GRO is on. So a socket that had it keeps it, and the slots must be large enough, whatever the
  * config wants of new ones.
  */
-int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
+int vly_listener_adopt(struct vly_listener *listener, const struct volley_addr *addr,
 		       const int *fds, uint32_t n)
 {
 	uint32_t rcvbuf_bytes = 0;
@@ -400,7 +390,7 @@ int vly_listener_adopt(struct volley_listener *listener, const struct volley_add
 	return 0;
 }
 
-int vly_listener_configure(struct volley_listener *listener, int fd)
+int vly_listener_configure(struct vly_listener *listener, int fd)
 {
 	int family = listener->addr.sa.sa_family;
 	bool reports = listener->config.flags & VOLLEY_LISTEN_REPORT_ERRORS;

@@ -11,7 +11,7 @@
  * another listener of this server has a part of the address. 0 or -errno, after a sentence to the
  * log that says what to do; on failure nothing stays open.
  */
-int vly_listener_open(struct volley_listener *listener, const struct volley_addr *addr, bool beside,
+int vly_listener_open(struct vly_listener *listener, const struct volley_addr *addr, bool beside,
 		      uint32_t n);
 
 /*
@@ -19,20 +19,20 @@ int vly_listener_open(struct volley_listener *listener, const struct volley_addr
  * and leaves the sockets as they are, for somebody else may still read them. On failure they are
  * not the listener's.
  */
-int vly_listener_adopt(struct volley_listener *listener, const struct volley_addr *addr,
+int vly_listener_adopt(struct vly_listener *listener, const struct volley_addr *addr,
 		       const int *fds, uint32_t n);
 
 /* Set what the config asks for on an adopted socket, whatever it had before. 0 or -errno. */
-int vly_listener_configure(struct volley_listener *listener, int fd);
+int vly_listener_configure(struct vly_listener *listener, int fd);
 
 /*
  * Make its sockets refuse what arrives from now on, or take it again. A filter of their own is put
  * back then. One that cannot be replaced stays, and the log says what that means.
  */
-void vly_listener_set_drop_all(struct volley_listener *listener, bool drop);
+void vly_listener_set_drop_all(struct vly_listener *listener, bool drop);
 
 /* Close its sockets, which no worker has. Free it, whose sockets are closed or somebody else's. */
-void vly_listener_close_fds(struct volley_listener *listener);
-void vly_listener_free(struct volley_listener *listener);
+void vly_listener_close_fds(struct vly_listener *listener);
+void vly_listener_free(struct vly_listener *listener);
 
 #endif

@@ -92,10 +92,17 @@ void vly_listeners_unlock(struct volley_server *server)
 
 /* The set -------------------------------------------------------------------------------------- */
 
-struct volley_listener *vly_listeners_get(const struct volley_server *server,
-					  uint32_t listener_index)
+struct vly_listener *vly_listeners_get(const struct volley_server *server, uint32_t listener_index)
 {
 	return listener_index < server->n_listeners ? server->listeners[listener_index] : NULL;
+}
+
+struct vly_listener *vly_listeners_find(const struct volley_server *server,
+					struct volley_listener listener)
+{
+	struct vly_listener *found = vly_listeners_get(server, VLY_LISTENER_INDEX(listener.id));
+
+	return found != NULL && found->id == listener.id ? found : NULL;
 }
 
 uint32_t vly_listeners_count(const struct volley_server *server)
@@ -121,13 +128,13 @@ static uint32_t count_sockets(const struct volley_server *server)
 static int make_room(struct volley_server *server)
 {
 	uint32_t n = server->n_listeners_room > 0 ? 2 * server->n_listeners_room : FIRST_ROOM;
-	struct volley_listener **larger;
+	struct vly_listener **larger;
 
 	if (server->n_listeners < server->n_listeners_room)
 		return 0;
 	vly_lock_take(&server->shared.lock);
 	larger = vly_mem_grow(server->shared.config.allocator, server->listeners,
-			      server->n_listeners_room, n, sizeof(struct volley_listener *));
+			      server->n_listeners_room, n, sizeof(struct vly_listener *));
 	if (larger != NULL) {
 		server->listeners = larger;
 		server->n_listeners_room = n;
@@ -137,7 +144,7 @@ static int make_room(struct volley_server *server)
 }
 
 static void set_listener(struct volley_server *server, uint32_t listener_index,
-			 struct volley_listener *listener)
+			 struct vly_listener *listener)
 {
 	vly_lock_take(&server->shared.lock);
 	server->listeners[listener_index] = listener;
@@ -199,10 +206,20 @@ static int check_new(struct volley_server *server, uint32_t n_sockets)
 	return check(server, "listen", vly_listeners_count(server) + 1, n_sockets);
 }
 
-int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
-		      struct volley_listener **ret_listener)
+/* From 1 on, so that none is all zero. Descriptors end long before the index does. */
+static uint64_t make_id(uint32_t index)
 {
-	struct volley_listener *listener;
+	static _Atomic uint64_t last_serial;
+	uint64_t serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
+
+	assert(index < UINT32_C(1) << VLY_LISTENER_INDEX_BITS);
+	return serial << VLY_LISTENER_INDEX_BITS | index;
+}
+
+int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
+		      struct vly_listener **ret_listener)
+{
+	struct vly_listener *listener;
 	int r;
 
 	r = check_new(server, 0); /* before anything is bound */
@@ -215,6 +232,7 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 	}
 	listener->server = server;
 	listener->index = find_free_index(server);
+	listener->id = make_id(listener->index);
 	r = vly_config_read_listen(&server->shared.config, config, &listener->config);
 	if (r < 0) {
 		vly_listener_free(listener);
@@ -224,22 +242,87 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 	return 0;
 }
 
-struct volley_listener *volley_server_get_listener(struct volley_server *server,
-						   uint32_t listener_index)
-{
-	struct volley_listener *listener;
+/* What others than those who change the set want of one -------------------------------------- */
 
-	if (server == NULL)
-		return NULL;
-	if (!vly_process_is_here(&server->shared.process))
-		return vly_listeners_get(server, listener_index); /* nobody changes it there */
-	vly_lock_take(&server->shared.lock);
-	listener = vly_listeners_get(server, listener_index);
-	vly_lock_give(&server->shared.lock);
-	return listener;
+static int read_addr(const struct volley_server *server, struct volley_listener listener,
+		     struct volley_addr *ret_addr)
+{
+	const struct vly_listener *found = vly_listeners_find(server, listener);
+
+	if (found == NULL)
+		return -ESTALE;
+	*ret_addr = found->addr;
+	return 0;
 }
 
-static int add_own(struct volley_server *server, const struct volley_listener *listener)
+int volley_listener_get_addr(struct volley_server *server, struct volley_listener listener,
+			     struct volley_addr *ret_addr)
+{
+	int r;
+
+	if (server == NULL || ret_addr == NULL)
+		return -EINVAL;
+	if (!vly_process_is_here(&server->shared.process))
+		return read_addr(server, listener, ret_addr); /* nobody changes it there */
+	vly_lock_take(&server->shared.lock);
+	r = read_addr(server, listener, ret_addr);
+	vly_lock_give(&server->shared.lock);
+	return r;
+}
+
+static uint32_t list(const struct volley_server *server, struct volley_listener *ret_listeners,
+		     uint32_t n)
+{
+	uint32_t n_found = 0;
+
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		if (server->listeners[i] == NULL)
+			continue;
+		if (n_found < n)
+			ret_listeners[n_found].id = server->listeners[i]->id;
+		n_found++;
+	}
+	return n_found;
+}
+
+int volley_server_get_listeners(struct volley_server *server, struct volley_listener *ret_listeners,
+				uint32_t n)
+{
+	uint32_t n_found;
+
+	if (server == NULL || (ret_listeners == NULL && n > 0))
+		return -EINVAL;
+	if (!vly_process_is_here(&server->shared.process))
+		return (int)list(server, ret_listeners, n); /* as above */
+	vly_lock_take(&server->shared.lock);
+	n_found = list(server, ret_listeners, n);
+	vly_lock_give(&server->shared.lock);
+	return (int)n_found;
+}
+
+int volley_listener_get_fd(struct volley_server *server, struct volley_listener listener,
+			   uint32_t socket_index)
+{
+	const struct vly_listener *found;
+	int fd;
+
+	if (server == NULL)
+		return -EINVAL;
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
+	vly_lock_take(&server->shared.lock);
+	found = vly_listeners_find(server, listener);
+	if (found == NULL)
+		fd = -ESTALE;
+	else
+		fd = socket_index < found->n_fds ? found->fds[socket_index] : -ENOENT;
+	vly_lock_give(&server->shared.lock);
+	return fd;
+}
+
+/* Changes -------------------------------------------------------------------------------------- */
+
+static int add_own(struct volley_server *server, const struct vly_listener *listener)
 {
 	return vly_own_add(&server->shared.own, &listener->addr,
 			   listener->config.flags & VOLLEY_LISTEN_V6ONLY);
@@ -250,14 +333,14 @@ static void remove_own(struct volley_server *server, const struct volley_addr *a
 {
 	vly_own_remove(&server->shared.own, addr);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *other = server->listeners[i];
+		const struct vly_listener *other = server->listeners[i];
 
 		if (other != NULL && other->addr.in.sin_port == addr->in.sin_port)
 			add_own(server, other); /* takes no memory: it was there before */
 	}
 }
 
-int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
+int vly_listeners_add(struct volley_server *server, struct vly_listener *listener)
 {
 	int r = check_new(server, listener->n_fds);
 
@@ -272,7 +355,7 @@ int vly_listeners_add(struct volley_server *server, struct volley_listener *list
 	return r;
 }
 
-void vly_listeners_remove(struct volley_server *server, struct volley_listener *listener)
+void vly_listeners_remove(struct volley_server *server, struct vly_listener *listener)
 {
 	while (vly_call_run(server, vly_change_detach, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
@@ -282,7 +365,7 @@ void vly_listeners_remove(struct volley_server *server, struct volley_listener *
 
 void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 {
-	struct volley_listener *listener = server->listeners[listener_index];
+	struct vly_listener *listener = server->listeners[listener_index];
 
 	assert(listener != NULL);
 	set_listener(server, listener_index, NULL);
@@ -292,7 +375,7 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 
 void vly_listeners_set_yielded(struct volley_server *server, uint32_t listener_index)
 {
-	struct volley_listener *listener = vly_listeners_get(server, listener_index);
+	struct vly_listener *listener = vly_listeners_get(server, listener_index);
 
 	listener->yielded = true;
 	vly_call_run(server, vly_change_adopt, listener);
@@ -300,7 +383,7 @@ void vly_listeners_set_yielded(struct volley_server *server, uint32_t listener_i
 
 void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_index)
 {
-	struct volley_listener *listener = vly_listeners_get(server, listener_index);
+	struct vly_listener *listener = vly_listeners_get(server, listener_index);
 
 	if (listener == NULL || listener->kept)
 		return;
@@ -311,7 +394,7 @@ void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_inde
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		struct volley_listener *listener = server->listeners[i];
+		struct vly_listener *listener = server->listeners[i];
 
 		if (listener != NULL && !vly_listener_is_shared(listener))
 			vly_listener_set_drop_all(listener, drop);

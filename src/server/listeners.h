@@ -26,17 +26,17 @@ void vly_listeners_unlock(struct volley_server *server) VLY_RELEASES(server->lis
  * vly_listener_free(). 0; -EINVAL for the config or one too many to wait for; -ENOMEM.
  */
 int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
-		      struct volley_listener **ret_listener) VLY_REQUIRES(server->listening);
+		      struct vly_listener **ret_listener) VLY_REQUIRES(server->listening);
 
 /*
  * Put a listener into the set and give its sockets to the workers, to whom they belong from then
  * on. 0; -EINVAL for too many sockets to wait for; -ENOMEM. After a failure nothing has changed.
  */
-int vly_listeners_add(struct volley_server *server, struct volley_listener *listener)
+int vly_listeners_add(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening);
 
 /* Take a listener out of the set again. Its sockets stay open, and it stays the caller's. */
-void vly_listeners_remove(struct volley_server *server, struct volley_listener *listener)
+void vly_listeners_remove(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening);
 
 /* Forget the listener of an index; no worker knows it any more. */
@@ -44,8 +44,10 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 	VLY_REQUIRES(server->listening);
 
 /* The one of an index, or NULL; and how many there are. */
-struct volley_listener *vly_listeners_get(const struct volley_server *server,
-					  uint32_t listener_index);
+struct vly_listener *vly_listeners_get(const struct volley_server *server, uint32_t listener_index);
+/* The one that a value stands for; NULL: it is closed, or another server's. */
+struct vly_listener *vly_listeners_find(const struct volley_server *server,
+					struct volley_listener listener);
 uint32_t vly_listeners_count(const struct volley_server *server);
 
 /* Whether the wait strategy can serve them: 0, or -EINVAL after a word to the log. */

@@ -75,7 +75,7 @@ static int get_system_mtu(int family, int *ret_v4, int *ret_v6)
 	return r;
 }
 
-int vly_options_set_mtu(const struct volley_listener *listener, int fd)
+int vly_options_set_mtu(const struct vly_listener *listener, int fd)
 {
 	int family = listener->addr.sa.sa_family;
 	uint32_t how = listener->config.mtu_discover;
@@ -95,7 +95,7 @@ int vly_options_set_mtu(const struct volley_listener *listener, int fd)
 			       how == VOLLEY_MTU_DO || how == VOLLEY_MTU_PROBE);
 }
 
-void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+void vly_options_set_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
 {
 	const struct volley_listen_config *config = &listener->config;
 	uint32_t sndbuf_bytes;
@@ -106,7 +106,7 @@ void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t 
 		   &sndbuf_bytes);
 }
 
-void vly_options_grow_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
+void vly_options_grow_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
 {
 	const struct volley_listen_config *config = &listener->config;
 	uint32_t n_bytes;
@@ -119,7 +119,7 @@ void vly_options_grow_buffers(struct volley_listener *listener, int fd, uint32_t
 }
 
 /* Each by itself, so that the one that is refused has a name. */
-int vly_options_set_cmsgs(struct volley_listener *listener, int fd)
+int vly_options_set_cmsgs(struct vly_listener *listener, int fd)
 {
 	static const struct {
 		uint32_t bit;
@@ -139,13 +139,13 @@ int vly_options_set_cmsgs(struct volley_listener *listener, int fd)
 	return r;
 }
 
-int vly_options_set_errors(struct volley_listener *listener, int fd)
+int vly_options_set_errors(struct vly_listener *listener, int fd)
 {
 	return vly_needs_check(listener->server, VLY_NEED_RECVERR,
 			       vly_errqueue_enable(fd, listener->addr.sa.sa_family), true);
 }
 
-void vly_options_clear(struct volley_listener *listener, int error)
+void vly_options_clear(struct vly_listener *listener, int error)
 {
 	vly_needs_check(listener->server, VLY_NEED_UNSET, error, false);
 }
@@ -158,7 +158,7 @@ void vly_options_clear(struct volley_listener *listener, int error)
  * tests/promises shows it). What is not stopped, or not by this kernel, find_fault() of pipeline.c
  * drops as a copy.
  */
-static void set_groups(const struct volley_listener *listener, int fd, uint32_t k)
+static void set_groups(const struct vly_listener *listener, int fd, uint32_t k)
 {
 	int r = vly_cast_set_all(fd, listener->addr.sa.sa_family, k < 2, k == 0);
 
@@ -166,7 +166,7 @@ static void set_groups(const struct volley_listener *listener, int fd, uint32_t 
 }
 
 /* Where nothing is asked for, a socket that has other uses keeps what it has. */
-int vly_options_set_casts(const struct volley_listener *listener, int fd, uint32_t k)
+int vly_options_set_casts(const struct vly_listener *listener, int fd, uint32_t k)
 {
 	struct volley_server *server = listener->server;
 	bool loops = listener->config.flags & VOLLEY_LISTEN_MULTICAST_LOOP;

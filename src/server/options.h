@@ -13,23 +13,23 @@
 enum { VLY_OPTIONS_BUFFER_BYTES = 4 << 20 };
 
 /* Both buffers, as large as was asked for or can be had; 0: the system would not say. */
-void vly_options_set_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
+void vly_options_set_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
 
 /*
  * The same while somebody else may read the socket: larger, never smaller. Gives what it will be
  * once it was set.
  */
-void vly_options_grow_buffers(struct volley_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
+void vly_options_grow_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
 
 /* Path MTU discovery; and control messages, those in listener->want; and error reports. */
-int vly_options_set_mtu(const struct volley_listener *listener, int fd);
-int vly_options_set_cmsgs(struct volley_listener *listener, int fd);
-int vly_options_set_errors(struct volley_listener *listener, int fd);
+int vly_options_set_mtu(const struct vly_listener *listener, int fd);
+int vly_options_set_cmsgs(struct vly_listener *listener, int fd);
+int vly_options_set_errors(struct vly_listener *listener, int fd);
 
 /* Groups and broadcasts: what the listener's k-th socket hears of them, and may send. */
-int vly_options_set_casts(const struct volley_listener *listener, int fd, uint32_t k);
+int vly_options_set_casts(const struct vly_listener *listener, int fd, uint32_t k);
 
 /* `error` is what came of unsetting an option that somebody else may have set. */
-void vly_options_clear(struct volley_listener *listener, int error);
+void vly_options_clear(struct vly_listener *listener, int error);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <volley/loop.h>
+
 #include "server/state.h"
 #include "worker/loop_fd.h"
 #include "worker/turn.h"

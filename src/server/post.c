@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <volley/worker.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/state.h"

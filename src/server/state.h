@@ -84,7 +84,7 @@ struct volley_server {
 	 * listening and shared.lock to write, either to read: up to the highest index that was ever
 	 * in use, NULL where there is none.
 	 */
-	struct volley_listener **listeners;
+	struct vly_listener **listeners;
 	uint32_t n_listeners;
 	uint32_t n_listeners_room;
 

@@ -16,6 +16,7 @@
 #include "path/listener.h"
 #include "path/remote.h"
 #include "server/handover/sharers.h"
+#include "server/listeners.h"
 
 void vly_stats_add_own(const struct volley_worker *worker, struct volley_stats *stats)
 {
@@ -100,20 +101,12 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &carried, sizeof carried);
 }
 
-int volley_listener_get_stats(const struct volley_listener *listener,
-			      struct volley_stats *ret_stats)
+static void sum_up(struct volley_server *server, const struct vly_listener *listener,
+		   struct volley_stats *ret_sum) VLY_REQUIRES(server->shared.lock)
 {
-	struct volley_server *server;
 	struct volley_stats part;
-	struct volley_stats sum;
 
-	if (listener == NULL || ret_stats == NULL)
-		return -EINVAL;
-	server = listener->server;
-	if (!vly_process_is_here(&server->shared.process))
-		return -ESRCH;
-	vly_lock_take(&server->shared.lock);
-	sum = listener->gone;
+	*ret_sum = listener->gone;
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
 		struct volley_worker *worker = &server->workers[i];
 		struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener->index);
@@ -121,9 +114,27 @@ int volley_listener_get_stats(const struct volley_listener *listener,
 		vly_lock_assume(&worker->shared->lock);
 		for (; sock != NULL; sock = vly_socks_get_next(sock)) {
 			vly_remote_read_stats(worker, sock, &part);
-			vly_ledger_add(&sum, &part);
+			vly_ledger_add(ret_sum, &part);
 		}
 	}
+}
+
+int volley_listener_get_stats(struct volley_server *server, struct volley_listener listener,
+			      struct volley_stats *ret_stats)
+{
+	const struct vly_listener *found;
+	struct volley_stats sum;
+
+	if (server == NULL || ret_stats == NULL)
+		return -EINVAL;
+	if (!vly_process_is_here(&server->shared.process))
+		return -ESRCH;
+	vly_lock_take(&server->shared.lock);
+	found = vly_listeners_find(server, listener);
+	if (found != NULL)
+		sum_up(server, found, &sum);
 	vly_lock_give(&server->shared.lock);
+	if (found == NULL)
+		return -ESTALE;
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &sum, sizeof sum);
 }

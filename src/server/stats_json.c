@@ -189,8 +189,7 @@ static int make_rows(struct volley_server *server, struct picture *picture)
 
 /* One that is being added has sockets before it is in the set. */
 static struct volley_stats *find_row(const struct volley_server *server,
-				     const struct volley_listener *listener,
-				     struct picture *picture)
+				     const struct vly_listener *listener, struct picture *picture)
 {
 	uint32_t i = listener->index;
 	bool is_there = i < server->n_listeners && server->listeners[i] == listener;
@@ -231,7 +230,7 @@ static void fill_picture(struct volley_server *server, struct picture *picture)
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
 		add_worker(server, i, picture);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct volley_listener *listener = server->listeners[i];
+		const struct vly_listener *listener = server->listeners[i];
 
 		if (listener == NULL)
 			continue;

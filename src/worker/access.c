@@ -4,8 +4,9 @@
 
 #include <errno.h>
 
+#include <volley/loop.h>
 #include <volley/send.h>
-#include <volley/server.h>
+#include <volley/worker.h>
 
 #include "base/compiler.h"
 #include "path/handler.h"
@@ -43,7 +44,7 @@ struct event_base *volley_worker_get_event_base(const struct volley_worker *work
  * Four ways to the outbox, by who calls. What the worker adds leaves before it waits, gives up its
  * turn, or ends: vly_pipeline_leave() sees to that. Nobody else adds anything.
  */
-int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
+int volley_worker_send(struct volley_worker *worker, struct volley_listener listener,
 		       const struct volley_addr *peer, const struct volley_addr *local,
 		       const void *data, size_t len)
 {
@@ -54,11 +55,11 @@ int volley_worker_send(struct volley_worker *worker, uint32_t listener_index,
 	if (VLY_UNLIKELY(!vly_process_is_here(&worker->shared->process)))
 		return -ESRCH;
 	if (VLY_LIKELY(vly_self_is_me(&worker->self)))
-		return vly_send_add(worker, listener_index, peer, local, data, len);
+		return vly_send_add(worker, listener, peer, local, data, len);
 	handler = vly_handler_self();
 	if (handler != NULL && handler->worker == worker)
-		return vly_handler_send(handler, listener_index, peer, local, data, len);
+		return vly_handler_send(handler, listener, peer, local, data, len);
 	if (vly_loop_is_callers(worker))
-		return vly_turn_send(worker, listener_index, peer, local, data, len);
-	return vly_send_post(worker, listener_index, peer, local, data, len);
+		return vly_turn_send(worker, listener, peer, local, data, len);
+	return vly_send_post(worker, listener, peer, local, data, len);
 }

@@ -24,7 +24,7 @@
 #include "worker/presence.h"
 
 static struct vly_sock *get_first(const struct volley_worker *worker,
-				  const struct volley_listener *listener)
+				  const struct vly_listener *listener)
 {
 	return vly_socks_get_first(&worker->socks, listener->index);
 }
@@ -48,7 +48,7 @@ static int make_slots(struct volley_worker *worker, uint32_t slot_bytes)
 	return r;
 }
 
-static int add(struct volley_worker *worker, struct volley_listener *listener, int fd)
+static int add(struct volley_worker *worker, struct vly_listener *listener, int fd)
 {
 	struct vly_io_sock config = { .fd = fd,
 				      .family = listener->addr.sa.sa_family,
@@ -75,7 +75,7 @@ static int add(struct volley_worker *worker, struct volley_listener *listener, i
 
 int vly_change_attach(struct volley_worker *worker, void *arg)
 {
-	struct volley_listener *listener = arg;
+	struct vly_listener *listener = arg;
 	int r = 0;
 
 	for (uint32_t i = worker->index; r >= 0 && i < listener->n_fds;

@@ -11,7 +11,7 @@
 #include "path/worker.h"
 
 /* What `arg` of each is. */
-struct volley_listener;
+struct vly_listener;
 
 /*
  * A listener comes: the worker gets its sockets i, i + N and so on. 0 or -errno; those that it got

@@ -167,12 +167,12 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
  * In a turn. The first one wakes; it stays so until the next turn, which sends them all. One that
  * is refused wakes nobody, so it is published here, unless its socket has others that wait.
  */
-static int send_now(struct volley_worker *worker, uint32_t listener_index,
+static int send_now(struct volley_worker *worker, struct volley_listener listener,
 		    const struct volley_addr *peer, const struct volley_addr *local,
 		    const void *data, size_t len)
 {
 	bool had_any = vly_outbox_count(worker) > 0;
-	int r = vly_send_add(worker, listener_index, peer, local, data, len);
+	int r = vly_send_add(worker, listener, peer, local, data, len);
 
 	if (r < 0 && vly_ledger_has_changed(&worker->books))
 		vly_pipeline_publish(worker);
@@ -182,11 +182,11 @@ static int send_now(struct volley_worker *worker, uint32_t listener_index,
 }
 
 /* Without the turn: by the inbox, which wakes, and which the end of the turn looks into. */
-static int send_late(struct volley_worker *worker, uint32_t listener_index,
+static int send_late(struct volley_worker *worker, struct volley_listener listener,
 		     const struct volley_addr *peer, const struct volley_addr *local,
 		     const void *data, size_t len)
 {
-	int r = vly_send_post(worker, listener_index, peer, local, data, len);
+	int r = vly_send_post(worker, listener, peer, local, data, len);
 
 	/* acq_rel: publishes that the inbox has it, see clear_late() */
 	if (r >= 0)
@@ -200,7 +200,7 @@ static int send_late(struct volley_worker *worker, uint32_t listener_index,
  * leaves with the next turn, behind what lies in the outbox; so once one of a thread has gone that
  * way, its next one does, too.
  */
-int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
+int vly_turn_send(struct volley_worker *worker, struct volley_listener listener,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		  size_t len)
 {
@@ -208,12 +208,12 @@ int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
 	bool is_late;
 
 	if (!try_take(worker))
-		return send_late(worker, listener_index, peer, local, data, len);
+		return send_late(worker, listener, peer, local, data, len);
 	is_late = has_late(worker);
 	if (!is_late && vly_life_is_running(worker))
-		r = send_now(worker, listener_index, peer, local, data, len);
+		r = send_now(worker, listener, peer, local, data, len);
 	vly_turn_give(worker);
-	return is_late ? send_late(worker, listener_index, peer, local, data, len) : r;
+	return is_late ? send_late(worker, listener, peer, local, data, len) : r;
 }
 
 /* Not in a turn: some wait for the next one. */

@@ -37,7 +37,7 @@ int64_t vly_turn_get_timeout(struct volley_worker *worker);
  * timeout, and waits for none, also while somebody has it. -ESHUTDOWN while the worker does not
  * run.
  */
-int vly_turn_send(struct volley_worker *worker, uint32_t listener_index,
+int vly_turn_send(struct volley_worker *worker, struct volley_listener listener,
 		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
 		  size_t len);
 

@@ -98,7 +98,7 @@ volley_server *open_server(State &state, const volley_allocator &allocator)
 			++static_cast<State *>(arg)->n_packets;
 		}
 	};
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", &listen) == 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", &listen, NULL) == 0);
 	return server;
 }
 
@@ -206,7 +206,7 @@ int main()
 	REQUIRE(volley_addr_format(&parsed, text, sizeof text) >= 0);
 	REQUIRE(std::string(text) == "[::1]:53");
 	REQUIRE(volley_server_start(server) == 0);
-	ask(*volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	ask(listener_addr(server, 0));
 	expect_no_past(server);
 	REQUIRE(volley_server_post(
 			server,

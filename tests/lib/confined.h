@@ -101,7 +101,7 @@ static inline void confined_run(const struct volley_config *config,
 	int begin_us;
 
 	if (r >= 0)
-		r = volley_server_listen(server, address, listen);
+		r = volley_server_listen(server, address, listen, NULL);
 	if (r >= 0)
 		r = volley_server_start(server);
 	confined_shared->state = r >= 0 ? 1 : -1;

@@ -16,9 +16,12 @@
 
 #include "io/io.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "path/backlog.h"
+#include "path/listener.h"
 #include "path/pipeline.h"
+#include "server/listeners.h"
 #include "server/state.h"
 
 enum { N_PEERS = 65536, N_RESULTS = 4096 };
@@ -338,11 +341,11 @@ struct fake_io *fake_io_install(struct volley_worker *worker)
 uint32_t fake_server_listen(struct fake_server *fake, const char *address,
 			    const struct volley_listen_config *listen)
 {
-	int r = volley_server_listen(fake->server, address, listen);
+	struct volley_listener listener;
 
-	if (r < 0)
+	if (volley_server_listen(fake->server, address, listen, &listener) < 0)
 		die("the server cannot listen");
-	return (uint32_t)r;
+	return VLY_LISTENER_INDEX(listener.id);
 }
 
 void fake_server_open(struct fake_server *fake, const struct volley_config *config,
@@ -358,7 +361,8 @@ void fake_server_open(struct fake_server *fake, const struct volley_config *conf
 	fake->worker = &fake->server->workers[0];
 	fake->io = fake_io_install(fake->worker);
 	fake_server_listen(fake, address, listen);
-	fake->addr = volley_listener_get_addr(volley_server_get_listener(fake->server, 0));
+	fake->addr = &vly_listeners_get(fake->server, 0)->addr;
+	fake->listener = listener_at(fake->server, 0);
 }
 
 uint32_t fake_server_run(struct fake_server *fake)

@@ -87,6 +87,7 @@ struct fake_server {
 	struct volley_worker *worker;
 	struct fake_io *io;
 	const struct volley_addr *addr; /* of listener 0 */
+	struct volley_listener listener;
 };
 
 void fake_server_open(struct fake_server *fake, const struct volley_config *config,

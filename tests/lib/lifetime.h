@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "lib/teardown.h"
@@ -35,7 +36,8 @@ static inline void compare_fds(void)
 /* One more listener, which echoes. Its index or -errno. */
 static inline int listen_once(struct volley_server *server)
 {
-	return volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+	return volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo),
+				    NULL);
 }
 
 /* The result of a start; after a good one listener 0 has echoed. */
@@ -44,8 +46,7 @@ static inline int start_and_ask(struct volley_server *server)
 	int r = volley_server_start(server);
 
 	if (r >= 0) {
-		const struct volley_addr *to = volley_listener_get_addr(
-			volley_server_get_listener(server, 0));
+		const struct volley_addr *to = LISTENER_ADDR(server, 0);
 		int fd = loopback_open("127.0.0.1:0", NULL);
 
 		cr_assert(peer_ask(fd, to, 7), "a started server replies");

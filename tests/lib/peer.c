@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "lib/peer.h"
+#include "lib/listeners.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +26,12 @@ struct volley_server *peer_server(const struct volley_config *config, volley_bat
 	struct volley_server *server;
 
 	if (volley_server_new(config, &server) < 0 ||
-	    volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = fn, .arg = arg)) <
-		    0) {
+	    volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = fn, .arg = arg),
+				 NULL) < 0) {
 		fprintf(stderr, "peer: no server\n");
 		abort();
 	}
-	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	*ret_addr = listener_addr(server, 0);
 	return server;
 }
 

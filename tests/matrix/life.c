@@ -16,6 +16,7 @@
 #include <volley/volley.h>
 
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "matrix/client.h"
 
@@ -109,23 +110,34 @@ static int step_new(struct life *life)
 	return r;
 }
 
+static uint32_t find_place(struct life *life, struct volley_listener listener)
+{
+	uint32_t i = 0;
+
+	while (listener_at(life->server, i).id != listener.id)
+		i++;
+	return i;
+}
+
 static int listen_on(struct life *life, const char *text, uint32_t flags)
 {
-	struct volley_listener *listener;
+	struct volley_listener listener;
 	const char *host = strchr(text, '[') != NULL ? "[::1]:0" : "127.0.0.1:0";
+	uint32_t i;
 	int r;
 
 	API(r, volley_server_listen(life->server, text,
 				    VOLLEY_LISTEN(.on_batch = echo, .flags = flags,
 						  .on_error = flags & VOLLEY_LISTEN_REPORT_ERRORS
 								      ? ignore_error
-								      : NULL)));
+								      : NULL),
+				    &listener));
 	if (r < 0)
 		return r;
-	listener = volley_server_get_listener(life->server, (uint32_t)r);
-	life->to[r] = loopback_addr(host);
-	life->to[r].in.sin_port = volley_listener_get_addr(listener)->in.sin_port;
-	life->is_open[r] = true;
+	i = find_place(life, listener);
+	life->to[i] = loopback_addr(host);
+	life->to[i].in.sin_port = listener_addr(life->server, i).in.sin_port;
+	life->is_open[i] = true;
 	return 0;
 }
 
@@ -148,20 +160,24 @@ static int step_listen(struct life *life)
 
 static int step_adopt(struct life *life)
 {
+	struct volley_listener listener;
 	struct volley_addr addr;
+	uint32_t i;
 	int fd;
 	int r;
 
 	if (life->way->wait == VOLLEY_WAIT_BLOCK)
 		return 0;
 	fd = loopback_open("127.0.0.1:0", &addr);
-	API(r, volley_server_adopt(life->server, &fd, 1, VOLLEY_LISTEN(.on_batch = echo)));
+	API(r,
+	    volley_server_adopt(life->server, &fd, 1, VOLLEY_LISTEN(.on_batch = echo), &listener));
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	life->to[r] = addr;
-	life->is_open[r] = true;
+	i = find_place(life, listener);
+	life->to[i] = addr;
+	life->is_open[i] = true;
 	return 0;
 }
 
@@ -209,9 +225,10 @@ static void run(struct life *life)
 	close(loopback_open("127.0.0.1:0", &nowhere));
 	atomic_store(&now, PHASE_RUN);
 	n_missing = client_ask(life);
-	API(r, volley_server_send(life->server, 0, &nowhere, NULL, "x", 1));
+	API(r,
+	    volley_server_send(life->server, listener_at(life->server, 0), &nowhere, NULL, "x", 1));
 	life->n_nowhere += r == 0;
-	API(r, volley_server_send(life->server, 0, &sink, NULL, "x", 1));
+	API(r, volley_server_send(life->server, listener_at(life->server, 0), &sink, NULL, "x", 1));
 	API(r, volley_server_post(life->server, ignore, NULL));
 	API(r, volley_server_format_stats(life->server, text, sizeof text));
 	n_missing += client_ask(life);
@@ -254,7 +271,8 @@ static int take(struct life *life, int fd)
 			snprintf(text, sizeof text, "0.0.0.0:%u", volley_addr_get_port(&addr));
 		if (i == 2)
 			snprintf(text, sizeof text, "[::]:%u", volley_addr_get_port(&addr));
-		API(r, volley_server_listen(life->server, text, VOLLEY_LISTEN(.on_batch = echo)));
+		API(r, volley_server_listen(life->server, text, VOLLEY_LISTEN(.on_batch = echo),
+					    NULL));
 	}
 	if (r >= 0)
 		API(r, volley_server_start(life->server));

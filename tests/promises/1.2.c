@@ -5,6 +5,7 @@
  * next start, not even where its listener is gone by then.
  */
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 static struct volley_addr peer;
@@ -26,8 +27,9 @@ static void try(const struct volley_config *config, int receiver)
 	CHECK_EQ(get_stats(server).tx_sent, 1);
 	CHECK(is_balanced(server));
 
-	CHECK_EQ(volley_listener_close(server, 0), 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) >= 0);
+	CHECK_EQ(volley_listener_close(server, listener_at(server, 0)), 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo),
+				     NULL) >= 0);
 	REQUIRE(volley_server_start(server) == 0);
 	CHECK_EQ(receiver_take(receiver, buf, sizeof buf, 0), -1);
 	CHECK_EQ(volley_server_stop(server), 0);

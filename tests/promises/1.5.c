@@ -6,6 +6,7 @@
  * and that is counted.
  */
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { N_RING = 8, N_ROUNDS = 300, N_CLIENTS = 4, N_TOO_MANY = 200 };
@@ -39,13 +40,14 @@ static void send_too_many(struct volley_worker *worker, struct volley_packet *pa
 			n_refused++;
 }
 
-static int listen_on(struct volley_server *server, volley_batch_fn fn, struct volley_addr *ret_addr)
+static void listen_on(struct volley_server *server, volley_batch_fn fn,
+		      struct volley_addr *ret_addr)
 {
-	int r = volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = fn));
+	struct volley_listener listener;
 
-	REQUIRE(r >= 0);
-	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)r));
-	return r;
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = fn),
+				     &listener) == 0);
+	REQUIRE(volley_listener_get_addr(server, listener, ret_addr) == 0);
 }
 
 static void ask(int fd, const struct volley_addr *to, const char *text)

@@ -44,7 +44,8 @@ static void try_sends(int receiver)
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
 				     VOLLEY_LISTEN(.on_batch = echo, .on_error = on_error,
 						   .flags = VOLLEY_LISTEN_REPORT_ERRORS |
-							    VOLLEY_LISTEN_NO_COALESCE)) == 0);
+							    VOLLEY_LISTEN_NO_COALESCE),
+				     NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	for (int i = 0; i < N_ROUNDS; i++) {
 		CHECK_EQ(volley_server_post(server, send_lost, NULL), 0);

@@ -14,6 +14,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "promises/promise.h"
 
 #ifndef IPV6_2292PKTINFO
@@ -121,7 +122,7 @@ static struct volley_server *adopt(int fd)
 	struct volley_server *server;
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD), &server) >= 0);
-	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo)) >= 0);
+	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo), NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	return server;
 }
@@ -147,7 +148,8 @@ static void switch_on_again(struct volley_server *server, int other, uint16_t po
 	set(other, IPPROTO_IPV6, IPV6_RECVERR, 1);
 	close(open_bound("[::1]:0", &dead)); /* nobody is there now */
 	for (int i = 0; i < 5; i++) {
-		CHECK_EQ(volley_server_send(server, 0, &dead, NULL, "x", 1), 0);
+		CHECK_EQ(volley_server_send(server, listener_at(server, 0), &dead, NULL, "x", 1),
+			 0);
 		CHECK(serve(server, 30) < 30);
 	}
 	ask(server, "127.0.0.1:0", "127.0.0.1:0", port);

@@ -87,9 +87,9 @@ static void try_io(const char *io, uint32_t flags)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD, .io = io,
 						.max_datagram_bytes = MAX_BYTES),
 				  &server) >= 0);
-	REQUIRE(volley_server_adopt(
-			server, &fd, 1,
-			VOLLEY_LISTEN(.on_packet = look, .arg = &seen, .flags = flags)) >= 0);
+	REQUIRE(volley_server_adopt(server, &fd, 1,
+				    VOLLEY_LISTEN(.on_packet = look, .arg = &seen, .flags = flags),
+				    NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	serve_all(server);
 	send_some(&addr, N, 500);

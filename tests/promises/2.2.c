@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "handover.h"
+#include "lib/listeners.h"
 
 enum { SHORT_US = 500000 };
 
@@ -35,10 +36,10 @@ static struct volley_server *open_slow(struct volley_addr *ret_addr)
 
 	CHECK(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1, .drain_us = 100000),
 				&server) == 0);
-	CHECK(volley_server_listen(server, "127.0.0.1:0",
-				   VOLLEY_LISTEN(.on_batch = wait_for_end)) == 0);
+	CHECK(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = wait_for_end),
+				   NULL) == 0);
 	CHECK(volley_server_start(server) == 0);
-	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	*ret_addr = listener_addr(server, 0);
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	CHECK(sendto(fd, "x", 1, 0, &ret_addr->sa, ret_addr->len) == 1);
 	close(fd);

@@ -11,6 +11,7 @@
 #include <volley/volley.h>
 
 #include "lib/giver.h"
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { N = 2000, TIMEOUT_US = 3000000 };
@@ -33,7 +34,7 @@ static struct volley_server *make(void)
 static int listen_on(struct volley_server *server, const char *address)
 {
 	return volley_server_listen(server, address,
-				    VOLLEY_LISTEN(.on_packet = ignore, .rcvbuf_bytes = 4096));
+				    VOLLEY_LISTEN(.on_packet = ignore, .rcvbuf_bytes = 4096), NULL);
 }
 
 static void flood(const struct volley_addr *to)
@@ -59,18 +60,17 @@ int main(void)
 	promise_begin(15);
 	old = make();
 	REQUIRE(listen_on(old, "127.0.0.1:0") == 0);
-	flood(volley_listener_get_addr(volley_server_get_listener(old, 0)));
+	flood(LISTENER_ADDR(old, 0));
 	n_drops = get_stats(old).kernel_drops;
 	REQUIRE(n_drops > 0);
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(old, 0)), address,
-			   sizeof address);
+	volley_addr_format(LISTENER_ADDR(old, 0), address, sizeof address);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	giver_start(&giver, old, fds[0], TIMEOUT_US, false);
 
 	server = make();
 	REQUIRE(volley_server_import_fds(server, fds[1], TIMEOUT_US) == 1);
 	REQUIRE(listen_on(server, address) == 0);
-	REQUIRE(volley_listener_close(server, 0) == 0);
+	REQUIRE(volley_listener_close(server, listener_at(server, 0)) == 0);
 	REQUIRE(listen_on(server, "127.0.0.1:0") == 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	r = volley_server_import_commit(server, fds[1], TIMEOUT_US);

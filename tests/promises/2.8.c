@@ -14,13 +14,13 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 /* Whether it still serves; where the loop is ours, we are the loop. */
 static bool serves(struct volley_server *server, bool is_own_loop)
 {
-	const struct volley_addr *addr = volley_listener_get_addr(
-		volley_server_get_listener(server, 0));
+	const struct volley_addr *addr = LISTENER_ADDR(server, 0);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
 				 { .fd = is_own_loop ? volley_server_get_fd(server) : -1,
@@ -69,11 +69,11 @@ static void misuse(struct volley_server *server)
 	n_wrong += volley_server_drain(server) >= 0;
 	n_wrong += volley_server_stop(server) >= 0;
 	n_wrong += volley_server_request_stop(server) >= 0;
-	n_wrong += volley_listener_close(server, 0) >= 0;
+	n_wrong += volley_listener_close(server, listener_at(server, 0)) >= 0;
 	n_wrong += volley_server_start(server) >= 0;
 	n_wrong += volley_server_run(server) >= 0;
 	n_wrong += volley_server_post(server, nothing, NULL) >= 0;
-	n_wrong += volley_server_send(server, 0, &peer, NULL, "x", 1) >= 0;
+	n_wrong += volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1) >= 0;
 	n_wrong += volley_server_process(server) >= 0;
 	n_wrong += volley_server_count_sharers(server) != -ESRCH;
 	n_wrong += hand_over(server);
@@ -154,7 +154,9 @@ static void fork_and_reply(struct volley_worker *worker, struct volley_packet *p
 
 		promise_set_deadline(3);
 		n_wrong += volley_packet_hold(packet, &held) != -ESRCH;
-		n_wrong += volley_worker_send(worker, 0, packet->peer, NULL, "x", 1) != -ESRCH;
+		n_wrong += volley_worker_send(worker,
+					      listener_at(volley_worker_get_server(worker), 0),
+					      packet->peer, NULL, "x", 1) != -ESRCH;
 		_exit(n_wrong);
 	}
 	CHECK_EQ(get_exit_code(pid), 0);
@@ -167,7 +169,7 @@ static void try_callback(void)
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) >= 0);
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = fork_and_reply)) >= 0);
+				     VOLLEY_LISTEN(.on_packet = fork_and_reply), NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	CHECK(serves(server, false));
 	CHECK_EQ(volley_server_free(server), 0);

@@ -15,6 +15,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 static char warning[512];
@@ -96,9 +97,10 @@ static struct volley_server *adopt(int fd, struct volley_addr *ret_addr)
 	struct volley_server *server;
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .log = on_log), &server) >= 0);
-	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo_passed)) >= 0);
+	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = echo_passed),
+				    NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
-	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	*ret_addr = listener_addr(server, 0);
 	return server;
 }
 

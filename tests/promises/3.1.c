@@ -11,6 +11,7 @@
 #include <volley/volley.h>
 
 #include "lib/giver.h"
+#include "lib/listeners.h"
 #include "links.h"
 
 enum { N_WORKERS = 4, PATIENCE_US = 5000000 };
@@ -72,15 +73,14 @@ static void finish(struct volley_server *server, int client, uint64_t n_copies)
 
 static uint16_t get_port(struct volley_server *server)
 {
-	return volley_addr_get_port(
-		volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	return volley_addr_get_port(LISTENER_ADDR(server, 0));
 }
 
 static void ask_new(const char *address, int client, const char *host, uint64_t n_copies)
 {
 	struct volley_server *server = new_server(N_WORKERS);
 
-	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	ask_once(client, host, get_port(server));
 	finish(server, client, n_copies);
@@ -100,7 +100,7 @@ static void ask_adopted(const char *address, int client, const char *host, uint6
 		addr.len = sizeof addr.in6;
 		REQUIRE(getsockname(fds[i], &addr.sa, &addr.len) == 0);
 	}
-	REQUIRE(volley_server_adopt(server, fds, 3, VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_adopt(server, fds, 3, VOLLEY_LISTEN(.on_batch = echo), NULL) == 1);
 	REQUIRE(volley_server_start(server) == 0);
 	ask_once(client, host, volley_addr_get_port(&addr));
 	finish(server, client, n_copies);
@@ -113,12 +113,12 @@ static void ask_restarted(const char *address, int client, const char *host, uin
 	struct giver giver;
 	int fds[2];
 
-	REQUIRE(volley_server_listen(old, address, VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(old, address, VOLLEY_LISTEN(.on_batch = echo), NULL) == 0);
 	REQUIRE(volley_server_start(old) == 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	giver_start(&giver, old, fds[0], PATIENCE_US, false);
 	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US) == N_WORKERS);
-	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(volley_server_import_commit(server, fds[1], PATIENCE_US) == 0);
 	CHECK_EQ(giver_join(&giver), 0);

@@ -8,6 +8,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "links.h"
 
 #ifndef VOLLEY_PACKET_MULTICAST /* the nearest that there was */
@@ -90,10 +91,9 @@ static uint16_t open_server(const char *address, uint32_t n_handlers)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .n_handlers = n_handlers),
 				  &server) == 0);
 	REQUIRE(volley_server_listen(server, address,
-				     VOLLEY_LISTEN(.on_packet = tell, .arg = &server)) == 0);
+				     VOLLEY_LISTEN(.on_packet = tell, .arg = &server), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
-	return volley_addr_get_port(
-		volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	return volley_addr_get_port(LISTENER_ADDR(server, 0));
 }
 
 /* Each address as an IPv4 client sees it, by both links; `mapped` as an IPv6 socket shows it. */

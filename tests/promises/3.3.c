@@ -9,6 +9,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "links.h"
 
 #define GROUP "239.1.2.3"
@@ -35,7 +36,9 @@ static void announce(struct volley_worker *worker, struct volley_packet *packet,
 		return;
 	}
 	seen->n_asked++;
-	CHECK_EQ(volley_worker_send(worker, 0, &group, NULL, "ours", 4), 0);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+				    &group, NULL, "ours", 4),
+		 0);
 }
 
 static void join(int fd, const char *device)
@@ -72,8 +75,9 @@ static struct seen run(uint32_t flags)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 3), &server) == 0);
 	REQUIRE(volley_server_listen(
 			server, GROUP ":0",
-			VOLLEY_LISTEN(.on_packet = announce, .arg = &seen, .flags = flags)) == 0);
-	group = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+			VOLLEY_LISTEN(.on_packet = announce, .arg = &seen, .flags = flags),
+			NULL) == 0);
+	group = listener_addr(server, 0);
 	REQUIRE(volley_server_start(server) == 0);
 	member = open_member(volley_addr_get_port(&group));
 	client = links_open_far("10.1.0.9:0", "b0");

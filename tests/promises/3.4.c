@@ -121,7 +121,8 @@ static void run(int host, const int clients[N_CLIENTS], const struct way *way, c
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = way->n_handlers),
 				  &server) == 0);
 	REQUIRE(volley_server_listen(server, listen,
-				     VOLLEY_LISTEN(.on_packet = way->fn, .flags = flags)) >= 0);
+				     VOLLEY_LISTEN(.on_packet = way->fn, .flags = flags),
+				     NULL) >= 0);
 	for (int i = first; i < N_CLIENTS; i++) {
 		char name = (char)('a' + i);
 

@@ -113,7 +113,8 @@ int main(void)
 
 	namespace_set(host);
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) == 0);
-	REQUIRE(volley_server_listen(server, ":7777", VOLLEY_LISTEN(.on_packet = reply)) >= 0);
+	REQUIRE(volley_server_listen(server, ":7777", VOLLEY_LISTEN(.on_packet = reply), NULL) >=
+		0);
 	REQUIRE(volley_server_start(server) == 0);
 
 	namespace_set(client);

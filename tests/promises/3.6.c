@@ -136,7 +136,7 @@ static void expect_reply(const char *from, const char *to)
 
 static void listen_on(const char *text, volley_packet_fn fn)
 {
-	REQUIRE(volley_server_listen(server, text, VOLLEY_LISTEN(.on_packet = fn)) >= 0);
+	REQUIRE(volley_server_listen(server, text, VOLLEY_LISTEN(.on_packet = fn), NULL) >= 0);
 }
 
 /* In the callback, of handlers, of held packets. */

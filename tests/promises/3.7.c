@@ -8,6 +8,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "links.h"
 
 #ifdef VOLLEY_LISTEN_BROADCAST
@@ -27,7 +28,9 @@ static void offer(struct volley_worker *worker, struct volley_packet *packet, vo
 	(void)arg;
 	snprintf(text, sizeof text, "%s:%u", whom, volley_addr_get_port(packet->peer));
 	to = links_addr(text);
-	CHECK_EQ(volley_worker_send(worker, 0, &to, packet->local, "offer", 5), 0);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), &to,
+				    packet->local, "offer", 5),
+		 0);
 }
 
 static void look(enum volley_log_level level, const char *text, void *arg)
@@ -48,10 +51,9 @@ static unsigned int ask(const char *address, const char *host, uint32_t flags, u
 	whom = host;
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .log = look), &server) == 0);
 	REQUIRE(volley_server_listen(server, address,
-				     VOLLEY_LISTEN(.on_packet = offer, .flags = flags)) == 0);
+				     VOLLEY_LISTEN(.on_packet = offer, .flags = flags), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
-	port = volley_addr_get_port(
-		volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	port = volley_addr_get_port(LISTENER_ADDR(server, 0));
 	for (int link = 0; link < 2; link++) {
 		/* Bound to the wildcard, for it has no address yet; and to the device, as there. */
 		const char *device = link == 0 ? "b0" : "b1";

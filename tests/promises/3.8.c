@@ -42,7 +42,8 @@ static struct volley_server *new_server(void)
 static int listen_on(struct volley_server *server, const char *text, const char *name)
 {
 	return volley_server_listen(
-		server, text, VOLLEY_LISTEN(.on_packet = reply, .arg = (void *)(uintptr_t)name));
+		server, text, VOLLEY_LISTEN(.on_packet = reply, .arg = (void *)(uintptr_t)name),
+		NULL);
 }
 
 /* Who replies to a datagram to `text`; 0: nobody. */
@@ -102,7 +103,8 @@ static void serve_without_ipv6(void)
 	CHECK_EQ(listen_on(server, "[::]:7779", "c"), -EAFNOSUPPORT);
 	CHECK_EQ(volley_server_listen(server, ":7779",
 				      VOLLEY_LISTEN(.on_packet = reply, .arg = (char[]){ "c" },
-						    .flags = VOLLEY_LISTEN_V6ONLY)),
+						    .flags = VOLLEY_LISTEN_V6ONLY),
+				      NULL),
 		 -EAFNOSUPPORT);
 	CHECK(volley_server_start(server) == 0);
 	expect("127.0.0.1:7777", 'a');

@@ -10,6 +10,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "links.h"
 
 enum { N_HANDLERS = 4, N_ROUNDS = 50 };
@@ -61,13 +62,14 @@ int main(void)
 #ifdef VOLLEY_PACKET_MULTICAST /* as old as `spread` is */
 	REQUIRE(volley_server_listen(
 			server, "0.0.0.0:0",
-			VOLLEY_LISTEN(.on_packet = handle, .spread = VOLLEY_SPREAD_ANY)) == 0);
+			VOLLEY_LISTEN(.on_packet = handle, .spread = VOLLEY_SPREAD_ANY),
+			NULL) == 0);
 #else
-	REQUIRE(volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_packet = handle)) == 0);
+	REQUIRE(volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_packet = handle),
+				     NULL) == 0);
 #endif
 	REQUIRE(volley_server_start(server) == 0);
-	port = volley_addr_get_port(
-		volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	port = volley_addr_get_port(LISTENER_ADDR(server, 0));
 	client = links_open_far("10.1.0.9:0", "b0");
 	for (int round = 0; round < N_ROUNDS && met == '+'; round++) {
 		for (int i = 0; i < N_HANDLERS; i++)

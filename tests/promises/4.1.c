@@ -43,7 +43,7 @@ static int start(struct volley_server **ret_server)
 
 	if (r >= 0)
 		r = volley_server_listen(*ret_server, "127.0.0.1:0",
-					 VOLLEY_LISTEN(.on_batch = echo));
+					 VOLLEY_LISTEN(.on_batch = echo), NULL);
 	return r >= 0 ? volley_server_start(*ret_server) : r;
 }
 

@@ -100,7 +100,8 @@ static void try_one(void (*handler)(int), bool posts)
 	REQUIRE(volley_server_new(
 			VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_BLOCK, .log = on_log),
 			&server) >= 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo)) >= 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = echo),
+				     NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
 	post(server, fds);
 	warning[0] = 0;

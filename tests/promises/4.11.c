@@ -57,7 +57,8 @@ static void serve(volley_log_fn log)
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .log = log, .on_start = on_start),
 				  &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) >= 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo),
+				     NULL) >= 0);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(volley_server_free(server) == 0);
 }

@@ -75,12 +75,13 @@ static void serve(int result)
 	late_result = result;
 	n_told = 0;
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .log = on_log), &server) == 0);
-	if (!CHECK(volley_server_listen(server, "127.0.0.1:7777",
-					VOLLEY_LISTEN(.on_packet = reply)) >= 0)) {
+	if (!CHECK(volley_server_listen(server, "127.0.0.1:7777", VOLLEY_LISTEN(.on_packet = reply),
+					NULL) >= 0)) {
 		volley_server_free(server);
 		return;
 	}
-	CHECK(volley_server_listen(server, "[::1]:0", VOLLEY_LISTEN(.on_packet = reply)) >= 0);
+	CHECK(volley_server_listen(server, "[::1]:0", VOLLEY_LISTEN(.on_packet = reply), NULL) >=
+	      0);
 	CHECK_EQ(n_told, 1); /* once a server */
 	CHECK(volley_server_start(server) == 0);
 	for (int i = 0; i < N_ASKS; i++)

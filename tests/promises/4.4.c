@@ -13,6 +13,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 static void cancel(pthread_t thread)
@@ -31,7 +32,7 @@ static void *call_for_ever(void *server)
 
 	volley_addr_parse("127.0.0.1:9", &peer);
 	for (;;) {
-		volley_server_send(server, 0, &peer, NULL, "x", 1);
+		volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1);
 		volley_server_post(server, nothing, NULL);
 		pthread_testcancel();
 	}
@@ -50,7 +51,7 @@ static void try_sends(uint32_t wait)
 
 		REQUIRE(pthread_create(&thread, NULL, call_for_ever, server) == 0);
 		cancel(thread);
-		volley_server_send(server, 0, &peer, NULL, "x", 1);
+		volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1);
 		CHECK_EQ(volley_server_post(server, nothing, NULL), 0);
 	}
 	CHECK_EQ(volley_server_stop(server), 0);
@@ -69,7 +70,7 @@ static void log_and_end(enum volley_log_level level, const char *text, void *arg
 static void *listen_badly(void *server)
 {
 	pthread_cancel(pthread_self());
-	volley_server_listen(server, "no address", VOLLEY_LISTEN(.on_batch = echo));
+	volley_server_listen(server, "no address", VOLLEY_LISTEN(.on_batch = echo), NULL);
 	pthread_testcancel();
 	return NULL;
 }
@@ -82,7 +83,8 @@ static void try_hook(void)
 
 	REQUIRE(pthread_create(&thread, NULL, listen_badly, server) == 0);
 	cancel(thread);
-	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)), 1);
+	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo), NULL),
+		 0);
 	CHECK_EQ(volley_server_free(server), 0);
 }
 
@@ -112,10 +114,10 @@ static void try_own_loop(void)
 	int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.wait = VOLLEY_WAIT_FD), &server) >= 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = end_inside)) >= 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = end_inside),
+				     NULL) >= 0);
 	REQUIRE(volley_server_start(server) >= 0);
-	to = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	to = LISTENER_ADDR(server, 0);
 	fd.fd = volley_server_get_fd(server);
 	sendto(client, "x", 1, 0, &to->sa, to->len);
 	REQUIRE(poll(&fd, 1, 1000) == 1);

@@ -63,8 +63,8 @@ int main(void)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .n_handlers = 1, .n_held = 65536,
 						.arena_bytes = 16 << 20),
 				  &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:7777", VOLLEY_LISTEN(.on_packet = reply)) >=
-		0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:7777", VOLLEY_LISTEN(.on_packet = reply),
+				     NULL) >= 0);
 	CHECK_EQ(count_huge(&is_told) - before, 0);
 	CHECK(volley_server_free(server) == 0);
 	return check_done();

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_server *server;
 static struct volley_addr addr;
@@ -61,10 +62,11 @@ static void open_at(const char *text, const struct volley_config *config, volley
 	atomic_store(&bounds_n_calls, 0);
 	sem_init(&may_return, 0, 0);
 	REQUIRE(volley_server_new(config, &server) == 0);
-	r = volley_server_listen(
-		server, text, VOLLEY_LISTEN(.on_packet = fn, .flags = VOLLEY_LISTEN_NO_COALESCE));
+	r = volley_server_listen(server, text,
+				 VOLLEY_LISTEN(.on_packet = fn, .flags = VOLLEY_LISTEN_NO_COALESCE),
+				 NULL);
 	REQUIRE(r == 0);
-	addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	addr = listener_addr(server, 0);
 	REQUIRE(volley_server_start(server) == 0);
 }
 
@@ -93,7 +95,7 @@ static int send_to(const char *text, size_t len)
 	struct volley_addr peer;
 
 	REQUIRE(volley_addr_parse(text, &peer) == 0);
-	return volley_server_send(server, 0, &peer, NULL, payload, len);
+	return volley_server_send(server, listener_at(server, 0), &peer, NULL, payload, len);
 }
 
 static void send_far(const char *text)
@@ -150,7 +152,8 @@ static void raise_eother(void)
 
 	REQUIRE(bind(fd, (const struct sockaddr *)&any, sizeof any) == 0);
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) == 0);
-	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = on_packet)) == 0);
+	REQUIRE(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = on_packet), NULL) ==
+		1);
 	REQUIRE(volley_server_start(server) == 0);
 	shutdown(other, SHUT_WR);
 	CHECK_EQ(send_to("127.0.0.1:9", 100), 0);
@@ -184,7 +187,8 @@ static void send_much(struct volley_worker *worker, void *arg)
 
 	volley_addr_parse("127.0.0.1:9", &peer);
 	for (int i = 0; i < 50; i++)
-		volley_worker_send(worker, 0, &peer, NULL, payload, sizeof payload);
+		volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), &peer,
+				   NULL, payload, sizeof payload);
 	(void)arg;
 	atomic_fetch_add(&bounds_n_calls, 1);
 }

@@ -7,6 +7,7 @@
 
 #include "bounds.h"
 #include "icmp.h"
+#include "lib/listeners.h"
 
 enum { N_ROUNDS = 16, N_DATAGRAMS = 2000 };
 
@@ -33,7 +34,7 @@ static void serve_out(bool by_close)
 	icmp_begin(&flood, addr.in.sin_port);
 	REQUIRE(volley_server_start(server) == 0);
 	if (by_close)
-		CHECK_EQ(volley_listener_close(server, 0), 0);
+		CHECK_EQ(volley_listener_close(server, listener_at(server, 0)), 0);
 	CHECK_EQ(volley_server_drain(server), 0);
 	icmp_end(&flood);
 	stats = bounds_stats(server);

@@ -15,6 +15,7 @@
 #include <volley/send.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_server *server;
 static atomic_uint n_sentences;
@@ -48,11 +49,15 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	CHECK_EQ(volley_packet_get_tos(NULL), -EINVAL);
 	CHECK_EQ(volley_packet_get_interface(NULL), -EINVAL);
 	CHECK_EQ(volley_packet_get_timestamp(NULL), -EINVAL);
-	CHECK_EQ(volley_listener_get_stats(packet->listener, NULL), -EINVAL);
+	CHECK_EQ(volley_listener_get_stats(server, packet->listener, NULL), -EINVAL);
 	volley_worker_set_data(NULL, NULL);
-	CHECK_EQ(volley_worker_send(worker, 0, NULL, NULL, "x", 1), -EINVAL);
-	CHECK_EQ(volley_worker_send(worker, 0, packet->peer, NULL, NULL, 1), -EINVAL);
-	CHECK_EQ(volley_worker_send(NULL, 0, packet->peer, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), NULL,
+				    NULL, "x", 1),
+		 -EINVAL);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+				    packet->peer, NULL, NULL, 1),
+		 -EINVAL);
+	CHECK_EQ(volley_worker_send(NULL, packet->listener, packet->peer, NULL, "x", 1), -EINVAL);
 	CHECK_EQ(volley_packet_hold(packet, &held), 0);
 	CHECK_EQ(volley_held_reply(server, held, NULL, 5), -EINVAL);
 	CHECK_EQ(volley_held_reply(server, held, NULL, 0), 0);
@@ -61,6 +66,7 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 
 static void without_server(void)
 {
+	const struct volley_listener none = { 0 };
 	const struct volley_held held = { 0 };
 	struct volley_stats stats = { .size = sizeof stats };
 	struct volley_addr addr;
@@ -68,10 +74,12 @@ static void without_server(void)
 	int fd = 0;
 
 	CHECK_EQ(volley_server_new(NULL, NULL), -EINVAL);
-	CHECK_EQ(volley_server_listen(NULL, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = on_packet)),
+	CHECK_EQ(volley_server_listen(NULL, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = on_packet),
+				      NULL),
 		 -EINVAL);
-	CHECK_EQ(volley_server_adopt(NULL, &fd, 1, VOLLEY_LISTEN(.on_packet = on_packet)), -EINVAL);
-	CHECK_EQ(volley_listener_close(NULL, 0), -EINVAL);
+	CHECK_EQ(volley_server_adopt(NULL, &fd, 1, VOLLEY_LISTEN(.on_packet = on_packet), NULL),
+		 -EINVAL);
+	CHECK_EQ(volley_listener_close(NULL, listener_at(NULL, 0)), -EINVAL);
 	CHECK_EQ(volley_server_start(NULL), -EINVAL);
 	CHECK_EQ(volley_server_run(NULL), -EINVAL);
 	CHECK_EQ(volley_server_stop(NULL), -EINVAL);
@@ -84,10 +92,10 @@ static void without_server(void)
 	CHECK_EQ(volley_server_get_timeout_ns(NULL), -1);
 	CHECK_EQ(volley_server_get_n_workers(NULL), 0);
 	CHECK(volley_server_get_io(NULL) == NULL);
-	CHECK(volley_server_get_listener(NULL, 0) == NULL);
-	CHECK_EQ(volley_listener_get_stats(NULL, &stats), -EINVAL);
-	CHECK_EQ(volley_listener_get_index(NULL), 0);
-	CHECK(volley_listener_get_addr(NULL) == NULL);
+	CHECK_EQ(volley_server_get_listeners(NULL, NULL, 0), -EINVAL);
+	CHECK_EQ(volley_listener_get_stats(NULL, none, &stats), -EINVAL);
+	CHECK_EQ(volley_listener_get_fd(NULL, none, 0), -EINVAL);
+	CHECK_EQ(volley_listener_get_addr(NULL, none, &addr), -EINVAL);
 	CHECK_EQ(volley_worker_get_index(NULL), 0);
 	CHECK(volley_worker_get_server(NULL) == NULL);
 	CHECK(volley_worker_get_data(NULL) == NULL);
@@ -127,14 +135,15 @@ static void with_server(void)
 	struct volley_addr addr;
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .log = on_log), &server) == 0);
-	CHECK_TOLD(volley_server_listen(server, NULL, VOLLEY_LISTEN(.on_packet = on_packet)));
-	CHECK_TOLD(volley_server_listen(server, "127.0.0.1:0", NULL));
-	CHECK_TOLD(volley_server_adopt(server, NULL, 1, VOLLEY_LISTEN(.on_packet = on_packet)));
+	CHECK_TOLD(volley_server_listen(server, NULL, VOLLEY_LISTEN(.on_packet = on_packet), NULL));
+	CHECK_TOLD(volley_server_listen(server, "127.0.0.1:0", NULL, NULL));
+	CHECK_TOLD(
+		volley_server_adopt(server, NULL, 1, VOLLEY_LISTEN(.on_packet = on_packet), NULL));
 	addr = bounds_listen(server, VOLLEY_LISTEN(.on_packet = on_packet), 1);
 	REQUIRE(volley_server_start(server) == 0);
 	CHECK_TOLD(volley_server_post(server, NULL, NULL));
-	CHECK_TOLD(volley_server_send(server, 0, NULL, NULL, "x", 1));
-	CHECK_TOLD(volley_server_send(server, 0, &addr, NULL, NULL, 1));
+	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), NULL, NULL, "x", 1));
+	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), &addr, NULL, NULL, 1));
 	CHECK_EQ(volley_server_get_stats(server, NULL), -EINVAL);
 	CHECK_EQ(volley_server_get_worker_stats(server, 0, NULL), -EINVAL);
 	CHECK_EQ(volley_server_get_carried_stats(server, NULL), -EINVAL);

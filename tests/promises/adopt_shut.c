@@ -39,7 +39,7 @@ int main(void)
 	REQUIRE(bind(fd, &addr.sa, addr.len) == 0);
 	shutdown(fd, SHUT_RD); /* says ENOTCONN, and does it all the same */
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .log = on_log), &server) >= 0);
-	CHECK(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = ignore)) < 0);
+	CHECK(volley_server_adopt(server, &fd, 1, VOLLEY_LISTEN(.on_packet = ignore), NULL) < 0);
 	CHECK(strstr(error, "shut down") != NULL);
 	CHECK_EQ(volley_server_free(server), 0);
 	close(fd);

@@ -8,6 +8,7 @@
 #include <semaphore.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { N_WAITING = 150, N_RING = 8, N_OTHER = 20, LONG_US = 5000000 };
@@ -54,8 +55,7 @@ static struct volley_server *serve(const struct volley_config *config, volley_pa
 
 static void send_to(struct volley_server *server, int fd, uint32_t index, uint32_t n)
 {
-	const struct volley_addr *addr = volley_listener_get_addr(
-		volley_server_get_listener(server, index));
+	const struct volley_addr *addr = LISTENER_ADDR(server, index);
 
 	for (uint32_t i = 0; i < n; i++)
 		REQUIRE(sendto(fd, "x", 1, 0, &addr->sa, addr->len) == 1);
@@ -63,7 +63,7 @@ static void send_to(struct volley_server *server, int fd, uint32_t index, uint32
 
 static void *call_close(void *server)
 {
-	return (void *)(intptr_t)volley_listener_close(server, 0);
+	return (void *)(intptr_t)volley_listener_close(server, listener_at(server, 0));
 }
 
 /*
@@ -72,7 +72,7 @@ static void *call_close(void *server)
  */
 static pthread_t begin_close(struct volley_server *server, int fd)
 {
-	struct volley_addr addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	struct volley_addr addr = listener_addr(server, 0);
 	pthread_t thread;
 
 	REQUIRE(volley_server_post(server, keep_worker, NULL) == 0);
@@ -113,7 +113,7 @@ static void check_all_served(uint32_t wait)
 	atomic_store(&bounds_callback_us, 500);
 	if (wait == VOLLEY_WAIT_FD) { /* nobody reads before the close does */
 		send_to(server, fd, 0, N_WAITING);
-		CHECK_EQ(volley_listener_close(server, 0), 0);
+		CHECK_EQ(volley_listener_close(server, listener_at(server, 0)), 0);
 	} else {
 		pthread_t thread = begin_close(server, fd);
 

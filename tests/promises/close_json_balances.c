@@ -13,7 +13,7 @@ enum { LOOK_MS = 1500, N_PEERS = 16, N_SENDERS = 2 };
 
 static struct volley_server *server;
 static struct volley_addr peers[N_PEERS];
-static atomic_int target = -1;
+static _Atomic uint64_t target; /* the id of a listener that comes and goes */
 static atomic_bool is_over;
 
 /* Mail piles up behind it, so that a close meets sends that are on their way. */
@@ -35,11 +35,10 @@ static void *post_forever(void *arg)
 static void *send_forever(void *arg)
 {
 	for (unsigned int i = 0; !atomic_load(&is_over); i++) {
-		int index = atomic_load(&target);
+		struct volley_listener listener = { .id = atomic_load(&target) };
 
-		if (index >= 0)
-			volley_server_send(server, (uint32_t)index, &peers[i % N_PEERS], NULL, "x",
-					   1);
+		if (listener.id != 0)
+			volley_server_send(server, listener, &peers[i % N_PEERS], NULL, "x", 1);
 		if (i % 8 == 0)
 			bounds_be_slow(100);
 	}
@@ -49,13 +48,13 @@ static void *send_forever(void *arg)
 static void *close_forever(void *arg)
 {
 	while (!atomic_load(&is_over)) {
-		int r = volley_server_listen(server, "127.0.0.1:0",
-					     VOLLEY_LISTEN(.on_batch = echo));
+		struct volley_listener listener;
 
-		REQUIRE(r > 0);
-		atomic_store(&target, r);
+		REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo),
+					     &listener) == 0);
+		atomic_store(&target, listener.id);
 		bounds_be_slow(5000);
-		CHECK_EQ(volley_listener_close(server, (uint32_t)r), 0);
+		CHECK_EQ(volley_listener_close(server, listener), 0);
 	}
 	return arg;
 }
@@ -123,7 +122,8 @@ int main(void)
 		peers[i].in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i);
 	}
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 2), &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo),
+				     NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(pthread_create(&threads[0], NULL, post_forever, NULL) == 0);
 	REQUIRE(pthread_create(&threads[1], NULL, close_forever, NULL) == 0);

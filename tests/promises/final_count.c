@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "handover.h"
+#include "lib/listeners.h"
 
 enum { SHORT_US = 20000, N = 100, N_FAILED = 40 };
 
@@ -116,7 +117,7 @@ static void of_one_whose_other_closed_its_listener(void)
 	struct volley_server *old = open_old(&addr);
 	struct volley_server *new = serve_too(old, &addr);
 
-	CHECK_EQ(volley_listener_close(new, 0), 0);
+	CHECK_EQ(volley_listener_close(new, listener_at(new, 0)), 0);
 	expect_final_count(old, &addr);
 	volley_server_free(new);
 }
@@ -129,7 +130,7 @@ static void of_one_that_has_them_again(void)
 	struct volley_server *new = serve_too(old, &addr);
 	struct giver giver;
 
-	CHECK_EQ(volley_listener_close(old, 0), 0);
+	CHECK_EQ(volley_listener_close(old, listener_at(old, 0)), 0);
 	begin(&giver, new, PATIENCE_US);
 	REQUIRE(volley_server_import_fds(old, fds[1], PATIENCE_US) == 1);
 	listen_at(old, &addr);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <semaphore.h>
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { N_RING = 8, N_LARGE = 20, BIG = 65528, MEDIUM = 9000 };
@@ -24,10 +25,16 @@ static void send_badly(struct volley_worker *worker, struct volley_packet *packe
 
 	(void)packet, (void)arg;
 	nobody.in.sin_port = 0;
-	CHECK_EQ(volley_worker_send(worker, 1, &peer, NULL, payload, BIG), -EMSGSIZE);
-	CHECK_EQ(volley_worker_send(worker, 1, &nobody, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1), &peer,
+				    NULL, payload, BIG),
+		 -EMSGSIZE);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1),
+				    &nobody, NULL, "x", 1),
+		 -EINVAL);
 	for (int i = 0; i < N_LARGE; i++)
-		n_full += volley_worker_send(worker, 1, &peer, NULL, payload, MEDIUM) == -ENOBUFS;
+		n_full += volley_worker_send(worker,
+					     listener_at(volley_worker_get_server(worker), 1),
+					     &peer, NULL, payload, MEDIUM) == -ENOBUFS;
 	sem_post(&done);
 }
 
@@ -35,7 +42,7 @@ static struct volley_stats get_listener_stats(uint32_t index)
 {
 	struct volley_stats stats = { .size = sizeof stats };
 
-	REQUIRE(volley_listener_get_stats(volley_server_get_listener(server, index), &stats) == 0);
+	REQUIRE(volley_listener_get_stats(server, listener_at(server, index), &stats) == 0);
 	return stats;
 }
 
@@ -51,9 +58,9 @@ static void check(uint32_t n_handlers)
 			&server) == 0);
 	for (int i = 0; i < 2; i++)
 		REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-					     VOLLEY_LISTEN(.on_packet = send_badly)) == i);
+					     VOLLEY_LISTEN(.on_packet = send_badly), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
-	addr = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	addr = LISTENER_ADDR(server, 0);
 	REQUIRE(sendto(fd, "x", 1, 0, &addr->sa, addr->len) == 1);
 	sem_wait(&done);
 	CHECK_EQ(volley_server_drain(server), 0);

@@ -18,6 +18,7 @@
 #include <volley/volley.h>
 
 #include "lib/giver.h"
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { PATIENCE_US = 5000000, REPLY_MS = 2000 };
@@ -34,13 +35,15 @@ static inline struct volley_addr listen_at(struct volley_server *server,
 					   const struct volley_addr *addr)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "127.0.0.1:0";
-	int r;
+	struct volley_listener listener;
+	struct volley_addr bound;
 
 	if (addr != NULL)
 		volley_addr_format(addr, text, sizeof text);
-	r = volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = echo));
-	REQUIRE(r >= 0);
-	return *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)r));
+	REQUIRE(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = echo), &listener) ==
+		0);
+	REQUIRE(volley_listener_get_addr(server, listener, &bound) == 0);
+	return bound;
 }
 
 static inline struct volley_server *open_server(void)

@@ -34,7 +34,8 @@ int main(void)
 	new = open_server();
 	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
 	REQUIRE(volley_server_listen(new, text,
-				     VOLLEY_LISTEN(.on_batch = echo, .rcvbuf_bytes = 4096)) >= 0);
+				     VOLLEY_LISTEN(.on_batch = echo, .rcvbuf_bytes = 4096),
+				     NULL) >= 0);
 	send_some(&addr);
 	CHECK_EQ(get_stats(old).kernel_drops, 0);
 	REQUIRE(volley_server_start(new) == 0);

@@ -9,6 +9,7 @@
 #include <semaphore.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { HOLD_MS = 30, N_HELD = 1 };
@@ -39,8 +40,7 @@ static void hold_and_stay(struct volley_worker *worker, struct volley_packet *pa
 
 static void send_one(void)
 {
-	const struct volley_addr *addr = volley_listener_get_addr(
-		volley_server_get_listener(server, 0));
+	const struct volley_addr *addr = LISTENER_ADDR(server, 0);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	REQUIRE(fd >= 0 && sendto(fd, "x", 1, 0, &addr->sa, addr->len) == 1);
@@ -75,7 +75,7 @@ static void check_handler(uint32_t wait)
 	atomic_store(&n_held, 0);
 	REQUIRE(volley_server_new(make_config(wait, 1), &server) == 0);
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = hold_and_stay)) == 0);
+				     VOLLEY_LISTEN(.on_packet = hold_and_stay), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	send_one();
 	if (wait == VOLLEY_WAIT_FD)
@@ -102,7 +102,7 @@ static void check_worker(void)
 	atomic_store(&n_held, 0);
 	REQUIRE(volley_server_new(make_config(VOLLEY_WAIT_EVENT, 0), &server) == 0);
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = hold_and_stay)) == 0);
+				     VOLLEY_LISTEN(.on_packet = hold_and_stay), NULL) == 0);
 	for (int i = 0; i < 2; i++)
 		send_one();
 	REQUIRE(volley_server_start(server) == 0);

@@ -27,7 +27,7 @@ int main(void)
 			      "ip -6 address add fe80::1/64 dev 'a\"b\\' nodad"));
 	REQUIRE(volley_server_new(NULL, &server) == 0);
 	REQUIRE(volley_server_listen(server, "[fe80::1%a\"b\\]:7777",
-				     VOLLEY_LISTEN(.on_packet = ignore)) == 0);
+				     VOLLEY_LISTEN(.on_packet = ignore), NULL) == 0);
 	REQUIRE(volley_server_format_stats(server, text, sizeof text) < (int)sizeof text);
 	CHECK(strstr(text, "\"address\": \"[fe80::1%a\\u0022b\\u005c]:7777\"") != NULL);
 	CHECK_EQ(volley_server_free(server), 0);

@@ -14,6 +14,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "promises/promise.h"
 
 static sem_t told;
@@ -63,8 +64,9 @@ static void check(uint32_t wait)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = wait), &server) == 0);
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0",
 				     VOLLEY_LISTEN(.on_batch = echo, .on_error = on_error,
-						   .flags = VOLLEY_LISTEN_REPORT_ERRORS)) == 0);
-	send_and_leave(volley_listener_get_addr(volley_server_get_listener(server, 0)));
+						   .flags = VOLLEY_LISTEN_REPORT_ERRORS),
+				     NULL) == 0);
+	send_and_leave(LISTENER_ADDR(server, 0));
 	REQUIRE(volley_server_start(server) == 0);
 	sem_wait(&told);
 	CHECK(is_published(server));

@@ -74,7 +74,8 @@ static void *serve(void *arg)
 	REQUIRE(volley_server_new(&config, &subject->server) == 0);
 	REQUIRE(volley_server_adopt(subject->server, &subject->fd, 1,
 				    VOLLEY_LISTEN(.on_packet = bounds_on_packet,
-						  .flags = VOLLEY_LISTEN_KEEP_SOCKETS)) >= 0);
+						  .flags = VOLLEY_LISTEN_KEEP_SOCKETS),
+				    NULL) >= 0);
 	REQUIRE(volley_server_start(subject->server) == 0);
 	atomic_store(&subject->is_open, true);
 	while (subject->wait == VOLLEY_WAIT_FD && !atomic_load(&is_over)) {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 enum { IDLE_MS = 300, CPU_MS = 100 };
 
@@ -66,9 +67,9 @@ static void open_subject(struct subject *subject, const struct volley_config *co
 	const struct timeval patience = { .tv_sec = 2 };
 
 	REQUIRE(volley_server_new(config, &subject->server) == 0);
-	REQUIRE(volley_server_listen(subject->server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = fn)) == 0);
-	subject->addr = *volley_listener_get_addr(volley_server_get_listener(subject->server, 0));
+	REQUIRE(volley_server_listen(subject->server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = fn),
+				     NULL) == 0);
+	subject->addr = listener_addr(subject->server, 0);
 	subject->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	setsockopt(subject->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 }

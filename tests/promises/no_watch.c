@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 enum { N_SUBJECTS = 3, IDLE_MS = 300, CPU_MS = 120, MAX_LINES = 6 };
 
@@ -121,8 +122,8 @@ static void *serve(void *arg)
 	is_host = subject->base != NULL;
 	REQUIRE(volley_server_new(&config, &subject->server) == 0);
 	REQUIRE(volley_server_listen(subject->server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_packet = reply)) == 0);
-	subject->addr = *volley_listener_get_addr(volley_server_get_listener(subject->server, 0));
+				     VOLLEY_LISTEN(.on_packet = reply), NULL) == 0);
+	subject->addr = listener_addr(subject->server, 0);
 	REQUIRE(volley_server_start(subject->server) == 0);
 	atomic_store(&subject->is_open, true);
 	if (config.wait == VOLLEY_WAIT_FD)

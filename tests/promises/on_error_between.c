@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 enum { N_SENDS = 3000, N_ERRORS = 100 };
 
@@ -29,7 +30,8 @@ static void send_many(struct volley_worker *worker, unsigned int n)
 	int r = 0;
 
 	for (unsigned int i = 0; i < n && r == 0; i++)
-		r = volley_worker_send(worker, 0, &dead, NULL, "x", 1);
+		r = volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+				       &dead, NULL, "x", 1);
 	CHECK_EQ(r, 0);
 }
 

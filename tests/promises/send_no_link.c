@@ -5,6 +5,7 @@
  * for what nobody has thought of.
  */
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 static int send_by(struct volley_server *server, const char *local, const char *peer)
@@ -12,7 +13,7 @@ static int send_by(struct volley_server *server, const char *local, const char *
 	struct volley_addr from, to;
 
 	REQUIRE(volley_addr_parse(local, &from) == 0 && volley_addr_parse(peer, &to) == 0);
-	return volley_server_send(server, 0, &to, &from, "x", 1);
+	return volley_server_send(server, listener_at(server, 0), &to, &from, "x", 1);
 }
 
 int main(void)
@@ -22,7 +23,7 @@ int main(void)
 
 	promise_begin(3);
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) == 0);
-	REQUIRE(volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = echo), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	/* There is no interface 999. */
 	CHECK_EQ(send_by(server, "[fe80::1%999]:1", "[::1]:9"), 0);

@@ -11,6 +11,7 @@
 #include <volley/send.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_worker *seen;
 
@@ -21,19 +22,21 @@ static int on_start(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
-/* Both ways to send say `good` to a good one, and `bad` to bad ones. */
+/* Both ways to send say `good` to a good one; to one by a listener that is gone, and to a bad peer. */
 static void check_sends(struct volley_server *server, const struct volley_addr *to, int good,
-			int bad)
+			int gone, int bad)
 {
+	struct volley_listener listener = listener_at(server, 0);
+	struct volley_listener none = { .id = 0 };
 	struct volley_addr other;
 
 	CHECK(volley_addr_parse("[::1]:9", &other) == 0);
-	CHECK_EQ(volley_server_send(server, 0, to, NULL, "s", 1), good);
-	CHECK_EQ(volley_worker_send(seen, 0, to, NULL, "w", 1), good);
-	CHECK_EQ(volley_server_send(server, 7, to, NULL, "s", 1), bad);
-	CHECK_EQ(volley_worker_send(seen, 7, to, NULL, "w", 1), bad);
-	CHECK_EQ(volley_server_send(server, 0, &other, NULL, "s", 1), bad);
-	CHECK_EQ(volley_worker_send(seen, 0, &other, NULL, "w", 1), bad);
+	CHECK_EQ(volley_server_send(server, listener, to, NULL, "s", 1), good);
+	CHECK_EQ(volley_worker_send(seen, listener, to, NULL, "w", 1), good);
+	CHECK_EQ(volley_server_send(server, none, to, NULL, "s", 1), gone);
+	CHECK_EQ(volley_worker_send(seen, none, to, NULL, "w", 1), gone);
+	CHECK_EQ(volley_server_send(server, listener, &other, NULL, "s", 1), bad);
+	CHECK_EQ(volley_worker_send(seen, listener, &other, NULL, "w", 1), bad);
 }
 
 static void try_one(enum volley_wait wait, uint32_t n_handlers)
@@ -50,12 +53,12 @@ static void try_one(enum volley_wait wait, uint32_t n_handlers)
 	bounds_listen(server, VOLLEY_LISTEN(.on_packet = bounds_on_packet), 0);
 	for (int i = 0; i < 2; i++) {
 		REQUIRE(volley_server_start(server) == 0);
-		check_sends(server, &to, 0, -EINVAL);
+		check_sends(server, &to, 0, -ESTALE, -EINVAL);
 		CHECK_EQ(volley_server_stop(server), 0);
-		check_sends(server, &to, -ESHUTDOWN, -ESHUTDOWN);
+		check_sends(server, &to, -ESHUTDOWN, -ESHUTDOWN, -ESHUTDOWN);
 	}
 	CHECK_EQ(volley_server_close(server), 0);
-	check_sends(server, &to, -ESHUTDOWN, -ESHUTDOWN);
+	check_sends(server, &to, -ESHUTDOWN, -ESHUTDOWN, -ESHUTDOWN);
 	stats = bounds_stats(server);
 	CHECK_EQ(stats.tx_requested, 4);
 	volley_server_free(server);

@@ -10,6 +10,7 @@
 #include <volley/send.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_worker *seen;
 
@@ -24,7 +25,9 @@ static void post(struct volley_worker *worker, void *arg)
 {
 	const struct volley_addr *own = arg;
 
-	CHECK_EQ(volley_worker_send(worker, 0, own, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), own,
+				    NULL, "x", 1),
+		 -EINVAL);
 }
 
 /* The listener's port there is itself, another port is somebody else. `own` stays for the post. */
@@ -36,10 +39,12 @@ static void try_address(struct volley_server *server, const char *text, in_port_
 	REQUIRE(volley_addr_parse(text, own) == 0);
 	other = *own;
 	own->in.sin_port = port;
-	CHECK_EQ(volley_server_send(server, 0, own, NULL, "x", 1), -EINVAL);
-	CHECK_EQ(volley_worker_send(seen, 0, own, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_server_send(server, listener_at(server, 0), own, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), own, NULL,
+				    "x", 1),
+		 -EINVAL);
 	CHECK_EQ(volley_server_post(server, post, own), 0);
-	CHECK_EQ(volley_server_send(server, 0, &other, NULL, "x", 1), 0);
+	CHECK_EQ(volley_server_send(server, listener_at(server, 0), &other, NULL, "x", 1), 0);
 }
 
 int main(void)
@@ -53,8 +58,8 @@ int main(void)
 
 	promise_begin(10);
 	REQUIRE(volley_server_new(config, &server) == 0);
-	REQUIRE(volley_server_listen(server, "0.0.0.0:0", listen) == 0);
-	port = volley_listener_get_addr(volley_server_get_listener(server, 0))->in.sin_port;
+	REQUIRE(volley_server_listen(server, "0.0.0.0:0", listen, NULL) == 0);
+	port = LISTENER_ADDR(server, 0)->in.sin_port;
 	REQUIRE(volley_server_start(server) == 0);
 	try_address(server, "127.0.0.1:9", port, &own[0]);
 	try_address(server, "127.1.2.3:9", port, &own[1]);

@@ -5,6 +5,7 @@
  * and over IPv6, and for one after the other in one callback.
  */
 
+#include "lib/listeners.h"
 #include "sending.h"
 
 enum { MAX_IPV4 = 65507, MAX_IPV6 = 65527, N_SENDS = 3 };
@@ -18,7 +19,9 @@ static void send_largest(struct volley_worker *worker, struct volley_packet *pac
 {
 	(void)packet, (void)arg;
 	for (int i = 0; i < N_SENDS; i++)
-		results[i] = volley_worker_send(worker, 0, &to, NULL, payload, n_payload);
+		results[i] = volley_worker_send(worker,
+						listener_at(volley_worker_get_server(worker), 0),
+						&to, NULL, payload, n_payload);
 }
 
 static void check(const char *address, size_t n)
@@ -31,9 +34,9 @@ static void check(const char *address, size_t n)
 	n_payload = n;
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .arena_bytes = 65536), &server) ==
 		0);
-	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_packet = send_largest)) ==
-		0);
-	addr = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_packet = send_largest),
+				     NULL) == 0);
+	addr = LISTENER_ADDR(server, 0);
 	fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	REQUIRE(fd >= 0 && sendto(fd, "x", 1, 0, &addr->sa, addr->len) == 1);
 	REQUIRE(volley_addr_parse(addr->sa.sa_family == AF_INET ? "127.0.0.1:9" : "[::1]:9", &to) ==

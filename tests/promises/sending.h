@@ -14,6 +14,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "promise.h"
 
 /* A socket on 127.0.0.1. */
@@ -89,7 +90,8 @@ static inline struct volley_server *server_open(const struct volley_config *conf
 	struct volley_server *server = NULL;
 
 	REQUIRE(volley_server_new(config, &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) == 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo),
+				     NULL) == 0);
 	return server;
 }
 
@@ -122,7 +124,8 @@ static inline void nothing(struct volley_worker *worker, void *arg)
 static inline int say(struct volley_worker *worker, const struct volley_addr *peer,
 		      const char *text)
 {
-	return volley_worker_send(worker, 0, peer, NULL, text, strlen(text));
+	return volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), peer,
+				  NULL, text, strlen(text));
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "handover.h"
+#include "lib/listeners.h"
 
 enum { SHORT_US = 100000, TTL = 64, SEGMENT_BYTES = 100, N_SEGMENTS = 20, SETTLE_MS = 2000 };
 
@@ -102,10 +103,11 @@ static struct volley_server *open_looking(struct volley_addr *ret_addr)
 
 	REQUIRE(volley_server_listen(
 			server, "127.0.0.1:0",
-			VOLLEY_LISTEN(.on_packet = look, .flags = VOLLEY_LISTEN_NO_COALESCE |
-								  VOLLEY_LISTEN_WANT_TTL)) == 0);
+			VOLLEY_LISTEN(.on_packet = look,
+				      .flags = VOLLEY_LISTEN_NO_COALESCE | VOLLEY_LISTEN_WANT_TTL),
+			NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
-	*ret_addr = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	*ret_addr = listener_addr(server, 0);
 	return server;
 }
 
@@ -141,7 +143,8 @@ static void options_come_when_it_is_alone(void)
 	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
 	REQUIRE(volley_server_listen(
 			new, text,
-			VOLLEY_LISTEN(.on_packet = look, .flags = VOLLEY_LISTEN_WANT_TTL)) == 0);
+			VOLLEY_LISTEN(.on_packet = look, .flags = VOLLEY_LISTEN_WANT_TTL),
+			NULL) == 0);
 	CHECK_EQ(giver_join(&giver), -ETIMEDOUT);
 	commit_in_doubt(new);
 	close(fds[1]);
@@ -208,7 +211,7 @@ static void what_is_closed_before_is_not_taken(void)
 	begin(&giver, old, PATIENCE_US);
 	new = import(&first);
 	listen_at(new, &second);
-	CHECK_EQ(volley_listener_close(new, 0), 0);
+	CHECK_EQ(volley_listener_close(new, listener_at(new, 0)), 0);
 	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
 	CHECK_EQ(giver_join(&giver), 0);
 	close(fds[1]);

@@ -14,6 +14,7 @@
 #include <volley/send.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 enum { N_ROUNDS = 50, N_EACH = 4 };
 
@@ -52,8 +53,9 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	while (atomic_load(&other->n_met) <= n)
 		sched_yield();
 	for (unsigned int i = n * N_EACH; i < (n + 1) * N_EACH; i++)
-		CHECK_EQ(volley_worker_send(other->worker, 0, &sinks[other - sides], NULL, &i,
-					    sizeof i),
+		CHECK_EQ(volley_worker_send(other->worker,
+					    listener_at(volley_worker_get_server(other->worker), 0),
+					    &sinks[other - sides], NULL, &i, sizeof i),
 			 0);
 	CHECK(volley_server_get_timeout_ns(other->server) <= 0);
 	atomic_fetch_add(&side->n_done, 1);
@@ -72,7 +74,9 @@ static void on_handled(struct volley_worker *worker, struct volley_packet *packe
 	atomic_fetch_add(&side->n_done, 1);
 	while (atomic_load(&other->n_done) == 0)
 		sched_yield();
-	side->result = volley_worker_send(other->worker, 0, &sinks[0], NULL, "x", 1);
+	side->result = volley_worker_send(other->worker,
+					  listener_at(volley_worker_get_server(other->worker), 0),
+					  &sinks[0], NULL, "x", 1);
 }
 
 static void *loop(void *arg)

@@ -12,6 +12,7 @@
 #include <volley/cancel.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_server *server;
 static bool waits_for_stop;
@@ -39,10 +40,13 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	CHECK_EQ(volley_server_drain(server), -EDEADLK);
 	CHECK_EQ(volley_server_close(server), -EDEADLK);
 	CHECK_EQ(volley_server_free(server), -EDEADLK);
-	CHECK_EQ(volley_listener_close(server, 0), -EDEADLK);
-	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = on_packet)),
+	CHECK_EQ(volley_listener_close(server, listener_at(server, 0)), -EDEADLK);
+	CHECK_EQ(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = on_packet),
+				      NULL),
 		 -EDEADLK);
-	CHECK_EQ(volley_worker_send(worker, 0, packet->peer, NULL, "x", 1), 0);
+	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+				    packet->peer, NULL, "x", 1),
+		 0);
 	atomic_fetch_add(&bounds_n_calls, 1);
 }
 

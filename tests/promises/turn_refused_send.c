@@ -13,6 +13,7 @@
 #include <volley/send.h>
 
 #include "bounds.h"
+#include "lib/listeners.h"
 
 static struct volley_worker *seen;
 
@@ -55,14 +56,24 @@ static void try_one(struct event_base *base)
 	bounds_listen(server, VOLLEY_LISTEN(.on_packet = bounds_on_packet), 0);
 	REQUIRE(volley_server_start(server) == 0);
 	for (uint64_t i = 1; i <= 3; i++) {
-		CHECK_EQ(volley_worker_send(seen, 0, &to, NULL, big, sizeof big), -EMSGSIZE);
-		CHECK_EQ(volley_worker_send(seen, 0, &nowhere, NULL, "x", 1), -EINVAL);
+		CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0),
+					    &to, NULL, big, sizeof big),
+			 -EMSGSIZE);
+		CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0),
+					    &nowhere, NULL, "x", 1),
+			 -EINVAL);
 		check_books(server, 0, i);
 		CHECK(is_idle(server));
 	}
-	CHECK_EQ(volley_worker_send(seen, 0, &to, NULL, "x", 1), 0);
-	CHECK_EQ(volley_worker_send(seen, 0, &to, NULL, big, sizeof big), -EMSGSIZE);
-	CHECK_EQ(volley_worker_send(seen, 0, &nowhere, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, NULL,
+				    "x", 1),
+		 0);
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, NULL,
+				    big, sizeof big),
+		 -EMSGSIZE);
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &nowhere,
+				    NULL, "x", 1),
+		 -EINVAL);
 	if (base != NULL)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	else

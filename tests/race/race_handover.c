@@ -23,6 +23,7 @@
 #include "lib/check.h"
 #include "lib/giver.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 
@@ -75,7 +76,7 @@ static struct volley_server *new_server(uint32_t n_workers, uint32_t wait)
 
 static int listen_there(struct volley_server *server)
 {
-	return volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = peer_echo));
+	return volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = peer_echo), NULL);
 }
 
 /* From `old` to a new server, which is returned; with `fail`, the new one leaves half-way. */
@@ -117,7 +118,7 @@ static void run_way(uint32_t wait, unsigned long n_cycles)
 
 	strcpy(address, "127.0.0.1:0");
 	CHECK_EQ(listen_there(server), 0);
-	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	to = listener_addr(server, 0);
 	volley_addr_format(&to, address, sizeof address);
 	CHECK_EQ(volley_server_start(server), 0);
 	atomic_store(&done, false);

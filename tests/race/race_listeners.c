@@ -20,6 +20,7 @@
 
 #include "lib/check.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 
@@ -29,6 +30,7 @@ static unsigned long n_cycles = 50;
 /* Where the flood goes: ports of one machine, the latest of each changing thread. */
 enum { N_CHANGERS = 2 };
 static _Atomic uint16_t ports[N_CHANGERS + 1];
+static _Atomic uint64_t ids[N_CHANGERS + 1];
 
 static void *flood(void *arg)
 {
@@ -53,9 +55,12 @@ static void *send_through(void *server)
 	int fd = loopback_open("127.0.0.1:0", &to);
 
 	for (uint32_t i = 0; !atomic_load(&done); i++) {
-		int r = volley_server_send(server, i % (N_CHANGERS + 1), &to, NULL, "news", 4);
+		struct volley_listener listener = {
+			.id = atomic_load(&ids[i % (N_CHANGERS + 1)]),
+		};
+		int r = volley_server_send(server, listener, &to, NULL, "news", 4);
 
-		if (r != 0 && r != -EINVAL && r != -ESHUTDOWN && r != -ENOBUFS)
+		if (r != 0 && r != -ESTALE && r != -ESHUTDOWN && r != -ENOBUFS)
 			CHECK_EQ(r, 0);
 	}
 	close(fd);
@@ -84,16 +89,17 @@ static void *change(void *arg)
 	const struct changer *changer = arg;
 
 	for (unsigned long n = 0; n < n_cycles; n++) {
-		int index = volley_server_listen(changer->server, "127.0.0.1:0",
-						 VOLLEY_LISTEN(.on_batch = peer_echo));
+		struct volley_listener listener;
+		struct volley_addr addr;
 		int r;
 
-		REQUIRE(index > 0);
-		atomic_store(
-			&ports[changer->i],
-			volley_addr_get_port(volley_listener_get_addr(
-				volley_server_get_listener(changer->server, (uint32_t)index))));
-		r = volley_listener_close(changer->server, (uint32_t)index);
+		REQUIRE(volley_server_listen(changer->server, "127.0.0.1:0",
+					     VOLLEY_LISTEN(.on_batch = peer_echo), &listener) == 0);
+		atomic_store(&ids[changer->i], listener.id);
+		REQUIRE(volley_listener_get_addr(changer->server, listener, &addr) == 0);
+		atomic_store(&ports[changer->i], volley_addr_get_port(&addr));
+		r = volley_listener_close(changer->server, listener);
+		CHECK_EQ(volley_listener_get_addr(changer->server, listener, &addr), -ESTALE);
 		CHECK(r == 0 || r == -ETIME);
 	}
 	return NULL;
@@ -122,13 +128,14 @@ static void run_way(const struct peer_way *way)
 		&to);
 	struct changer changers[N_CHANGERS];
 	pthread_t threads[4];
-	int index;
+	struct volley_listener listener;
 	int fd;
 
 	atomic_store(&done, false);
 	for (int i = 0; i < N_CHANGERS; i++)
 		atomic_store(&ports[i], 0);
 	atomic_store(&ports[N_CHANGERS], volley_addr_get_port(&to));
+	atomic_store(&ids[N_CHANGERS], listener_at(server, 0).id);
 	CHECK_EQ(volley_server_start(server), 0);
 	REQUIRE(pthread_create(&threads[0], NULL, flood, NULL) == 0);
 	REQUIRE(pthread_create(&threads[1], NULL, read_stats, server) == 0);
@@ -144,9 +151,9 @@ static void run_way(const struct peer_way *way)
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	/* A new one: the others' queues may be full of what the flood left. */
-	index = volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo));
-	REQUIRE(index > 0);
-	to = *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)index));
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo),
+				     &listener) == 0);
+	REQUIRE(volley_listener_get_addr(server, listener, &to) == 0);
 	fd = loopback_open("127.0.0.1:0", NULL);
 	CHECK(peer_ask(fd, &to, 1));
 	CHECK_EQ(volley_server_close(server), 0);

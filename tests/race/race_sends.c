@@ -23,6 +23,7 @@
 
 #include "lib/check.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 
 enum { N_WORKERS = 2, N_HANDLERS = 2, LISTENER = 0, TIMER_US = 500 };
@@ -100,8 +101,9 @@ static void say(struct volley_worker *worker, enum kind kind, uint32_t i)
 	uint32_t source = get_source(kind, i);
 	struct message message = { source, now.n_tried[source]++ };
 
-	count(source, volley_worker_send(worker, LISTENER, &race.receiver_addr, NULL, &message,
-					 sizeof message));
+	count(source,
+	      volley_worker_send(worker, listener_at(volley_worker_get_server(worker), LISTENER),
+				 &race.receiver_addr, NULL, &message, sizeof message));
 }
 
 static void say_on(struct volley_worker *worker, enum kind kind)
@@ -183,7 +185,8 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 
 static void send_to_nobody(void)
 {
-	int r = volley_server_send(race.server, LISTENER, &race.nobody, NULL, "x", 1);
+	int r = volley_server_send(race.server, listener_at(race.server, LISTENER), &race.nobody,
+				   NULL, "x", 1);
 
 	atomic_fetch_add(r == 0 ? &now.n_to_nobody : &now.n_refused, 1);
 }
@@ -193,8 +196,8 @@ static void send_from_outside(void)
 	uint32_t source = get_source(SERVER_SEND, 0);
 	struct message message = { source, now.n_tried[source]++ };
 
-	count(source, volley_server_send(race.server, LISTENER, &race.receiver_addr, NULL, &message,
-					 sizeof message));
+	count(source, volley_server_send(race.server, listener_at(race.server, LISTENER),
+					 &race.receiver_addr, NULL, &message, sizeof message));
 	for (uint32_t i = 0; i < volley_server_get_n_workers(race.server); i++)
 		say(race.workers[i], WORKER_SEND, i);
 }
@@ -272,9 +275,9 @@ static void open_server(const struct way *way, struct event_base *base)
 				  &race.server) == 0);
 	REQUIRE(volley_server_listen(race.server, "127.0.0.1:0",
 				     VOLLEY_LISTEN(.on_packet = on_packet, .on_error = on_error,
-						   .flags = VOLLEY_LISTEN_REPORT_ERRORS)) ==
-		LISTENER);
-	race.to = *volley_listener_get_addr(volley_server_get_listener(race.server, LISTENER));
+						   .flags = VOLLEY_LISTEN_REPORT_ERRORS),
+				     NULL) == LISTENER);
+	race.to = listener_addr(race.server, LISTENER);
 }
 
 static void check_books(const struct way *way)

@@ -22,6 +22,7 @@
 #include "lib/check.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "sys/clock.h"
 
@@ -136,8 +137,8 @@ static void sweep(const char *io, uint32_t wait, uint32_t flags)
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .io = io, .wait = wait),
 				  &bench.server) == 0);
 	REQUIRE(volley_server_listen(bench.server, "127.0.0.1:0",
-				     VOLLEY_LISTEN(.on_batch = echo, .flags = flags)) == 0);
-	bench.addr = volley_listener_get_addr(volley_server_get_listener(bench.server, 0));
+				     VOLLEY_LISTEN(.on_batch = echo, .flags = flags), NULL) == 0);
+	bench.addr = LISTENER_ADDR(bench.server, 0);
 	for (int i = 0; i < N_CLIENTS; i++)
 		bench.clients[i] = loopback_open("127.0.0.1:0", NULL);
 	REQUIRE(volley_server_start(bench.server) == 0);

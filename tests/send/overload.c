@@ -32,6 +32,7 @@
 
 #include "lib/check.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "path/worker.h"
 #include "server/state.h"
@@ -97,9 +98,9 @@ static void run_burst(void)
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) == 0);
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = ignore)) ==
-		0);
-	addr = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = ignore),
+				     NULL) == 0);
+	addr = LISTENER_ADDR(server, 0);
 	fd_of_worker = vly_socks_get(&server->workers[0].socks, 0)->fd;
 	REQUIRE(vly_socket_get_int(fd_of_worker, SOL_SOCKET, SO_RCVBUF, &rcvbuf_bytes) == 0);
 	n = (uint32_t)((uint64_t)rcvbuf_bytes * 65 / 100 / 832);
@@ -278,9 +279,9 @@ static bool try_load(void)
 						.on_start = on_start, .on_stop = on_stop,
 						.arg = &load),
 				  &load.server) == 0);
-	REQUIRE(volley_server_listen(load.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = work)) ==
-		0);
-	load.addr = volley_listener_get_addr(volley_server_get_listener(load.server, 0));
+	REQUIRE(volley_server_listen(load.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = work),
+				     NULL) == 0);
+	load.addr = LISTENER_ADDR(load.server, 0);
 	for (int percent = 60; percent <= 120; percent += 20) {
 		double r = measure(&load, (uint64_t)(capacity * percent / 100));
 

@@ -15,6 +15,8 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
+
 static void echo(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
 {
 	(void)worker;
@@ -80,10 +82,9 @@ int main(int argc, char **argv)
 		}
 	}
 	if (volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &server) < 0 ||
-	    volley_server_listen(server, address, &listen) < 0)
+	    volley_server_listen(server, address, &listen, NULL) < 0)
 		return 1;
-	volley_addr_format(volley_listener_get_addr(volley_server_get_listener(server, 0)), text,
-			   sizeof text);
+	volley_addr_format(LISTENER_ADDR(server, 0), text, sizeof text);
 	/* From the line on, a signal is for the server, also before run takes them. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);

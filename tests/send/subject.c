@@ -148,15 +148,14 @@ struct subject *subject_open(struct script_world *world, uint32_t listen_flags)
 	for (uint32_t i = 0; i < SCRIPT_N_LISTENERS; i++) {
 		/* The narrow path is believed, or its segments come apart on the way. */
 		uint32_t mtu = i == 0 ? VOLLEY_MTU_KERNEL : VOLLEY_MTU_OMIT;
-		struct volley_listener *listener;
+		struct volley_listener listener;
 
 		if (volley_server_listen(subject->server, addresses[i],
 					 VOLLEY_LISTEN(.on_batch = on_batch, .arg = subject,
-						       .flags = listen_flags,
-						       .mtu_discover = mtu)) < 0)
+						       .flags = listen_flags, .mtu_discover = mtu),
+					 &listener) < 0 ||
+		    volley_listener_get_addr(subject->server, listener, &world->own[i]) < 0)
 			die("cannot listen");
-		listener = volley_server_get_listener(subject->server, i);
-		world->own[i] = *volley_listener_get_addr(listener);
 	}
 	/* Nobody is 0.0.0.0: a datagram of ours would come from where it was sent to. */
 	world->own[2].in.sin_addr.s_addr = htonl(0x7f000003);

@@ -90,7 +90,6 @@ static void send_back(struct volley_packet *packet, uint32_t id)
 {
 	uint8_t data[2048];
 	uint32_t len = oracle_fill_reply(id, data, sizeof data);
-	uint32_t index = volley_listener_get_index(packet->listener);
 	int r;
 
 	if (oracle_is_forged(id)) { /* what is no reply may go to another listener of ours */
@@ -98,10 +97,11 @@ static void send_back(struct volley_packet *packet, uint32_t id)
 		return;
 	}
 	oracle_count_reply(id); /* it may arrive before the call returns */
-	r = world_pick(2) ? volley_worker_send(packet->worker, index, packet->peer, packet->local,
-					       data, len)
-			  : volley_server_send(volley_worker_get_server(packet->worker), index,
-					       packet->peer, packet->local, data, len);
+	r = world_pick(2)
+		    ? volley_worker_send(packet->worker, packet->listener, packet->peer,
+					 packet->local, data, len)
+		    : volley_server_send(volley_worker_get_server(packet->worker), packet->listener,
+					 packet->peer, packet->local, data, len);
 	oracle_end_reply(data, r);
 }
 
@@ -121,12 +121,9 @@ static void hold(struct play *play, struct volley_packet *packet, uint32_t id)
 
 static uint32_t find_flags(struct play *play, const struct volley_packet *packet)
 {
-	const struct volley_addr *addr = volley_listener_get_addr(packet->listener);
+	uint32_t i = volley_addr_get_port(packet->local) - 7000u;
 
-	for (uint32_t i = 0; i < N_LISTENERS; i++)
-		if (volley_addr_get_port(addr) == 7000 + i)
-			return play->flags[i];
-	return 0;
+	return i < N_LISTENERS ? play->flags[i] : 0;
 }
 
 static void look_at(struct play *play, struct volley_packet *packet)
@@ -151,8 +148,7 @@ static void look_at(struct play *play, struct volley_packet *packet)
 	if (play->config.n_handlers == 0 ? handler != -ENODATA
 					 : handler < 0 || handler >= (int)play->config.n_handlers)
 		world_blame("the handler is %d of %u", handler, play->config.n_handlers);
-	if (r == 0 && volley_addr_get_port(&to) !=
-			      volley_addr_get_port(volley_listener_get_addr(packet->listener)))
+	if (r == 0 && volley_addr_get_port(&to) != volley_addr_get_port(packet->local))
 		world_blame("the destination has another port");
 	if (volley_worker_get_server(packet->worker) != play->server ||
 	    volley_worker_get_index(packet->worker) >= play->config.n_workers)

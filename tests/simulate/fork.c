@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/listeners.h"
 #include "play.h"
 
 static void expect(const char *what, int r)
@@ -40,10 +41,12 @@ static void *child_main(void *arg)
 			expect("run", volley_server_run(server));
 			break;
 		case 4:
-			expect("listen", volley_server_listen(server, "10.0.1.1:7100", &config));
+			expect("listen",
+			       volley_server_listen(server, "10.0.1.1:7100", &config, NULL));
 			break;
 		case 5:
-			expect("listener_close", volley_listener_close(server, 0));
+			expect("listener_close",
+			       volley_listener_close(server, listener_at(server, 0)));
 			break;
 		case 6:
 			expect("export", volley_server_export_fds(server, 3, 1000));

@@ -85,6 +85,7 @@ static int adopt(struct play *play, uint32_t i)
 {
 	struct volley_listen_config config = *VOLLEY_LISTEN(.on_packet = on_packet);
 	struct volley_addr addr;
+	struct volley_listener handles[MAX_ADOPTED];
 	int fds[MAX_ADOPTED];
 	uint32_t n = 1 + world_pick(MAX_ADOPTED);
 	int r;
@@ -92,12 +93,12 @@ static int adopt(struct play *play, uint32_t i)
 	addr = life_get_addr(i);
 	for (uint32_t k = 0; k < n; k++)
 		fds[k] = open_adopted(&addr);
-	r = volley_server_adopt(play->server, fds, n, &config);
+	r = volley_server_adopt(play->server, fds, n, &config, handles);
 	world_tell("adopt %u: %d", n, r);
 	if (r < 0)
 		return r;
 	play->bound[i] = play->addrs[i] = addr;
-	play->indices[i] = (uint32_t)r;
+	play->handles[i] = handles[0];
 	play->listens[i] = true;
 	return r;
 }
@@ -136,9 +137,9 @@ static void exchange_one(struct life *life)
 		return;
 	snprintf(text, sizeof text, "10.0.1.1:%d", 7100 + life->number);
 	world_tell("%d: close: %d", life->number,
-		   volley_listener_close(play->server, play->indices[life->closes]));
+		   volley_listener_close(play->server, play->handles[life->closes]));
 	play->listens[life->closes] = false;
-	if (volley_server_listen(play->server, text, &config) < 0 && !life->is_starved)
+	if (volley_server_listen(play->server, text, &config, NULL) < 0 && !life->is_starved)
 		world_blame("%d cannot listen on %s", life->number, text);
 }
 

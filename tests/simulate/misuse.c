@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "lib/listeners.h"
 #include "oracle.h"
 #include "play.h"
 
@@ -59,16 +60,18 @@ void play_misuse_inside(struct play *play, struct volley_worker *worker)
 		expect("close", volley_server_close(server), -EDEADLK);
 		break;
 	case 3:
-		expect("listener_close", volley_listener_close(server, 0), -EDEADLK);
+		expect("listener_close", volley_listener_close(server, listener_at(server, 0)),
+		       -EDEADLK);
 		break;
 	case 4:
-		expect("listen", volley_server_listen(server, "10.0.1.1:7100", &config), -EDEADLK);
+		expect("listen", volley_server_listen(server, "10.0.1.1:7100", &config, NULL),
+		       -EDEADLK);
 		break;
 	case 5:
 		expect("free", volley_server_free(server), -EDEADLK);
 		break;
 	case 6:
-		expect("adopt", volley_server_adopt(server, &fd, 1, &config), -EDEADLK);
+		expect("adopt", volley_server_adopt(server, &fd, 1, &config, NULL), -EDEADLK);
 		break;
 	case 7:
 		expect_refused("export", volley_server_export_fds(server, fd, 1000));
@@ -119,15 +122,16 @@ void play_misuse_packet(struct volley_packet *packet)
 static void misuse_nothing(void)
 {
 	struct volley_addr addr = { .len = 0 };
+	struct volley_listener none = { 0 };
 	struct volley_held held = { 0 };
 	struct volley_stats stats = { .size = sizeof stats };
 	struct volley_server *server = NULL;
 	char text[VOLLEY_ADDR_TEXT_BYTES];
 	int fd = 0;
 
-	expect("listen(NULL)", volley_server_listen(NULL, ":1", NULL), -EINVAL);
-	expect("adopt(NULL)", volley_server_adopt(NULL, &fd, 1, NULL), -EINVAL);
-	expect("listener_close(NULL)", volley_listener_close(NULL, 0), -EINVAL);
+	expect("listen(NULL)", volley_server_listen(NULL, ":1", NULL, NULL), -EINVAL);
+	expect("adopt(NULL)", volley_server_adopt(NULL, &fd, 1, NULL, NULL), -EINVAL);
+	expect("listener_close(NULL)", volley_listener_close(NULL, none), -EINVAL);
 	expect("start(NULL)", volley_server_start(NULL), -EINVAL);
 	expect("run(NULL)", volley_server_run(NULL), -EINVAL);
 	expect("stop(NULL)", volley_server_stop(NULL), -EINVAL);
@@ -138,9 +142,9 @@ static void misuse_nothing(void)
 	expect("close(NULL)", volley_server_close(NULL), -EINVAL);
 	expect("get_n_workers(NULL)", volley_server_get_n_workers(NULL), 0);
 	expect_none("get_io", volley_server_get_io(NULL) == NULL);
-	expect_none("get_listener", volley_server_get_listener(NULL, 0) == NULL);
-	expect_none("listener_get_addr", volley_listener_get_addr(NULL) == NULL);
-	expect_none("listener_get_index", volley_listener_get_index(NULL) == 0);
+	expect("get_listeners(NULL)", volley_server_get_listeners(NULL, NULL, 0), -EINVAL);
+	expect("listener_get_addr(NULL)", volley_listener_get_addr(NULL, none, &addr), -EINVAL);
+	expect("listener_get_fd(NULL)", volley_listener_get_fd(NULL, none, 0), -EINVAL);
 	expect_none("worker_get_index", volley_worker_get_index(NULL) == 0);
 	expect_none("worker_get_server", volley_worker_get_server(NULL) == NULL);
 	expect_none("worker_get_data", volley_worker_get_data(NULL) == NULL);
@@ -152,13 +156,13 @@ static void misuse_nothing(void)
 	expect("process(NULL)", volley_server_process(NULL), -EINVAL);
 	expect("get_stats(NULL)", volley_server_get_stats(NULL, &stats), -EINVAL);
 	expect("get_worker_stats(NULL)", volley_server_get_worker_stats(NULL, 0, &stats), -EINVAL);
-	expect("listener_get_stats(NULL)", volley_listener_get_stats(NULL, &stats), -EINVAL);
+	expect("listener_get_stats(NULL)", volley_listener_get_stats(NULL, none, &stats), -EINVAL);
 	expect("format_stats(NULL)", volley_server_format_stats(NULL, text, sizeof text), -EINVAL);
 	expect("held_reply(NULL)", volley_held_reply(NULL, held, "x", 1), -EINVAL);
 	expect("held_release(NULL)", volley_held_release(NULL, held), -EINVAL);
 	expect("held_get_payload(NULL)", volley_held_get_payload(NULL, held, NULL, 0), -EINVAL);
-	expect("send(NULL)", volley_server_send(NULL, 0, &addr, NULL, "x", 1), -EINVAL);
-	expect("worker_send(NULL)", volley_worker_send(NULL, 0, &addr, NULL, "x", 1), -EINVAL);
+	expect("send(NULL)", volley_server_send(NULL, none, &addr, NULL, "x", 1), -EINVAL);
+	expect("worker_send(NULL)", volley_worker_send(NULL, none, &addr, NULL, "x", 1), -EINVAL);
 	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1), -EINVAL);
 	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1), -EINVAL);
 	expect("commit(NULL)", volley_server_import_commit(NULL, fd, 1), -EINVAL);
@@ -182,30 +186,35 @@ static void misuse_server(struct play *play)
 	struct volley_addr to = play->addrs[0];
 	struct volley_listen_config config = *VOLLEY_LISTEN(.flags = 0);
 	struct volley_stats stats = { .size = sizeof stats };
+	struct volley_listener none = { 0 };
 	struct volley_held held = { 0 };
 	int fds[2] = { 200, 200 };
 
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	play_fill_listen(play, &config);
-	EXPECT_SAID(volley_server_listen(server, NULL, &config), -EINVAL);
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1", &config), -EINVAL);
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", NULL), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, NULL, &config, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1", &config, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", NULL, NULL), -EINVAL);
 	config.mtu_discover = 4;
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.mtu_discover = 0;
 	config.flags = 1u << 31;
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.flags = 0;
 	config.reserved = 1;
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.reserved = 0;
 	config.spread = 2;
-	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config), -EINVAL);
+	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.spread = 0;
-	EXPECT_SAID(volley_server_adopt(server, NULL, 1, &config), -EINVAL);
-	EXPECT_SAID(volley_server_adopt(server, fds, 0, &config), -EINVAL);
-	EXPECT_SAID(volley_server_adopt(server, fds, 1, &config), -EBADF);
-	expect("listener_close(, 99)", volley_listener_close(server, 99), -ENOENT);
+	EXPECT_SAID(volley_server_adopt(server, NULL, 1, &config, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_adopt(server, fds, 0, &config, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_adopt(server, fds, 1, &config, NULL), -EBADF);
+	expect("listener_close of none", volley_listener_close(server, none), -ESTALE);
+	expect("listener_get_fd of none", volley_listener_get_fd(server, none, 0), -ESTALE);
+	EXPECT_NULL(volley_listener_get_addr(server, play->handles[0], NULL));
+	EXPECT_NULL(volley_listener_get_stats(server, play->handles[0], NULL));
+	EXPECT_NULL(volley_server_get_listeners(server, NULL, 1));
 	EXPECT_SAID(volley_server_post(server, NULL, NULL), -EINVAL);
 	EXPECT_NULL(volley_server_get_stats(server, NULL));
 	EXPECT_NULL(volley_server_get_worker_stats(server, 0, NULL));
@@ -214,11 +223,10 @@ static void misuse_server(struct play *play)
 	EXPECT_NULL(volley_server_get_carried_stats(server, NULL));
 	stats.size = 1;
 	expect("get_stats of one byte", volley_server_get_stats(server, &stats), -EINVAL);
-	EXPECT_SAID(volley_server_send(server, play->indices[0], NULL, NULL, "x", 1), -EINVAL);
-	EXPECT_SAID(volley_server_send(server, play->indices[0], &to, NULL, NULL, 1), -EINVAL);
+	EXPECT_SAID(volley_server_send(server, play->handles[0], NULL, NULL, "x", 1), -EINVAL);
+	EXPECT_SAID(volley_server_send(server, play->handles[0], &to, NULL, NULL, 1), -EINVAL);
 	EXPECT_NULL(volley_held_reply(server, held, NULL, 1));
 	expect("commit", volley_server_import_commit(server, 3, 1000), -ENOTCONN);
-	expect_none("a listener that is not there", volley_server_get_listener(server, 99) == NULL);
 	if (play->config.wait != VOLLEY_WAIT_FD) {
 		expect("get_fd", volley_server_get_fd(server), -EINVAL);
 		expect("process", volley_server_process(server), -EINVAL);

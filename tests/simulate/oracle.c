@@ -244,13 +244,15 @@ static void check_order(uint32_t id)
 /* What was sent to many says so, and where to, and has one address to reply from. */
 static void check_cast(const struct volley_packet *packet, uint32_t id)
 {
-	const struct volley_addr *bound = volley_listener_get_addr(packet->listener);
 	const struct request *request = &requests[id];
 	enum cast cast = net_get_cast(&request->to);
 	uint32_t flag = cast == CAST_GROUP ? VOLLEY_PACKET_MULTICAST : VOLLEY_PACKET_BROADCAST;
 	struct volley_addr local = net_unmap(packet->local);
-	struct volley_addr to;
+	struct volley_addr to, bound;
 
+	if (volley_listener_get_addr(volley_worker_get_server(packet->worker), packet->listener,
+				     &bound) < 0)
+		world_blame("the listener of request %u is not there", id);
 	if (volley_packet_get_destination(packet, &to) < 0)
 		world_blame("request %u was sent to nowhere", id);
 	to = net_unmap(&to);
@@ -259,9 +261,9 @@ static void check_cast(const struct volley_packet *packet, uint32_t id)
 	if ((packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST)) != flag &&
 	    !udp_has_hidden_casts())
 		world_blame("request %u is not said to be sent to many", id);
-	if (!vly_addr_is_wildcard(bound) && net_get_cast(bound) == CAST_NONE)
+	if (!vly_addr_is_wildcard(&bound) && net_get_cast(&bound) == CAST_NONE)
 		world_blame("request %u was not sent to this listener", id);
-	if (!volley_addr_is_equal(packet->local, bound) /* the kernel chooses */ &&
+	if (!volley_addr_is_equal(packet->local, &bound) /* the kernel chooses */ &&
 	    (net_get_cast(&local) != CAST_NONE || net_get_link(&local) == 1))
 		world_blame("request %u cannot be replied to from there", id);
 }

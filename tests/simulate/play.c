@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "play.h"
+#include "lib/listeners.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -244,24 +245,25 @@ static void write_address(uint32_t i, bool is_wild, char *text, size_t n)
 		snprintf(text, n, i % 2 == 0 ? "10.0.1.1:%u" : "[fd00:1::1]:%u", 7000 + i);
 }
 
-static void note_listener(struct play *play, uint32_t i, int index)
+static void note_listener(struct play *play, uint32_t i, struct volley_listener listener)
 {
 	char text[64];
 
 	play->n_opened++;
-	play->bound[i] = *volley_listener_get_addr(
-		volley_server_get_listener(play->server, (uint32_t)index));
+	if (volley_listener_get_addr(play->server, listener, &play->bound[i]) < 0)
+		world_blame("a listener that has just come is not there");
 	write_address(i, false, text, sizeof text);
 	if (volley_addr_parse(text, &play->addrs[i]) < 0)
 		abort();
 	oracle_begin_order(&play->addrs[i]);
-	play->indices[i] = (uint32_t)index;
+	play->handles[i] = listener;
 	play->listens[i] = true;
 }
 
 int play_listen(struct play *play, uint32_t i)
 {
 	struct volley_listen_config listen;
+	struct volley_listener listener;
 	uint64_t n_discarded = play->process->n_discarded;
 	uint64_t since_ns = world_now();
 	uint32_t n_faults;
@@ -276,12 +278,12 @@ int play_listen(struct play *play, uint32_t i)
 	if (!play->is_plain)
 		ask_dress(i, &listen, text, sizeof text);
 	n_faults = fault_count();
-	r = volley_server_listen(play->server, text, &listen);
+	r = volley_server_listen(play->server, text, &listen, &listener);
 	world_tell("listen %s: %d", text, r);
 	if (fault_count() != n_faults)
 		udp_hide_casts();
 	if (r >= 0)
-		note_listener(play, i, r);
+		note_listener(play, i, listener);
 	else /* what the first sockets got until the last one failed is in no books */
 		play->process->n_discarded = n_discarded;
 	/* It waits for a drain to end. */
@@ -331,6 +333,7 @@ int play_adopt(struct play *play, uint32_t i)
 	uint64_t n_dropped = play->process->n_dropped;
 	struct volley_listen_config listen;
 	uint32_t n = 1 + world_pick(play->config.wait == VOLLEY_WAIT_BLOCK ? 1 : 3);
+	struct volley_listener listeners[3];
 	int fds[3];
 	int r;
 
@@ -340,10 +343,12 @@ int play_adopt(struct play *play, uint32_t i)
 	listen = make_listen(play, i);
 	for (uint32_t k = 0; k < n; k++)
 		fds[k] = open_socket(i);
-	r = volley_server_adopt(play->server, fds, n, &listen);
+	r = volley_server_adopt(play->server, fds, n, &listen, listeners);
 	world_tell("adopt %u sockets: %d", n, r);
+	if (r > 1)
+		world_blame("sockets of one address make %d listeners", r);
 	if (r >= 0)
-		note_listener(play, i, r);
+		note_listener(play, i, listeners[0]);
 	else if (fault_count() == 0 && r != -EADDRINUSE && r != -EINVAL && r != -ENOMEM &&
 		 r != -EMFILE && !storm_has_moved())
 		world_blame("adopt: %d", r);
@@ -367,8 +372,8 @@ void play_close(struct play *play, uint32_t i)
 	while (play->n_looks[i] > 0)
 		play_sleep(10 * US);
 	since_ns = world_now();
-	r = volley_listener_close(play->server, play->indices[i]);
-	world_tell("close %u: %d", play->indices[i], r);
+	r = volley_listener_close(play->server, play->handles[i]);
+	world_tell("close %u: %d", i, r);
 	if (r != 0 && r != -ETIME)
 		world_blame("a listener is not there any more: %d", r);
 	play->n_closes++;

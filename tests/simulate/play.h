@@ -45,7 +45,7 @@ struct play {
 	struct volley_worker *worker; /* one of them, once a callback has met it */
 	struct volley_addr bound[N_LISTENERS];
 	struct volley_addr addrs[N_LISTENERS]; /* where requests go */
-	uint32_t indices[N_LISTENERS];
+	struct volley_listener handles[N_LISTENERS];
 	uint32_t flags[N_LISTENERS];
 	bool listens[N_LISTENERS];
 	bool changes[N_LISTENERS];     /* somebody listens or closes */

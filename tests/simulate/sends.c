@@ -25,24 +25,24 @@ static uint32_t pick_request(struct play *play, uint32_t *ret_listener)
 		    oracle_is_forged(id))
 			continue;
 		*ret_listener = i;
-		play->n_looks[i]++; /* or the index may come to be another's */
 		return id;
 	}
 	return UINT32_MAX;
 }
 
-static int send_by(struct play *play, struct volley_worker *worker, uint32_t index,
+static int send_by(struct play *play, struct volley_worker *worker, struct volley_listener listener,
 		   const struct volley_addr *to, const struct volley_addr *from, const void *data,
 		   size_t len)
 {
 	if (worker != NULL)
-		return volley_worker_send(worker, index, to, from, data, len);
-	return volley_server_send(play->server, index, to, from, data, len);
+		return volley_worker_send(worker, listener, to, from, data, len);
+	return volley_server_send(play->server, listener, to, from, data, len);
 }
 
 static bool is_known(int r)
 {
-	return r == 0 || r == -ESHUTDOWN || r == -EINVAL || r == -EMSGSIZE || r == -ENOBUFS;
+	return r == 0 || r == -ESHUTDOWN || r == -ESTALE || r == -EINVAL || r == -EMSGSIZE ||
+	       r == -ENOBUFS;
 }
 
 void play_send_by(struct play *play, struct volley_worker *worker)
@@ -57,10 +57,9 @@ void play_send_by(struct play *play, struct volley_worker *worker)
 		return;
 	len = oracle_fill_reply(id, data, sizeof data);
 	oracle_count_reply(id); /* it may arrive before the call returns */
-	r = send_by(play, worker, play->indices[i], oracle_get_client(id),
+	r = send_by(play, worker, play->handles[i], oracle_get_client(id),
 		    world_pick(2) ? oracle_get_destination(id) : NULL, data, len);
 	oracle_end_reply(data, r);
-	play->n_looks[i]--;
 	if (!is_known(r))
 		world_blame("a send returns %d", r);
 }
@@ -84,23 +83,23 @@ void play_send_to_nobody(struct play *play, struct volley_worker *worker)
 	play->process->hears_errors = true; /* what ends a batch is refused twice */
 	if (world_pick(4) == 0) {
 		memcpy(large, data, sizeof data);
-		r = send_by(play, worker, play->indices[i], oracle_get_client(id), NULL, large,
+		r = send_by(play, worker, play->handles[i], oracle_get_client(id), NULL, large,
 			    sizeof large);
-		if (r != -EMSGSIZE && r != -ESHUTDOWN && r != -EINVAL)
+		if (r != -EMSGSIZE && r != -ESHUTDOWN && r != -EINVAL && r != -ESTALE)
 			world_blame("66,000 bytes can be sent: %d", r);
 	} else if (world_pick(4) == 0) {
-		r = send_by(play, worker, 63, oracle_get_client(id), NULL, data, sizeof data);
-		if (r != -EINVAL && r != -ESHUTDOWN)
+		r = send_by(play, worker, (struct volley_listener){ .id = 63 },
+			    oracle_get_client(id), NULL, data, sizeof data);
+		if (r != -ESTALE && r != -ESHUTDOWN)
 			world_blame("a listener that is not there sends: %d", r);
 	} else {
 		if (volley_addr_parse(texts[world_pick(6)], &to) < 0)
 			abort();
-		r = send_by(play, worker, play->indices[i], &to, NULL, data, sizeof data);
+		r = send_by(play, worker, play->handles[i], &to, NULL, data, sizeof data);
 		if (!is_known(r))
 			world_blame("a send to nobody returns %d", r);
 	}
 	oracle_end_reply(data, r);
-	play->n_looks[i]--;
 }
 
 /* Tokens --------------------------------------------------------------------------------------- */

@@ -30,6 +30,8 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
+
 /* What a flood is: enough that queues and, with the small buffer, drops are certain. */
 enum { N_FLOOD = 400, RCVBUF_BYTES = 20000, N_ASK = 3 };
 
@@ -217,11 +219,10 @@ static void cycle(const char *mode, const struct volley_config *config)
 	double begin_us;
 
 	must(volley_server_new(config, &server), "new");
-	must(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)),
+	must(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo), NULL),
 	     "listen");
 	must(volley_server_start(server), "start");
-	client_open(&client, volley_listener_get_addr(volley_server_get_listener(server, 0)),
-		    !idle);
+	client_open(&client, LISTENER_ADDR(server, 0), !idle);
 	wait_for_judge("{}\n");
 	if (idle)
 		ask(&client);

@@ -34,7 +34,7 @@
 
 /* One of the sockets: the k-th of its listener. */
 struct exported {
-	struct volley_listener *listener;
+	struct vly_listener *listener;
 	uint32_t k;
 	bool had_others;
 };
@@ -64,7 +64,7 @@ static int call(struct volley_server *server, vly_errand_fn fn)
 
 /* The steps ------------------------------------------------------------------------------------ */
 
-static int list_listener(struct export *export, struct volley_listener *listener)
+static int list_listener(struct export *export, struct vly_listener *listener)
 {
 	for (uint32_t k = 0; k < listener->n_fds; k++) {
 		if (export->n == VLY_HANDOVER_MAX_SOCKETS)
@@ -81,7 +81,7 @@ static int list(struct export *export)
 	int r = 0;
 
 	for (uint32_t i = 0; r >= 0 && i < export->server->n_listeners; i++) {
-		struct volley_listener *listener = vly_listeners_get(export->server, i);
+		struct vly_listener *listener = vly_listeners_get(export->server, i);
 
 		if (listener != NULL)
 			r = list_listener(export, listener);
@@ -212,7 +212,7 @@ static void forget_exported(struct volley_server *server)
 {
 	vly_lock_take(&server->listening);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		struct volley_listener *listener = vly_listeners_get(server, i);
+		struct vly_listener *listener = vly_listeners_get(server, i);
 
 		if (listener != NULL && listener->exported)
 			vly_listeners_forget(server, i);

@@ -242,8 +242,8 @@ const struct volley_addr *vly_import_get_addr(const struct volley_server *server
 /* Taking over ---------------------------------------------------------------------------------- */
 
 /* The listener of a candidate that was taken; NULL when it was closed since. */
-static struct volley_listener *get_listener(const struct volley_server *server,
-					    const struct vly_candidate *candidate)
+static struct vly_listener *get_listener(const struct volley_server *server,
+					 const struct vly_candidate *candidate)
 {
 	if (!candidate->taken || candidate->fd < 0)
 		return NULL;
@@ -327,7 +327,7 @@ static void adopt_all(struct volley_server *server) VLY_REQUIRES(server->listeni
 	if (!vly_sharers_is_over(server, import->id))
 		return;
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		struct volley_listener *listener = vly_listeners_get(server, i);
+		struct vly_listener *listener = vly_listeners_get(server, i);
 		bool has_others = false;
 
 		if (listener == NULL || !listener->foreign)
@@ -344,8 +344,8 @@ static void adopt_all(struct volley_server *server) VLY_REQUIRES(server->listeni
 static void leave_rest(struct volley_server *server) VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < server->import->n; i++) {
-		const struct volley_listener *listener = get_listener(
-			server, &server->import->candidates[i]);
+		const struct vly_listener *listener = get_listener(server,
+								   &server->import->candidates[i]);
 
 		if (listener != NULL)
 			vly_listeners_set_yielded(server, listener->index);

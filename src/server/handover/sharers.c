@@ -354,7 +354,7 @@ int volley_server_count_sharers(struct volley_server *server)
 
 /* What follows from it ----------------------------------------------------------------------- */
 
-void vly_sharers_adopt(struct volley_server *server, struct volley_listener *listener)
+void vly_sharers_adopt(struct volley_server *server, struct vly_listener *listener)
 {
 	for (uint32_t i = 0; listener->foreign && i < listener->n_fds; i++)
 		if (vly_listener_configure(listener, listener->fds[i]) < 0)
@@ -374,7 +374,7 @@ void vly_sharers_settle(struct volley_server *server)
 	alone = server->sharers.n == 0;
 	vly_lock_give(&server->shared.lock);
 	for (uint32_t i = 0; alone && i < server->n_listeners; i++) {
-		struct volley_listener *listener = vly_listeners_get(server, i);
+		struct vly_listener *listener = vly_listeners_get(server, i);
 
 		if (listener != NULL && listener->others)
 			vly_sharers_adopt(server, listener);
@@ -386,7 +386,7 @@ static bool has_shared(struct volley_server *server) VLY_REQUIRES(server->listen
 	bool has = server->import != NULL;
 
 	for (uint32_t i = 0; !has && i < server->n_listeners; i++) {
-		const struct volley_listener *listener = vly_listeners_get(server, i);
+		const struct vly_listener *listener = vly_listeners_get(server, i);
 
 		has = listener != NULL && listener->others;
 	}

@@ -57,7 +57,7 @@ bool vly_sharers_take_books(struct volley_server *server,
 /* Before anything that would break a socket for others: is it ours alone again? */
 void vly_sharers_settle(struct volley_server *server) VLY_REQUIRES(server->listening);
 /* Nobody else has this listener's sockets any more: they get the options that it asks for. */
-void vly_sharers_adopt(struct volley_server *server, struct volley_listener *listener)
+void vly_sharers_adopt(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening);
 
 /* This server begins to end, or to serve again. Those who rely on it hear of the former. */

@@ -29,6 +29,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "step.h"
 
 /*
@@ -145,9 +146,9 @@ void victim_process(const struct library *library)
 					    .rcvbuf_bytes = RCVBUF_BYTES, .on_start = on_start,
 					    .on_batch_end = on_batch_end),
 			      &server) < 0 ||
-	    volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo)) < 0)
+	    volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = echo), NULL) < 0)
 		return;
-	common->address = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	common->address = listener_addr(server, 0);
 	if (volley_server_start(server) < 0)
 		return;
 	for (;;) {

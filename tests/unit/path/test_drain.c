@@ -49,7 +49,7 @@ Test(drain, its_time_ends_for_all_at_once)
 
 Test(drain, a_listener_has_one_of_its_own)
 {
-	struct volley_listener listener = { .index = 7 };
+	struct vly_listener listener = { .index = 7 };
 	uint64_t now_ns = vly_clock_get_ns();
 
 	command(VLY_COMMAND_RUN);

@@ -15,6 +15,7 @@
 #include <volley/send.h>
 
 #include "crew.h"
+#include "lib/listeners.h"
 #include "path/handler.h"
 
 TestSuite(handler, .timeout = 60);
@@ -74,9 +75,10 @@ Test(handler, replies_of_every_kind_leave_in_order)
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1), &server), 0);
 	cr_assert_eq(volley_server_listen(server, ADDRESS,
 					  VOLLEY_LISTEN(.on_batch = reply_variously,
-							.flags = VOLLEY_LISTEN_WANT_TTL)),
+							.flags = VOLLEY_LISTEN_WANT_TTL),
+					  NULL),
 		     0);
-	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	to = listener_addr(server, 0);
 	cr_assert_eq(volley_server_start(server), 0);
 	for (uint8_t i = 0; i < 50; i++) {
 		loopback_send(fd, &to, i, 20);
@@ -166,11 +168,21 @@ static void send_badly(struct volley_worker *worker, struct volley_packet *packe
 	const struct volley_addr *peer = packets[0].peer;
 
 	(void)n, (void)arg;
-	cr_assert_eq(volley_worker_send(worker, 9, peer, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(worker, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(worker, 0, packets[0].local, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_worker_send(worker, 0, peer, NULL, big, sizeof big), -EMSGSIZE);
-	cr_assert_eq(volley_worker_send(worker, 0, peer, NULL, NULL, 0), 0);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 9),
+					peer, NULL, "x", 1),
+		     -ESTALE);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					&odd, NULL, "x", 1),
+		     -EINVAL);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					packets[0].local, NULL, "x", 1),
+		     -EINVAL);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					peer, NULL, big, sizeof big),
+		     -EMSGSIZE);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					peer, NULL, NULL, 0),
+		     0);
 	volley_packet_reply(&packets[0], "yes", 3);
 }
 
@@ -200,7 +212,9 @@ static void send_by_another(struct volley_worker *worker, struct volley_packet *
 			    void *arg)
 {
 	(void)n, (void)arg;
-	cr_assert_eq(volley_worker_send(worker, 1, packets[0].peer, NULL, "x", 1), 0);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1),
+					packets[0].peer, NULL, "x", 1),
+		     0);
 	sem_post(&gate.entered);
 	sem_wait(&gate.go);
 }
@@ -213,13 +227,15 @@ Test(handler, what_it_sends_by_a_listener_that_is_gone_is_counted)
 	int fd = loopback_open(ADDRESS, NULL);
 
 	open_gate();
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     1);
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0);
 	loopback_send(fd, &to, 1, 8);
 	sem_wait(&gate.entered);
-	cr_assert_eq(volley_listener_close(server, 1), 0);
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)), 1,
-		     "another one has its place");
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 1)), 0);
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0, "another one has its place");
 	sem_post(&gate.go);
 	cr_assert_eq(volley_server_drain(server), 0);
 	cr_assert_eq(get_stats(server).tx_dropped[VOLLEY_TX_STOPPED], 1);
@@ -248,8 +264,10 @@ Test(handler, a_handler_holds_and_others_reply_and_send)
 static void check_listener(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 			   void *arg)
 {
+	struct volley_server *server = volley_worker_get_server(worker);
+
 	for (size_t i = 0; i < n; i++)
-		if (volley_listener_get_index(packets[i].listener) != (uint32_t)(uintptr_t)arg ||
+		if (packets[i].listener.id != listener_at(server, (uint32_t)(uintptr_t)arg).id ||
 		    packets[i].data[0] != (uint8_t)(uintptr_t)arg)
 			atomic_fetch_add(&gate.r, 1);
 	peer_echo(worker, packets, n, arg);
@@ -266,9 +284,10 @@ Test(handler, a_volley_for_the_callback_is_of_one_listener)
 	for (uintptr_t i = 0; i < 2; i++) {
 		cr_assert_eq(volley_server_listen(
 				     server, ADDRESS,
-				     VOLLEY_LISTEN(.on_batch = check_listener, .arg = (void *)i)),
-			     (int)i);
-		to[i] = *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)i));
+				     VOLLEY_LISTEN(.on_batch = check_listener, .arg = (void *)i),
+				     NULL),
+			     0);
+		to[i] = listener_addr(server, (uint32_t)i);
 	}
 	for (int i = 0; i < 100; i++)
 		loopback_send(fd, &to[i % 2], (uint8_t)(i % 2), 8);
@@ -303,7 +322,8 @@ Test(handler, in_a_loop_of_the_callers)
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
 		cr_assert_eq(buf[0], i);
 	}
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -EINVAL, "to itself");
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1), -EINVAL,
+		     "to itself");
 	finish(server);
 }
 

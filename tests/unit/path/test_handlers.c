@@ -20,6 +20,7 @@
 
 #include "crew.h"
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "path/handler.h"
 #include "path/handlers.h"
 #include "sys/clock.h"
@@ -40,7 +41,7 @@ Test(handlers, what_comes_when_they_were_told_to_leave_is_stopped)
 	cr_assert_eq(volley_server_process(server), 1);
 	cr_assert_eq(get_stats(server).rx_dropped[VOLLEY_RX_STOPPED], 1);
 	cr_assert_eq(get_stats(server).rx_queued, 0);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	finish(server);
 	close(fd);
 }
@@ -169,7 +170,7 @@ static void wait_each(struct volley_worker *worker, struct volley_packet *packet
 
 static void *call_close(void *server)
 {
-	atomic_store(&gate.r, volley_listener_close(server, 0));
+	atomic_store(&gate.r, volley_listener_close(server, listener_at(server, 0)));
 	return NULL;
 }
 
@@ -183,9 +184,10 @@ Test(handlers, a_stop_ends_between_two_packets_of_the_scalar_callback)
 
 	open_gate();
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = 1), &server), 0);
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_packet = wait_each)),
-		     0);
-	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_packet = wait_each), NULL),
+		0);
+	to = listener_addr(server, 0);
 	for (uint8_t i = 0; i < 6; i++)
 		loopback_send(fd, &to, i, 8);
 	cr_assert_eq(volley_server_start(server), 0);
@@ -294,17 +296,19 @@ Test(handlers, a_listener_that_goes_waits_for_its_packets_and_ends_their_holding
 		       &to);
 	loopback_send(fd, &to, 0, 8);
 	sem_wait(&gate.entered);
-	cr_assert_eq(volley_listener_close(server, 0), -ETIME, "somebody held a packet too long");
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), -ETIME,
+		     "somebody held a packet too long");
 	cr_assert_eq(volley_held_reply(server, held, "x", 1), -ESTALE);
 	cr_assert_eq(get_stats(server).held_abandoned, 1);
 	/* A listener that gets the same index has nothing to do with it. */
 	server->shared.config.drain_us = 60000000;
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
-	to = *volley_listener_get_addr(volley_server_get_listener(server, 0));
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0);
+	to = listener_addr(server, 0);
 	loopback_send(fd, &to, 7, 8);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(get_stats(server).delivered, 2);
 	finish(server);
 }

@@ -13,6 +13,7 @@
 #include "path/backlog.h"
 #include "path/listener.h"
 #include "path/pipeline.h"
+#include "server/listeners.h"
 #include "server/state.h"
 #include "sys/clock.h"
 
@@ -101,7 +102,7 @@ Test(outbox, no_coalesce_turns_both_directions_off)
 	reply_bytes = 100;
 	fake_server_open(&fake, NULL, ADDRESS,
 			 VOLLEY_LISTEN(.on_batch = reply, .flags = VOLLEY_LISTEN_NO_COALESCE));
-	cr_assert_not(volley_server_get_listener(fake.server, 0)->coalesces_in);
+	cr_assert_not(vly_listeners_get(fake.server, 0)->coalesces_in);
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_messages, 10);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 0);

@@ -12,6 +12,7 @@
 
 #include "path/pipeline.h"
 #include "seen.h"
+#include "server/listeners.h"
 #include "server/state.h"
 
 /* Receiving ------------------------------------------------------------------------------------ */
@@ -30,7 +31,7 @@ Test(pipeline, a_view_says_all_about_its_datagram)
 	cr_assert_arr_eq(packet->data, "hello", 5);
 	cr_assert_eq(volley_addr_get_port(packet->peer), 77);
 	cr_assert_eq(packet->local, fake.addr);
-	cr_assert_eq(packet->listener, volley_server_get_listener(fake.server, 0));
+	cr_assert_eq(packet->listener.id, fake.listener.id);
 	cr_assert_eq(packet->worker, fake.worker);
 	cr_assert_eq(packet->flags, 0);
 	cr_assert_eq(packet->reserved, 0);

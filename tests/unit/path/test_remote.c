@@ -17,6 +17,7 @@
 #include "path/listener.h"
 #include "path/pipeline.h"
 #include "path/remote.h"
+#include "server/listeners.h"
 #include "worker/change.h"
 #include "worker/chores.h"
 
@@ -149,7 +150,7 @@ Test(remote, what_is_on_its_way_to_a_socket_that_goes_is_dropped_with_it)
 	vly_chores_take_mail(fake.worker); /* one has arrived */
 	for (int i = 0; i < N_BACKLOG; i++)
 		cr_assert(post(&fake, 11, serial));
-	cr_assert_eq(vly_change_finish(fake.worker, volley_server_get_listener(fake.server, 0)), 0);
+	cr_assert_eq(vly_change_finish(fake.worker, vly_listeners_get(fake.server, 0)), 0);
 	for (int look = 0; look < 2; look++) {
 		expect(&fake, N_BACKLOG + 1, 0, 1);
 		expect_in_json(&fake, "{", N_BACKLOG + 1, N_BACKLOG);

@@ -9,7 +9,7 @@
 #include "lib/loopback.h"
 #include "path/route.h"
 
-static struct volley_listener listener;
+static struct vly_listener listener;
 static struct vly_route route;
 
 static int find(const char *peer, const char *local)

@@ -14,6 +14,7 @@
 
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/pipeline.h"
@@ -28,7 +29,7 @@ static void send_from_callback(struct volley_worker *worker, struct volley_packe
 {
 	(void)arg;
 	for (size_t i = 0; i < n; i++) {
-		result = vly_send_add(worker, 0, fake_peer(500), NULL, "news", 4);
+		result = vly_send_add(worker, packets[i].listener, fake_peer(500), NULL, "news", 4);
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 	}
 }
@@ -55,23 +56,25 @@ Test(send, a_worker_sends_outside_a_volley)
 	struct fake_server fake;
 	struct volley_addr odd;
 	struct volley_addr local = *fake_peer(9);
+	struct volley_listener other = { .id = 1 };
 
 	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo));
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), &local, "x", 1), 0);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), &local, "x", 1), 0);
 	vly_pipeline_run_once(fake.worker, 1);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
 	cr_assert_eq(fake.worker->arena.used, 0);
 	/* Asked for what cannot be: nothing is counted. */
-	cr_assert_eq(vly_send_add(fake.worker, 1, fake_peer(5), NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, other, fake_peer(5), NULL, "x", 1), -ESTALE);
 	odd = loopback_addr("[::1]:5");
-	cr_assert_eq(vly_send_add(fake.worker, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), &odd, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, &odd, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), &odd, "x", 1), -EINVAL);
 	cr_assert_eq(fake_server_stats(&fake).tx_requested, 1);
 	/* Refused by name. */
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(0), NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake.addr, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, 65528), -EMSGSIZE);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(0), NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake.addr, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, 65528),
+		     -EMSGSIZE);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 2);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_EMSGSIZE], 1);
@@ -87,8 +90,10 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
 	/* As in a callback that was given all of it: no flush helps. */
 	fake.worker->arena.kept_to = fake.worker->arena.n_bytes;
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), 0);
-	cr_assert_eq(vly_send_add(fake.worker, 0, fake_peer(5), NULL, big, sizeof big), -ENOBUFS);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, sizeof big),
+		     0);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, sizeof big),
+		     -ENOBUFS);
 	fake.worker->arena.kept_to = 0;
 	vly_pipeline_flush(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
@@ -105,25 +110,31 @@ Test(send, other_threads_send_from_an_ipv6_socket_to_ipv4_too, .timeout = 60)
 	uint8_t buf[64];
 
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 2), &server), 0);
-	cr_assert_eq(volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(
+		volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "\x07", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "\x07", 1), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	cr_assert_eq(buf[0], 7);
 	own = loopback_addr("127.0.0.9:0");
-	cr_assert_eq(volley_server_send(server, 0, &to, &own, "\x08", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, &own, "\x08", 1), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, &own), 1);
 	cr_assert_eq(own.in.sin_addr.s_addr, htonl(0x7f000009));
-	cr_assert_eq(volley_server_send(server, 0, &odd, NULL, NULL, 0), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, NULL, NULL, 0), 0);
 	cr_assert_eq(loopback_recv(fd6, buf, sizeof buf, NULL), 0);
-	cr_assert_eq(volley_server_send(server, 1, &to, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &to, NULL, "x", 1),
+		     -ESTALE);
 	odd.in6.sin6_port = 0;
-	cr_assert_eq(volley_server_send(server, 0, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, buf, 65528), -EMSGSIZE);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, NULL, "x", 1),
+		     -EINVAL);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, buf, 65528),
+		     -EMSGSIZE);
 	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+		     -ESHUTDOWN);
 	volley_server_get_stats(server, &stats);
 	cr_assert_eq(stats.tx_sent, 3);
 	cr_assert_eq(stats.tx_foreign, 3);
@@ -152,13 +163,16 @@ Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
 	uint8_t buf[8];
 
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_backlog = 10), &server), 0);
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0);
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_post(server, wait_long, &go), 0);
 	for (int i = 0; i < 10; i++)
-		cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), 0);
-	cr_assert_eq(volley_server_send(server, 0, &to, NULL, "x", 1), -ENOBUFS);
+		cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+			     0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+		     -ENOBUFS);
 	volley_server_get_stats(server, &stats);
 	cr_assert_eq(stats.tx_queued, 10);
 	cr_assert_eq(stats.tx_dropped[VOLLEY_TX_NO_BUFFER], 1);
@@ -167,7 +181,7 @@ Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
 	for (int i = 0; i < 10; i++)
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	/* What was accepted before a stop leaves. (Room comes back after a datagram has left.) */
-	while (volley_server_send(server, 0, &to, NULL, "x", 1) == -ENOBUFS)
+	while (volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1) == -ENOBUFS)
 		continue;
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
@@ -195,17 +209,25 @@ Test(send, a_thread_that_is_not_the_worker_hands_it_over, .timeout = 60)
 	cr_assert_eq(
 		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .on_start = note_worker), &server),
 		0);
-	cr_assert_eq(volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     0);
+	cr_assert_eq(
+		volley_server_listen(server, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		0);
 	cr_assert_eq(volley_server_start(server), 0);
 	for (uint8_t i = 0; i < 50; i++) {
-		cr_assert_eq(volley_worker_send(started, 0, &to, NULL, &i, 1), 0);
+		cr_assert_eq(volley_worker_send(started,
+						listener_at(volley_worker_get_server(started), 0),
+						&to, NULL, &i, 1),
+			     0);
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 		cr_assert_eq(buf[0], i);
 	}
-	cr_assert_eq(volley_worker_send(started, 1, &to, NULL, "x", 1), -EINVAL);
+	cr_assert_eq(volley_worker_send(started, listener_at(volley_worker_get_server(started), 1),
+					&to, NULL, "x", 1),
+		     -ESTALE);
 	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(volley_worker_send(started, 0, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(volley_worker_send(started, listener_at(volley_worker_get_server(started), 0),
+					&to, NULL, "x", 1),
+		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.tx_foreign, 50);
 	cr_assert_null(ledger_find_server_fault(server));

@@ -19,7 +19,7 @@
 enum { N_LISTENERS = 100, FIRST_FD = 1000 };
 
 static struct vly_socks socks;
-static struct volley_listener listeners[N_LISTENERS];
+static struct vly_listener listeners[N_LISTENERS];
 
 static void open_socks(void)
 {

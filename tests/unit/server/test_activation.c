@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <volley/server.h>
+#include <volley/listener.h>
 
 #include "lib/check.h"
 

@@ -17,7 +17,9 @@
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "lib/listeners.h"
 #include "path/listener.h"
+#include "server/listeners.h"
 
 static char last_log[512];
 static unsigned int n_warnings;
@@ -57,7 +59,7 @@ static struct volley_server *new_server(uint32_t n_workers, uint32_t wait)
 
 static int adopt(struct volley_server *server, const int *fds, uint32_t n)
 {
-	return volley_server_adopt(server, fds, n, VOLLEY_LISTEN(.on_batch = peer_echo));
+	return volley_server_adopt(server, fds, n, VOLLEY_LISTEN(.on_batch = peer_echo), NULL);
 }
 
 /* From many ports, so that every socket of the group has some. */
@@ -88,7 +90,7 @@ static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 	for (uint32_t i = 0; i < n; i++)
 		fds[i] = open_shared(&addr);
 	n_warnings = 0;
-	cr_assert_eq(adopt(server, fds, n), 0);
+	cr_assert_eq(adopt(server, fds, n), 1);
 	cr_assert_eq(n_warnings, n < n_workers);
 	for (uint32_t i = 0; i < n; i++) {
 		cr_assert_eq(
@@ -96,8 +98,8 @@ static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 			fds[i]);
 		cr_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
 	}
-	cr_assert_not_null(volley_server_get_listener(server, n_listeners - 1));
-	cr_assert_null(volley_server_get_listener(server, n_listeners));
+	cr_assert_not_null(vly_listeners_get(server, n_listeners - 1));
+	cr_assert_null(vly_listeners_get(server, n_listeners));
 	cr_assert_eq(volley_server_start(server), 0);
 	expect_replies(&addr);
 	free_server(server);
@@ -123,13 +125,22 @@ Test(adopt, several_addresses_are_several_listeners)
 {
 	struct volley_server *server = new_server(2, VOLLEY_WAIT_SPIN);
 	struct volley_addr addrs[2] = { loopback_addr("127.0.0.1:0"), loopback_addr("[::1]:0") };
+	struct volley_listener listeners[3];
 	int fds[3];
 	int client = loopback_open("[::1]:0", NULL);
 
 	fds[0] = open_shared(&addrs[0]);
 	fds[1] = open_shared(&addrs[1]);
 	fds[2] = open_shared(&addrs[0]);
-	cr_assert_eq(adopt(server, fds, 3), 0);
+	cr_assert_eq(volley_server_adopt(server, fds, 3, VOLLEY_LISTEN(.on_batch = peer_echo),
+					 listeners),
+		     2);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct volley_addr addr;
+
+		cr_assert_eq(volley_listener_get_addr(server, listeners[i], &addr), 0);
+		cr_assert(volley_addr_is_equal(&addr, &addrs[i]));
+	}
 	cr_assert_eq(vly_socks_get(&server->workers[1].socks, 0)->fd, fds[2]);
 	cr_assert_eq(vly_socks_get(&server->workers[0].socks, 1)->fd, fds[1]);
 	cr_assert_eq(volley_server_start(server), 0);
@@ -145,14 +156,14 @@ Test(adopt, a_running_server_takes_them_too)
 	struct volley_addr addr = loopback_addr("127.0.0.1:0");
 	int fd;
 
-	cr_assert_geq(
-		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		0);
+	cr_assert_geq(volley_server_listen(server, "127.0.0.1:0",
+					   VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		      0);
 	cr_assert_eq(volley_server_start(server), 0);
 	fd = open_shared(&addr);
 	cr_assert_eq(adopt(server, &fd, 1), 1);
 	expect_replies(&addr);
-	cr_assert_eq(volley_listener_close(server, 1), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 1)), 0);
 	free_server(server);
 }
 
@@ -167,7 +178,7 @@ Test(adopt, nonblocking_stays_so_and_sleeps)
 			int fd = open_shared(&addr);
 
 			cr_assert_eq(fcntl(fd, F_SETFL, flag), 0);
-			cr_assert_eq(adopt(server, &fd, 1), 0);
+			cr_assert_eq(adopt(server, &fd, 1), 1);
 			cr_assert_eq(volley_server_start(server), 0);
 			expect_replies(&addr);
 			cr_assert_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, flag);
@@ -199,7 +210,7 @@ Test(adopt, options_become_what_the_config_says)
 		cr_assert_eq(setsockopt(fd, options[i].level, options[i].name, &value, n), 0);
 	cr_assert_eq(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, n), 0);
 	loopback_send(client, &addr, 1, 16); /* queued with all of them on */
-	cr_assert_eq(adopt(server, &fd, 1), 0);
+	cr_assert_eq(adopt(server, &fd, 1), 1);
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
 		cr_assert_eq(getsockopt(fd, options[i].level, options[i].name, &value, &n), 0);
 		cr_assert_eq(value, 0, "option %zu", i);
@@ -249,11 +260,11 @@ Test(adopt, path_mtu_discovery_becomes_what_the_config_says)
 		cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &other, sizeof other),
 			     0);
 		if (i % 2 == 0) {
-			cr_assert_eq(volley_server_adopt(server, &fd, 1, config), 0);
+			cr_assert_eq(volley_server_adopt(server, &fd, 1, config, NULL), 1);
 		} else {
 			close(fd);
-			cr_assert_eq(volley_server_listen(server, "[::1]:0", config), 0);
-			fd = volley_server_get_listener(server, 0)->fds[0];
+			cr_assert_eq(volley_server_listen(server, "[::1]:0", config, NULL), 0);
+			fd = vly_listeners_get(server, 0)->fds[0];
 		}
 		cr_assert_eq(get(fd, IPPROTO_IP, IP_MTU_DISCOVER), v4, "%u", how);
 		cr_assert_eq(get(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER), cases[i / 2].v6, "%u", how);
@@ -295,7 +306,7 @@ Test(adopt, what_is_no_bound_udp_socket_is_refused)
 	expect_refused(server, 999, -EBADF, "is not open");
 	expect_refused(server, -1, -EBADF, "is not open");
 	cr_assert_eq(adopt(server, fds, 0), -EINVAL);
-	cr_assert_null(volley_server_get_listener(server, 0));
+	cr_assert_null(vly_listeners_get(server, 0));
 	free_server(server);
 }
 
@@ -310,7 +321,7 @@ Test(adopt, each_socket_once)
 	cr_assert_not_null(strstr(last_log, "are the same socket"));
 	fds[1] = dup(fds[0]);
 	cr_assert_eq(adopt(server, fds, 2), -EINVAL, "by another number");
-	cr_assert_eq(adopt(server, fds, 1), 0);
+	cr_assert_eq(adopt(server, fds, 1), 1);
 	cr_assert_eq(adopt(server, &fds[1], 1), -EINVAL);
 	cr_assert_not_null(strstr(last_log, "already"));
 	free_server(server);
@@ -337,15 +348,15 @@ Test(adopt, a_failure_leaves_every_socket_the_callers)
 			fault_arm(functions[i], nth, ENOMEM);
 			r = adopt(server, fds, 2);
 			if (fault_disarm() == 0) {
-				cr_assert_eq(r, 0);
+				cr_assert_eq(r, 2);
 				free_server(server);
 				break;
 			}
 			if (r < 0) {
 				n_failed++;
 				cr_assert_eq(loopback_n_fds(), n_fds);
-				cr_assert_null(volley_server_get_listener(server, 0));
-				cr_assert_eq(adopt(server, fds, 2), 0, "and again");
+				cr_assert_null(vly_listeners_get(server, 0));
+				cr_assert_eq(adopt(server, fds, 2), 2, "and again");
 			}
 			free_server(server);
 		}
@@ -366,8 +377,9 @@ static int queue_and_close(uint32_t flags, struct volley_stats *ret_stats)
 	int client = loopback_open("127.0.0.1:0", NULL);
 
 	cr_assert_eq(volley_server_adopt(server, &fd, 1,
-					 VOLLEY_LISTEN(.on_batch = peer_echo, .flags = flags)),
-		     0);
+					 VOLLEY_LISTEN(.on_batch = peer_echo, .flags = flags),
+					 NULL),
+		     1);
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert(peer_ask(client, &addr, 1));
 	cr_assert_eq(volley_server_drain(server), 0);
@@ -406,12 +418,13 @@ Test(adopt, a_close_leaves_a_kept_socket_its_queue)
 
 	cr_assert_eq(volley_server_adopt(server, &fd, 1,
 					 VOLLEY_LISTEN(.on_batch = peer_echo,
-						       .flags = VOLLEY_LISTEN_KEEP_SOCKETS)),
-		     0);
+						       .flags = VOLLEY_LISTEN_KEEP_SOCKETS),
+					 NULL),
+		     1);
 	cr_assert_eq(volley_server_start(server), 0);
 	for (uint8_t tag = 0; tag < 5; tag++)
 		loopback_send(client, &addr, tag, 8);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	for (uint8_t tag = 0; tag < 5; tag++) {
 		cr_assert_eq(loopback_recv(mine, buf, sizeof buf, NULL), 8);
 		cr_assert_eq(buf[0], tag);
@@ -437,7 +450,8 @@ Test(adopt, keep_is_for_adopted_ones)
 
 	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
 					  VOLLEY_LISTEN(.on_batch = peer_echo,
-							.flags = VOLLEY_LISTEN_KEEP_SOCKETS)),
+							.flags = VOLLEY_LISTEN_KEEP_SOCKETS),
+					  NULL),
 		     -EINVAL);
 	free_server(server);
 }
@@ -448,7 +462,7 @@ Test(adopt, block_needs_a_worker_for_each)
 	struct volley_addr addr = loopback_addr("127.0.0.1:0");
 	int fds[2] = { open_shared(&addr), open_shared(&addr) };
 
-	cr_assert_eq(adopt(server, fds, 2), 0);
+	cr_assert_eq(adopt(server, fds, 2), 1);
 	cr_assert_eq(volley_server_start(server), -EINVAL);
 	free_server(server);
 }
@@ -464,7 +478,7 @@ Test(adopt, counting_begins_at_the_adoption)
 
 	for (int i = 0; i < 2000; i++)
 		loopback_send(client, &addr, 1, 1000);
-	cr_assert_eq(adopt(server, &fd, 1), 0);
+	cr_assert_eq(adopt(server, &fd, 1), 1);
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.kernel_drops, 0);
 	cr_assert_eq(volley_server_close(server), 0);
@@ -486,11 +500,11 @@ Test(adopt, a_running_block_worker_takes_no_second_socket)
 	fds[1] = open_shared(&addr);
 	cr_assert_eq(listen_once(server), 0);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(adopt(server, fds, 2), -EINVAL);
 	cr_assert_not_null(strstr(last_log, "more sockets than there are workers"), "%s", last_log);
 	close(fds[1]);
-	cr_assert_eq(adopt(server, fds, 1), 0, "one it can");
+	cr_assert_eq(adopt(server, fds, 1), 1, "one it can");
 	expect_replies(&addr);
 	cr_assert_eq(volley_server_free(server), 0);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "server/state.h"
@@ -24,7 +25,7 @@ static void expect_serving(struct volley_server *server)
 {
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
-	cr_assert(peer_ask(fd, volley_listener_get_addr(volley_server_get_listener(server, 0)), 5));
+	cr_assert(peer_ask(fd, LISTENER_ADDR(server, 0), 5));
 	close(fd);
 }
 
@@ -36,7 +37,8 @@ static void never(struct volley_worker *worker, void *arg)
 
 static int listen_wildcard(struct volley_server *server)
 {
-	return volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+	return volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo),
+				    NULL);
 }
 
 static char last_log[512];
@@ -124,7 +126,8 @@ static unsigned int fail_listen(enum fault_function function, int error, const c
 
 		last_log[0] = '\0';
 		fault_arm(function, nth, error);
-		r = volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = peer_echo));
+		r = volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = peer_echo),
+					 NULL);
 		if (fault_disarm() == 0) {
 			cr_assert_geq(r, 0);
 			break;

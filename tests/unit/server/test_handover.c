@@ -16,10 +16,12 @@
 #include "lib/fault.h"
 #include "lib/giver.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "lib/teardown.h"
 #include "server/handover/wire.h"
+#include "server/listeners.h"
 #include "sys/lease.h"
 
 enum { TIMEOUT_US = 20000000, SHORT_US = 20000 };
@@ -66,12 +68,12 @@ static int listen_at(struct volley_server *server, const struct volley_addr *add
 
 	if (addr != NULL)
 		volley_addr_format(addr, text, sizeof text);
-	return volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo));
+	return volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo), NULL);
 }
 
 static struct volley_addr get_addr(struct volley_server *server, uint32_t i)
 {
-	return *volley_listener_get_addr(volley_server_get_listener(server, i));
+	return listener_addr(server, i);
 }
 
 static struct volley_stats get_stats(struct volley_server *server)
@@ -122,7 +124,7 @@ Test(handover, drops_and_queues_are_in_the_books_once)
 	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 1);
 	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EBUSY);
 	cr_assert_eq(listen_at(old, NULL), -EBUSY, "listeners stay as they are meanwhile");
-	cr_assert_eq(volley_listener_close(old, 0), -EBUSY);
+	cr_assert_eq(volley_listener_close(old, listener_at(old, 0)), -EBUSY);
 	cr_assert_eq(listen_at(new, NULL), 0);
 	flood(&to, 1000); /* seen by both, and counted by both until one of them lets go */
 	drops = get_stats(old).kernel_drops;
@@ -133,7 +135,7 @@ Test(handover, drops_and_queues_are_in_the_books_once)
 	cr_assert_eq(get_stats(new).kernel_drops, drops);
 	cr_assert_eq(volley_server_get_carried_stats(new, &carried), 0);
 	cr_assert_eq(carried.kernel_drops, drops);
-	cr_assert_null(volley_server_get_listener(old, 0));
+	cr_assert_null(vly_listeners_get(old, 0));
 	cr_assert_eq(volley_server_free(old), 0);
 	flood(&to, 500);
 	cr_assert_eq(get_stats(new).kernel_drops, drops + 500);

@@ -17,6 +17,7 @@
 #include <volley/volley.h>
 
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 
@@ -87,15 +88,14 @@ static int live(const char *io, uint32_t wait)
 		&server);
 
 	if (r >= 0) {
-		r = volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo));
+		r = volley_server_listen(server, "0.0.0.0:0", VOLLEY_LISTEN(.on_batch = peer_echo),
+					 NULL);
 		if (r >= 0)
 			r = volley_server_start(server);
 		if (r >= 0) {
 			struct volley_addr to = loopback_addr("127.0.0.1:1");
 
-			to.in.sin_port = volley_listener_get_addr(
-						 volley_server_get_listener(server, 0))
-						 ->in.sin_port;
+			to.in.sin_port = LISTENER_ADDR(server, 0)->in.sin_port;
 			cr_assert(peer_ask(fd, &to, 7));
 			r = volley_server_post(server, nothing, NULL);
 		}

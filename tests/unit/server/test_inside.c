@@ -12,9 +12,11 @@
 
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "lib/listeners.h"
 #include "path/drops.h"
 #include "path/listener.h"
 #include "server/call.h"
+#include "server/listeners.h"
 #include "worker/change.h"
 #include "worker/presence.h"
 
@@ -42,14 +44,18 @@ static void send_again(struct volley_worker *worker, const struct volley_addr *p
 	(void)error, (void)arg;
 	if (n_errors++ >= n_wanted)
 		return;
-	r = volley_worker_send(worker, (uint32_t)sends_by, peer, NULL, "y", 1);
+	r = volley_worker_send(worker,
+			       listener_at(volley_worker_get_server(worker), (uint32_t)sends_by),
+			       peer, NULL, "y", 1);
 	cr_assert(r == 0 || r == -ENOBUFS, "%d", r);
 	n_refused += r < 0;
 }
 
 static void say_bye(struct volley_worker *worker, void *arg)
 {
-	cr_assert_eq(volley_worker_send(worker, 0, arg, NULL, "bye", 3), 0);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					arg, NULL, "bye", 3),
+		     0);
 }
 
 static int listen_reporting(struct volley_server *server)
@@ -57,7 +63,8 @@ static int listen_reporting(struct volley_server *server)
 	return volley_server_listen(
 		server, "127.0.0.1:0",
 		VOLLEY_LISTEN(.on_batch = peer_echo, .on_error = send_again,
-			      .flags = VOLLEY_LISTEN_REPORT_ERRORS | VOLLEY_LISTEN_NO_COALESCE));
+			      .flags = VOLLEY_LISTEN_REPORT_ERRORS | VOLLEY_LISTEN_NO_COALESCE),
+		NULL);
 }
 
 /* With two listeners, without threads. */
@@ -69,7 +76,7 @@ static struct volley_server *start_reporting(void)
 		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD), &server),
 		0);
 	cr_assert_eq(listen_reporting(server), 0);
-	cr_assert_eq(listen_reporting(server), 1);
+	cr_assert_eq(listen_reporting(server), 0);
 	cr_assert_eq(volley_server_start(server), 0);
 	return server;
 }
@@ -101,7 +108,9 @@ Test(inside, an_error_that_sends_what_fails_too_comes_to_an_end)
 
 	n_wanted = UINT32_MAX;
 	for (uint32_t i = 0; i < 3; i++) /* the last one meets the error of the first */
-		cr_assert_eq(volley_server_send(server, i % 2, &nobody, NULL, "x", 1), 0);
+		cr_assert_eq(volley_server_send(server, listener_at(server, i % 2), &nobody, NULL,
+						"x", 1),
+			     0);
 	process(server, 100);
 	cr_assert_geq(n_errors, 100, "%u", n_errors);
 	stats = close_server(server);
@@ -114,9 +123,9 @@ Test(inside, a_listener_goes_with_what_on_error_sends_by_it)
 
 	n_wanted = 1;
 	sends_by = 1;
-	cr_assert_eq(volley_server_send(server, 1, &nobody, NULL, "x", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &nobody, NULL, "x", 1), 0);
 	process(server, 1);
-	cr_assert_eq(volley_listener_close(server, 1), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 1)), 0);
 	process(server, 5);
 	cr_assert_eq(n_errors, 2, "%u", n_errors);
 	cr_assert_eq(close_server(server).tx_requested, 2);
@@ -156,7 +165,10 @@ static void say_byes(struct volley_worker *worker, void *arg)
 {
 	(void)arg;
 	for (uint32_t i = 0; i < 3; i++)
-		cr_assert_eq(volley_worker_send(worker, i % 2, &nobody, NULL, "bye", 3), 0);
+		cr_assert_eq(volley_worker_send(
+				     worker, listener_at(volley_worker_get_server(worker), i % 2),
+				     &nobody, NULL, "bye", 3),
+			     0);
 	has_stopped = true;
 }
 
@@ -173,14 +185,17 @@ Test(inside, on_stop_is_the_last_that_is_called)
 			volley_server_listen(server, "127.0.0.1:0",
 					     VOLLEY_LISTEN(.on_batch = peer_echo,
 							   .on_error = expect_before_stop,
-							   .flags = VOLLEY_LISTEN_REPORT_ERRORS)),
-			i);
+							   .flags = VOLLEY_LISTEN_REPORT_ERRORS),
+					     NULL),
+			0);
 	for (int i = 0; i < 2; i++) {
 		uint32_t n_before = n_errors;
 
 		has_stopped = false;
 		cr_assert_eq(volley_server_start(server), 0);
-		cr_assert_eq(volley_server_send(server, 0, &nobody, NULL, "x", 1), 0);
+		cr_assert_eq(
+			volley_server_send(server, listener_at(server, 0), &nobody, NULL, "x", 1),
+			0);
 		process(server, 2); /* the second hears of it: the callback is there again */
 		cr_assert_gt(n_errors, n_before);
 		cr_assert_eq(volley_server_stop(server), 0);
@@ -191,7 +206,9 @@ Test(inside, on_stop_is_the_last_that_is_called)
 
 static int say_hello(struct volley_worker *worker, void *arg)
 {
-	cr_assert_eq(volley_worker_send(worker, 0, arg, NULL, "hello", 5), 0);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					arg, NULL, "hello", 5),
+		     0);
 	return n_wanted > 0 ? -EIO : 0;
 }
 
@@ -255,7 +272,7 @@ static void wait_inside(struct volley_worker *worker, struct volley_packet *pack
 	peer_echo(worker, packets, n, arg);
 }
 
-static int detach(struct volley_server *server, struct volley_listener *listener)
+static int detach(struct volley_server *server, struct vly_listener *listener)
 {
 	int r;
 
@@ -271,7 +288,7 @@ Test(inside, a_listener_stays_until_handlers_are_done_with_its_packets)
 	struct volley_server *server = peer_server(
 		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD, .n_handlers = 1), wait_inside,
 		NULL, &to);
-	struct volley_listener *listener = volley_server_get_listener(server, 0);
+	struct vly_listener *listener = vly_listeners_get(server, 0);
 	int fd = loopback_open("127.0.0.1:0", NULL);
 	uint8_t buf[8];
 
@@ -314,7 +331,7 @@ Test(inside, a_close_behind_a_request_to_stop_hears_of_handlers)
 	loopback_send(fd, &to, 7, 1);
 	process(server, 1);
 	cr_assert_eq(volley_server_request_stop(server), 0);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	close_server(server);
 	close(fd);
@@ -326,7 +343,7 @@ Test(inside, a_worker_at_its_end_reads_no_more)
 	struct volley_addr to;
 	struct volley_server *server = peer_server(
 		VOLLEY_CONFIG(.n_workers = 1, .wait = VOLLEY_WAIT_FD), peer_echo, NULL, &to);
-	struct volley_listener *listener = volley_server_get_listener(server, 0);
+	struct vly_listener *listener = vly_listeners_get(server, 0);
 	int fd = loopback_open("127.0.0.1:0", NULL);
 
 	cr_assert_eq(volley_server_start(server), 0);
@@ -351,7 +368,7 @@ Test(inside, a_close_in_a_loop_of_ones_own_hears_of_a_late_reply)
 	loopback_send(fd, &to, 7, 1);
 	process(server, 1);
 	cr_assert_eq(volley_held_reply(server, held, "late", 4), 0);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 4);
 	cr_assert_eq(close_server(server).tx_sent, 1);
 	close(fd);
@@ -381,13 +398,14 @@ Test(inside, a_drain_of_what_is_held_does_not_spin)
 		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .drain_us = DRAIN_US), &server), 0);
 	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
 					  VOLLEY_LISTEN(.on_packet = hold_first, .arg = &n_packets,
-							.flags = VOLLEY_LISTEN_NO_COALESCE)),
+							.flags = VOLLEY_LISTEN_NO_COALESCE),
+					  NULL),
 		     0);
-	to = volley_listener_get_addr(volley_server_get_listener(server, 0));
+	to = LISTENER_ADDR(server, 0);
 	cr_assert_eq(volley_server_start(server), 0);
 	for (uint32_t i = 0; i < N; i++)
 		loopback_send(fd, to, 7, 1);
-	cr_assert_eq(volley_listener_close(server, 0), -ETIME);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), -ETIME);
 	stats = close_server(server);
 	cr_assert_lt(stats.wakes, 10000, "%ju wakes", (uintmax_t)stats.wakes);
 	close(fd);

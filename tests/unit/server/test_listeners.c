@@ -18,12 +18,15 @@
 #include "lib/fault.h"
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "lib/listeners.h"
+#include "path/listener.h"
+#include "server/listeners.h"
 
 TestSuite(listeners, .init = count_fds, .fini = compare_fds, .timeout = 60);
 
 static struct volley_addr get_addr(struct volley_server *server, int index)
 {
-	return *volley_listener_get_addr(volley_server_get_listener(server, (uint32_t)index));
+	return listener_addr(server, (uint32_t)index);
 }
 
 /* From several ports, so that every worker has its share. */
@@ -67,14 +70,19 @@ static void on_log(enum volley_log_level level, const char *text, void *arg)
 
 static void come_and_go(struct volley_server *server)
 {
+	struct volley_listener listeners[4];
+
 	for (int round = 0; round < 3; round++) {
-		for (int i = 1; i < 4; i++)
-			cr_assert_eq(listen_once(server), i);
+		for (uint32_t i = 1; i < 4; i++) {
+			cr_assert_eq(listen_once(server), 0);
+			listeners[i] = listener_at(server, i);
+		}
 		for (int i = 0; i < 4; i++)
 			expect_replies(server, i);
 		for (uint32_t i = 1; i < 4; i++) {
-			cr_assert_eq(volley_listener_close(server, i), 0);
-			cr_assert_null(volley_server_get_listener(server, i));
+			cr_assert_eq(volley_listener_close(server, listeners[i]), 0);
+			cr_assert_eq(volley_listener_close(server, listeners[i]), -ESTALE);
+			cr_assert_null(vly_listeners_get(server, i));
 		}
 		expect_replies(server, 0);
 	}
@@ -93,7 +101,7 @@ Test(listeners, come_and_go_while_it_runs)
 		come_and_go(server);
 		cr_assert_eq(volley_server_stop(server), 0);
 		cr_assert_eq(get_stats(server).delivered, 3 * 5 * 8);
-		cr_assert_eq(listen_once(server), 1);
+		cr_assert_eq(listen_once(server), 0);
 		cr_assert_eq(volley_server_start(server), 0);
 		expect_replies(server, 1);
 		free_server(server);
@@ -112,11 +120,11 @@ Test(listeners, the_last_one_may_go)
 		cr_assert_eq(volley_server_start(server), 0);
 		for (int round = 0; round < 3; round++) {
 			expect_replies(server, 0);
-			cr_assert_eq(volley_listener_close(server, 0), 0);
+			cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 			cr_assert_eq(listen_once(server), 0);
 		}
 		expect_replies(server, 0);
-		cr_assert_eq(volley_listener_close(server, 0), 0);
+		cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 		cr_assert_eq(volley_server_stop(server), 0);
 		cr_assert_eq(volley_server_start(server), -ENOTCONN, "nothing is left to serve");
 		free_server(server);
@@ -132,10 +140,10 @@ Test(listeners, block_takes_one_only)
 				       &server),
 		     0);
 	cr_assert_eq(listen_once(server), 0);
-	cr_assert_eq(listen_once(server), 1);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(listen_once(server), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(volley_server_start(server), 0);
-	expect_replies(server, 1);
+	expect_replies(server, 0);
 	cr_assert_eq(listen_once(server), -EINVAL);
 	cr_assert_not_null(strstr(last_log, "block"));
 	free_server(server);
@@ -145,13 +153,45 @@ Test(listeners, none_is_found_where_there_is_none)
 {
 	struct volley_addr to;
 	struct volley_server *server = peer_server(NULL, peer_echo, NULL, &to);
+	struct volley_server *other = peer_server(NULL, peer_echo, NULL, &to);
+	struct volley_listener none = { .id = 0 };
+	struct volley_listener first = listener_at(server, 0);
+	struct volley_stats stats = { .size = sizeof stats };
 
-	cr_assert_eq(volley_listener_close(server, 1), -ENOENT);
-	cr_assert_eq(volley_listener_close(server, UINT32_MAX), -ENOENT);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
-	cr_assert_eq(volley_listener_close(server, 0), -ENOENT);
+	cr_assert_eq(volley_listener_close(server, none), -ESTALE);
+	cr_assert_eq(volley_listener_close(server, listener_at(other, 0)), -ESTALE, "another's");
+	cr_assert_eq(volley_listener_close(server, first), 0);
+	cr_assert_eq(listen_once(server), 0);
+	cr_assert_eq(VLY_LISTENER_INDEX(listener_at(server, 0).id), VLY_LISTENER_INDEX(first.id));
+	cr_assert_eq(volley_listener_close(server, first), -ESTALE, "not the one in its place");
+	cr_assert_eq(volley_listener_get_addr(server, first, &to), -ESTALE);
+	cr_assert_eq(volley_listener_get_fd(server, first, 0), -ESTALE);
+	cr_assert_eq(volley_listener_get_stats(server, first, &stats), -ESTALE);
+	cr_assert_eq(volley_server_send(server, first, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(volley_server_start(server), 0);
+	cr_assert_eq(volley_server_send(server, first, &to, NULL, "x", 1), -ESTALE);
 	cr_assert_eq(volley_server_close(server), 0);
-	cr_assert_eq(volley_listener_close(server, 0), -ESHUTDOWN);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), -ESHUTDOWN);
+	cr_assert_eq(volley_server_free(server), 0);
+	cr_assert_eq(volley_server_free(other), 0);
+}
+
+Test(listeners, a_socket_can_be_asked_for)
+{
+	struct volley_addr to, bound = { .len = sizeof bound.in6 };
+	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2), peer_echo, NULL,
+						   &to);
+	struct volley_listener listener = listener_at(server, 0);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		int fd = volley_listener_get_fd(server, listener, i);
+
+		cr_assert_eq(getsockname(fd, &bound.sa, &bound.len), 0);
+		cr_assert(volley_addr_is_equal(&bound, &to));
+	}
+	cr_assert_eq(volley_listener_get_fd(server, listener, 2), -ENOENT);
+	cr_assert_eq(volley_server_close(server), 0);
+	cr_assert_eq(volley_listener_get_fd(server, listener, 0), -ENOENT);
 	cr_assert_eq(volley_server_free(server), 0);
 }
 
@@ -172,9 +212,9 @@ static void wait_then_echo(struct volley_worker *worker, struct volley_packet *p
 	if (packets[0].data[0] == 200) {
 		struct volley_server *server = volley_worker_get_server(worker);
 
-		held.close = volley_listener_close(server, 0);
+		held.close = volley_listener_close(server, listener_at(server, 0));
 		held.listen = volley_server_listen(server, "127.0.0.1:0",
-						   VOLLEY_LISTEN(.on_batch = peer_echo));
+						   VOLLEY_LISTEN(.on_batch = peer_echo), NULL);
 		sem_post(&held.inside);
 		sem_wait(&held.go);
 	} else if (arg != NULL) {
@@ -185,7 +225,7 @@ static void wait_then_echo(struct volley_worker *worker, struct volley_packet *p
 
 static void *close_first(void *server)
 {
-	return (void *)(intptr_t)volley_listener_close(server, 0);
+	return (void *)(intptr_t)volley_listener_close(server, listener_at(server, 0));
 }
 
 /* A server whose only worker is held in a callback while n datagrams queue. */
@@ -265,7 +305,7 @@ Test(listeners, at_rest_what_queues_is_counted)
 
 	for (int i = 0; i < 10; i++)
 		loopback_send(fd, &to, 1, 8);
-	cr_assert_eq(volley_listener_close(server, 0), 0);
+	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 	cr_assert_eq(get_stats(server).discarded_at_close, 10);
 	free_server(server);
 	close(fd);
@@ -287,7 +327,7 @@ Test(listeners, the_kernels_drops_stay_in_the_books)
 		stats = get_stats(server);
 		cr_assert_gt(stats.kernel_drops, drops, "the queue has an end");
 		drops = stats.kernel_drops;
-		cr_assert_eq(volley_listener_close(server, 0), 0);
+		cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 		stats = get_stats(server);
 		cr_assert_eq(stats.kernel_drops, drops);
 		cr_assert_eq(stats.discarded_at_close + drops, 20000 * (round + 1u));
@@ -317,15 +357,15 @@ static unsigned int fail_listen(enum fault_function function, int error)
 		fault_arm(function, nth, error);
 		r = listen_once(server);
 		if (fault_disarm() == 0) {
-			cr_assert_eq(r, 1);
+			cr_assert_eq(r, 0);
 			break;
 		}
 		if (r < 0) {
 			n_failed++;
 			cr_assert_eq(r, -error);
-			cr_assert_null(volley_server_get_listener(server, 1));
+			cr_assert_null(vly_listeners_get(server, 1));
 		} else {
-			cr_assert_eq(volley_listener_close(server, 1), 0);
+			cr_assert_eq(volley_listener_close(server, listener_at(server, 1)), 0);
 		}
 		cr_assert_eq(loopback_n_fds(), n_fds);
 		expect_replies(server, 0);
@@ -358,7 +398,7 @@ Test(listeners, closing_survives_every_failure)
 
 		cr_assert_eq(volley_server_start(server), 0);
 		fault_arm_from(functions[i], 1, EPERM);
-		cr_assert_eq(volley_listener_close(server, 0), 0);
+		cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
 		fault_disarm();
 		cr_assert_eq(listen_once(server), 0);
 		expect_replies(server, 0);

@@ -20,6 +20,7 @@
 
 #include <volley/volley.h>
 
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "lib/skip.h"
@@ -133,7 +134,8 @@ static void import(struct volley_server *server, const struct volley_addr *addr)
 
 	volley_addr_format(addr, text, sizeof text);
 	cr_assert_eq(volley_server_import_fds(server, fds[1], TIMEOUT_US), 1);
-	cr_assert_eq(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo)), 0);
+	cr_assert_eq(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
 }
 
 static uint64_t count_missing(struct volley_server *server)
@@ -235,9 +237,9 @@ Test(sharers, one_too_many_is_given_nothing)
 	const uint8_t reads[VLY_SHARERS_MAX] = { 0 };
 	int n_fds;
 
-	cr_assert_eq(
-		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
 	for (int i = 0; i < VLY_SHARERS_MAX; i++)
 		cr_assert_geq(holds[i] = vly_lease_open(&watches[i]), 0);
 	cr_assert_eq(vly_sharers_take_leases(server, 0, watches, reads, VLY_SHARERS_MAX), 0);
@@ -306,10 +308,11 @@ static struct volley_server *open_holding(void)
 						     .hold_us = 60000000),
 				       &server),
 		     0);
-	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = hold)),
-		     0);
+	cr_assert_eq(
+		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_packet = hold), NULL),
+		0);
 	cr_assert_eq(volley_server_start(server), 0);
-	send_one(volley_listener_get_addr(volley_server_get_listener(server, 0)));
+	send_one(LISTENER_ADDR(server, 0));
 	while (atomic_load(&n_held) == 0)
 		sched_yield();
 	return server;
@@ -422,9 +425,9 @@ Test(sharers, nobody_pays_for_somebody_else)
 	struct volley_server *server = new_server();
 	struct giver giver;
 
-	cr_assert_eq(
-		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
 	be(1);
 	say_hello(-1);
 	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ETIMEDOUT);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "path/worker.h"
 #include "server/state.h"
@@ -213,12 +214,12 @@ Test(stats, unread_bytes_are_the_kernels)
 	int fd = loopback_open("127.0.0.1:0", NULL);
 	char text[8192];
 
-	cr_assert_eq(
-		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch)),
-		0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = on_batch), NULL),
+		     0);
 	volley_server_format_stats(server, text, sizeof text);
 	cr_assert_not_null(strstr(text, "\"unread\": 0,"));
-	loopback_send(fd, volley_listener_get_addr(volley_server_get_listener(server, 0)), 1, 9);
+	loopback_send(fd, LISTENER_ADDR(server, 0), 1, 9);
 	cr_assert_eq(loopback_wait(vly_socks_get(&server->workers[0].socks, 0)->fd), 1);
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_gt(stats.unread_bytes, 9);
@@ -239,9 +240,9 @@ Test(stats, kernel_drops_are_added_up_past_the_wrap)
 	struct volley_stats stats = { .size = sizeof stats };
 	struct vly_sock *sock;
 
-	cr_assert_eq(
-		volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = on_batch)),
-		0);
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = on_batch), NULL),
+		     0);
 	/* As if all but three of 2^32 had been seen, and now the counter is back at 0. */
 	sock = vly_socks_get(&server->workers[0].socks, 0);
 	sock->drops.total = UINT32_MAX - 2;

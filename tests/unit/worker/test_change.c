@@ -20,7 +20,7 @@
 enum { N_SOCKETS = 5, N_WORKERS = 2 };
 
 static struct volley_server *server;
-static struct volley_listener listener;
+static struct vly_listener listener;
 static int fds[N_SOCKETS];
 static struct volley_addr addr[N_SOCKETS];
 static int client;
@@ -32,7 +32,7 @@ static void open_all(void)
 	for (int i = 0; i < N_SOCKETS; i++)
 		fds[i] = loopback_open("127.0.0.1:0", &addr[i]);
 	client = loopback_open("127.0.0.1:0", NULL);
-	listener = (struct volley_listener){
+	listener = (struct vly_listener){
 		.server = server, .addr = addr[0], .index = 3, .fds = fds, .n_fds = N_SOCKETS
 	};
 }

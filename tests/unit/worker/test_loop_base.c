@@ -15,6 +15,7 @@
 #include "lib/fake_io.h"
 #include "lib/fault.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "server/state.h"
@@ -220,14 +221,14 @@ Test(loop_base, listeners_come_and_go_while_it_runs)
 	open_base(1);
 	cr_assert_eq(volley_server_start(t.servers[0]), 0);
 	cr_assert_eq(volley_server_listen(t.servers[0], "127.0.0.1:0",
-					  VOLLEY_LISTEN(.on_batch = peer_echo)),
-		     1);
-	second = *volley_listener_get_addr(volley_server_get_listener(t.servers[0], 1));
+					  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
+	second = listener_addr(t.servers[0], 1);
 	loopback_send(t.client, &second, 1, 16);
 	turn();
 	expect_echo(1);
 	loopback_send(t.client, &second, 2, 16);
-	cr_assert_eq(volley_listener_close(t.servers[0], 1), 0);
+	cr_assert_eq(volley_listener_close(t.servers[0], listener_at(t.servers[0], 1)), 0);
 	expect_echo(2);
 	loopback_send(t.client, &t.to[0], 3, 16);
 	turn();

@@ -16,6 +16,7 @@
 
 #include "lib/fake_io.h"
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "own_loop.h"
 #include "server/state.h"
 #include "sys/clock.h"
@@ -120,7 +121,7 @@ Test(loop_fd, a_busy_socket_closes_and_stops_like_others)
 	cr_assert_eq(volley_server_stop(t.server), 0);
 	cr_assert_eq(volley_server_start(t.server), 0);
 	burst();
-	cr_assert_eq(volley_listener_close(t.server, 0), 0);
+	cr_assert_eq(volley_listener_close(t.server, listener_at(t.server, 0)), 0);
 	cr_assert_eq(count_polled(), 0);
 	cr_assert_eq(volley_server_process(t.server), 0);
 	expect_idle();
@@ -143,10 +144,10 @@ Test(loop_fd, every_listener_is_served)
 	struct volley_addr second;
 
 	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
-	cr_assert_eq(
-		volley_server_listen(t.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		1);
-	second = *volley_listener_get_addr(volley_server_get_listener(t.server, 1));
+	cr_assert_eq(volley_server_listen(t.server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
+	second = listener_addr(t.server, 1);
 	cr_assert_eq(volley_server_start(t.server), 0);
 	loopback_send(t.client, &second, 9, 16);
 	cr_assert(wakes(1000));
@@ -170,16 +171,16 @@ Test(loop_fd, listeners_come_and_go_while_it_runs)
 		struct volley_addr second;
 
 		cr_assert_eq(volley_server_listen(t.server, "127.0.0.1:0",
-						  VOLLEY_LISTEN(.on_batch = peer_echo)),
-			     1);
-		second = *volley_listener_get_addr(volley_server_get_listener(t.server, 1));
+						  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+			     0);
+		second = listener_addr(t.server, 1);
 		expect_idle();
 		loopback_send(t.client, &second, i, 16);
 		cr_assert(wakes(1000));
 		cr_assert_eq(volley_server_process(t.server), 1);
 		expect_echo(i);
 		loopback_send(t.client, &second, 100 + i, 16);
-		cr_assert_eq(volley_listener_close(t.server, 1), 0);
+		cr_assert_eq(volley_listener_close(t.server, listener_at(t.server, 1)), 0);
 		expect_echo(100 + i);
 		expect_idle();
 		loopback_send(t.client, &t.to, 200 + i, 16);
@@ -188,7 +189,7 @@ Test(loop_fd, listeners_come_and_go_while_it_runs)
 		expect_echo(200 + i);
 	}
 	cr_assert_eq(volley_server_stop(t.server), 0);
-	cr_assert_eq(volley_listener_close(t.server, 0), 0);
+	cr_assert_eq(volley_listener_close(t.server, listener_at(t.server, 0)), 0);
 	cr_assert_eq(volley_server_start(t.server), -ENOTCONN);
 	close_server();
 }
@@ -205,13 +206,13 @@ Test(loop_fd, an_adopted_listener_that_goes_wakes_it_no_more)
 	cr_assert_eq(volley_server_start(t.server), 0);
 	r = volley_server_adopt(
 		t.server, &own, 1,
-		VOLLEY_LISTEN(.on_batch = peer_echo, .flags = VOLLEY_LISTEN_KEEP_SOCKETS));
+		VOLLEY_LISTEN(.on_batch = peer_echo, .flags = VOLLEY_LISTEN_KEEP_SOCKETS), NULL);
 	cr_assert_eq(r, 1);
 	loopback_send(t.client, &addr, 3, 16);
 	cr_assert(wakes(1000));
 	cr_assert_eq(volley_server_process(t.server), 1);
 	expect_echo(3);
-	cr_assert_eq(volley_listener_close(t.server, 1), 0);
+	cr_assert_eq(volley_listener_close(t.server, listener_at(t.server, 1)), 0);
 	loopback_send(t.client, &addr, 4, 16);
 	cr_assert(!wakes(50), "it is somebody else's now");
 	cr_assert_eq(loopback_recv(fd, (uint8_t[16]){ 0 }, 16, NULL), 16);

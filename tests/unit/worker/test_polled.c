@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #include "lib/fault.h"
+#include "lib/listeners.h"
 #include "own_loop.h"
 #include "server/state.h"
 #include "sys/clock.h"
@@ -152,7 +153,7 @@ Test(polled, a_slow_socket_stops_starts_and_closes_like_others)
 	cr_assert_eq(volley_server_start(t.server), 0);
 	cr_assert_eq(volley_server_process(t.server), 0);
 	expect_idle();
-	cr_assert_eq(volley_listener_close(t.server, 0), 0);
+	cr_assert_eq(volley_listener_close(t.server, listener_at(t.server, 0)), 0);
 	cr_assert_eq(volley_server_process(t.server), 0);
 	expect_idle();
 	close_server();

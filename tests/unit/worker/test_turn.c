@@ -11,6 +11,7 @@
 
 #include <volley/send.h>
 
+#include "lib/listeners.h"
 #include "own_loop.h"
 #include "server/state.h"
 
@@ -64,7 +65,11 @@ Test(turn, a_send_between_two_turns_wakes_it)
 	cr_assert_eq(volley_server_start(t.server), 0);
 	for (int i = 0; i < 3; i++) {
 		expect_idle();
-		cr_assert_eq(volley_worker_send(t.server->workers, 0, &addr, NULL, "tick", 4), 0);
+		cr_assert_eq(volley_worker_send(
+				     t.server->workers,
+				     listener_at(volley_worker_get_server(t.server->workers), 0),
+				     &addr, NULL, "tick", 4),
+			     0);
 		cr_assert(wakes(0));
 		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
 		cr_assert_eq(volley_server_process(t.server), 0);
@@ -80,7 +85,10 @@ static struct volley_addr late_addr;
 static void *send_late(void *arg)
 {
 	(void)arg;
-	cr_assert_eq(volley_worker_send(t.server->workers, 0, &late_addr, NULL, "1", 1), 0);
+	cr_assert_eq(volley_worker_send(t.server->workers,
+					listener_at(volley_worker_get_server(t.server->workers), 0),
+					&late_addr, NULL, "1", 1),
+		     0);
 	return NULL;
 }
 
@@ -120,12 +128,21 @@ Test(turn, a_send_that_missed_the_turn_leaves_before_the_next_ones)
 		expect_echo(1);
 		cr_assert(wakes(0));
 		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
-		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "2", 1), 0);
-		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "3", 1), 0);
+		cr_assert_eq(volley_worker_send(worker,
+						listener_at(volley_worker_get_server(worker), 0),
+						&late_addr, NULL, "2", 1),
+			     0);
+		cr_assert_eq(volley_worker_send(worker,
+						listener_at(volley_worker_get_server(worker), 0),
+						&late_addr, NULL, "3", 1),
+			     0);
 		cr_assert_eq(volley_server_process(t.server), 0);
 		expect_text(fd, "123");
 		expect_idle();
-		cr_assert_eq(volley_worker_send(worker, 0, &late_addr, NULL, "4", 1), 0);
+		cr_assert_eq(volley_worker_send(worker,
+						listener_at(volley_worker_get_server(worker), 0),
+						&late_addr, NULL, "4", 1),
+			     0);
 		cr_assert_eq(volley_server_process(t.server), 0);
 		expect_text(fd, "4");
 		expect_idle();
@@ -143,12 +160,18 @@ Test(turn, nothing_is_taken_while_it_does_not_run)
 
 	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
 	worker = t.server->workers;
-	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), -ESHUTDOWN);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					&addr, NULL, "tick", 4),
+		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_start(t.server), 0);
-	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), 0);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					&addr, NULL, "tick", 4),
+		     0);
 	cr_assert_eq(volley_server_stop(t.server), 0);
 	cr_assert_eq(loopback_wait(fd), 1, "a stop sends what was taken");
-	cr_assert_eq(volley_worker_send(worker, 0, &addr, NULL, "tick", 4), -ESHUTDOWN);
+	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
+					&addr, NULL, "tick", 4),
+		     -ESHUTDOWN);
 	close_server();
 	close(fd);
 }
@@ -247,9 +270,9 @@ static void call_everything(struct volley_worker *worker, struct volley_packet *
 	cr_assert_eq(volley_server_process(t.server), -EDEADLK);
 	cr_assert_eq(volley_server_get_timeout_ns(t.server), -1);
 	cr_assert_geq(volley_server_get_fd(t.server), 0);
-	cr_assert_lt(
-		volley_server_listen(t.server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo)),
-		0);
+	cr_assert_lt(volley_server_listen(t.server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
+		     0);
 	cr_assert_eq(volley_server_start(t.server), -EALREADY);
 	cr_assert_eq(volley_server_run(t.server), -EINVAL);
 	cr_assert_eq(volley_server_stop(t.server), -EDEADLK);
