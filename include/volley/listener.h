@@ -94,10 +94,11 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * @param ret_listeners  room for n_fds listeners, of which as many are written as there are
  *                       addresses, in the order in which `fds` names them first; untouched on
  *                       failure; may be NULL
- * @return how many listeners there are now of these sockets, 1 or more; -EBADF; -ENOTSOCK; -EPROTOTYPE for what is no UDP socket;
- *         -EAFNOSUPPORT; -EINVAL for one that is not bound, was shut down, comes twice or is the
- *         server's already, and as volley_server_listen(). On failure all descriptors stay the
- *         caller's. The log hook gets a sentence that names the descriptor.
+ * @return how many listeners there are now of these sockets, 1 or more; -EBADF; -ENOTSOCK;
+ *         -EPROTOTYPE for what is no UDP socket; -EAFNOSUPPORT; -EINVAL for one that is not bound,
+ *         was shut down, comes twice or is the server's already, and as volley_server_listen(). On
+ *         failure all descriptors stay the caller's. The log hook gets a sentence that names the
+ *         descriptor.
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the callbacks of the volley that runs have
  *           returned: of n_batch packets at most

@@ -63,11 +63,10 @@ VOLLEY_API int volley_server_send(struct volley_server *server, struct volley_li
  *
  * @param worker  the one that the callback or hook was given
  * @return 0 when it is queued; -EINVAL, -EMSGSIZE and -ESHUTDOWN as volley_server_send(); -ESTALE
- *         also for a listener of which this worker has no socket; -ENOBUFS
- *         (`no_buffer`) when there is no room for the copy: the worker's arena is used up, or in
- *         on_error more is being sent than fits; a handler has no buffer left until its callback
- *         returns (it has 2 * n_ring of up to 2,048 bytes, and 8 larger ones); on other threads as
- *         volley_server_send()
+ *         also for a listener of which this worker has no socket; -ENOBUFS (`no_buffer`) when there
+ *         is no room for the copy: the worker's arena is used up, or in on_error more is being sent
+ *         than fits; a handler has no buffer left until its callback returns (it has 2 * n_ring of
+ *         up to 2,048 bytes, and 8 larger ones); on other threads as volley_server_send()
  * @threads  any; not from a signal handler; not once volley_server_free() was called
  * @blocks   never on the worker's thread; in a handler and elsewhere for the moment in which
  *           another thread hands something to this worker, also while another thread is in

@@ -187,15 +187,13 @@ static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 	view->len = buffer->len;
 	view->capacity = vly_buffer_get_capacity(buffer);
 	view->peer = &buffer->peer;
-	view->local = vly_buffer_get_local(buffer);
+	view->local = &listener->addr;
 	view->listener.id = listener->id;
 	view->worker = handler->worker;
 	view->flags = buffer->flags;
 	view->internal = VLY_PACKET_HANDLED | handler->index;
-	if (view->local != NULL)
-		view->internal |= VLY_PACKET_LOCAL;
-	else
-		view->local = &listener->addr;
+	if (buffer->has_local)
+		vly_packet_set_local(view, &buffer->info.local);
 	view->reserved = (uintptr_t)buffer;
 }
 

@@ -6,8 +6,9 @@
  * What is behind the words of a struct volley_packet that users do not look into, and the rules for
  * whom to reply to.
  *
- * `internal`: whether the packet was replied to already, whether a handler has it, whether `local` is
- * another address than the listener's, and the index of its slot (worker) or of its handler. `reserved`: a handler's packet's buffer.
+ * `internal`: whether the packet was replied to already, whether a handler has it, whether `local`
+ * is another address than the listener's, and the index of its slot (worker) or of its handler.
+ * `reserved`: a handler's packet's buffer.
  */
 
 #include <assert.h>
@@ -33,6 +34,13 @@ enum { VLY_MAX_PAYLOAD = 65527 };
 static inline struct vly_buffer *vly_packet_get_buffer(const struct volley_packet *packet)
 {
 	return (struct vly_buffer *)(uintptr_t)packet->reserved;
+}
+
+static inline void vly_packet_set_local(struct volley_packet *packet,
+					const struct volley_addr *local)
+{
+	packet->local = local;
+	packet->internal |= VLY_PACKET_LOCAL;
 }
 
 static inline const struct vly_cmsg_info *vly_packet_get_info(const struct volley_packet *packet)

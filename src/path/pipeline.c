@@ -76,8 +76,7 @@ static void set_local(struct volley_worker *worker, const struct vly_listener *l
 	if (info->local.len == 0) /* a group of IPv6: the kernel chooses */
 		return;
 	info->local.in.sin_port = listener->addr.in.sin_port;
-	view->local = &info->local;
-	view->internal |= VLY_PACKET_LOCAL;
+	vly_packet_set_local(view, &info->local);
 }
 
 static inline void make_view(struct volley_worker *worker, struct vly_listener *listener,

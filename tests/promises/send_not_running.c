@@ -22,7 +22,7 @@ static int on_start(struct volley_worker *worker, void *arg)
 	return 0;
 }
 
-/* Both ways to send say `good` to a good one; to one by a listener that is gone, and to a bad peer. */
+/* Both ways to send: a good one, one by a listener that is gone, and one to a bad peer. */
 static void check_sends(struct volley_server *server, const struct volley_addr *to, int good,
 			int gone, int bad)
 {

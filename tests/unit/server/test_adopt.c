@@ -62,6 +62,12 @@ static int adopt(struct volley_server *server, const int *fds, uint32_t n)
 	return volley_server_adopt(server, fds, n, VOLLEY_LISTEN(.on_batch = peer_echo), NULL);
 }
 
+static int adopt_with(struct volley_server *server, int fd, uint32_t flags)
+{
+	return volley_server_adopt(server, &fd, 1,
+				   VOLLEY_LISTEN(.on_batch = peer_echo, .flags = flags), NULL);
+}
+
 /* From many ports, so that every socket of the group has some. */
 static void expect_replies(const struct volley_addr *to)
 {
@@ -81,7 +87,7 @@ static void free_server(struct volley_server *server)
 }
 
 /* n sockets for n_workers, all of which reply. */
-static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
+static void serve_adopted(uint32_t n, uint32_t n_workers)
 {
 	struct volley_server *server = new_server(n_workers, VOLLEY_WAIT_EVENT);
 	struct volley_addr addr = loopback_addr("127.0.0.1:0");
@@ -98,8 +104,7 @@ static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 			fds[i]);
 		cr_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
 	}
-	cr_assert_not_null(vly_listeners_get(server, n_listeners - 1));
-	cr_assert_null(vly_listeners_get(server, n_listeners));
+	cr_assert_eq(volley_server_get_listeners(server, NULL, 0), 1);
 	cr_assert_eq(volley_server_start(server), 0);
 	expect_replies(&addr);
 	free_server(server);
@@ -107,18 +112,18 @@ static void serve_adopted(uint32_t n, uint32_t n_workers, uint32_t n_listeners)
 
 Test(adopt, one_for_each_worker)
 {
-	serve_adopted(3, 3, 1);
+	serve_adopted(3, 3);
 }
 
 Test(adopt, fewer_than_workers_is_said_once)
 {
-	serve_adopted(1, 3, 1);
+	serve_adopted(1, 3);
 	cr_assert_not_null(strstr(last_log, "sockets for 1 of 3 workers"));
 }
 
 Test(adopt, more_than_workers_are_all_read)
 {
-	serve_adopted(5, 2, 1);
+	serve_adopted(5, 2);
 }
 
 Test(adopt, several_addresses_are_several_listeners)
@@ -135,12 +140,9 @@ Test(adopt, several_addresses_are_several_listeners)
 	cr_assert_eq(volley_server_adopt(server, fds, 3, VOLLEY_LISTEN(.on_batch = peer_echo),
 					 listeners),
 		     2);
-	for (uint32_t i = 0; i < 2; i++) {
-		struct volley_addr addr;
-
-		cr_assert_eq(volley_listener_get_addr(server, listeners[i], &addr), 0);
-		cr_assert(volley_addr_is_equal(&addr, &addrs[i]));
-	}
+	cr_assert(volley_addr_is_equal(LISTENER_ADDR(server, 0), &addrs[0]));
+	cr_assert_eq(listeners[0].id, listener_at(server, 0).id);
+	cr_assert_eq(listeners[1].id, listener_at(server, 1).id);
 	cr_assert_eq(vly_socks_get(&server->workers[1].socks, 0)->fd, fds[2]);
 	cr_assert_eq(vly_socks_get(&server->workers[0].socks, 1)->fd, fds[1]);
 	cr_assert_eq(volley_server_start(server), 0);
@@ -191,6 +193,15 @@ Test(adopt, nonblocking_stays_so_and_sleeps)
 	}
 }
 
+static int get(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t n = sizeof value;
+
+	cr_assert_eq(getsockopt(fd, level, name, &value, &n), 0);
+	return value;
+}
+
 /* What the owner had switched on would not fit, or would never be read. */
 Test(adopt, options_become_what_the_config_says)
 {
@@ -211,26 +222,14 @@ Test(adopt, options_become_what_the_config_says)
 	cr_assert_eq(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, n), 0);
 	loopback_send(client, &addr, 1, 16); /* queued with all of them on */
 	cr_assert_eq(adopt(server, &fd, 1), 1);
-	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-		cr_assert_eq(getsockopt(fd, options[i].level, options[i].name, &value, &n), 0);
-		cr_assert_eq(value, 0, "option %zu", i);
-	}
-	cr_assert_eq(getsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, &n), 0);
-	cr_assert_eq(value, 1, "coalesced messages may be in the queue");
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+		cr_assert_eq(get(fd, options[i].level, options[i].name), 0, "option %zu", i);
+	cr_assert_eq(get(fd, IPPROTO_UDP, UDP_GRO), 1, "coalesced ones may be in the queue");
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(loopback_recv(client, (uint8_t[64]){ 0 }, 64, NULL), 16);
 	expect_replies(&addr);
 	close(client);
 	free_server(server);
-}
-
-static int get(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t n = sizeof value;
-
-	cr_assert_eq(getsockopt(fd, level, name, &value, &n), 0);
-	return value;
 }
 
 /* Whatever a socket had before, it gets what the config says for each family that it sends. */
@@ -376,10 +375,7 @@ static int queue_and_close(uint32_t flags, struct volley_stats *ret_stats)
 	int mine = dup(fd);
 	int client = loopback_open("127.0.0.1:0", NULL);
 
-	cr_assert_eq(volley_server_adopt(server, &fd, 1,
-					 VOLLEY_LISTEN(.on_batch = peer_echo, .flags = flags),
-					 NULL),
-		     1);
+	cr_assert_eq(adopt_with(server, fd, flags), 1);
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert(peer_ask(client, &addr, 1));
 	cr_assert_eq(volley_server_drain(server), 0);
@@ -416,11 +412,7 @@ Test(adopt, a_close_leaves_a_kept_socket_its_queue)
 	int client = loopback_open("127.0.0.1:0", NULL);
 	uint8_t buf[64];
 
-	cr_assert_eq(volley_server_adopt(server, &fd, 1,
-					 VOLLEY_LISTEN(.on_batch = peer_echo,
-						       .flags = VOLLEY_LISTEN_KEEP_SOCKETS),
-					 NULL),
-		     1);
+	cr_assert_eq(adopt_with(server, fd, VOLLEY_LISTEN_KEEP_SOCKETS), 1);
 	cr_assert_eq(volley_server_start(server), 0);
 	for (uint8_t tag = 0; tag < 5; tag++)
 		loopback_send(client, &addr, tag, 8);
@@ -494,10 +486,8 @@ Test(adopt, a_running_block_worker_takes_no_second_socket)
 {
 	struct volley_server *server = new_server(1, VOLLEY_WAIT_BLOCK);
 	struct volley_addr addr = loopback_addr("127.0.0.1:0");
-	int fds[2];
+	int fds[2] = { open_shared(&addr), open_shared(&addr) };
 
-	fds[0] = open_shared(&addr);
-	fds[1] = open_shared(&addr);
 	cr_assert_eq(listen_once(server), 0);
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), 0);
