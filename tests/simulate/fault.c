@@ -44,6 +44,7 @@ static const struct {
 	{ "fcntl", { EMFILE } },
 	{ "membarrier", { ENOSYS, EPERM } },
 	{ "pidfd_open", { ENOSYS, EMFILE } },
+	{ "getrandom", { ENOSYS, EPERM } },
 	{ "pthread_create", { EAGAIN } },
 	{ "event_add", { ENOMEM } },
 };

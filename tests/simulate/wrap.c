@@ -328,6 +328,17 @@ static struct thread *find_thread(struct process *process, long number)
 	return NULL;
 }
 
+static int fill_random(uint8_t *bytes, long n_bytes)
+{
+	int r = wrap_begin("getrandom", 0);
+
+	if (r < 0)
+		return wrap_result(r);
+	for (long i = 0; i < n_bytes; i++)
+		bytes[i] = (uint8_t)world_random();
+	return (int)n_bytes;
+}
+
 long __wrap_syscall(long nr, ...);
 long __wrap_syscall(long nr, ...)
 {
@@ -374,6 +385,8 @@ long __wrap_syscall(long nr, ...)
 		return wrap_result(kernel_install(event_open_process(kernel_process())));
 	case SYS_openat:
 		return wrap_result(-ENOENT);
+	case SYS_getrandom:
+		return fill_random((uint8_t *)a[0], a[1]);
 	default:
 		abort();
 	}

@@ -61,6 +61,7 @@ UNTRIED = {
     "SO_PEERCRED": "is for a hand-over", "pidfd_open": "is for a hand-over",
     "shutdown": "is for a hand-over", "IP_MULTICAST_LOOP": "is for a listener bound to a group",
     "IPV6_MULTICAST_LOOP": "is for a listener bound to a group",
+    "getrandom": "is for a table of peers",
 }
 
 
