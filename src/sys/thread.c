@@ -39,13 +39,25 @@ int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn 
 	return 0;
 }
 
-void vly_thread_join(struct vly_thread *thread)
+int vly_thread_disable_cancel(void)
 {
 	int state;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* it would stay unjoined */
-	pthread_join(thread->id, NULL);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+void vly_thread_set_cancel(int state)
+{
 	pthread_setcancelstate(state, &state);
+}
+
+void vly_thread_join(struct vly_thread *thread)
+{
+	int state = vly_thread_disable_cancel(); /* it would stay unjoined */
+
+	pthread_join(thread->id, NULL);
+	vly_thread_set_cancel(state);
 }
 
 vly_thread_id vly_thread_get_id(void)

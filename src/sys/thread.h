@@ -34,6 +34,13 @@ void vly_thread_yield(uint32_t n_looks);
 /* Have the calling thread run on one of the CPUs it may use, the index-th modulo their number. */
 int vly_thread_pin(uint32_t index);
 
+/*
+ * Hold pthread_cancel() off from the calling thread, while something is half done that a hook of
+ * the program's could end; gives what vly_thread_set_cancel() then puts back.
+ */
+int vly_thread_disable_cancel(void);
+void vly_thread_set_cancel(int state);
+
 /* How many CPUs the calling thread may use; 1 when the system does not say. */
 uint32_t vly_thread_count_cpus(void);
 
