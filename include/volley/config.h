@@ -97,7 +97,8 @@ typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, voi
  * functions, what statistics are formatted from. Both functions are set; the struct must stay as it
  * is until volley_server_free() has returned. They may be called from every thread that calls
  * volley about this server and from its workers, several at a time; never from a signal handler,
- * and never for a datagram: only new, listen, start, post and format_stats allocate.
+ * and never for a datagram: only new, listen, start, post and format_stats allocate. volley/peers.h
+ * says when a table of peers calls the one that it was given.
  *
  * What stays with the C library and the system: the handles of volley/cancel.h (a library of its
  * own), libevent's objects (event_set_mem_functions() is for those), the stacks of threads, and one

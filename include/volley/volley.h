@@ -17,6 +17,7 @@
 #include <volley/loop.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
+#include <volley/peers.h>
 #include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>

@@ -44,6 +44,15 @@ static void size_first(void)
 	OFFSET(volley_listen_config, on_batch, 8);
 	OFFSET(volley_stats, size, 0);
 	OFFSET(volley_stats, rx_datagrams, 8);
+	OFFSET(volley_peers_config, size, 0);
+	OFFSET(volley_peers_config, n_max, 8);
+	OFFSET(volley_peers_config, idle_ns, 16);
+	OFFSET(volley_peers_config, on_end, 32);
+	OFFSET(volley_peers_config, allocator, 48);
+	CHECK_EQ(sizeof(struct volley_peers_config), 56);
+	OFFSET(volley_peers_stats, size, 0);
+	OFFSET(volley_peers_stats, removed, 48);
+	CHECK_EQ(sizeof(struct volley_peers_stats), 56);
 }
 
 static void enums(void)
@@ -55,6 +64,9 @@ static void enums(void)
 	CHECK_EQ(VOLLEY_TX_STOPPED, 11);
 	CHECK_EQ(VOLLEY_LOG_INFO, 2);
 	CHECK_EQ(VOLLEY_LISTEN_WANT_TIMESTAMP, 64);
+	CHECK_EQ(VOLLEY_PEERS_EXPIRED, 0);
+	CHECK_EQ(VOLLEY_PEERS_FREED, 3);
+	CHECK_EQ(VOLLEY_PEERS_EVICT_IDLEST, 1);
 }
 
 int main(void)
