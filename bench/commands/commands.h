@@ -18,6 +18,7 @@ int bench_openloop(const struct bench_options *options); /* knee, latency and ov
 int bench_count(const struct bench_options *options);
 int bench_once(const struct bench_options *options);
 int bench_null(const struct bench_options *options);
+int bench_sessions(const struct bench_options *options);
 int bench_stop(const struct bench_options *options);
 int bench_scale(const struct bench_options *options);
 int bench_report(const struct bench_options *options);

@@ -24,6 +24,7 @@ static const struct bench_command commands[] = {
 	{ "count", "system calls, instructions, cache misses, allocations per datagram",
 	  bench_count, true },
 	{ "null", "what the library alone costs, without the kernel", bench_null, true },
+	{ "sessions", "what a table of peers costs: each call, and memory", bench_sessions, true },
 	{ "stop", "how long volley takes to stop, idle and flooded", bench_stop, true },
 	{ "scale", "saturate over clients, payload, burst, listeners, workers", bench_scale, true,
 	  true },
