@@ -15,8 +15,9 @@
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct volley_stats stats = { .size = sizeof stats };
+	struct volley_stats stats;
 
+	volley_stats_init(&stats, sizeof stats);
 	volley_server_get_stats(volley_worker_get_server(arg), &stats);
 	fprintf(stderr, "timer: %llu\n", (unsigned long long)stats.tx_sent);
 	(void)fd, (void)what;

@@ -33,12 +33,22 @@ struct sigaction;
 /** One thread's handle, reference counted; it outlives the thread. */
 struct volley_cancel;
 
-/** Size-first; zero means default; fields are only appended. */
+/** Size-first; zero means default; fields are only appended. volley_cancel_config_init() zeroes. */
 struct volley_cancel_config {
 	size_t size;    /**< sizeof(struct volley_cancel_config) */
 	int32_t signo;  /**< the signal used as a nudge, default SIGURG; a standard signal */
 	uint32_t flags; /**< none yet: 0 */
 };
+
+/**
+ * Zero the struct and set its size.
+ *
+ * @param config  the struct
+ * @param size    sizeof *config, as your compiler sees it
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API void volley_cancel_config_init(struct volley_cancel_config *config, size_t size);
 
 /** Whether this thread's cancellation points are that. */
 enum volley_cancel_state {

@@ -378,32 +378,30 @@ struct volley_listen_config {
 #endif
 
 /**
- * Zero a server config and set its size; for C++ and for those who dislike macros.
+ * Zero a server config and set its size: VOLLEY_CONFIG() for whoever cannot use a compound literal,
+ * as C++ cannot, or no macro, as a binding from another language, or sets fields one by one.
+ *
+ *     struct volley_config config;
+ *
+ *     volley_config_init(&config, sizeof config);
+ *     config.n_workers = 2;
  *
  * @param config  the struct
- * @param size    sizeof *config
+ * @param size    sizeof *config, as your compiler sees it: the library's may be another
  * @threads  any
  * @blocks   never
  */
-static inline void volley_config_init(struct volley_config *config, size_t size)
-{
-	__builtin_memset(config, 0, size);
-	config->size = size;
-}
+VOLLEY_API void volley_config_init(struct volley_config *config, size_t size);
 
 /**
- * The same for a listener's config.
+ * The same for a listener's config: VOLLEY_LISTEN().
  *
  * @param config  the struct
- * @param size    sizeof *config
+ * @param size    sizeof *config, as your compiler sees it
  * @threads  any
  * @blocks   never
  */
-static inline void volley_listen_config_init(struct volley_listen_config *config, size_t size)
-{
-	__builtin_memset(config, 0, size);
-	config->size = size;
-}
+VOLLEY_API void volley_listen_config_init(struct volley_listen_config *config, size_t size);
 
 #ifdef __cplusplus
 }

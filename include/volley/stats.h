@@ -126,6 +126,16 @@ struct volley_stats {
 };
 
 /**
+ * Zero the struct and set its size.
+ *
+ * @param stats  the struct
+ * @param size   sizeof *stats, as your compiler sees it
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API void volley_stats_init(struct volley_stats *stats, size_t size);
+
+/**
  * The server's counters, summed over its workers.
  *
  * @param server     any state

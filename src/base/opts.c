@@ -36,6 +36,14 @@ static size_t get_size(const void *opts)
 	return size;
 }
 
+void vly_opts_init(void *opts, size_t size)
+{
+	if (opts == NULL || size < sizeof size)
+		return;
+	memset(opts, 0, size);
+	memcpy(opts, &size, sizeof size);
+}
+
 int vly_opts_read(void *dst, size_t n_dst, size_t n_min, const void *src)
 {
 	const uint8_t *from = src;

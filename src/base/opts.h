@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* Zero a caller's struct and set its size. Does nothing where no size fits, or there is none. */
+void vly_opts_init(void *opts, size_t size);
+
 /*
  * Read a size-first struct from a caller that may have been built against an older or a newer
  * header: what the caller does not know is zero, what we do not know must be.

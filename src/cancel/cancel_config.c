@@ -26,6 +26,14 @@ static bool is_usable(int signo)
 	}
 }
 
+void volley_cancel_config_init(struct volley_cancel_config *config, size_t size)
+{
+	if (config == NULL || size < sizeof size)
+		return;
+	memset(config, 0, size);
+	config->size = size;
+}
+
 int vly_cancel_read_config(const struct volley_cancel_config *config,
 			   struct volley_cancel_config *ret_config)
 {

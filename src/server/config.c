@@ -112,6 +112,16 @@ static uint32_t choose_n_workers(const struct volley_config *config)
 	return n;
 }
 
+void volley_config_init(struct volley_config *config, size_t size)
+{
+	vly_opts_init(config, size);
+}
+
+void volley_listen_config_init(struct volley_listen_config *config, size_t size)
+{
+	vly_opts_init(config, size);
+}
+
 int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)
 {
 	struct volley_config c;

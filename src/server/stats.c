@@ -43,6 +43,11 @@ void vly_stats_read(struct volley_server *server, uint32_t worker_index,
 /* The smallest struct of the first release. */
 enum { MIN_STATS_SIZE = sizeof(struct volley_stats) };
 
+void volley_stats_init(struct volley_stats *stats, size_t size)
+{
+	vly_opts_init(stats, size);
+}
+
 int volley_server_get_worker_stats(struct volley_server *server, uint32_t worker_index,
 				   struct volley_stats *ret_stats)
 {

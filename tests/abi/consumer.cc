@@ -137,9 +137,10 @@ void ask(const volley_addr &to)
 
 void expect_books(volley_server *server)
 {
-	volley_stats stats{};
+	volley_stats stats;
 
-	stats.size = sizeof stats;
+	volley_stats_init(&stats, sizeof stats);
+	REQUIRE(stats.size == sizeof stats && stats.tx_foreign == 0);
 	REQUIRE(volley_server_get_stats(server, &stats) == 0);
 	REQUIRE(stats.delivered == n_asked && stats.tx_sent == n_asked);
 	REQUIRE(stats.rx_dropped[VOLLEY_RX_TRUNCATED] == 0);
@@ -167,9 +168,13 @@ void expect_no_past(volley_server *server)
 void cancel()
 {
 	std::atomic<volley_cancel *> handle{ nullptr };
+	volley_cancel_config config;
 	int pipe_fds[2];
 	std::thread sleeper;
 
+	volley_cancel_config_init(&config, sizeof config);
+	REQUIRE(config.size == sizeof config && config.signo == 0 && config.flags == 0);
+	REQUIRE(volley_cancel_init(&config) == 0);
 	REQUIRE(pipe(pipe_fds) == 0);
 	sleeper = std::thread([&] {
 		volley_cancel *own = nullptr;

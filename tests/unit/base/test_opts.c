@@ -35,6 +35,19 @@ static struct v2 dirty(void)
 	return dst;
 }
 
+Test(opts, init_sets_the_callers_size_and_nothing_beyond)
+{
+	struct v2 opts = dirty();
+
+	vly_opts_init(&opts, sizeof(struct v1));
+	cr_assert_eq(opts.size, sizeof(struct v1));
+	cr_assert_eq(opts.a, 0);
+	cr_assert_eq(opts.b, UINT64_C(0xeeeeeeeeeeeeeeee));
+	vly_opts_init(NULL, sizeof opts);
+	vly_opts_init(&opts, sizeof(size_t) - 1);
+	cr_assert_eq(opts.size, sizeof(struct v1), "where no size fits nothing is written");
+}
+
 Test(opts, read_null_is_all_defaults)
 {
 	struct v2 dst = dirty();

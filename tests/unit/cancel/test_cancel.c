@@ -35,8 +35,14 @@ static long sleep_for_ever(void *arg)
 Test(init, defaults_and_idempotence)
 {
 	struct volley_cancel_config config = { .size = sizeof config, .signo = SIGUSR2 };
-	struct volley_cancel_config any = { .size = sizeof any };
+	struct volley_cancel_config any = { .signo = 7, .flags = 7 };
 
+	volley_cancel_config_init(&any, sizeof any.size);
+	cr_assert(any.signo == 7 && any.flags == 7, "not the caller's");
+	volley_cancel_config_init(&any, sizeof any);
+	volley_cancel_config_init(NULL, 1);
+	volley_cancel_config_init(&any, 1);
+	cr_assert(any.size == sizeof any && any.signo == 0 && any.flags == 0);
 	cr_assert_eq(volley_cancel_init(NULL), 0);
 	cr_assert_eq(vly_cancel_get_signo(), SIGURG);
 	cr_assert_eq(volley_cancel_init(NULL), 0);
