@@ -44,6 +44,25 @@ static void on_stop(struct volley_worker *worker, void *arg)
 	(void)arg;
 }
 
+/* Also what is dropped under a name that came after this was built. */
+static void say_dropped(struct volley_server *server)
+{
+	struct volley_stats stats;
+	const char *name;
+
+	volley_stats_init(&stats, sizeof stats);
+	if (volley_server_get_stats(server, &stats) < 0)
+		return;
+	for (uint32_t i = 0; i < 32 && (name = volley_rx_drop_name(i)) != NULL; i++)
+		if (stats.rx_dropped[i] > 0)
+			fprintf(stderr, "timer: received and dropped, %s: %llu\n", name,
+				(unsigned long long)stats.rx_dropped[i]);
+	for (uint32_t i = 0; i < 32 && (name = volley_tx_drop_name(i)) != NULL; i++)
+		if (stats.tx_dropped[i] > 0)
+			fprintf(stderr, "timer: not sent, %s: %llu\n", name,
+				(unsigned long long)stats.tx_dropped[i]);
+}
+
 int main(int argc, char **argv)
 {
 	struct volley_server *server = common_open(
@@ -54,5 +73,6 @@ int main(int argc, char **argv)
 	if (server == NULL)
 		return 1;
 	r = volley_server_run(server); /* until SIGTERM or SIGINT, then drains */
+	say_dropped(server);
 	return common_close(server) || r < 0;
 }

@@ -19,7 +19,11 @@ extern "C" {
 
 struct volley_server;
 
-/** Why a received datagram was not delivered. Only appended to. */
+/**
+ * Why a received datagram was not delivered: the places of `rx_dropped`, which has room for names
+ * to come. Only appended to, so VOLLEY_RX_N_DROPS is what this header knows; volley_rx_drop_name()
+ * has those of the library that is loaded.
+ */
 enum volley_rx_drop {
 	VOLLEY_RX_TRUNCATED = 0, /* longer than max_datagram_bytes */
 	VOLLEY_RX_CTRUNC,        /* its control messages did not fit */
@@ -32,7 +36,7 @@ enum volley_rx_drop {
 	VOLLEY_RX_N_DROPS
 };
 
-/** Why a requested send did not happen. Only appended to. */
+/** Why a requested send did not happen: the places of `tx_dropped`. Only appended to, likewise. */
 enum volley_tx_drop {
 	VOLLEY_TX_EPERM = 0,
 	VOLLEY_TX_EMSGSIZE,
@@ -60,13 +64,22 @@ enum volley_tx_drop {
  * and against the kernel, per socket and in messages:
  *
  *     enqueued by the kernel = rx_messages + discarded_at_close + unread
+ *
+ * The struct grows at its end, and each function that fills one writes as many bytes as the caller
+ * says that it has. An older program gets what it knows. A newer one gets zero for counters that
+ * this library lacks, which is how often they counted, and not what stood in its memory. The sums
+ * above go over all 32 places: what stands under a name that a program does not know balances too.
  */
 struct volley_stats {
-	/** sizeof(struct volley_stats), set by the caller. */
+	/**
+	 * sizeof(struct volley_stats), as your compiler sees it, set by the caller
+	 * (volley_stats_init()). Less than the first release's is -EINVAL, for that is no size;
+	 * more than 4,096, which nobody set either, is -E2BIG. Kept as it is.
+	 */
 	size_t size;
 	uint64_t rx_datagrams;
 	uint64_t delivered;
-	uint64_t rx_dropped[VOLLEY_RX_N_DROPS];
+	uint64_t rx_dropped[32]; /* by enum volley_rx_drop */
 	uint64_t rx_queued;
 	uint64_t held_taken;
 	uint64_t held_replied;
@@ -81,7 +94,7 @@ struct volley_stats {
 	 * and counts those messages as SndbufErrors in /proc/net/snmp.
 	 */
 	uint64_t tx_sent;
-	uint64_t tx_dropped[VOLLEY_TX_N_DROPS];
+	uint64_t tx_dropped[32]; /* by enum volley_tx_drop */
 	uint64_t tx_queued;
 	/**
 	 * Of those in tx_sent: reports of the network that one did not arrive, on listeners with
@@ -136,11 +149,35 @@ struct volley_stats {
 VOLLEY_API void volley_stats_init(struct volley_stats *stats, size_t size);
 
 /**
+ * The name of a drop, as the JSON has it: "truncated" of VOLLEY_RX_TRUNCATED. A program that shows
+ * all of them goes on until there is none, and so shows those too that came after its header:
+ *
+ *     for (uint32_t i = 0; i < 32 && volley_rx_drop_name(i) != NULL; i++)
+ *             printf("%s %ju\n", volley_rx_drop_name(i), (uintmax_t)stats.rx_dropped[i]);
+ *
+ * @param reason  a place of `rx_dropped`
+ * @return a static string, or NULL beyond the last name
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API const char *volley_rx_drop_name(uint32_t reason);
+
+/**
+ * The same of a send: "EPERM" of VOLLEY_TX_EPERM.
+ *
+ * @param reason  a place of `tx_dropped`
+ * @return a static string, or NULL beyond the last name
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API const char *volley_tx_drop_name(uint32_t reason);
+
+/**
  * The server's counters, summed over its workers.
  *
  * @param server     any state
  * @param ret_stats  `size` set by the caller
- * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours
+ * @return 0, or -EINVAL or -E2BIG for a size that is no struct of ours, or -ESRCH in a child
  * @threads  any
  * @blocks   for a lock that only start, stop and other readers hold
  */
@@ -153,7 +190,7 @@ VOLLEY_API int volley_server_get_stats(struct volley_server *server,
  * @param server        any state
  * @param worker_index  0 to n_workers - 1
  * @param ret_stats     `size` set by the caller
- * @return 0, or -EINVAL
+ * @return 0, or -EINVAL, also for an index beyond the last, or -E2BIG, or -ESRCH in a child
  * @threads  any
  * @blocks   as volley_server_get_stats()
  */

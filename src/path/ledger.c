@@ -18,8 +18,14 @@ static uint64_t sum(const uint64_t *counts, size_t n)
 	return total;
 }
 
+static void add(uint64_t *total, const uint64_t *counts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		total[i] += counts[i];
+}
+
 /* Every datagram that came in stands under one name. */
-static VLY_FOR_ASSERT bool is_rx_balanced(const struct volley_stats *counts)
+static VLY_FOR_ASSERT bool is_rx_balanced(const struct vly_counts *counts)
 {
 	return counts->rx_datagrams ==
 	       counts->delivered + counts->rx_queued + sum(counts->rx_dropped, VOLLEY_RX_N_DROPS);
@@ -28,7 +34,7 @@ static VLY_FOR_ASSERT bool is_rx_balanced(const struct volley_stats *counts)
 /* What stands under no name yet, because it leaves with the next flush. */
 static uint64_t get_unsent(const struct vly_account *account)
 {
-	const struct volley_stats *counts = &account->counts;
+	const struct vly_counts *counts = &account->counts;
 
 	assert(account->n_tx_dropped == sum(counts->tx_dropped, VOLLEY_TX_N_DROPS));
 	return counts->tx_requested - counts->tx_sent - counts->tx_queued - account->n_tx_dropped;
@@ -82,7 +88,7 @@ void vly_ledger_publish(struct vly_books *books, uint64_t rx_syscalls, uint64_t 
 
 void vly_ledger_drop_foreign(struct vly_account *account, uint64_t n_posted)
 {
-	struct volley_stats *counts = &account->counts;
+	struct vly_counts *counts = &account->counts;
 	uint64_t n = n_posted - counts->tx_foreign;
 
 	assert(!account->is_changed);
@@ -96,7 +102,7 @@ void vly_ledger_drop_foreign(struct vly_account *account, uint64_t n_posted)
 void vly_ledger_close(struct vly_books *books, struct vly_account *account)
 {
 	assert(!account->is_changed && books->now != account && get_unsent(account) == 0);
-	vly_ledger_add(&books->own.counts, &account->counts);
+	add(&books->own.counts.rx_datagrams, &account->counts.rx_datagrams, VLY_COUNTS_N);
 	books->own.n_tx_dropped += account->n_tx_dropped;
 	vly_snapshot_write(&books->own.snapshot, &books->own.counts);
 }
@@ -120,11 +126,7 @@ void vly_ledger_add_calls(const struct vly_books *books, struct volley_stats *co
 
 void vly_ledger_add(struct volley_stats *total, const struct volley_stats *counts)
 {
-	uint64_t *to = &total->rx_datagrams;
-	const uint64_t *from = &counts->rx_datagrams;
-
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-		to[i] += from[i];
+	add(&total->rx_datagrams, &counts->rx_datagrams, VLY_COUNTS_N_STATS);
 }
 
 void vly_ledger_remove(struct volley_stats *total, const struct volley_stats *counts)
@@ -132,7 +134,7 @@ void vly_ledger_remove(struct volley_stats *total, const struct volley_stats *co
 	uint64_t *from = &total->rx_datagrams;
 	const uint64_t *part = &counts->rx_datagrams;
 
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+	for (size_t i = 0; i < VLY_COUNTS_N_STATS; i++)
 		from[i] -= part[i];
 }
 
@@ -190,12 +192,12 @@ enum volley_tx_drop vly_ledger_get_tx_drop(int error)
 	return VOLLEY_TX_EOTHER;
 }
 
-const char *vly_ledger_get_rx_name(enum volley_rx_drop reason)
+const char *volley_rx_drop_name(uint32_t reason)
 {
-	return rx_names[reason];
+	return reason < VLY_ARRAY_SIZE(rx_names) ? rx_names[reason] : NULL;
 }
 
-const char *vly_ledger_get_tx_name(enum volley_tx_drop reason)
+const char *volley_tx_drop_name(uint32_t reason)
 {
-	return tx_names[reason];
+	return reason < VLY_ARRAY_SIZE(tx_names) ? tx_names[reason] : NULL;
 }

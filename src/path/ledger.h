@@ -18,7 +18,7 @@
 
 /* What was counted of one socket. It lies in the socket; what is zero is a new one. */
 struct vly_account {
-	struct volley_stats counts;
+	struct vly_counts counts;
 	uint64_t n_tx_dropped;    /* the sum of counts.tx_dropped */
 	struct vly_account *next; /* in books.changed */
 	bool is_changed;          /* it stands there */
@@ -82,10 +82,6 @@ void vly_ledger_remove(struct volley_stats *sum, const struct volley_stats *coun
 /* The name of a failed send's drop. */
 enum volley_tx_drop vly_ledger_get_tx_drop(int error);
 
-/* The names of the drops, as the JSON has them. */
-const char *vly_ledger_get_rx_name(enum volley_rx_drop reason);
-const char *vly_ledger_get_tx_name(enum volley_tx_drop reason);
-
 /* Counting, all of it the worker's ------------------------------------------------------------ */
 
 /*
@@ -121,12 +117,12 @@ static inline struct vly_account *vly_ledger_get_account(const struct vly_books 
 }
 
 /* The counts, for a counter that each volley moves, and for another. */
-static inline struct volley_stats *vly_ledger_get_hot(struct vly_books *books)
+static inline struct vly_counts *vly_ledger_get_hot(struct vly_books *books)
 {
 	return &books->now->counts;
 }
 
-static inline struct volley_stats *vly_ledger_get_rare(struct vly_books *books)
+static inline struct vly_counts *vly_ledger_get_rare(struct vly_books *books)
 {
 	books->now->is_rare = true;
 	return &books->now->counts;

@@ -9,11 +9,9 @@
 #include "path/snapshot.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "sys/thread.h"
-
-static_assert(sizeof(struct volley_stats) == sizeof(size_t) + VLY_SNAPSHOT_N * sizeof(uint64_t),
-	      "counters only, no padding: they are copied and summed as an array");
 
 /* Odd from here on. */
 static uint32_t begin(struct vly_snapshot *snapshot)
@@ -31,17 +29,17 @@ static void end(struct vly_snapshot *snapshot, uint32_t sequence)
 	atomic_store_explicit(&snapshot->sequence, sequence + 2, memory_order_release);
 }
 
-void vly_snapshot_write(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+void vly_snapshot_write(struct vly_snapshot *snapshot, const struct vly_counts *counts)
 {
 	const uint64_t *from = &counts->rx_datagrams;
 	uint32_t sequence = begin(snapshot);
 
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++) /* release: after the odd count */
+	for (size_t i = 0; i < VLY_COUNTS_N; i++) /* release: after the odd count */
 		atomic_store_explicit(&snapshot->counts[i], from[i], memory_order_release);
 	end(snapshot, sequence);
 }
 
-static inline void store(struct vly_snapshot *snapshot, const struct volley_stats *counts,
+static inline void store(struct vly_snapshot *snapshot, const struct vly_counts *counts,
 			 const uint64_t *from)
 {
 	/* release: after the odd count */
@@ -49,7 +47,7 @@ static inline void store(struct vly_snapshot *snapshot, const struct volley_stat
 			      memory_order_release);
 }
 
-void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct volley_stats *counts)
+void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct vly_counts *counts)
 {
 	uint32_t sequence = begin(snapshot);
 
@@ -66,17 +64,20 @@ void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct volley_s
 	end(snapshot, sequence);
 }
 
-void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats *ret_counts)
+void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats *ret_stats)
 {
-	uint64_t *to = &ret_counts->rx_datagrams;
+	uint64_t *to = &ret_stats->rx_datagrams;
 	uint32_t n_looks = 0;
 	uint32_t before;
 	uint32_t after;
 
+	memset(ret_stats->rx_dropped, 0, sizeof ret_stats->rx_dropped);
+	memset(ret_stats->tx_dropped, 0, sizeof ret_stats->tx_dropped);
 	do {
 		before = atomic_load_explicit(&snapshot->sequence, memory_order_acquire);
-		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-			to[i] = atomic_load_explicit(&snapshot->counts[i], memory_order_acquire);
+		for (size_t i = 0; i < VLY_COUNTS_N; i++)
+			to[vly_counts_convert(i)] = atomic_load_explicit(&snapshot->counts[i],
+									 memory_order_acquire);
 		after = atomic_load_explicit(&snapshot->sequence, memory_order_relaxed);
 		if (before & 1)
 			vly_thread_yield(n_looks++); /* the writer may wait for this very CPU */

@@ -40,8 +40,12 @@ void vly_stats_read(struct volley_server *server, uint32_t worker_index,
 	vly_stats_add_own(worker, ret_stats);
 }
 
-/* The smallest struct of the first release. */
-enum { MIN_STATS_SIZE = sizeof(struct volley_stats) };
+/*
+ * The size in the first release, as a number: a program that was built against it says so for ever.
+ * Until then it follows the struct; from then on it stays, and the assert becomes <=.
+ */
+enum { MIN_STATS_SIZE = 744 };
+static_assert(MIN_STATS_SIZE == sizeof(struct volley_stats), "before the first release");
 
 void volley_stats_init(struct volley_stats *stats, size_t size)
 {

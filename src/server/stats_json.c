@@ -82,7 +82,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *text, const c
 struct every_counter {
 	COUNTERS(MEMBER)
 };
-static_assert(sizeof(struct every_counter) == VLY_SNAPSHOT_N * sizeof(uint64_t),
+static_assert(sizeof(struct every_counter) == VLY_COUNTS_N * sizeof(uint64_t),
 	      "the JSON has every counter");
 
 struct counter {
@@ -109,12 +109,10 @@ static void put_drop(struct text *text, bool first, const char *name, uint64_t c
 static void put_drops(struct text *text, const struct volley_stats *stats, bool received)
 {
 	put(text, received ? "\"rx_dropped\": {" : "\"tx_dropped\": {");
-	for (int i = 0; received && i < VOLLEY_RX_N_DROPS; i++)
-		put_drop(text, i == 0, vly_ledger_get_rx_name((enum volley_rx_drop)i),
-			 stats->rx_dropped[i]);
-	for (int i = 0; !received && i < VOLLEY_TX_N_DROPS; i++)
-		put_drop(text, i == 0, vly_ledger_get_tx_name((enum volley_tx_drop)i),
-			 stats->tx_dropped[i]);
+	for (uint32_t i = 0; received && i < VOLLEY_RX_N_DROPS; i++)
+		put_drop(text, i == 0, volley_rx_drop_name(i), stats->rx_dropped[i]);
+	for (uint32_t i = 0; !received && i < VOLLEY_TX_N_DROPS; i++)
+		put_drop(text, i == 0, volley_tx_drop_name(i), stats->tx_dropped[i]);
 	put(text, "}, ");
 }
 

@@ -142,6 +142,9 @@ void expect_books(volley_server *server)
 	volley_stats_init(&stats, sizeof stats);
 	REQUIRE(stats.size == sizeof stats && stats.tx_foreign == 0);
 	REQUIRE(volley_server_get_stats(server, &stats) == 0);
+	REQUIRE(std::string(volley_rx_drop_name(VOLLEY_RX_TRUNCATED)) == "truncated");
+	REQUIRE(std::string(volley_tx_drop_name(VOLLEY_TX_EPERM)) == "EPERM");
+	REQUIRE(volley_tx_drop_name(32) == nullptr);
 	REQUIRE(stats.delivered == n_asked && stats.tx_sent == n_asked);
 	REQUIRE(stats.rx_dropped[VOLLEY_RX_TRUNCATED] == 0);
 	std::string text(8192, '\0');

@@ -371,7 +371,9 @@ static void try_name(bool received, int i, void (*raise_it)(void))
 	while (get(received, i) == 0 && bounds_now_ms() < end_ms)
 		sched_yield();
 	if (!CHECK(get(received, i) > 0))
-		fprintf(stderr, "\t%s_dropped[%d] did not rise\n", received ? "rx" : "tx", i);
+		fprintf(stderr, "\t%s_dropped.%s did not rise\n", received ? "rx" : "tx",
+			received ? volley_rx_drop_name((uint32_t)i)
+				 : volley_tx_drop_name((uint32_t)i));
 	for (int k = 0; k < 100; k++)
 		sem_post(&may_return);
 	CHECK_EQ(volley_server_free(server), 0);

@@ -31,8 +31,8 @@ static void *read_on(void *arg)
 	(void)arg;
 	while (!atomic_load_explicit(&done, memory_order_acquire) || n_reads == 0) {
 		vly_snapshot_read(&snapshot, &stats);
-		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-			n_torn += counts[i] != counts[0] * (i + 1);
+		for (size_t i = 0; i < VLY_COUNTS_N; i++)
+			n_torn += counts[vly_counts_convert(i)] != counts[0] * (i + 1);
 		n_back += counts[0] < last;
 		last = counts[0];
 		n_reads++;
@@ -45,7 +45,8 @@ static void *read_on(void *arg)
 int main(int argc, char **argv)
 {
 	struct volley_stats stats = { 0 };
-	uint64_t *counts = &stats.rx_datagrams;
+	struct vly_counts written;
+	uint64_t *counts = &written.rx_datagrams;
 	pthread_t readers[N_READERS];
 
 	if (argc == 3 && strcmp(argv[1], "--n") == 0)
@@ -53,9 +54,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < N_READERS; i++)
 		REQUIRE(pthread_create(&readers[i], NULL, read_on, NULL) == 0);
 	for (uint64_t k = 1; k <= n_snapshots; k++) {
-		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+		for (size_t i = 0; i < VLY_COUNTS_N; i++)
 			counts[i] = k * (i + 1);
-		vly_snapshot_write(&snapshot, &stats);
+		vly_snapshot_write(&snapshot, &written);
 		/* A volley's worth of time, in which readers get through. */
 		if (k % 16 == 0)
 			sched_yield();

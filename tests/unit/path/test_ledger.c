@@ -166,27 +166,33 @@ Test(ledger, sums_are_name_by_name)
 	uint64_t *counts = &one.rx_datagrams;
 	const uint64_t *sums = &sum.rx_datagrams;
 
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+	for (size_t i = 0; i < VLY_COUNTS_N_STATS; i++)
 		counts[i] = i + 1;
 	vly_ledger_add(&sum, &one);
 	vly_ledger_add(&sum, &one);
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+	for (size_t i = 0; i < VLY_COUNTS_N_STATS; i++)
 		cr_assert_eq(sums[i], 2 * (i + 1), "counter %zu", i);
 	cr_assert_eq(sum.size, 5);
 }
 
 Test(ledger, every_drop_has_a_name_of_its_own)
 {
-	for (int i = 0; i < VOLLEY_RX_N_DROPS; i++)
-		for (int k = 0; k < i; k++)
-			cr_assert_str_neq(vly_ledger_get_rx_name((enum volley_rx_drop)i),
-					  vly_ledger_get_rx_name((enum volley_rx_drop)k));
-	for (int i = 0; i < VOLLEY_TX_N_DROPS; i++)
-		for (int k = 0; k < i; k++)
-			cr_assert_str_neq(vly_ledger_get_tx_name((enum volley_tx_drop)i),
-					  vly_ledger_get_tx_name((enum volley_tx_drop)k));
-	cr_assert_str_eq(vly_ledger_get_rx_name(VOLLEY_RX_EXPIRED), "expired");
-	cr_assert_str_eq(vly_ledger_get_tx_name(VOLLEY_TX_EPERM), "EPERM");
+	for (uint32_t i = 0; i < VOLLEY_RX_N_DROPS; i++)
+		for (uint32_t k = 0; k < i; k++)
+			cr_assert_str_neq(volley_rx_drop_name(i), volley_rx_drop_name(k));
+	for (uint32_t i = 0; i < VOLLEY_TX_N_DROPS; i++)
+		for (uint32_t k = 0; k < i; k++)
+			cr_assert_str_neq(volley_tx_drop_name(i), volley_tx_drop_name(k));
+	cr_assert_str_eq(volley_rx_drop_name(VOLLEY_RX_EXPIRED), "expired");
+	cr_assert_str_eq(volley_tx_drop_name(VOLLEY_TX_EPERM), "EPERM");
+}
+
+Test(ledger, beyond_the_last_drop_there_is_no_name)
+{
+	cr_assert_null(volley_rx_drop_name(VOLLEY_RX_N_DROPS));
+	cr_assert_null(volley_tx_drop_name(VOLLEY_TX_N_DROPS));
+	cr_assert_null(volley_rx_drop_name(UINT32_MAX));
+	cr_assert_null(volley_tx_drop_name(UINT32_MAX));
 }
 
 Test(ledger, every_send_error_has_a_name)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <string.h>
 
 #include "path/snapshot.h"
 
@@ -13,25 +14,43 @@ static struct vly_snapshot snapshot;
 static sem_t reads;
 
 /* Counter i is first + i. */
-static void number(struct volley_stats *stats, uint64_t first)
+static void number(struct vly_counts *counts, uint64_t first)
 {
-	uint64_t *counts = &stats->rx_datagrams;
+	uint64_t *all = &counts->rx_datagrams;
 
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-		counts[i] = first + i;
+	for (size_t i = 0; i < VLY_COUNTS_N; i++)
+		all[i] = first + i;
+}
+
+static uint64_t *counts_of(struct volley_stats *stats)
+{
+	return &stats->rx_datagrams;
 }
 
 Test(snapshot, what_is_published_is_read, .timeout = 60)
 {
-	struct volley_stats in = { 0 }, out = { .size = 7 };
+	struct volley_stats out = { .size = 7 };
 	const uint64_t *counts = &out.rx_datagrams;
+	struct vly_counts in;
 
 	for (uint64_t round = 1; round <= 3; round++) {
+		memset(counts_of(&out), 0xee, VLY_COUNTS_N_STATS * sizeof(uint64_t));
 		number(&in, round * 1000);
 		vly_snapshot_write(&snapshot, &in);
 		vly_snapshot_read(&snapshot, &out);
-		for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
-			cr_assert_eq(counts[i], round * 1000 + i);
+		for (size_t i = 0; i < VLY_COUNTS_N; i++)
+			cr_assert_eq(counts[vly_counts_convert(i)], round * 1000 + i);
+		cr_assert_eq(out.rx_datagrams, in.rx_datagrams);
+		cr_assert_eq(out.rx_dropped[VOLLEY_RX_N_DROPS - 1],
+			     in.rx_dropped[VOLLEY_RX_N_DROPS - 1]);
+		cr_assert_eq(out.rx_dropped[VOLLEY_RX_N_DROPS], 0, "no name, no count");
+		cr_assert_eq(out.rx_dropped[31], 0);
+		cr_assert_eq(out.rx_queued, in.rx_queued);
+		cr_assert_eq(out.tx_sent, in.tx_sent);
+		cr_assert_eq(out.tx_dropped[0], in.tx_dropped[0]);
+		cr_assert_eq(out.tx_dropped[31], 0);
+		cr_assert_eq(out.tx_queued, in.tx_queued);
+		cr_assert_eq(out.tx_foreign, in.tx_foreign);
 		cr_assert_eq(snapshot.sequence, 2 * round);
 	}
 	cr_assert_eq(out.size, 7);
@@ -58,10 +77,10 @@ Test(snapshot, a_reader_waits_for_the_end_of_a_write, .timeout = 60)
 		continue;
 	for (int i = 0; i < 100; i++)
 		sched_yield();
-	for (size_t i = 0; i < VLY_SNAPSHOT_N; i++)
+	for (size_t i = 0; i < VLY_COUNTS_N; i++)
 		atomic_store(&snapshot.counts[i], 1 + i);
 	atomic_store(&snapshot.sequence, 2);
 	pthread_join(thread, NULL);
 	cr_assert_eq(out.rx_datagrams, 1);
-	cr_assert_eq(counts[VLY_SNAPSHOT_N - 1], VLY_SNAPSHOT_N);
+	cr_assert_eq(counts[VLY_COUNTS_N_STATS - 1], VLY_COUNTS_N);
 }

@@ -193,3 +193,22 @@ Test(wire, a_full_socket_is_waited_for_until_the_deadline)
 	while (r == 0);
 	cr_assert_eq(r, -ETIMEDOUT);
 }
+
+/* A process that knows fewer names has counted nothing under the others. */
+Test(wire, drops_without_a_name_here_are_refused)
+{
+	static struct vly_handover_counters counters = {
+		.n_rx_drops = VOLLEY_RX_N_DROPS - 1,
+		.n_tx_drops = VOLLEY_TX_N_DROPS - 1,
+		.stats = { .size = sizeof counters.stats, .rx_dropped = { 3 }, .tx_foreign = 4 },
+	};
+	struct volley_stats stats;
+
+	cr_assert_eq(vly_wire_read_stats(&counters, &stats), 0);
+	cr_assert(stats.rx_dropped[0] == 3 && stats.tx_foreign == 4);
+	counters.n_rx_drops = VOLLEY_RX_N_DROPS + 1;
+	cr_assert_eq(vly_wire_read_stats(&counters, &stats), -EPROTO);
+	counters.n_rx_drops = VOLLEY_RX_N_DROPS;
+	counters.n_tx_drops = VOLLEY_TX_N_DROPS + 1;
+	cr_assert_eq(vly_wire_read_stats(&counters, &stats), -EPROTO);
+}
