@@ -51,3 +51,8 @@ const char *volley_version(void)
 {
 	return VOLLEY_VERSION_STRING;
 }
+
+uint32_t volley_version_number(void)
+{
+	return VOLLEY_VERSION_NUMBER;
+}

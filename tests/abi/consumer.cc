@@ -209,7 +209,9 @@ int main()
 	char text[VOLLEY_ADDR_TEXT_BYTES];
 
 	REQUIRE(std::strcmp(volley_error_name(-ECANCELED), "ECANCELED") == 0);
-	REQUIRE(std::strlen(volley_version()) > 0);
+	REQUIRE(std::string(volley_version()) == VOLLEY_VERSION_STRING);
+	REQUIRE(volley_version_number() == VOLLEY_VERSION_NUMBER);
+	static_assert(VOLLEY_VERSION_AT_LEAST(0, 1, 0), "the headers know their version");
 	REQUIRE(volley_addr_parse("[::1]:53", &parsed) == 0);
 	REQUIRE(volley_addr_format(&parsed, text, sizeof text) >= 0);
 	REQUIRE(std::string(text) == "[::1]:53");

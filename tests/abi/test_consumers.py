@@ -101,7 +101,10 @@ def no_flags_leak():
             flags = pkg_config(*extra, "--cflags", package)
             assert all(flag.startswith("-I") or flag == "-pthread" for flag in flags), flags
             assert not any("bsd" in flag for flag in flags), flags
-    assert pkg_config("--modversion", "volley") == ["0.1.0"]
+    with open(os.path.join(PREFIX, "include", "volley", "version.h"), encoding="utf-8") as file:
+        version = re.search(r'VERSION_STRING "(.*)"', file.read()).group(1)
+    for package in ("volley", "volley-cancel"):
+        assert pkg_config("--modversion", package) == [version], version
     shared_flags = pkg_config("--libs", "volley")
     assert not any("bsd" in flag or "event" in flag for flag in shared_flags), shared_flags
 

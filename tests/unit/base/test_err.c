@@ -49,3 +49,22 @@ Test(version, string_is_made_of_the_numbers)
 		 VOLLEY_VERSION_PATCH);
 	cr_assert_str_eq(volley_version(), text);
 }
+
+Test(version, number_grows_with_the_version)
+{
+	cr_assert_eq(volley_version_number(), VOLLEY_VERSION_MAJOR * 0x10000 +
+						      VOLLEY_VERSION_MINOR * 0x100 +
+						      VOLLEY_VERSION_PATCH);
+	cr_assert(VOLLEY_VERSION_AT_LEAST(0, 1, 0));
+	cr_assert(VOLLEY_VERSION_AT_LEAST(0, 0, 255));
+	cr_assert(VOLLEY_VERSION_AT_LEAST(VOLLEY_VERSION_MAJOR, VOLLEY_VERSION_MINOR,
+					  VOLLEY_VERSION_PATCH));
+	cr_assert_not(VOLLEY_VERSION_AT_LEAST(VOLLEY_VERSION_MAJOR, VOLLEY_VERSION_MINOR,
+					      VOLLEY_VERSION_PATCH + 1));
+	cr_assert_not(VOLLEY_VERSION_AT_LEAST(VOLLEY_VERSION_MAJOR + 1, 0, 0));
+}
+
+/* The preprocessor has to take it too. */
+#if !VOLLEY_VERSION_AT_LEAST(0, 1, 0) || VOLLEY_VERSION_AT_LEAST(255, 0, 0)
+#error "VOLLEY_VERSION_AT_LEAST"
+#endif
