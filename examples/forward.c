@@ -80,12 +80,6 @@ static void on_reply(struct volley_worker *worker, struct volley_packet *packet,
 			  packet->len);
 }
 
-static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
-{
-	(void)level, (void)arg;
-	fprintf(stderr, "forward: %s\n", text);
-}
-
 /* As the worker starts: from here on SIGTERM is taken by volley_server_run(). */
 static int say_ready(struct volley_worker *worker, void *arg)
 {
@@ -135,7 +129,7 @@ int main(int argc, char **argv)
 	start_program();
 	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_held = 1 << 15, .hold_us = HOLD_US,
 					    .drain_us = DRAIN_US, .on_start = say_ready,
-					    .log = log_to_stderr, .arg = &forwarder),
+					    .log = volley_log_stderr, .arg = &forwarder),
 			      &server);
 	if (r >= 0)
 		r = serve(server, argv[1], &forwarder);

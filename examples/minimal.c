@@ -11,7 +11,7 @@ static void echo(struct volley_worker *worker, struct volley_packet *packets, si
 int main(void)
 {
 	struct volley_server *server = NULL;
-	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2), &server);
+	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .log = volley_log_stderr), &server);
 
 	if (r >= 0)
 		r = volley_server_listen(server, "[::]:7777", VOLLEY_LISTEN(.on_batch = echo),

@@ -29,12 +29,6 @@ static void reply_slowly(struct volley_worker *worker, struct volley_packet *pac
 	volley_packet_reply(packet, packet->data, packet->len);
 }
 
-static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
-{
-	(void)level, (void)arg;
-	fprintf(stderr, "slow: %s\n", text);
-}
-
 /* As the worker starts: from here on SIGTERM is taken by volley_server_run(). */
 static int say_ready(struct volley_worker *worker, void *arg)
 {
@@ -63,7 +57,7 @@ static int serve(const char *address, uint32_t n_handlers)
 	struct volley_listener listener;
 	int r = volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .n_handlers = n_handlers,
 						.drain_us = 5000000, .on_start = say_ready,
-						.log = log_to_stderr, .arg = &listener),
+						.log = volley_log_stderr, .arg = &listener),
 				  &server);
 
 	if (r >= 0)

@@ -14,12 +14,6 @@ static void echo(struct volley_worker *worker, struct volley_packet *packets, si
 	(void)worker, (void)arg;
 }
 
-static void print_log(enum volley_log_level level, const char *text, void *arg)
-{
-	fprintf(stderr, "%s\n", text);
-	(void)level, (void)arg;
-}
-
 static struct volley_listener listener;
 
 struct volley_server *common_open(int argc, char **argv, const struct volley_config *config)
@@ -29,7 +23,10 @@ struct volley_server *common_open(int argc, char **argv, const struct volley_con
 	int r;
 
 	start_program();
-	own.log = print_log;
+	if (volley_version_number() < VOLLEY_VERSION_NUMBER)
+		fprintf(stderr, "built for volley %s, runs with %s\n", VOLLEY_VERSION_STRING,
+			volley_version());
+	own.log = volley_log_stderr;
 	r = volley_server_new(&own, &server);
 	if (r < 0)
 		return NULL;

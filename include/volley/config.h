@@ -82,8 +82,8 @@ enum volley_log_level {
 
 /**
  * The log hook: rare events, one complete sentence each, without a newline. Without a hook nothing
- * is ever printed. May be called from any thread that calls volley and from workers, never from a
- * signal handler; it must not call back into the server.
+ * is ever printed; volley_log_stderr() is one. May be called from any thread that calls volley and
+ * from workers, never from a signal handler; it must not call back into the server.
  *
  * What libevent says of a worker's own event_base comes here too: each start of a server with the
  * wait strategy `event` sets libevent's log callback (event_set_log_callback(), one for the whole
@@ -91,6 +91,23 @@ enum volley_log_level {
  * that wants those elsewhere sets a callback of its own after the start, and then hears ours too.
  */
 typedef void (*volley_log_fn)(enum volley_log_level level, const char *text, void *arg);
+
+/**
+ * A log hook that is ready for use: one line to stderr for each sentence, "volley: error: ...".
+ *
+ *     volley_server_new(VOLLEY_CONFIG(.log = volley_log_stderr), &server);
+ *
+ * A line is written by one write(2), so those of several threads do not mix; what is longer than a
+ * kilobyte is cut. errno stays as it is. Where stderr is a pipe that is full and blocks, a worker
+ * waits there as any thread would that writes to it: examples/common/log.c shows how not to.
+ *
+ * @param level  named in the line
+ * @param text   without a newline
+ * @param arg    not used
+ * @threads  any; not from a signal handler
+ * @blocks   as write(2) to stderr does
+ */
+VOLLEY_API void volley_log_stderr(enum volley_log_level level, const char *text, void *arg);
 
 /**
  * Where a server's memory comes from: objects, receive slots, pools of packet buffers, posted

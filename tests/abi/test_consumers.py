@@ -69,6 +69,10 @@ def replies(program, env=None):
                     except (ConnectionRefusedError, TimeoutError):
                         assert time.monotonic() < deadline and process.poll() is None, \
                             process.stderr.read()
+            second = subprocess.run([program], env=env or ENV, capture_output=True, text=True,
+                                    check=False, timeout=harness.PATIENCE)
+            assert second.returncode == 1, second
+            assert re.fullmatch(r"volley: error: .*7777.*\n", second.stderr), second.stderr
             process.send_signal(signal.SIGTERM)
             assert process.wait(harness.PATIENCE) == 0
         finally:
