@@ -70,8 +70,7 @@ static void on_reply(struct volley_worker *worker, struct volley_packet *packet,
 	struct forwarder *forwarder = arg;
 	struct pending *pending;
 
-	if (packet->len < ID_BYTES || packet->peer->len != forwarder->upstream.len ||
-	    memcmp(&packet->peer->sa, &forwarder->upstream.sa, packet->peer->len) != 0)
+	if (packet->len < ID_BYTES || !volley_addr_is_equal(packet->peer, &forwarder->upstream))
 		return; /* not from the upstream */
 	pending = &forwarder->pending[packet->data[0] << 8 | packet->data[1]];
 	memcpy(packet->data, pending->id, ID_BYTES);
@@ -122,7 +121,9 @@ int main(int argc, char **argv)
 	struct volley_server *server = NULL;
 	int r;
 
-	if (argc != 3 || volley_addr_parse(argv[2], &forwarder.upstream) < 0) {
+	/* A group's members reply from addresses of their own. */
+	if (argc != 3 || volley_addr_parse(argv[2], &forwarder.upstream) < 0 ||
+	    volley_addr_is_multicast(&forwarder.upstream)) {
 		fprintf(stderr, "usage: forward ADDR:PORT UPSTREAM:PORT\n");
 		return 2;
 	}

@@ -58,14 +58,14 @@ void dns_rrl_free(struct dns_rrl *rrl)
 static uint64_t hash(const struct dns_rrl *rrl, const struct volley_addr *peer, uint32_t kind)
 {
 	uint8_t block[12] = { 0 };
+	struct volley_addr client;
 
 	memcpy(block, &kind, sizeof kind);
-	if (peer->sa.sa_family == AF_INET)
-		memcpy(block + 4, &peer->in.sin_addr, 3);
-	else if (IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr))
-		memcpy(block + 4, peer->in6.sin6_addr.s6_addr + 12, 3);
+	volley_addr_unmap(peer, &client);
+	if (client.sa.sa_family == AF_INET)
+		memcpy(block + 4, &client.in.sin_addr, 3);
 	else
-		memcpy(block + 4, &peer->in6.sin6_addr, 7);
+		memcpy(block + 4, &client.in6.sin6_addr, 7);
 	return siphash(rrl->key, block, sizeof block);
 }
 

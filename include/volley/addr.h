@@ -81,6 +81,44 @@ VOLLEY_API uint16_t volley_addr_get_port(const struct volley_addr *addr);
  */
 VOLLEY_API bool volley_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b);
 
+/**
+ * A number for an address, for tables of clients: the same for two addresses that
+ * volley_addr_is_equal() finds equal, whatever else stands in them. SipHash-2-4: who does not know
+ * the key cannot find clients that collide, and a source address is easily forged. So draw the key
+ * (getrandom(2), arc4random_buf(3)) when the table is made, and keep it to yourself. The number
+ * means something to this process only: not on another machine, nor to another release.
+ *
+ * @param addr  IPv4 or IPv6 address
+ * @param key   128 random bits
+ * @return any number; 0 for NULL
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API uint64_t volley_addr_hash(const struct volley_addr *addr, const uint64_t key[2]);
+
+/**
+ * An IPv4 client of a listener on [::] as the IPv4 address that it is: 192.0.2.1 of
+ * ::ffff:192.0.2.1, with the same port. Every other address is copied. For logs, and for lists of
+ * addresses; a reply or send takes either form.
+ *
+ * @param addr      IPv4 or IPv6 address
+ * @param ret_addr  the address; may be the same one
+ * @return 0, or -EINVAL for NULL
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API int volley_addr_unmap(const struct volley_addr *addr, struct volley_addr *ret_addr);
+
+/**
+ * Whether it is a group's address: 224.0.0.0/4, also mapped into IPv6, and ff00::/8.
+ *
+ * @param addr  IPv4 or IPv6 address
+ * @return true when it is
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API bool volley_addr_is_multicast(const struct volley_addr *addr);
+
 #ifdef __cplusplus
 }
 #endif

@@ -94,7 +94,7 @@ static void choose_locals(struct vly_listener *listener, const struct volley_add
 	listener->by_arrival = (listener->config.flags & VOLLEY_LISTEN_ARRIVAL_INTERFACE) ||
 			       (vly_addr_is_link_local(addr) &&
 				(addr->sa.sa_family == AF_INET || addr->in6.sin6_scope_id == 0));
-	listener->is_cast = vly_cast_is_multicast(addr) || vly_cast_is_broadcast(addr);
+	listener->is_cast = volley_addr_is_multicast(addr) || vly_cast_is_broadcast(addr);
 	listener->has_locals = listener->wildcard || listener->is_cast || listener->by_arrival;
 }
 

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/siphash.h"
+
 /* Decimal digits only: no sign, no space, no leading junk, at most `max`. */
 static int parse_number(const char *text, uint32_t max, uint32_t *ret_number)
 {
@@ -152,6 +154,54 @@ uint16_t volley_addr_get_port(const struct volley_addr *addr)
 bool volley_addr_is_equal(const struct volley_addr *a, const struct volley_addr *b)
 {
 	return a != NULL && b != NULL && vly_addr_is_equal(a, b);
+}
+
+/*
+ * What vly_addr_is_equal() compares, and nothing else: of an address that the kernel or a program
+ * wrote, the rest (sin_zero, sin6_flowinfo) may be anything.
+ */
+uint64_t volley_addr_hash(const struct volley_addr *addr, const uint64_t key[2])
+{
+	uint64_t words[3] = { 0 };
+
+	if (addr == NULL || key == NULL)
+		return 0;
+	words[0] = (uint64_t)addr->sa.sa_family << 16 | addr->in.sin_port;
+	if (addr->sa.sa_family == AF_INET) {
+		words[0] |= (uint64_t)addr->in.sin_addr.s_addr << 32;
+		return vly_siphash_hash(key, words, 1);
+	}
+	words[0] |= (uint64_t)addr->in6.sin6_scope_id << 32;
+	memcpy(&words[1], &addr->in6.sin6_addr, sizeof addr->in6.sin6_addr);
+	return vly_siphash_hash(key, words, 3);
+}
+
+int volley_addr_unmap(const struct volley_addr *addr, struct volley_addr *ret_addr)
+{
+	struct volley_addr in = { .len = sizeof in.in };
+
+	if (addr == NULL || ret_addr == NULL)
+		return -EINVAL;
+	if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
+		in = *addr;
+	} else {
+		in.in.sin_family = AF_INET;
+		in.in.sin_port = addr->in6.sin6_port;
+		memcpy(&in.in.sin_addr, &addr->in6.sin6_addr.s6_addr[12], sizeof in.in.sin_addr);
+	}
+	*ret_addr = in;
+	return 0;
+}
+
+bool volley_addr_is_multicast(const struct volley_addr *addr)
+{
+	struct volley_addr own;
+
+	if (volley_addr_unmap(addr, &own) < 0)
+		return false;
+	if (own.sa.sa_family == AF_INET)
+		return IN_MULTICAST(ntohl(own.in.sin_addr.s_addr));
+	return own.sa.sa_family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&own.in6.sin6_addr);
 }
 
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr)

@@ -15,28 +15,6 @@
 #include "sys/raw.h"
 #include "sys/socket.h"
 
-/* The IPv4 address of an IPv4 or mapped one. False: it has none. */
-static bool find_in(const struct volley_addr *addr, struct in_addr *ret_in)
-{
-	if (addr->sa.sa_family == AF_INET) {
-		*ret_in = addr->in.sin_addr;
-		return true;
-	}
-	if (!IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
-		return false;
-	memcpy(ret_in, &addr->in6.sin6_addr.s6_addr[12], sizeof *ret_in);
-	return true;
-}
-
-bool vly_cast_is_multicast(const struct volley_addr *addr)
-{
-	struct in_addr in;
-
-	if (find_in(addr, &in))
-		return IN_MULTICAST(ntohl(in.s_addr));
-	return IN6_IS_ADDR_MULTICAST(&addr->in6.sin6_addr);
-}
-
 /*
  * A socket that was not told to may not be connected to a broadcast address: EACCES
  * (net/ipv4/datagram.c). So is an address to which a route says `prohibit`, which is then taken for
@@ -44,15 +22,15 @@ bool vly_cast_is_multicast(const struct volley_addr *addr)
  */
 bool vly_cast_is_broadcast(const struct volley_addr *addr)
 {
-	struct volley_addr to = { .len = sizeof to.in };
+	struct volley_addr to;
 	bool is;
 	int fd;
 
-	if (!find_in(addr, &to.in.sin_addr) || to.in.sin_addr.s_addr == htonl(INADDR_ANY))
+	if (volley_addr_unmap(addr, &to) < 0 || to.sa.sa_family != AF_INET ||
+	    to.in.sin_addr.s_addr == htonl(INADDR_ANY))
 		return false;
 	if (to.in.sin_addr.s_addr == htonl(INADDR_BROADCAST))
 		return true;
-	to.in.sin_family = AF_INET;
 	to.in.sin_port = htons(9); /* any will do (RFC 863) */
 	fd = vly_socket_open(AF_INET, false);
 	if (fd < 0)

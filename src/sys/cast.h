@@ -11,9 +11,6 @@
 
 #include <volley/addr.h>
 
-/* Whether it is a group's address, an IPv4 one that is mapped into IPv6 included. */
-bool vly_cast_is_multicast(const struct volley_addr *addr);
-
 /*
  * Whether it is a broadcast address of one of this machine's links, or of all of them. Asks the
  * routing table: for setting up, not for datagrams.

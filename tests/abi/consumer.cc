@@ -198,6 +198,20 @@ void cancel()
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 }
+
+void use_addr()
+{
+	const uint64_t key[2] = { 1, 2 };
+	volley_addr mapped, plain, unmapped;
+
+	REQUIRE(volley_addr_parse("[::ffff:192.0.2.1]:53", &mapped) == 0);
+	REQUIRE(volley_addr_parse("192.0.2.1:53", &plain) == 0);
+	REQUIRE(volley_addr_unmap(&mapped, &unmapped) == 0);
+	REQUIRE(volley_addr_is_equal(&plain, &unmapped));
+	REQUIRE(volley_addr_hash(&plain, key) == volley_addr_hash(&unmapped, key));
+	REQUIRE(volley_addr_hash(&plain, key) != volley_addr_hash(&mapped, key));
+	REQUIRE(!volley_addr_is_multicast(&plain));
+}
 } // namespace
 
 int main()
@@ -215,6 +229,7 @@ int main()
 	REQUIRE(volley_addr_parse("[::1]:53", &parsed) == 0);
 	REQUIRE(volley_addr_format(&parsed, text, sizeof text) >= 0);
 	REQUIRE(std::string(text) == "[::1]:53");
+	use_addr();
 	REQUIRE(volley_server_start(server) == 0);
 	ask(listener_addr(server, 0));
 	expect_no_past(server);

@@ -173,6 +173,8 @@ static void misuse_nothing(void)
 	expect("parse(, NULL)", volley_addr_parse("1.2.3.4:5", NULL), -EINVAL);
 	expect_none("get_port", volley_addr_get_port(NULL) == 0);
 	expect_none("is_equal", !volley_addr_is_equal(NULL, &addr));
+	expect_none("is_multicast", !volley_addr_is_multicast(NULL));
+	expect("unmap(NULL)", volley_addr_unmap(NULL, &addr), -EINVAL);
 	if (volley_addr_format(NULL, text, sizeof text) >= 0 ||
 	    volley_addr_format(&addr, text, sizeof text) >= 0)
 		world_blame("nothing has an address");

@@ -220,6 +220,80 @@ Test(addr, equal_is_the_same_host_port_family_and_scope)
 				     texts[i], texts[k]);
 }
 
+static const uint64_t key[] = { 1, 2 };
+
+/* What is_equal tells apart differs, and the key decides how. */
+Test(addr, a_hash_takes_in_all_that_makes_an_address)
+{
+	static const char *const texts[] = {
+		"192.0.2.1:53",     "192.0.2.1:54",     "192.0.2.2:53",     "[::ffff:192.0.2.1]:53",
+		"[2001:db8::1]:53", "[2001:db8::1]:54", "[fe80::1%1]:53",   "[fe80::1%2]:53",
+		"[2001:db9::1]:53", "0.0.0.0:0",        "[2001:db8::2]:53", "[::]:0",
+	};
+	static const uint64_t others[][2] = { { 1, 3 }, { 2, 2 } };
+	struct volley_addr addr[VLY_ARRAY_SIZE(texts)];
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(texts); i++)
+		cr_assert_eq(volley_addr_parse(texts[i], &addr[i]), 0);
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(texts); i++) {
+		uint64_t hash = volley_addr_hash(&addr[i], key);
+
+		for (size_t k = 0; k < VLY_ARRAY_SIZE(texts); k++)
+			cr_assert_eq(volley_addr_hash(&addr[k], key) == hash, i == k, "%s and %s",
+				     texts[i], texts[k]);
+		for (size_t k = 0; k < VLY_ARRAY_SIZE(others); k++)
+			cr_assert_neq(volley_addr_hash(&addr[i], others[k]), hash, "%s", texts[i]);
+	}
+	cr_assert_eq(volley_addr_hash(NULL, key), 0);
+	cr_assert_eq(volley_addr_hash(&addr[0], NULL), 0);
+}
+
+Test(addr, unmapped_is_the_ipv4_address_inside)
+{
+	static const char *const cases[][2] = {
+		{ "[::ffff:192.0.2.1]:53", "192.0.2.1:53" }, { "[::ffff:0.0.0.0]:0", "0.0.0.0:0" },
+		{ "192.0.2.1:53", "192.0.2.1:53" },          { "[fe80::1%1]:53", "[fe80::1%1]:53" },
+		{ "[::192.0.2.1]:53", "[::192.0.2.1]:53" }, /* compatible, not mapped */
+	};
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(cases); i++) {
+		struct volley_addr addr, want, got = { .len = 7 };
+
+		cr_assert_eq(volley_addr_parse(cases[i][0], &addr), 0);
+		cr_assert_eq(volley_addr_parse(cases[i][1], &want), 0);
+		cr_assert_eq(volley_addr_unmap(&addr, &got), 0);
+		cr_assert(volley_addr_is_equal(&got, &want), "%s", cases[i][0]);
+		cr_assert_eq(got.len, want.len);
+		cr_assert_eq(volley_addr_unmap(&addr, &addr), 0, "in place");
+		cr_assert_eq(memcmp(&addr, &got, sizeof addr), 0);
+	}
+	cr_assert_eq(volley_addr_unmap(NULL, &(struct volley_addr){ .len = 0 }), -EINVAL);
+	cr_assert_eq(volley_addr_unmap(&(struct volley_addr){ .len = 0 }, NULL), -EINVAL);
+}
+
+Test(addr, groups_are_known_by_their_address)
+{
+	static const struct {
+		const char *text;
+		bool is_group;
+	} cases[] = { { "224.0.0.1:0", true },          { "239.255.255.255:9", true },
+		      { "[ff02::1]:0", true },          { "[::ffff:224.0.0.251]:0", true },
+		      { "223.255.255.255:0", false },   { "240.0.0.0:0", false },
+		      { "0.0.0.0:0", false },           { "[fe80::1]:0", false },
+		      { "[::ffff:127.0.0.1]:0", false } };
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(cases); i++) {
+		struct volley_addr addr;
+
+		cr_assert_eq(volley_addr_parse(cases[i].text, &addr), 0);
+		cr_assert_eq(volley_addr_is_multicast(&addr), cases[i].is_group, "%s",
+			     cases[i].text);
+	}
+	cr_assert_not(volley_addr_is_multicast(NULL));
+	cr_assert_not(volley_addr_is_multicast(
+		&(struct volley_addr){ .in6.sin6_addr.s6_addr = { 0xff } }));
+}
+
 /* What the kernel leaves in an address that is not a part of it. */
 Test(addr, equal_does_not_look_at_what_is_beside_it)
 {
@@ -232,10 +306,12 @@ Test(addr, equal_does_not_look_at_what_is_beside_it)
 	b.in.sin_port = a.in.sin_port;
 	b.in.sin_addr = a.in.sin_addr;
 	cr_assert(volley_addr_is_equal(&a, &b));
+	cr_assert_eq(volley_addr_hash(&a, key), volley_addr_hash(&b, key));
 	cr_assert_eq(volley_addr_parse("[2001:db8::1]:53", &a), 0);
 	b = a;
 	b.in6.sin6_flowinfo = 7;
 	cr_assert(volley_addr_is_equal(&a, &b));
+	cr_assert_eq(volley_addr_hash(&a, key), volley_addr_hash(&b, key));
 }
 
 Test(addr, a_wildcard_and_a_link_local_one_are_told_from_others)

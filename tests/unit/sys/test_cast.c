@@ -17,26 +17,6 @@
 #include "sys/cmsg.h"
 #include "sys/socket.h"
 
-static bool is_multicast(const char *text)
-{
-	struct volley_addr addr = loopback_addr(text);
-
-	return vly_cast_is_multicast(&addr);
-}
-
-Test(cast, groups_are_known_by_their_address)
-{
-	cr_assert(is_multicast("224.0.0.1:0"));
-	cr_assert(is_multicast("239.255.255.255:9"));
-	cr_assert(is_multicast("[ff02::1]:0"));
-	cr_assert(is_multicast("[::ffff:224.0.0.251]:0"));
-	cr_assert(!is_multicast("223.255.255.255:0"));
-	cr_assert(!is_multicast("240.0.0.0:0"));
-	cr_assert(!is_multicast("0.0.0.0:0"));
-	cr_assert(!is_multicast("[fe80::1]:0"));
-	cr_assert(!is_multicast("[::ffff:127.0.0.1]:0"));
-}
-
 static bool is_broadcast(const char *text)
 {
 	struct volley_addr addr = loopback_addr(text);
