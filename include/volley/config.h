@@ -24,6 +24,8 @@ struct volley_server;
 struct volley_worker;
 
 /*
+ * docs/callbacks.md has them in one table: the thread each runs on, and what it may call.
+ *
  * Every callback and hook below returns to its caller. None may throw a C++ exception, longjmp(),
  * or end its thread (pthread_exit(), a thread of C11 likewise): the library is C, so nothing of it
  * would be unwound, the worker would be gone while its server waits for it, and each stop, drain
@@ -143,18 +145,50 @@ enum volley_wait {
 };
 
 /** Server flags. */
-#define VOLLEY_SERVER_PIN 1u /* pin worker i to the i-th CPU of the process's affinity mask */
+#define VOLLEY_SERVER_PIN (1u << 0) /* worker i to the i-th CPU of the process's affinity mask */
 
 /** What a server can be told. Everything zero is a good server. */
 struct volley_config {
 	/** sizeof(struct volley_config), as your compiler sees it; VOLLEY_CONFIG() fills it. */
 	size_t size;
+
+	/* Threads, and how they wait. */
+
 	/**
 	 * Workers (threads), 1 to 1,024. Default: one per CPU in the process's affinity mask, but
 	 * no more than the CPU quota of its control groups comes to, rounded up (cgroups(7):
 	 * cpu.max, cpu.cfs_quota_us). With a loop of your own there is one worker and no thread.
 	 */
 	uint32_t n_workers;
+	/**
+	 * Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
+	 * there, while the worker goes on receiving. Default 0: callbacks run on the worker. A
+	 * client's datagrams all go to one handler and stay in order, where a listener's `spread`
+	 * does not say otherwise. Not with VOLLEY_WAIT_BLOCK.
+	 */
+	uint32_t n_handlers;
+	/** enum volley_wait. Default VOLLEY_WAIT_EVENT. */
+	uint32_t wait;
+	/** VOLLEY_SERVER_* */
+	uint32_t flags;
+	/**
+	 * I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
+	 * the first of which this system refuses nothing: "msg", with a warning, where the batch
+	 * calls are missing or a filter of system calls refuses one of them.
+	 */
+	const char *io;
+	/**
+	 * Serve on this libevent base of yours instead of a thread of ours, with the wait strategy
+	 * `event`: volley_server_start() adds its events there and returns, your loop serves, and
+	 * stop, drain, close and free take them out again. All of these, and what adds and closes
+	 * listeners meanwhile, only on the thread that runs the base (or while nobody does). The
+	 * base must outlive the server or its last stop; freeing it first is an error that libevent
+	 * does not notice. Several servers may share one base. See docs/loops.md.
+	 */
+	struct event_base *event_base;
+
+	/* Memory, and how much is done at a time. */
+
 	/**
 	 * Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
 	 * half costs 3 % (docs/benchmarks.md).
@@ -183,93 +217,77 @@ struct volley_config {
 	uint32_t arena_bytes;
 	/** Replies per worker that may wait for a full socket. Default 1,024. */
 	uint32_t n_backlog;
-	/** How long a reply may wait there before it is dropped as `timeout`. Default 50,000. */
-	uint32_t backlog_us;
-	/** How long volley_server_drain() may serve, in microseconds. Default 1,000,000. */
-	uint32_t drain_us;
-	/** enum volley_wait. Default VOLLEY_WAIT_EVENT. */
-	uint32_t wait;
-	/** VOLLEY_SERVER_* */
-	uint32_t flags;
-	/**
-	 * I/O backend: "mmsg", "msg", or "auto". Default: the environment variable VOLLEY_IO, else
-	 * the first of which this system refuses nothing: "msg", with a warning, where the batch
-	 * calls are missing or a filter of system calls refuses one of them.
-	 */
-	const char *io;
-	/**
-	 * Called first on each worker's thread; a negative errno makes volley_server_start() fail
-	 * with it. May block.
-	 */
-	volley_worker_start_fn on_start;
-	/** Called last on each worker's thread, once for each successful on_start. */
-	volley_worker_fn on_stop;
-	/** Called after each volley's replies were handed to the kernel. */
-	volley_worker_fn on_batch_end;
-	/** Further signals for volley_server_run() to take, as a mask of VOLLEY_SIGNAL(signo). */
-	uint64_t run_signals;
-	volley_signal_fn on_signal;
-	volley_log_fn log;
-	/** Passed to every hook above. */
-	void *arg;
-	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
-	const struct volley_allocator *allocator;
-	/**
-	 * Called on the worker's thread for each volley, before its packets are delivered.
-	 * on_batch_end follows, also when none of them could be.
-	 */
-	volley_worker_fn on_batch_begin;
-	/**
-	 * Serve on this libevent base of yours instead of a thread of ours, with the wait strategy
-	 * `event`: volley_server_start() adds its events there and returns, your loop serves, and
-	 * stop, drain, close and free take them out again. All of these, and what adds and closes
-	 * listeners meanwhile, only on the thread that runs the base (or while nobody does). The
-	 * base must outlive the server or its last stop; freeing it first is an error that libevent
-	 * does not notice. Several servers may share one base. See docs/loops.md.
-	 */
-	struct event_base *event_base;
-	/**
-	 * Handler threads per worker, 0 to 256, for callbacks that may be slow or block: they run
-	 * there, while the worker goes on receiving. Default 0: callbacks run on the worker. A
-	 * client's datagrams all go to one handler and stay in order, where a listener's `spread`
-	 * does not say otherwise. Not with VOLLEY_WAIT_BLOCK.
-	 */
-	uint32_t n_handlers;
 	/**
 	 * Packets that one handler may have at a time, waiting or in its callback: a power of two
 	 * from 8 to 32,768; what comes beyond is dropped as `ring_full`. Default 1,024.
 	 */
 	uint32_t n_ring;
 	/**
-	 * How long a packet may wait for its handler before it is dropped as `expired`, in
-	 * microseconds. Default 0: for ever.
-	 */
-	uint32_t max_age_us;
-	/**
 	 * Packets that a worker may hold (volley_packet_hold()) at a time, 1 to 1,048,576. Default
 	 * 1,024; memory is only resident where packets were held.
 	 */
 	uint32_t n_held;
+	/** Not in use yet: 0. */
+	uint32_t reserved;
+	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
+	const struct volley_allocator *allocator;
+
+	/* Time, in microseconds. */
+
+	/** How long a reply may wait for a full socket before it is `timeout`. Default 50,000. */
+	uint32_t backlog_us;
+	/** How long volley_server_drain() may serve. Default 1,000,000. */
+	uint32_t drain_us;
 	/**
-	 * How long a packet may be held before its token is void, 1 to 3,600,000,000 us. Default
+	 * How long a packet may wait for its handler before it is dropped as `expired`. Default 0:
+	 * for ever.
+	 */
+	uint32_t max_age_us;
+	/**
+	 * How long a packet may be held before its token is void, 1 to 3,600,000,000. Default
 	 * 10,000,000.
 	 */
 	uint32_t hold_us;
+
+	/* Hooks, in the order of their calls; docs/callbacks.md has their threads. */
+
+	/** Rare events: what was refused, and what to do about it. volley_log_stderr() is one. */
+	volley_log_fn log;
+	/**
+	 * Called first on each worker's thread; a negative errno makes volley_server_start() fail
+	 * with it. May block.
+	 */
+	volley_worker_start_fn on_start;
+	/**
+	 * Called on the worker's thread for each volley, before its packets are delivered.
+	 * on_batch_end follows, also when none of them could be.
+	 */
+	volley_worker_fn on_batch_begin;
+	/** Called after each volley's replies were handed to the kernel. */
+	volley_worker_fn on_batch_end;
+	/** Called last on each worker's thread, once for each successful on_start. */
+	volley_worker_fn on_stop;
+	/** Called by volley_server_run() for each of `run_signals`. */
+	volley_signal_fn on_signal;
+	/** Further signals for volley_server_run() to take, as a mask of VOLLEY_SIGNAL(signo). */
+	uint64_t run_signals;
+	/** Passed to every hook here. */
+	void *arg;
 };
 
 /** The bit of a signal in `run_signals`; signals 1 to 63. */
 #define VOLLEY_SIGNAL(signo) (UINT64_C(1) << (signo))
 
 /** Listener flags. */
-#define VOLLEY_LISTEN_SHARE_PORT        1u   /* other processes of this user may bind it too */
-#define VOLLEY_LISTEN_V6ONLY            2u   /* [::] takes no IPv4 */
-#define VOLLEY_LISTEN_DELIVER_TRUNCATED 4u   /* deliver what fits of an oversized datagram */
-#define VOLLEY_LISTEN_WANT_TTL          8u   /* volley_packet_get_ttl() */
-#define VOLLEY_LISTEN_WANT_TOS          16u  /* volley_packet_get_tos() */
-#define VOLLEY_LISTEN_WANT_INTERFACE    32u  /* volley_packet_get_interface() */
-#define VOLLEY_LISTEN_WANT_TIMESTAMP    64u  /* volley_packet_get_timestamp() */
-#define VOLLEY_LISTEN_NO_COALESCE       128u /* neither GRO in nor GSO out */
-#define VOLLEY_LISTEN_REPORT_ERRORS     256u /* count ICMP errors, call on_error */
+#define VOLLEY_LISTEN_SHARE_PORT        (1u << 0) /* other processes of this user may bind it too */
+#define VOLLEY_LISTEN_V6ONLY            (1u << 1) /* [::] takes no IPv4 */
+#define VOLLEY_LISTEN_DELIVER_TRUNCATED (1u << 2) /* deliver what fits of an oversized datagram */
+#define VOLLEY_LISTEN_WANT_TTL          (1u << 3) /* volley_packet_get_ttl() */
+#define VOLLEY_LISTEN_WANT_TOS          (1u << 4) /* volley_packet_get_tos() */
+#define VOLLEY_LISTEN_WANT_INTERFACE    (1u << 5) /* volley_packet_get_interface() */
+#define VOLLEY_LISTEN_WANT_TIMESTAMP    (1u << 6) /* volley_packet_get_timestamp() */
+#define VOLLEY_LISTEN_NO_COALESCE       (1u << 7) /* neither GRO in nor GSO out */
+#define VOLLEY_LISTEN_REPORT_ERRORS     (1u << 8) /* count ICMP errors, call on_error */
 /**
  * Replies differ in length, and those to one client may leave in any order.
  *
@@ -280,9 +298,9 @@ struct volley_config {
  * protocols whose replies name their question, such as DNS. No effect where nothing is segmented
  * (VOLLEY_LISTEN_NO_COALESCE, kernels before 4.18).
  */
-#define VOLLEY_LISTEN_GROUP_BY_SIZE 512u
+#define VOLLEY_LISTEN_GROUP_BY_SIZE (1u << 9)
 /** Adopted sockets are somebody else's as well: see volley_server_adopt(). */
-#define VOLLEY_LISTEN_KEEP_SOCKETS 1024u
+#define VOLLEY_LISTEN_KEEP_SOCKETS (1u << 10)
 /**
  * A reply leaves by the interface through which its request came (IP_PKTINFO, IPV6_PKTINFO),
  * whatever way the routing table has for that client otherwise. For hosts with several uplinks and
@@ -295,19 +313,19 @@ struct volley_config {
  * address needs the flag for link-local clients too. What is no reply leaves as the routing table
  * says.
  */
-#define VOLLEY_LISTEN_ARRIVAL_INTERFACE 2048u
+#define VOLLEY_LISTEN_ARRIVAL_INTERFACE (1u << 11)
 /**
  * Sends and replies may go to broadcast addresses (SO_BROADCAST), as a DHCP server's do. Without it
  * they are dropped as EACCES. A send to 255.255.255.255 leaves by the link that has the address it
  * leaves from: pass the request's `packet->local`.
  */
-#define VOLLEY_LISTEN_BROADCAST 4096u
+#define VOLLEY_LISTEN_BROADCAST (1u << 12)
 /**
  * What the listener sends to groups reaches this machine too, where somebody has joined them
  * (IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP): other programs, and the listener itself. A listener
  * that is bound to a group has that off by default, so that it does not hear itself.
  */
-#define VOLLEY_LISTEN_MULTICAST_LOOP 8192u
+#define VOLLEY_LISTEN_MULTICAST_LOOP (1u << 13)
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client
@@ -363,23 +381,29 @@ enum volley_spread {
 struct volley_listen_config {
 	/** sizeof(struct volley_listen_config); VOLLEY_LISTEN() fills it. */
 	size_t size;
+
+	/* Callbacks; docs/callbacks.md has their threads. */
+
 	/** Called with a volley of datagrams. */
 	volley_batch_fn on_batch;
 	/** Or: called with each datagram. */
 	volley_packet_fn on_packet;
-	/** Passed to the callback. */
+	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
+	volley_error_fn on_error;
+	/** Passed to these. */
 	void *arg;
+
+	/* How it listens, serves and sends. */
+
 	/** VOLLEY_LISTEN_* */
 	uint32_t flags;
+	/** enum volley_spread. Default VOLLEY_SPREAD_FLOW. Nothing without handlers. */
+	uint32_t spread;
+	/** enum volley_mtu_discover. Default VOLLEY_MTU_OMIT. */
+	uint32_t mtu_discover;
 	/** As in the server's config, for this listener. Default: the server's. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
-	/** enum volley_mtu_discover. Default VOLLEY_MTU_OMIT. */
-	uint32_t mtu_discover;
-	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
-	volley_error_fn on_error;
-	/** enum volley_spread. Default VOLLEY_SPREAD_FLOW. Nothing without handlers. */
-	uint32_t spread;
 	/** Not in use yet: 0. */
 	uint32_t reserved;
 };

@@ -22,9 +22,9 @@ extern "C" {
 struct volley_worker;
 
 /** volley_packet.flags */
-#define VOLLEY_PACKET_TRUNCATED 1u /* longer than max_datagram_bytes; the rest is gone */
-#define VOLLEY_PACKET_MULTICAST 2u /* sent to a group: volley_packet_get_destination() */
-#define VOLLEY_PACKET_BROADCAST 4u /* sent to everybody on a link (IPv4) */
+#define VOLLEY_PACKET_TRUNCATED (1u << 0) /* longer than max_datagram_bytes; the rest is gone */
+#define VOLLEY_PACKET_MULTICAST (1u << 1) /* sent to a group: volley_packet_get_destination() */
+#define VOLLEY_PACKET_BROADCAST (1u << 2) /* sent to everybody on a link (IPv4) */
 
 /**
  * A view of one datagram: 64 bytes, frozen. You may write to data[0] .. data[capacity - 1] and to

@@ -141,6 +141,11 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 			      "config: flags 0x%x has bits this version lacks", c.flags);
 		return -EINVAL;
 	}
+	if (c.reserved != 0) {
+		vly_log_write(&c, VOLLEY_LOG_ERROR, "config: reserved is %u, but must be 0",
+			      c.reserved);
+		return -EINVAL;
+	}
 	if ((c.n_ring & (c.n_ring - 1)) != 0) {
 		vly_log_write(&c, VOLLEY_LOG_ERROR,
 			      "config: n_ring is %u, but must be a power of two", c.n_ring);

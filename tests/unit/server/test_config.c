@@ -154,6 +154,9 @@ Test(config, unknown_flags_are_refused)
 	cr_assert_eq(c.flags, VOLLEY_SERVER_PIN);
 	config.flags = 1u << 31;
 	expect_refused(&config, "flags");
+	config.flags = 0;
+	config.reserved = 1;
+	expect_refused(&config, "reserved");
 }
 
 Test(config, backends_have_names)
