@@ -31,7 +31,6 @@
 #include "base/compiler.h"
 #include "base/mem.h"
 #include "base/opts.h"
-#include "base/siphash.h"
 #include "sys/addr.h"
 #include "sys/random.h"
 #include "sys/thread.h"
@@ -93,21 +92,9 @@ static bool is_peer(const struct volley_addr *addr)
 	       (addr->len == sizeof addr->in6 && addr->sa.sa_family == AF_INET6);
 }
 
-/* Of what vly_addr_is_equal() compares. */
 static uint32_t hash(const struct volley_peers *peers, const struct volley_addr *addr)
 {
-	uint64_t words[3];
-	size_t n_words = 0;
-
-	words[n_words++] = (uint64_t)addr->sa.sa_family << 16 | addr->in.sin_port;
-	if (addr->sa.sa_family == AF_INET) {
-		words[0] |= (uint64_t)addr->in.sin_addr.s_addr << 32;
-	} else {
-		words[0] |= (uint64_t)addr->in6.sin6_scope_id << 32;
-		memcpy(&words[n_words], &addr->in6.sin6_addr, sizeof addr->in6.sin6_addr);
-		n_words += sizeof addr->in6.sin6_addr / sizeof words[0];
-	}
-	return (uint32_t)vly_siphash_hash(peers->key, words, n_words);
+	return (uint32_t)volley_addr_hash(addr, peers->key);
 }
 
 /* Where it is, or the free place where it would be. */

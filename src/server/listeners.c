@@ -23,6 +23,9 @@
 #include "sys/socket.h"
 #include "worker/change.h"
 
+/* The one thing that servers share: an id stands for one listener in the whole process. */
+static _Atomic uint64_t last_serial;
+
 /* The set begins with room for so many, and doubles. */
 enum { FIRST_ROOM = 8 };
 
@@ -209,7 +212,6 @@ static int check_new(struct volley_server *server, uint32_t n_sockets)
 /* From 1 on, so that none is all zero. Descriptors end long before the index does. */
 static uint64_t make_id(uint32_t index)
 {
-	static _Atomic uint64_t last_serial;
 	uint64_t serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
 
 	assert(index < UINT32_C(1) << VLY_LISTENER_INDEX_BITS);

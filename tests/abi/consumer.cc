@@ -11,12 +11,17 @@
 #include <volley/config.h>
 #include <volley/error.h>
 #include <volley/handover.h>
+#include <volley/held.h>
+#include <volley/listener.h>
+#include <volley/loop.h>
 #include <volley/mmsg.h>
 #include <volley/packet.h>
+#include <volley/peers.h>
 #include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
 #include <volley/version.h>
+#include <volley/worker.h>
 #include <volley/volley.h>
 
 #include <atomic>
@@ -98,7 +103,7 @@ volley_server *open_server(State &state, const volley_allocator &allocator)
 			++static_cast<State *>(arg)->n_packets;
 		}
 	};
-	REQUIRE(volley_server_listen(server, "127.0.0.1:0", &listen, NULL) == 0);
+	REQUIRE(volley_server_listen(server, "127.0.0.1:0", &listen, nullptr) == 0);
 	return server;
 }
 
@@ -219,7 +224,8 @@ int main()
 	State state;
 	const volley_allocator allocator = make_allocator(state);
 	volley_server *server = open_server(state, allocator);
-	volley_addr parsed;
+	volley_listener listener;
+	volley_addr parsed, bound;
 	char text[VOLLEY_ADDR_TEXT_BYTES];
 
 	REQUIRE(std::strcmp(volley_error_name(-ECANCELED), "ECANCELED") == 0);
@@ -231,7 +237,9 @@ int main()
 	REQUIRE(std::string(text) == "[::1]:53");
 	use_addr();
 	REQUIRE(volley_server_start(server) == 0);
-	ask(listener_addr(server, 0));
+	REQUIRE(volley_server_get_listeners(server, &listener, 1) == 1);
+	REQUIRE(volley_listener_get_addr(server, listener, &bound) == 0);
+	ask(bound);
 	expect_no_past(server);
 	REQUIRE(volley_server_post(
 			server,

@@ -78,7 +78,7 @@ Test(log_stderr, a_config_takes_it)
 	cr_assert_eq(
 		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .log = volley_log_stderr), &server),
 		0);
-	cr_assert_eq(volley_server_listen(server, "nowhere", NULL), -EINVAL);
+	cr_assert_eq(volley_server_listen(server, "nowhere", NULL, NULL), -EINVAL);
 	cr_assert_gt(recv(ends[0], line, sizeof line - 1, MSG_DONTWAIT), 0);
 	cr_assert_eq(strncmp(line, "volley: error: ", 15), 0, "%s", line);
 	cr_assert_eq(volley_server_free(server), 0);
