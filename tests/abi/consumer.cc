@@ -21,8 +21,8 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 #include <volley/version.h>
-#include <volley/worker.h>
 #include <volley/volley.h>
+#include <volley/worker.h>
 
 #include <atomic>
 #include <cerrno>
