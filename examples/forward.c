@@ -60,8 +60,8 @@ static void on_request(struct volley_worker *worker, struct volley_packet *packe
 	memcpy(request, packet->data, packet->len);
 	request[0] = (uint8_t)(id >> 8);
 	request[1] = (uint8_t)id;
-	if (volley_worker_send(worker, forwarder->sender, &forwarder->upstream, NULL, request,
-			       packet->len) < 0)
+	if (volley_worker_send(worker, forwarder->sender, &forwarder->upstream, request,
+			       packet->len, NULL) < 0)
 		volley_held_release(server, pending->held);
 }
 

@@ -18,6 +18,7 @@ extern "C" {
 #endif
 
 struct volley_packet;
+struct volley_send_options;
 struct volley_server;
 
 /**
@@ -63,6 +64,25 @@ VOLLEY_API int volley_packet_hold(struct volley_packet *packet, struct volley_he
  */
 VOLLEY_API int volley_held_reply(struct volley_server *server, struct volley_held held,
 				 const void *data, size_t len);
+
+/**
+ * The same with a TOS byte, a TTL, an interface or an address of its own (volley/send.h).
+ *
+ * @param server   the server that the packet came from
+ * @param held     its token; used up unless this fails with -EMSGSIZE, -ENOBUFS or -EAGAIN, or for
+ *                 its options
+ * @param data     payload, copied; NULL only when len is 0
+ * @param len      0 to 65,507 bytes (65,527 over IPv6)
+ * @param options  how it leaves, or NULL
+ * @return as volley_held_reply(); -EINVAL (counted as `refused`) for options out of range or an
+ *         address that the listener cannot send from; -EAGAIN with VOLLEY_SEND_IF_ROOM while the
+ *         socket's line is not empty, counted nowhere
+ * @threads  as volley_held_reply()
+ * @blocks   as volley_held_reply()
+ */
+VOLLEY_API int volley_held_reply_with(struct volley_server *server, struct volley_held held,
+				      const void *data, size_t len,
+				      const struct volley_send_options *options);
 
 /**
  * Give up a held packet without a reply. Uses the token up.

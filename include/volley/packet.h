@@ -19,6 +19,7 @@
 extern "C" {
 #endif
 
+struct volley_send_options;
 struct volley_worker;
 
 /** volley_packet.flags */
@@ -77,6 +78,23 @@ struct volley_packet {
  * @blocks   never
  */
 VOLLEY_API int volley_packet_reply(struct volley_packet *packet, const void *data, size_t len);
+
+/**
+ * The same with a TOS byte, a TTL, an interface or an address of its own (volley/send.h). A reply
+ * with an interface or an address is copied, wherever `data` lies.
+ *
+ * @param packet   a packet of the running callback
+ * @param data     payload; NULL only when len is 0
+ * @param len      0 to 65,507 bytes (65,527 over IPv6)
+ * @param options  how it leaves, or NULL
+ * @return as volley_packet_reply(); -EINVAL (counted as `refused`) for options out of range or an
+ *         address that the listener cannot send from; -EAGAIN with VOLLEY_SEND_IF_ROOM while the
+ *         socket's line is not empty, counted nowhere
+ * @threads  the callback's, inside it
+ * @blocks   never
+ */
+VOLLEY_API int volley_packet_reply_with(struct volley_packet *packet, const void *data, size_t len,
+					const struct volley_send_options *options);
 
 /**
  * Room to write a reply into, for volley_packet_reply() to send without a copy. What the rooms of

@@ -22,6 +22,55 @@ extern "C" {
 struct volley_server;
 struct volley_worker;
 
+/** volley_send_options.flags */
+#define VOLLEY_SEND_TOS     (1u << 0) /* `tos` counts */
+#define VOLLEY_SEND_TTL     (1u << 1) /* `ttl` counts */
+#define VOLLEY_SEND_IF_ROOM (1u << 2) /* -EAGAIN, counted nowhere, while others wait */
+
+/**
+ * How one datagram leaves, where that is not as its listener's datagrams do. Copied; it stays with
+ * the datagram while that waits, and only datagrams that agree in all of it leave in company
+ * (UDP_SEGMENT). NULL in place of it is all zero.
+ */
+struct volley_send_options {
+	/** sizeof(struct volley_send_options); VOLLEY_SEND() fills it. */
+	size_t size;
+	/** VOLLEY_SEND_* */
+	uint32_t flags;
+	/**
+	 * The TOS byte or traffic class, ECN bits included, 0 to 255 (IP_TOS, IPV6_TCLASS). A peer
+	 * that is IPv4 on an IPv6 listener gets the TOS byte.
+	 */
+	uint32_t tos;
+	/** The TTL or hop limit, 0 to 255; IPv4 has no 0 (IP_TTL, IPV6_HOPLIMIT). */
+	uint32_t ttl;
+	/** The interface to leave by; 0: as the routing table says (IP_PKTINFO, IPV6_PKTINFO). */
+	uint32_t interface_index;
+	/**
+	 * The address to leave from (its port is not looked at). NULL: for a reply the one that
+	 * the request was sent to; else the listener's, or the kernel's choice where that is a
+	 * wildcard.
+	 */
+	const struct volley_addr *local;
+};
+
+#ifndef __cplusplus
+/** Send options as a compound literal: VOLLEY_SEND(.flags = VOLLEY_SEND_TOS, .tos = 1). */
+#define VOLLEY_SEND(...)                                                                  \
+	(&(const struct volley_send_options){ .size = sizeof(struct volley_send_options), \
+					      __VA_ARGS__ })
+#endif
+
+/**
+ * Zero send options and set their size; for C++ and other languages.
+ *
+ * @param options  the struct
+ * @param size     sizeof *options
+ * @threads  any
+ * @blocks   never
+ */
+VOLLEY_API void volley_send_options_init(struct volley_send_options *options, size_t size);
+
 /**
  * Send a datagram that is no reply, from any thread.
  *
@@ -31,21 +80,21 @@ struct volley_worker;
  * @param server    a running server
  * @param listener  the listener whose socket sends
  * @param peer      where to; of the listener's family, or IPv4 on an IPv6 listener that takes it
- * @param local     the address to leave from (its port is not looked at), or NULL for the
- *                  listener's, or the kernel's choice where that is a wildcard
  * @param data      payload, copied; NULL only when len is 0
  * @param len       0 to 65,507 bytes (65,527 over IPv6)
+ * @param options   how it leaves, or NULL
  * @return 0 when it is queued; -ESHUTDOWN when not running; -ESTALE when the listener is closed;
- *         -EINVAL for a family that does not suit it, port 0 (counted as `refused`) or the
- *         listener's own address (the same; a listener on all addresses is each of this machine,
- *         loopback too); -EMSGSIZE; -ENOBUFS when as many wait already as the worker has room for
- *         (`no_buffer`): try again later
+ *         -EINVAL for a family that does not suit it, options out of range, port 0 (counted as
+ *         `refused`) or the listener's own address (the same; a listener on all addresses is each
+ *         of this machine, loopback too); -EMSGSIZE; -ENOBUFS when as many wait already as the
+ *         worker has room for (`no_buffer`): try again later; -EAGAIN with VOLLEY_SEND_IF_ROOM
+ *         while the socket's line is not empty
  * @threads  any, workers and handlers included; not from a signal handler
  * @blocks   for the moment in which another thread hands something to that worker
  */
 VOLLEY_API int volley_server_send(struct volley_server *server, struct volley_listener listener,
-				  const struct volley_addr *peer, const struct volley_addr *local,
-				  const void *data, size_t len);
+				  const struct volley_addr *peer, const void *data, size_t len,
+				  const struct volley_send_options *options);
 
 /**
  * The same by one worker, and on its own thread without a lock: in a packet callback (where it
@@ -62,19 +111,19 @@ VOLLEY_API int volley_server_send(struct volley_server *server, struct volley_li
  * - on any other thread: as volley_server_send(), by this worker.
  *
  * @param worker  the one that the callback or hook was given
- * @return 0 when it is queued; -EINVAL, -EMSGSIZE and -ESHUTDOWN as volley_server_send(); -ESTALE
- *         also for a listener of which this worker has no socket; -ENOBUFS (`no_buffer`) when there
- *         is no room for the copy: the worker's arena is used up, or in on_error more is being sent
- *         than fits; a handler has no buffer left until its callback returns (it has 2 * n_ring of
- *         up to 2,048 bytes, and 8 larger ones); on other threads as volley_server_send()
+ * @return 0 when it is queued; -EINVAL, -EMSGSIZE, -ESHUTDOWN and -EAGAIN as volley_server_send();
+ *         -ESTALE also for a listener of which this worker has no socket; -ENOBUFS (`no_buffer`)
+ *         when there is no room for the copy: the worker's arena is used up, or in on_error more is
+ *         being sent than fits; a handler has no buffer left until its callback returns (it has 2 *
+ *         n_ring of up to 2,048 bytes, and 8 larger ones); on other threads as volley_server_send()
  * @threads  any; not from a signal handler; not once volley_server_free() was called
  * @blocks   never on the worker's thread; in a handler and elsewhere for the moment in which
  *           another thread hands something to this worker, also while another thread is in
  *           volley_server_process(): so callbacks of two servers may send by each other's worker
  */
 VOLLEY_API int volley_worker_send(struct volley_worker *worker, struct volley_listener listener,
-				  const struct volley_addr *peer, const struct volley_addr *local,
-				  const void *data, size_t len);
+				  const struct volley_addr *peer, const void *data, size_t len,
+				  const struct volley_send_options *options);
 
 #ifdef __cplusplus
 }

@@ -52,7 +52,10 @@ struct vly_buffer {
 	uint32_t sock_serial;  /* and which of those that had the index */
 	union {
 		struct vly_buffer *previous; /* where the queue needs both ways */
-		uint32_t n_failed[3];        /* a handler's replies that failed, by its numbers */
+		struct {
+			uint32_t n_failed[3]; /* a handler's replies that failed, by its numbers */
+			uint32_t header;      /* VLY_CMSG_HEADER_*; beside `previous` as well */
+		};
 	};
 	struct volley_addr peer;
 	struct vly_cmsg_info info;

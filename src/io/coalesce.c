@@ -5,12 +5,12 @@
  * at its end. The kernel wants them equally long, but for the last, which may be shorter
  * (UDP_SEGMENT, Linux 4.18).
  *
- * Within one flush, entries are grouped by destination (peer, scope, local address), wherever they
- * stand: A B A B becomes two messages as A A B B does. A small hash table finds the message that is
- * open for a destination. An entry joins it if it fits, else it opens the next one. A message that
- * got a shorter entry is closed, since that one must be the last; the next entry of its destination
- * opens a new message, behind it in order. So the order per destination is that in which the
- * replies were given; between destinations it may change, as it may on any network.
+ * Within one flush, entries are grouped by destination (peer, scope, local address, TOS and TTL),
+ * wherever they stand: A B A B becomes two messages as A A B B does. A small hash table finds the
+ * message that is open for a destination. An entry joins it if it fits, else it opens the next one.
+ * A message that got a shorter entry is closed, since that one must be the last; the next entry of
+ * its destination opens a new message, behind it in order. So the order per destination is that in
+ * which the replies were given; between destinations it may change, as it may on any network.
  *
  * Where order does not matter, the flush is sorted by length beforehand, longest first, and then
  * grouped by the same rules: all equally long entries of a destination become one message, with one
@@ -94,7 +94,7 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 /* Two links may have a peer of the same address each. */
 static bool is_same_way(const struct vly_tx *a, const struct vly_tx *b)
 {
-	if (!is_same(a->local, b->local))
+	if (a->header != b->header || !is_same(a->local, b->local))
 		return false;
 	return a->local == NULL || a->ifindex == b->ifindex;
 }
@@ -201,7 +201,8 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 
 		tx[i].n_segments = 1;
 		/* The views of one super-packet share their peer: no need to look again. */
-		if (place == NULL || tx[i].peer != tx[last].peer || tx[i].local != tx[last].local)
+		if (place == NULL || tx[i].peer != tx[last].peer || tx[i].local != tx[last].local ||
+		    tx[i].header != tx[last].header)
 			place = find(coalesce, tx, &tx[i], n_bits);
 		last = i;
 		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), i, limits))

@@ -8,6 +8,8 @@
 
 #include <volley/addr.h>
 
+#include "sys/cmsg.h"
+
 /*
  * One datagram to send. Entries of one message are chained: `next` is the entry after this one in
  * the same segmented message, and the head's n_segments says how many there are (1: a plain
@@ -19,6 +21,7 @@ struct vly_tx {
 	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
 	uint32_t len;
 	uint32_t ifindex; /* with `local`: to leave by, or 0: as the routing table says */
+	uint32_t header;  /* VLY_CMSG_HEADER_*: what its IP header shall say */
 	uint32_t sock_index;
 	uint16_t next;
 	uint16_t n_segments;

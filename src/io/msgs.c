@@ -31,7 +31,10 @@
  */
 enum { N_TX = 1024 };
 
-enum { TX_CONTROL_BYTES = VLY_CMSG_SOURCE_BYTES + CMSG_SPACE(sizeof(uint16_t)) };
+enum {
+	TX_CONTROL_BYTES = VLY_CMSG_SOURCE_BYTES + VLY_CMSG_HEADER_BYTES +
+			   CMSG_SPACE(sizeof(uint16_t))
+};
 
 static_assert(TX_CONTROL_BYTES % 8 == 0, "control messages are aligned to 8 bytes");
 static_assert(sizeof(struct mmsghdr) <= 64, "the arrays are sized for the kernel's struct");
@@ -332,6 +335,9 @@ static void put_control(struct msgs *self, uint32_t i, const struct vly_tx *head
 	if (head->local != NULL)
 		used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
 					   head->ifindex);
+	if (head->header != 0)
+		used += vly_cmsg_put_header(control + used, VLY_CMSG_HEADER_BYTES, head->peer,
+					    head->header);
 	if (head->n_segments > 1)
 		used += put_segment(control + used, head->len);
 	msg->msg_control = used > 0 ? control : NULL;
@@ -376,7 +382,7 @@ static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly
 			put_data(iov++, entry);
 	}
 	msg->msg_iovlen = (size_t)(iov - msg->msg_iov);
-	if (VLY_UNLIKELY(head->local != NULL || head->n_segments > 1))
+	if (VLY_UNLIKELY(head->local != NULL || head->header != 0 || head->n_segments > 1))
 		put_control(self, i, head);
 	return iov;
 }

@@ -94,20 +94,48 @@ static struct vly_buffer *copy(struct vly_handler *handler, const uint8_t *data,
 	return buffer;
 }
 
-int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len)
+int vly_handler_refuse(struct volley_packet *packet)
+{
+	return fail(vly_packet_get_buffer(packet), VLY_HANDLER_REFUSED, -EINVAL);
+}
+
+/* One that lies in its packet leaves from there, unless it goes another way than the next would. */
+static bool stays(const struct volley_packet *packet, const uint8_t *data, size_t len,
+		  const struct vly_route *route)
+{
+	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
+
+	if ((packet->internal & VLY_PACKET_REPLIED) || route != NULL)
+		return false;
+	return len == 0 || (at < packet->capacity && len <= packet->capacity - at);
+}
+
+static void address(const struct vly_buffer *request, const struct vly_route *route,
+		    struct vly_buffer *own)
+{
+	own->peer = request->peer;
+	own->has_local = request->has_local;
+	own->info = request->info;
+	own->header = 0;
+	if (route != NULL)
+		vly_route_keep(route, own);
+	own->sock = request->sock;
+}
+
+int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len,
+		      const struct vly_route *route)
 {
 	struct vly_handler *handler = get_handler(packet);
 	struct vly_buffer *buffer = vly_packet_get_buffer(packet);
-	uintptr_t at = (uintptr_t)data - (uintptr_t)packet->data;
-	bool first = !(packet->internal & VLY_PACKET_REPLIED);
 	struct vly_buffer *own;
 
 	if (len > VLY_MAX_PAYLOAD && data != NULL)
 		return fail(buffer, VLY_HANDLER_TOO_LONG, -EMSGSIZE);
-	if ((data == NULL && len > 0) || vly_packet_has_bad_peer(packet))
-		return fail(buffer, VLY_HANDLER_REFUSED, -EINVAL);
-	packet->internal |= VLY_PACKET_REPLIED;
-	if (first && (len == 0 || (at < packet->capacity && len <= packet->capacity - at))) {
+	if ((data == NULL && len > 0) || vly_packet_has_bad_peer(packet) ||
+	    (route != NULL && route->is_refused))
+		return vly_handler_refuse(packet);
+	if (stays(packet, data, len, route)) {
+		packet->internal |= VLY_PACKET_REPLIED;
 		buffer->reply = len == 0 ? packet->data : data;
 		buffer->reply_len = (uint32_t)len;
 		put_out(handler, buffer->index);
@@ -120,12 +148,10 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
 	}
 	if (own == NULL)
 		return fail(buffer, VLY_HANDLER_NO_BUFFER, -ENOBUFS);
+	packet->internal |= VLY_PACKET_REPLIED;
 	own->reply = data;
 	own->reply_len = (uint32_t)len;
-	own->peer = buffer->peer;
-	own->sock = buffer->sock;
-	own->has_local = buffer->has_local;
-	own->info = buffer->info;
+	address(buffer, route, own);
 	put_out(handler, own->index | VLY_HANDLER_OWN);
 	return 0;
 }
@@ -135,17 +161,19 @@ int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t 
  * are not the worker's are: the listener that sends need not be that of any packet.
  */
 int vly_handler_send(struct vly_handler *handler, struct volley_listener listener,
-		     const struct volley_addr *peer, const struct volley_addr *local,
-		     const void *data, size_t len)
+		     const struct volley_addr *peer, const void *data, size_t len,
+		     const struct volley_send_options *options)
 {
 	struct volley_worker *worker = handler->worker;
 	struct vly_route route;
 	struct vly_buffer *own;
-	int r = vly_route_find_all(worker, listener, peer, local, &route);
+	int r = vly_route_find_all(worker, listener, peer, options, &route);
 
 	assert(vly_self_is_me(&handler->self));
 	if (r < 0)
 		return r;
+	if (route.if_room && vly_remote_has_line(worker, &route))
+		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse_send(worker, &route, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (route.is_refused)

@@ -21,6 +21,9 @@
 #include "path/worker.h"
 #include "sys/thread.h"
 
+struct vly_route;
+struct volley_send_options;
+
 /* What the worker wants of its handlers; it only grows while they run. */
 enum vly_handler_command {
 	VLY_HANDLER_SERVE = 0,
@@ -92,8 +95,13 @@ struct vly_handler {
 /* A thread's main function. */
 void *vly_handler_run(void *handler);
 
-/* volley_packet_reply() and _reply_buffer() in a handler. */
-int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len);
+/*
+ * volley_packet_reply() and _reply_buffer() in a handler. `route`: another way than the request's;
+ * it may be NULL. And a reply that was refused before.
+ */
+int vly_handler_refuse(struct volley_packet *packet);
+int vly_handler_reply(struct volley_packet *packet, const uint8_t *data, size_t len,
+		      const struct vly_route *route);
 void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *ret_capacity);
 
 /*
@@ -107,7 +115,7 @@ struct vly_handler *vly_handler_self(void);
 
 /* volley_worker_send() in a handler, inside its callback. */
 int vly_handler_send(struct vly_handler *handler, struct volley_listener listener,
-		     const struct volley_addr *peer, const struct volley_addr *local,
-		     const void *data, size_t len);
+		     const struct volley_addr *peer, const void *data, size_t len,
+		     const struct volley_send_options *options);
 
 #endif

@@ -280,7 +280,7 @@ bool vly_held_has_sock(struct volley_worker *worker, const struct vly_sock *sock
 
 /* The reply takes the packet's own buffer, or a larger one in its place. */
 static int post(struct volley_worker *worker, struct vly_buffer *held, const void *data,
-		uint32_t len) VLY_REQUIRES(worker->remote.lock)
+		uint32_t len, const struct vly_route *route) VLY_REQUIRES(worker->remote.lock)
 {
 	struct vly_buffer *buffer = held;
 
@@ -294,29 +294,52 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 		buffer->sock_serial = held->sock_serial;
 		buffer->has_local = held->has_local;
 		buffer->info = held->info;
+		buffer->header = 0;
 	}
 	unlink_held(&worker->held, held, &held->sock->outside.held_replied);
 	if (buffer != held)
 		vly_remote_put_buffer(worker, held);
+	if (route != NULL) {
+		vly_buffer_set_local(buffer, route->local.len > 0 ? &route->local : NULL,
+				     route->ifindex);
+		buffer->header = route->header;
+	}
 	vly_remote_post(worker, buffer, data, len);
 	return 0;
 }
 
 static int reply(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
-		 size_t len) VLY_REQUIRES(worker->remote.lock)
+		 size_t len, const struct vly_route *route) VLY_REQUIRES(worker->remote.lock)
 {
+	if (route != NULL && route->if_room && vly_socks_has_line(buffer->sock))
+		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (buffer->state == HELD)
-		return post(worker, buffer, data, (uint32_t)len);
+		return post(worker, buffer, data, (uint32_t)len, route);
 	vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_REFUSED, -EINVAL);
 	unlink_held(&worker->held, buffer, &buffer->sock->outside.held_replied);
 	vly_remote_put_buffer(worker, buffer);
 	return -EINVAL;
 }
 
+static int reply_with(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
+		      size_t len, const struct volley_send_options *options)
+	VLY_REQUIRES(worker->remote.lock)
+{
+	struct vly_route route;
+
+	if (options == NULL)
+		return reply(worker, buffer, data, len, NULL);
+	if (vly_route_find_reply(buffer->sock->listener, &buffer->peer,
+				 vly_buffer_get_local(buffer), buffer->info.reply_ifindex, options,
+				 &route) < 0)
+		return vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_REFUSED, -EINVAL);
+	return reply(worker, buffer, data, len, &route);
+}
+
 int vly_held_reply(struct volley_worker *worker, struct volley_held held, const void *data,
-		   size_t len)
+		   size_t len, const struct volley_send_options *options)
 {
 	struct vly_buffer *buffer;
 	int r = -ESTALE;
@@ -324,7 +347,7 @@ int vly_held_reply(struct volley_worker *worker, struct volley_held held, const 
 	vly_remote_lock(worker);
 	buffer = find(worker, held);
 	if (buffer != NULL)
-		r = reply(worker, buffer, data, len);
+		r = reply_with(worker, buffer, data, len, options);
 	vly_remote_unlock(worker);
 	return r;
 }

@@ -8,6 +8,8 @@
 
 #include "path/worker.h"
 
+struct volley_send_options;
+
 /* Where the generations of tokens start. */
 void vly_held_init(struct volley_worker *worker);
 
@@ -16,7 +18,7 @@ uint32_t vly_held_get_worker_index(struct volley_held held);
 
 /* Any thread: what volley_held_reply(), _release() and _get_payload() do. -ESTALE: used up. */
 int vly_held_reply(struct volley_worker *worker, struct volley_held held, const void *data,
-		   size_t len);
+		   size_t len, const struct volley_send_options *options);
 int vly_held_release(struct volley_worker *worker, struct volley_held held);
 int vly_held_get_payload(struct volley_worker *worker, struct volley_held held, void *data,
 			 size_t n);

@@ -203,6 +203,7 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 	tx->local = vly_buffer_get_local(buffer);
 	if (tx->local != NULL)
 		tx->ifindex = buffer->info.reply_ifindex;
+	tx->header = buffer->header;
 	tx->sock_index = sock->index;
 	buffer->node.next = worker->outbox.sending[buffer->pool];
 	worker->outbox.sending[buffer->pool] = &buffer->node;

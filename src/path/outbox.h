@@ -36,6 +36,12 @@ static inline struct vly_tx *vly_outbox_add(struct volley_worker *worker)
 	return &worker->outbox.tx[worker->outbox.n_tx++];
 }
 
+/* The one that was added last, and was not flushed. */
+static inline struct vly_tx *vly_outbox_get_last(struct volley_worker *worker)
+{
+	return &worker->outbox.tx[worker->outbox.n_tx - 1];
+}
+
 /*
  * The same, after a flush if it was full. NULL: it is full and being flushed.
  */

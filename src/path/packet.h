@@ -97,6 +97,7 @@ static inline uint32_t vly_packet_get_sock_index(const struct volley_worker *wor
 static inline void vly_packet_keep(const struct volley_packet *packet, struct vly_buffer *buffer)
 {
 	buffer->peer = *packet->peer;
+	buffer->header = 0;
 	buffer->sock = vly_packet_get_sock(packet);
 	if (packet->internal & VLY_PACKET_LOCAL)
 		vly_buffer_set_local(buffer, packet->local,

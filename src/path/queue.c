@@ -45,6 +45,7 @@ bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const str
 	buffer->len = tx->len;
 	buffer->peer = *tx->peer;
 	vly_buffer_set_local(buffer, tx->local, tx->ifindex);
+	buffer->header = tx->header;
 	buffer->node.next = NULL;
 	if (queue->n == 0) {
 		queue->first = buffer;
@@ -90,6 +91,7 @@ uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint16
 			.peer = &buffer->peer,
 			.local = vly_buffer_get_local(buffer),
 			.ifindex = buffer->info.reply_ifindex,
+			.header = buffer->header,
 			.n_segments = 1,
 		};
 		heads[i] = (uint16_t)i;

@@ -137,7 +137,19 @@ int vly_remote_refuse_send(struct volley_worker *worker, const struct vly_route 
 	if (sock != NULL)
 		vly_remote_refuse(&sock->outside, reason, error);
 	vly_remote_unlock(worker);
-	return sock != NULL ? error : -EINVAL;
+	return sock != NULL ? error : -ESTALE;
+}
+
+bool vly_remote_has_line(struct volley_worker *worker, const struct vly_route *route)
+{
+	struct vly_sock *sock;
+	bool has_line;
+
+	vly_remote_lock(worker);
+	sock = vly_socks_find(&worker->socks, route->sock_index, route->sock_serial);
+	has_line = sock != NULL && vly_socks_has_line(sock);
+	vly_remote_unlock(worker);
+	return has_line;
 }
 
 static int send_locked(struct volley_worker *worker, const struct vly_route *route,
@@ -150,7 +162,9 @@ static int send_locked(struct volley_worker *worker, const struct vly_route *rou
 	if (!worker->remote.is_open)
 		return -ESHUTDOWN;
 	if (sock == NULL) /* its listener was closed since the route was found */
-		return -EINVAL;
+		return -ESTALE;
+	if (route->if_room && vly_socks_has_line(sock))
+		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse(&sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);
 	if (route->is_refused)

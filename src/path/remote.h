@@ -29,8 +29,9 @@ void vly_remote_close(struct volley_worker *worker);
 bool vly_remote_is_open(struct volley_worker *worker);
 
 /*
- * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; -EINVAL when the route's socket is gone;
- * else a reason that is counted: -EMSGSIZE, -EINVAL, or -ENOBUFS when too many are under way.
+ * Anyone: have the worker send a datagram. 0; -ESHUTDOWN; -ESTALE when the route's socket is gone;
+ * -EAGAIN; else a reason that is counted: -EMSGSIZE, -EINVAL, or -ENOBUFS when too many are under
+ * way.
  */
 int vly_remote_send(struct volley_worker *worker, const struct vly_route *route, const void *data,
 		    size_t len);
@@ -43,6 +44,9 @@ void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buff
 /* A buffer by any number; NULL for one never taken. */
 struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t index)
 	VLY_REQUIRES(worker->remote.lock);
+
+/* Anyone: whether others stand in line at the route's socket. */
+bool vly_remote_has_line(struct volley_worker *worker, const struct vly_route *route);
 
 /* Count a send that fails before it was handed over; returns `error`. With the worker's lock. */
 int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error);

@@ -13,11 +13,14 @@
 #include <string.h>
 
 #include <volley/packet.h>
+#include <volley/send.h>
 
 #include "base/compiler.h"
 #include "path/handler.h"
 #include "path/outbox.h"
 #include "path/packet.h"
+#include "path/route.h"
+#include "path/send.h"
 
 /* Where the reply's bytes stay until the flush: where they are, or in the arena. NULL: no room. */
 static const uint8_t *place(struct volley_worker *worker, struct volley_packet *packet,
@@ -55,6 +58,7 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->peer = packet->peer;
 	tx->sock_index = vly_packet_get_sock_index(worker);
 	tx->local = NULL;
+	tx->header = 0;
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_LOCAL)) {
 		tx->local = packet->local;
 		tx->ifindex = vly_packet_get_info(packet)->reply_ifindex;
@@ -96,7 +100,7 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 	worker = packet->worker;
 	at = (uintptr_t)data - (uintptr_t)packet->data;
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_HANDLED))
-		return vly_handler_reply(packet, data, len);
+		return vly_handler_reply(packet, data, len, NULL);
 	vly_ledger_request_reply(&worker->books);
 	if (VLY_UNLIKELY((packet->internal & VLY_PACKET_REPLIED) || at >= packet->capacity ||
 			 len == 0 || len > packet->capacity - at || len > VLY_MAX_PAYLOAD ||
@@ -105,6 +109,56 @@ int volley_packet_reply(struct volley_packet *packet, const void *data, size_t l
 		return reply_other(packet, data, len);
 	packet->internal |= VLY_PACKET_REPLIED;
 	return add(worker, packet, data, (uint32_t)len);
+}
+
+/* By a route of its own: with another header only, the bytes may stay where they are. */
+static int reply_by(struct volley_packet *packet, const void *data, size_t len,
+		    const struct volley_send_options *options, const struct vly_route *route)
+{
+	struct volley_worker *worker = packet->worker;
+	int r;
+
+	if (packet->internal & VLY_PACKET_HANDLED)
+		return vly_handler_reply(packet, data, len, route);
+	if (options->local != NULL || options->interface_index != 0)
+		return vly_send_reply(packet, route, data, len);
+	r = volley_packet_reply(packet, data, len);
+	if (r == 0)
+		vly_outbox_get_last(worker)->header = route->header;
+	return r;
+}
+
+static int refuse_options(struct volley_packet *packet)
+{
+	if (packet->internal & VLY_PACKET_HANDLED)
+		return vly_handler_refuse(packet);
+	vly_ledger_request_reply(&packet->worker->books);
+	return refuse(packet->worker, VOLLEY_TX_REFUSED, -EINVAL);
+}
+
+int volley_packet_reply_with(struct volley_packet *packet, const void *data, size_t len,
+			     const struct volley_send_options *options)
+{
+	const struct volley_addr *local;
+	struct vly_route route;
+	struct vly_sock *sock;
+
+	if (packet == NULL)
+		return -EINVAL;
+	if (options == NULL)
+		return volley_packet_reply(packet, data, len);
+	sock = vly_packet_get_sock(packet);
+	local = packet->internal & VLY_PACKET_LOCAL ? packet->local : NULL;
+	if ((data == NULL && len > 0) ||
+	    vly_route_find_reply(sock->listener, packet->peer, local,
+				 local != NULL ? vly_packet_get_info(packet)->reply_ifindex : 0,
+				 options, &route) < 0)
+		return refuse_options(packet);
+	if (route.if_room && vly_socks_has_line(sock))
+		return -EAGAIN;
+	if (vly_packet_has_bad_peer(packet))
+		route.is_refused = true;
+	return reply_by(packet, data, len, options, &route);
 }
 
 void *volley_packet_reply_buffer(struct volley_packet *packet, size_t need, size_t *ret_capacity)

@@ -6,32 +6,111 @@
 
 #include <errno.h>
 
+#include <volley/send.h>
+
+#include "base/opts.h"
 #include "data/buffers.h"
 #include "path/packet.h"
 
-int vly_route_find(const struct vly_listener *listener, const struct volley_addr *peer,
-		   const struct volley_addr *local, struct vly_route *ret_route)
+/* What the first release has; it never changes. */
+enum { MIN_OPTIONS_BYTES = 32 };
+
+static_assert(sizeof(struct volley_send_options) == MIN_OPTIONS_BYTES, "no other is released");
+
+static int read_options(const struct volley_send_options *options,
+			struct volley_send_options *ret_options)
+{
+	const uint32_t flags = VOLLEY_SEND_TOS | VOLLEY_SEND_TTL | VOLLEY_SEND_IF_ROOM;
+
+	if (vly_opts_read(ret_options, sizeof *ret_options, MIN_OPTIONS_BYTES, options) < 0)
+		return -EINVAL;
+	if ((ret_options->flags & ~flags) || ret_options->tos > 255 || ret_options->ttl > 255)
+		return -EINVAL;
+	return 0;
+}
+
+static bool is_ipv4(const struct volley_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
+}
+
+/* The kernel takes 0 for a hop limit, and not for a TTL. */
+static int set_header(const struct volley_send_options *options, struct vly_route *route)
+{
+	route->header = 0;
+	route->if_room = options->flags & VOLLEY_SEND_IF_ROOM;
+	if (options->flags & VOLLEY_SEND_TOS)
+		route->header |= VLY_CMSG_HEADER_TOS | options->tos;
+	if (options->flags & VOLLEY_SEND_TTL)
+		route->header |= VLY_CMSG_HEADER_TTL | options->ttl << VLY_CMSG_HEADER_TTL_SHIFT;
+	return (options->flags & VOLLEY_SEND_TTL) && options->ttl == 0 && is_ipv4(&route->peer)
+		       ? -EINVAL
+		       : 0;
+}
+
+/* By an interface, from whatever address the kernel chooses: it looks for that in `local`. */
+static void set_any(struct volley_addr *local, const struct volley_addr *peer)
+{
+	static const struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	*local = (struct volley_addr){ .len = peer->len };
+	local->sa.sa_family = peer->sa.sa_family;
+	if (peer->sa.sa_family == AF_INET6 && is_ipv4(peer))
+		local->in6.sin6_addr = mapped;
+}
+
+static int find(const struct vly_listener *listener, const struct volley_addr *peer,
+		const struct volley_send_options *options, struct vly_route *ret_route)
 {
 	int family = listener->addr.sa.sa_family;
+	struct volley_addr *local = &ret_route->local;
 
-	ret_route->local.len = 0;
+	local->len = 0;
 	if (vly_addr_convert(peer, family, &ret_route->peer) < 0)
 		return -EINVAL;
-	if (local != NULL && vly_addr_convert(local, family, &ret_route->local) < 0)
+	if (options->local != NULL && vly_addr_convert(options->local, family, local) < 0)
 		return -EINVAL;
-	ret_route->local.in.sin_port = listener->addr.in.sin_port;
-	ret_route->ifindex = 0;
-	if (ret_route->local.len == sizeof ret_route->local.in6 &&
-	    vly_addr_is_link_local(&ret_route->local))
-		ret_route->ifindex = ret_route->local.in6.sin6_scope_id;
-	ret_route->is_refused = vly_packet_is_refused(
-		&ret_route->peer, ret_route->local.len > 0 ? &ret_route->local : &listener->addr);
+	local->in.sin_port = listener->addr.in.sin_port;
+	ret_route->ifindex = options->interface_index;
+	if (ret_route->ifindex == 0 && local->len == sizeof local->in6 &&
+	    vly_addr_is_link_local(local))
+		ret_route->ifindex = local->in6.sin6_scope_id;
+	ret_route->is_refused = vly_packet_is_refused(&ret_route->peer,
+						      local->len > 0 ? local : &listener->addr);
 	ret_route->may_be_own = listener->wildcard &&
 				peer->in.sin_port == listener->addr.in.sin_port;
 	/* Our group is not ourselves; the port of `listener->addr` is never 0. */
 	if (listener->is_cast && vly_addr_is_equal(&ret_route->peer, &listener->addr))
 		ret_route->is_refused = false;
-	return 0;
+	if (ret_route->ifindex != 0 && local->len == 0)
+		set_any(local, &ret_route->peer);
+	return set_header(options, ret_route);
+}
+
+int vly_route_find(const struct vly_listener *listener, const struct volley_addr *peer,
+		   const struct volley_send_options *options, struct vly_route *ret_route)
+{
+	struct volley_send_options own;
+
+	if (read_options(options, &own) < 0)
+		return -EINVAL;
+	return find(listener, peer, &own, ret_route);
+}
+
+int vly_route_find_reply(const struct vly_listener *listener, const struct volley_addr *peer,
+			 const struct volley_addr *local, uint32_t ifindex,
+			 const struct volley_send_options *options, struct vly_route *ret_route)
+{
+	struct volley_send_options own;
+
+	if (read_options(options, &own) < 0)
+		return -EINVAL;
+	if (own.local == NULL && local != NULL) {
+		own.local = local;
+		if (own.interface_index == 0)
+			own.interface_index = ifindex;
+	}
+	return find(listener, peer, &own, ret_route);
 }
 
 void vly_route_check_own(const struct volley_worker *worker, struct vly_route *route)
@@ -54,7 +133,7 @@ int vly_route_find_sock(const struct volley_worker *worker, struct volley_listen
 
 /* With the lock, for a listener is there as long as one of its sockets is. */
 int vly_route_find_all(const struct volley_worker *worker, struct volley_listener listener,
-		       const struct volley_addr *peer, const struct volley_addr *local,
+		       const struct volley_addr *peer, const struct volley_send_options *options,
 		       struct vly_route *ret_route)
 {
 	int r;
@@ -63,7 +142,7 @@ int vly_route_find_all(const struct volley_worker *worker, struct volley_listene
 	r = vly_route_find_sock(worker, listener, ret_route);
 	if (r >= 0)
 		r = vly_route_find(vly_socks_find_first(&worker->socks, listener)->listener, peer,
-				   local, ret_route);
+				   options, ret_route);
 	vly_lock_give(&worker->shared->lock);
 	if (r >= 0)
 		vly_route_check_own(worker, ret_route);
@@ -74,6 +153,7 @@ void vly_route_keep(const struct vly_route *route, struct vly_buffer *buffer)
 {
 	buffer->peer = route->peer;
 	vly_buffer_set_local(buffer, route->local.len > 0 ? &route->local : NULL, route->ifindex);
+	buffer->header = route->header;
 	buffer->sock = NULL; /* whoever sends looks for it */
 	buffer->sock_index = route->sock_index;
 	buffer->sock_serial = route->sock_serial;

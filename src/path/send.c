@@ -37,6 +37,7 @@ static int add(struct volley_worker *worker, const struct vly_sock *sock,
 	tx->peer = &copy->peer;
 	tx->local = copy->local.len > 0 ? &copy->local : NULL;
 	tx->ifindex = copy->ifindex;
+	tx->header = copy->header;
 	tx->sock_index = sock->index;
 	return 0;
 }
@@ -61,8 +62,8 @@ static int request(struct volley_worker *worker, const struct vly_sock *sock,
 }
 
 int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
-		 const struct volley_addr *peer, const struct volley_addr *local, const void *data,
-		 size_t len)
+		 const struct volley_addr *peer, const void *data, size_t len,
+		 const struct volley_send_options *options)
 {
 	struct vly_sock *sock = vly_socks_find_first(&worker->socks, listener);
 	struct vly_account *before;
@@ -72,8 +73,10 @@ int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 	assert(vly_self_is_allowed(&worker->self));
 	if (sock == NULL)
 		return -ESTALE;
-	if (vly_route_find(sock->listener, peer, local, &route) < 0)
+	if (vly_route_find(sock->listener, peer, options, &route) < 0)
 		return -EINVAL;
+	if (route.if_room && vly_socks_has_line(sock))
+		return -EAGAIN;
 	vly_route_check_own(worker, &route);
 	before = vly_ledger_set_account(&worker->books, &sock->account);
 	r = request(worker, sock, &route, data, len);
@@ -81,13 +84,22 @@ int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 	return r;
 }
 
+int vly_send_reply(const struct volley_packet *packet, const struct vly_route *route,
+		   const void *data, size_t len)
+{
+	struct volley_worker *worker = packet->worker;
+
+	assert(vly_self_is_allowed(&worker->self));
+	return request(worker, vly_packet_get_sock(packet), route, data, len);
+}
+
 /* A worker that does not run says so before it looks at anything else, as the server does. */
 int vly_send_post(struct volley_worker *worker, struct volley_listener listener,
-		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
-		  size_t len)
+		  const struct volley_addr *peer, const void *data, size_t len,
+		  const struct volley_send_options *options)
 {
 	struct vly_route route;
-	int r = vly_route_find_all(worker, listener, peer, local, &route);
+	int r = vly_route_find_all(worker, listener, peer, options, &route);
 
 	if (r >= 0)
 		return vly_remote_send(worker, &route, data, len);

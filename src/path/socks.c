@@ -100,7 +100,7 @@ void vly_socks_remove(struct vly_sock *sock)
 	vly_socks_set_refused(sock, 0);
 	if (sock->in_ready)
 		TAILQ_REMOVE(&socks->ready, sock, ready_link);
-	if (sock->in_backlogged)
+	if (vly_socks_has_line(sock))
 		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
 	socks->n_drops_gone += vly_drops_get_total(&sock->drops);
 	socks->table[sock->index] = NULL;
@@ -258,9 +258,9 @@ void vly_socks_set_backlogged(struct vly_sock *sock)
 	struct vly_socks *socks = sock->socks;
 	bool waits = !vly_queue_is_empty(&sock->backlog);
 
-	if (sock->in_backlogged == waits)
+	if (vly_socks_has_line(sock) == waits)
 		return;
-	sock->in_backlogged = waits;
+	atomic_store_explicit(&sock->in_backlogged, waits, memory_order_relaxed);
 	if (waits)
 		TAILQ_INSERT_TAIL(&socks->backlogged, sock, backlogged_link);
 	else

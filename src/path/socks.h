@@ -91,7 +91,7 @@ struct vly_sock {
 	struct vly_account account;
 	struct vly_outside outside;
 	struct vly_watch watch;
-	bool in_backlogged;
+	_Atomic bool in_backlogged; /* some stand in line; other threads may look */
 	TAILQ_ENTRY(vly_sock) ready_link;
 	TAILQ_ENTRY(vly_sock) backlogged_link;
 };
@@ -176,6 +176,11 @@ static inline struct vly_sock *vly_socks_get_next_ready(const struct vly_sock *s
 static inline struct vly_sock *vly_socks_get_backlogged(const struct vly_socks *socks)
 {
 	return TAILQ_FIRST(&socks->backlogged);
+}
+
+static inline bool vly_socks_has_line(struct vly_sock *sock)
+{
+	return atomic_load_explicit(&sock->in_backlogged, memory_order_relaxed);
 }
 
 static inline struct vly_sock *vly_socks_get_next_backlogged(const struct vly_sock *sock)

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <volley/send.h>
+
 #include "base/compiler.h"
 #include "base/log.h"
 #include "base/opts.h"
@@ -120,6 +122,11 @@ void volley_config_init(struct volley_config *config, size_t size)
 void volley_listen_config_init(struct volley_listen_config *config, size_t size)
 {
 	vly_opts_init(config, size);
+}
+
+void volley_send_options_init(struct volley_send_options *options, size_t size)
+{
+	vly_opts_init(options, size);
 }
 
 int vly_config_read(const struct volley_config *config, struct volley_config *ret_config)

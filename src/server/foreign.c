@@ -52,7 +52,7 @@ static int choose(struct volley_server *server, struct volley_listener listener,
 
 /* Under the lock, because listeners come and go. */
 static int find_sender(struct volley_server *server, struct volley_listener listener,
-		       const struct volley_addr *peer, const struct volley_addr *local,
+		       const struct volley_addr *peer, const struct volley_send_options *options,
 		       struct sender *ret_sender)
 {
 	const struct vly_listener *found;
@@ -65,7 +65,7 @@ static int find_sender(struct volley_server *server, struct volley_listener list
 	else if (found == NULL)
 		r = -ESTALE;
 	else
-		r = vly_route_find(found, peer, local, &ret_sender->route);
+		r = vly_route_find(found, peer, options, &ret_sender->route);
 	if (r >= 0)
 		r = choose(server, listener, ret_sender);
 	vly_lock_give(&server->shared.lock);
@@ -73,8 +73,8 @@ static int find_sender(struct volley_server *server, struct volley_listener list
 }
 
 int volley_server_send(struct volley_server *server, struct volley_listener listener,
-		       const struct volley_addr *peer, const struct volley_addr *local,
-		       const void *data, size_t len)
+		       const struct volley_addr *peer, const void *data, size_t len,
+		       const struct volley_send_options *options)
 {
 	struct sender sender;
 	int r = -ESRCH;
@@ -89,7 +89,7 @@ int volley_server_send(struct volley_server *server, struct volley_listener list
 		return -EINVAL;
 	}
 	if (vly_process_is_here(&server->shared.process))
-		r = find_sender(server, listener, peer, local, &sender);
+		r = find_sender(server, listener, peer, options, &sender);
 	if (r < 0)
 		return r;
 	vly_route_check_own(sender.worker, &sender.route);
@@ -130,11 +130,17 @@ int volley_held_get_payload(struct volley_server *server, struct volley_held hel
 	return r >= 0 ? vly_held_get_payload(worker, held, data, n) : r;
 }
 
-int volley_held_reply(struct volley_server *server, struct volley_held held, const void *data,
-		      size_t len)
+int volley_held_reply_with(struct volley_server *server, struct volley_held held, const void *data,
+			   size_t len, const struct volley_send_options *options)
 {
 	struct volley_worker *worker = NULL;
 	int r = data != NULL || len == 0 ? find_worker(server, held, &worker) : -EINVAL;
 
-	return r >= 0 ? vly_held_reply(worker, held, data, len) : r;
+	return r >= 0 ? vly_held_reply(worker, held, data, len, options) : r;
+}
+
+int volley_held_reply(struct volley_server *server, struct volley_held held, const void *data,
+		      size_t len)
+{
+	return volley_held_reply_with(server, held, data, len, NULL);
 }

@@ -357,3 +357,23 @@ uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley
 	info6.ipi6_ifindex = ifindex;
 	return put(control, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }
+
+uint32_t vly_cmsg_put_header(void *control, uint32_t n_room, const struct volley_addr *peer,
+			     uint32_t header)
+{
+	bool is_ipv4 = peer->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr);
+	int level = is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6;
+	int tos = header & 0xff;
+	int ttl = header >> VLY_CMSG_HEADER_TTL_SHIFT & 0xff;
+	uint32_t used = 0;
+
+	static_assert(2 * CMSG_SPACE(sizeof tos) == VLY_CMSG_HEADER_BYTES, "both");
+	assert(n_room >= VLY_CMSG_HEADER_BYTES);
+	(void)n_room; /* without assertions */
+	if (header & VLY_CMSG_HEADER_TOS)
+		used = put(control, level, is_ipv4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof tos);
+	if (header & VLY_CMSG_HEADER_TTL)
+		used += put((uint8_t *)control + used, level, is_ipv4 ? IP_TTL : IPV6_HOPLIMIT,
+			    &ttl, sizeof ttl);
+	return used;
+}

@@ -80,4 +80,17 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info);
 uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley_addr *local,
 			     uint32_t ifindex);
 
+/*
+ * What an IP header shall say, in one word; 0: as the socket has it. The TOS byte or traffic class
+ * below, the TTL or hop limit above it, each with a bit that says that it counts.
+ */
+#define VLY_CMSG_HEADER_TOS       (1u << 16)
+#define VLY_CMSG_HEADER_TTL       (1u << 17)
+#define VLY_CMSG_HEADER_TTL_SHIFT 8
+
+/* Write the control messages for that, of the peer's family also where IPv6 maps it. */
+#define VLY_CMSG_HEADER_BYTES 48
+uint32_t vly_cmsg_put_header(void *control, uint32_t n_room, const struct volley_addr *peer,
+			     uint32_t header);
+
 #endif

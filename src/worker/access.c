@@ -45,8 +45,8 @@ struct event_base *volley_worker_get_event_base(const struct volley_worker *work
  * turn, or ends: vly_pipeline_leave() sees to that. Nobody else adds anything.
  */
 int volley_worker_send(struct volley_worker *worker, struct volley_listener listener,
-		       const struct volley_addr *peer, const struct volley_addr *local,
-		       const void *data, size_t len)
+		       const struct volley_addr *peer, const void *data, size_t len,
+		       const struct volley_send_options *options)
 {
 	struct vly_handler *handler;
 
@@ -55,11 +55,11 @@ int volley_worker_send(struct volley_worker *worker, struct volley_listener list
 	if (VLY_UNLIKELY(!vly_process_is_here(&worker->shared->process)))
 		return -ESRCH;
 	if (VLY_LIKELY(vly_self_is_me(&worker->self)))
-		return vly_send_add(worker, listener, peer, local, data, len);
+		return vly_send_add(worker, listener, peer, data, len, options);
 	handler = vly_handler_self();
 	if (handler != NULL && handler->worker == worker)
-		return vly_handler_send(handler, listener, peer, local, data, len);
+		return vly_handler_send(handler, listener, peer, data, len, options);
 	if (vly_loop_is_callers(worker))
-		return vly_turn_send(worker, listener, peer, local, data, len);
-	return vly_send_post(worker, listener, peer, local, data, len);
+		return vly_turn_send(worker, listener, peer, data, len, options);
+	return vly_send_post(worker, listener, peer, data, len, options);
 }

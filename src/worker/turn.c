@@ -168,11 +168,11 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
  * is refused wakes nobody, so it is published here, unless its socket has others that wait.
  */
 static int send_now(struct volley_worker *worker, struct volley_listener listener,
-		    const struct volley_addr *peer, const struct volley_addr *local,
-		    const void *data, size_t len)
+		    const struct volley_addr *peer, const void *data, size_t len,
+		    const struct volley_send_options *options)
 {
 	bool had_any = vly_outbox_count(worker) > 0;
-	int r = vly_send_add(worker, listener, peer, local, data, len);
+	int r = vly_send_add(worker, listener, peer, data, len, options);
 
 	if (r < 0 && vly_ledger_has_changed(&worker->books))
 		vly_pipeline_publish(worker);
@@ -183,10 +183,10 @@ static int send_now(struct volley_worker *worker, struct volley_listener listene
 
 /* Without the turn: by the inbox, which wakes, and which the end of the turn looks into. */
 static int send_late(struct volley_worker *worker, struct volley_listener listener,
-		     const struct volley_addr *peer, const struct volley_addr *local,
-		     const void *data, size_t len)
+		     const struct volley_addr *peer, const void *data, size_t len,
+		     const struct volley_send_options *options)
 {
-	int r = vly_send_post(worker, listener, peer, local, data, len);
+	int r = vly_send_post(worker, listener, peer, data, len, options);
 
 	/* acq_rel: publishes that the inbox has it, see clear_late() */
 	if (r >= 0)
@@ -201,19 +201,19 @@ static int send_late(struct volley_worker *worker, struct volley_listener listen
  * way, its next one does, too.
  */
 int vly_turn_send(struct volley_worker *worker, struct volley_listener listener,
-		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
-		  size_t len)
+		  const struct volley_addr *peer, const void *data, size_t len,
+		  const struct volley_send_options *options)
 {
 	int r = -ESHUTDOWN;
 	bool is_late;
 
 	if (!try_take(worker))
-		return send_late(worker, listener, peer, local, data, len);
+		return send_late(worker, listener, peer, data, len, options);
 	is_late = has_late(worker);
 	if (!is_late && vly_life_is_running(worker))
-		r = send_now(worker, listener, peer, local, data, len);
+		r = send_now(worker, listener, peer, data, len, options);
 	vly_turn_give(worker);
-	return is_late ? send_late(worker, listener, peer, local, data, len) : r;
+	return is_late ? send_late(worker, listener, peer, data, len, options) : r;
 }
 
 /* Not in a turn: some wait for the next one. */

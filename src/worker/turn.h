@@ -38,8 +38,8 @@ int64_t vly_turn_get_timeout(struct volley_worker *worker);
  * run.
  */
 int vly_turn_send(struct volley_worker *worker, struct volley_listener listener,
-		  const struct volley_addr *peer, const struct volley_addr *local, const void *data,
-		  size_t len);
+		  const struct volley_addr *peer, const void *data, size_t len,
+		  const struct volley_send_options *options);
 
 /* Run it in a turn of its own, behind what came before; its result. Also between stop and start. */
 int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg);

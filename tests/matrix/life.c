@@ -226,9 +226,9 @@ static void run(struct life *life)
 	atomic_store(&now, PHASE_RUN);
 	n_missing = client_ask(life);
 	API(r,
-	    volley_server_send(life->server, listener_at(life->server, 0), &nowhere, NULL, "x", 1));
+	    volley_server_send(life->server, listener_at(life->server, 0), &nowhere, "x", 1, NULL));
 	life->n_nowhere += r == 0;
-	API(r, volley_server_send(life->server, listener_at(life->server, 0), &sink, NULL, "x", 1));
+	API(r, volley_server_send(life->server, listener_at(life->server, 0), &sink, "x", 1, NULL));
 	API(r, volley_server_post(life->server, ignore, NULL));
 	API(r, volley_server_format_stats(life->server, text, sizeof text));
 	n_missing += client_ask(life);

@@ -148,7 +148,7 @@ static void switch_on_again(struct volley_server *server, int other, uint16_t po
 	set(other, IPPROTO_IPV6, IPV6_RECVERR, 1);
 	close(open_bound("[::1]:0", &dead)); /* nobody is there now */
 	for (int i = 0; i < 5; i++) {
-		CHECK_EQ(volley_server_send(server, listener_at(server, 0), &dead, NULL, "x", 1),
+		CHECK_EQ(volley_server_send(server, listener_at(server, 0), &dead, "x", 1, NULL),
 			 0);
 		CHECK(serve(server, 30) < 30);
 	}

@@ -73,7 +73,7 @@ static void misuse(struct volley_server *server)
 	n_wrong += volley_server_start(server) >= 0;
 	n_wrong += volley_server_run(server) >= 0;
 	n_wrong += volley_server_post(server, nothing, NULL) >= 0;
-	n_wrong += volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1) >= 0;
+	n_wrong += volley_server_send(server, listener_at(server, 0), &peer, "x", 1, NULL) >= 0;
 	n_wrong += volley_server_process(server) >= 0;
 	n_wrong += volley_server_count_sharers(server) != -ESRCH;
 	n_wrong += hand_over(server);
@@ -156,7 +156,7 @@ static void fork_and_reply(struct volley_worker *worker, struct volley_packet *p
 		n_wrong += volley_packet_hold(packet, &held) != -ESRCH;
 		n_wrong += volley_worker_send(worker,
 					      listener_at(volley_worker_get_server(worker), 0),
-					      packet->peer, NULL, "x", 1) != -ESRCH;
+					      packet->peer, "x", 1, NULL) != -ESRCH;
 		_exit(n_wrong);
 	}
 	CHECK_EQ(get_exit_code(pid), 0);

@@ -37,7 +37,7 @@ static void announce(struct volley_worker *worker, struct volley_packet *packet,
 	}
 	seen->n_asked++;
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-				    &group, NULL, "ours", 4),
+				    &group, "ours", 4, NULL),
 		 0);
 }
 

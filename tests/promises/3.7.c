@@ -29,7 +29,7 @@ static void offer(struct volley_worker *worker, struct volley_packet *packet, vo
 	snprintf(text, sizeof text, "%s:%u", whom, volley_addr_get_port(packet->peer));
 	to = links_addr(text);
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), &to,
-				    packet->local, "offer", 5),
+				    "offer", 5, VOLLEY_SEND(.local = packet->local)),
 		 0);
 }
 

@@ -32,7 +32,7 @@ static void *call_for_ever(void *server)
 
 	volley_addr_parse("127.0.0.1:9", &peer);
 	for (;;) {
-		volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1);
+		volley_server_send(server, listener_at(server, 0), &peer, "x", 1, NULL);
 		volley_server_post(server, nothing, NULL);
 		pthread_testcancel();
 	}
@@ -51,7 +51,7 @@ static void try_sends(uint32_t wait)
 
 		REQUIRE(pthread_create(&thread, NULL, call_for_ever, server) == 0);
 		cancel(thread);
-		volley_server_send(server, listener_at(server, 0), &peer, NULL, "x", 1);
+		volley_server_send(server, listener_at(server, 0), &peer, "x", 1, NULL);
 		CHECK_EQ(volley_server_post(server, nothing, NULL), 0);
 	}
 	CHECK_EQ(volley_server_stop(server), 0);

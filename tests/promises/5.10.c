@@ -95,7 +95,7 @@ static int send_to(const char *text, size_t len)
 	struct volley_addr peer;
 
 	REQUIRE(volley_addr_parse(text, &peer) == 0);
-	return volley_server_send(server, listener_at(server, 0), &peer, NULL, payload, len);
+	return volley_server_send(server, listener_at(server, 0), &peer, payload, len, NULL);
 }
 
 static void send_far(const char *text)
@@ -188,7 +188,7 @@ static void send_much(struct volley_worker *worker, void *arg)
 	volley_addr_parse("127.0.0.1:9", &peer);
 	for (int i = 0; i < 50; i++)
 		volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), &peer,
-				   NULL, payload, sizeof payload);
+				   payload, sizeof payload, NULL);
 	(void)arg;
 	atomic_fetch_add(&bounds_n_calls, 1);
 }

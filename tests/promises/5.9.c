@@ -52,12 +52,12 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	CHECK_EQ(volley_listener_get_stats(server, packet->listener, NULL), -EINVAL);
 	volley_worker_set_data(NULL, NULL);
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), NULL,
-				    NULL, "x", 1),
+				    "x", 1, NULL),
 		 -EINVAL);
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-				    packet->peer, NULL, NULL, 1),
+				    packet->peer, NULL, 1, NULL),
 		 -EINVAL);
-	CHECK_EQ(volley_worker_send(NULL, packet->listener, packet->peer, NULL, "x", 1), -EINVAL);
+	CHECK_EQ(volley_worker_send(NULL, packet->listener, packet->peer, "x", 1, NULL), -EINVAL);
 	CHECK_EQ(volley_packet_hold(packet, &held), 0);
 	CHECK_EQ(volley_held_reply(server, held, NULL, 5), -EINVAL);
 	CHECK_EQ(volley_held_reply(server, held, NULL, 0), 0);
@@ -142,8 +142,8 @@ static void with_server(void)
 	addr = bounds_listen(server, VOLLEY_LISTEN(.on_packet = on_packet), 1);
 	REQUIRE(volley_server_start(server) == 0);
 	CHECK_TOLD(volley_server_post(server, NULL, NULL));
-	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), NULL, NULL, "x", 1));
-	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), &addr, NULL, NULL, 1));
+	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), NULL, "x", 1, NULL));
+	CHECK_TOLD(volley_server_send(server, listener_at(server, 0), &addr, NULL, 1, NULL));
 	CHECK_EQ(volley_server_get_stats(server, NULL), -EINVAL);
 	CHECK_EQ(volley_server_get_worker_stats(server, 0, NULL), -EINVAL);
 	CHECK_EQ(volley_server_get_carried_stats(server, NULL), -EINVAL);

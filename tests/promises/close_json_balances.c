@@ -38,7 +38,7 @@ static void *send_forever(void *arg)
 		struct volley_listener listener = { .id = atomic_load(&target) };
 
 		if (listener.id != 0)
-			volley_server_send(server, listener, &peers[i % N_PEERS], NULL, "x", 1);
+			volley_server_send(server, listener, &peers[i % N_PEERS], "x", 1, NULL);
 		if (i % 8 == 0)
 			bounds_be_slow(100);
 	}

@@ -26,15 +26,15 @@ static void send_badly(struct volley_worker *worker, struct volley_packet *packe
 	(void)packet, (void)arg;
 	nobody.in.sin_port = 0;
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1), &peer,
-				    NULL, payload, BIG),
+				    payload, BIG, NULL),
 		 -EMSGSIZE);
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1),
-				    &nobody, NULL, "x", 1),
+				    &nobody, "x", 1, NULL),
 		 -EINVAL);
 	for (int i = 0; i < N_LARGE; i++)
 		n_full += volley_worker_send(worker,
 					     listener_at(volley_worker_get_server(worker), 1),
-					     &peer, NULL, payload, MEDIUM) == -ENOBUFS;
+					     &peer, payload, MEDIUM, NULL) == -ENOBUFS;
 	sem_post(&done);
 }
 

@@ -31,7 +31,7 @@ static void send_many(struct volley_worker *worker, unsigned int n)
 
 	for (unsigned int i = 0; i < n && r == 0; i++)
 		r = volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-				       &dead, NULL, "x", 1);
+				       &dead, "x", 1, NULL);
 	CHECK_EQ(r, 0);
 }
 

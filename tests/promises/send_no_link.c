@@ -13,7 +13,8 @@ static int send_by(struct volley_server *server, const char *local, const char *
 	struct volley_addr from, to;
 
 	REQUIRE(volley_addr_parse(local, &from) == 0 && volley_addr_parse(peer, &to) == 0);
-	return volley_server_send(server, listener_at(server, 0), &to, &from, "x", 1);
+	return volley_server_send(server, listener_at(server, 0), &to, "x", 1,
+				  VOLLEY_SEND(.local = &from));
 }
 
 int main(void)

@@ -31,12 +31,12 @@ static void check_sends(struct volley_server *server, const struct volley_addr *
 	struct volley_addr other;
 
 	CHECK(volley_addr_parse("[::1]:9", &other) == 0);
-	CHECK_EQ(volley_server_send(server, listener, to, NULL, "s", 1), good);
-	CHECK_EQ(volley_worker_send(seen, listener, to, NULL, "w", 1), good);
-	CHECK_EQ(volley_server_send(server, none, to, NULL, "s", 1), gone);
-	CHECK_EQ(volley_worker_send(seen, none, to, NULL, "w", 1), gone);
-	CHECK_EQ(volley_server_send(server, listener, &other, NULL, "s", 1), bad);
-	CHECK_EQ(volley_worker_send(seen, listener, &other, NULL, "w", 1), bad);
+	CHECK_EQ(volley_server_send(server, listener, to, "s", 1, NULL), good);
+	CHECK_EQ(volley_worker_send(seen, listener, to, "w", 1, NULL), good);
+	CHECK_EQ(volley_server_send(server, none, to, "s", 1, NULL), gone);
+	CHECK_EQ(volley_worker_send(seen, none, to, "w", 1, NULL), gone);
+	CHECK_EQ(volley_server_send(server, listener, &other, "s", 1, NULL), bad);
+	CHECK_EQ(volley_worker_send(seen, listener, &other, "w", 1, NULL), bad);
 }
 
 static void try_one(enum volley_wait wait, uint32_t n_handlers)

@@ -26,7 +26,7 @@ static void post(struct volley_worker *worker, void *arg)
 	const struct volley_addr *own = arg;
 
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), own,
-				    NULL, "x", 1),
+				    "x", 1, NULL),
 		 -EINVAL);
 }
 
@@ -39,12 +39,12 @@ static void try_address(struct volley_server *server, const char *text, in_port_
 	REQUIRE(volley_addr_parse(text, own) == 0);
 	other = *own;
 	own->in.sin_port = port;
-	CHECK_EQ(volley_server_send(server, listener_at(server, 0), own, NULL, "x", 1), -EINVAL);
-	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), own, NULL,
-				    "x", 1),
+	CHECK_EQ(volley_server_send(server, listener_at(server, 0), own, "x", 1, NULL), -EINVAL);
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), own, "x",
+				    1, NULL),
 		 -EINVAL);
 	CHECK_EQ(volley_server_post(server, post, own), 0);
-	CHECK_EQ(volley_server_send(server, listener_at(server, 0), &other, NULL, "x", 1), 0);
+	CHECK_EQ(volley_server_send(server, listener_at(server, 0), &other, "x", 1, NULL), 0);
 }
 
 int main(void)

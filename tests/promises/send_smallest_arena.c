@@ -21,7 +21,7 @@ static void send_largest(struct volley_worker *worker, struct volley_packet *pac
 	for (int i = 0; i < N_SENDS; i++)
 		results[i] = volley_worker_send(worker,
 						listener_at(volley_worker_get_server(worker), 0),
-						&to, NULL, payload, n_payload);
+						&to, payload, n_payload, NULL);
 }
 
 static void check(const char *address, size_t n)

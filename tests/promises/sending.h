@@ -125,7 +125,7 @@ static inline int say(struct volley_worker *worker, const struct volley_addr *pe
 		      const char *text)
 {
 	return volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0), peer,
-				  NULL, text, strlen(text));
+				  text, strlen(text), NULL);
 }
 
 #endif

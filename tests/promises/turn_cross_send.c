@@ -55,7 +55,7 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	for (unsigned int i = n * N_EACH; i < (n + 1) * N_EACH; i++)
 		CHECK_EQ(volley_worker_send(other->worker,
 					    listener_at(volley_worker_get_server(other->worker), 0),
-					    &sinks[other - sides], NULL, &i, sizeof i),
+					    &sinks[other - sides], &i, sizeof i, NULL),
 			 0);
 	CHECK(volley_server_get_timeout_ns(other->server) <= 0);
 	atomic_fetch_add(&side->n_done, 1);
@@ -76,7 +76,7 @@ static void on_handled(struct volley_worker *worker, struct volley_packet *packe
 		sched_yield();
 	side->result = volley_worker_send(other->worker,
 					  listener_at(volley_worker_get_server(other->worker), 0),
-					  &sinks[0], NULL, "x", 1);
+					  &sinks[0], "x", 1, NULL);
 }
 
 static void *loop(void *arg)

@@ -45,7 +45,7 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 				      NULL),
 		 -EDEADLK);
 	CHECK_EQ(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-				    packet->peer, NULL, "x", 1),
+				    packet->peer, "x", 1, NULL),
 		 0);
 	atomic_fetch_add(&bounds_n_calls, 1);
 }

@@ -57,22 +57,22 @@ static void try_one(struct event_base *base)
 	REQUIRE(volley_server_start(server) == 0);
 	for (uint64_t i = 1; i <= 3; i++) {
 		CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0),
-					    &to, NULL, big, sizeof big),
+					    &to, big, sizeof big, NULL),
 			 -EMSGSIZE);
 		CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0),
-					    &nowhere, NULL, "x", 1),
+					    &nowhere, "x", 1, NULL),
 			 -EINVAL);
 		check_books(server, 0, i);
 		CHECK(is_idle(server));
 	}
-	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, NULL,
-				    "x", 1),
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, "x",
+				    1, NULL),
 		 0);
-	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, NULL,
-				    big, sizeof big),
+	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &to, big,
+				    sizeof big, NULL),
 		 -EMSGSIZE);
 	CHECK_EQ(volley_worker_send(seen, listener_at(volley_worker_get_server(seen), 0), &nowhere,
-				    NULL, "x", 1),
+				    "x", 1, NULL),
 		 -EINVAL);
 	if (base != NULL)
 		event_base_loop(base, EVLOOP_NONBLOCK);

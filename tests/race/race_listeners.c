@@ -58,7 +58,7 @@ static void *send_through(void *server)
 		struct volley_listener listener = {
 			.id = atomic_load(&ids[i % (N_CHANGERS + 1)]),
 		};
-		int r = volley_server_send(server, listener, &to, NULL, "news", 4);
+		int r = volley_server_send(server, listener, &to, "news", 4, NULL);
 
 		if (r != 0 && r != -ESTALE && r != -ESHUTDOWN && r != -ENOBUFS)
 			CHECK_EQ(r, 0);

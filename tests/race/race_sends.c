@@ -103,7 +103,7 @@ static void say(struct volley_worker *worker, enum kind kind, uint32_t i)
 
 	count(source,
 	      volley_worker_send(worker, listener_at(volley_worker_get_server(worker), LISTENER),
-				 &race.receiver_addr, NULL, &message, sizeof message));
+				 &race.receiver_addr, &message, sizeof message, NULL));
 }
 
 static void say_on(struct volley_worker *worker, enum kind kind)
@@ -186,7 +186,7 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 static void send_to_nobody(void)
 {
 	int r = volley_server_send(race.server, listener_at(race.server, LISTENER), &race.nobody,
-				   NULL, "x", 1);
+				   "x", 1, NULL);
 
 	atomic_fetch_add(r == 0 ? &now.n_to_nobody : &now.n_refused, 1);
 }
@@ -197,7 +197,7 @@ static void send_from_outside(void)
 	struct message message = { source, now.n_tried[source]++ };
 
 	count(source, volley_server_send(race.server, listener_at(race.server, LISTENER),
-					 &race.receiver_addr, NULL, &message, sizeof message));
+					 &race.receiver_addr, &message, sizeof message, NULL));
 	for (uint32_t i = 0; i < volley_server_get_n_workers(race.server); i++)
 		say(race.workers[i], WORKER_SEND, i);
 }

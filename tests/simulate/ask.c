@@ -111,7 +111,7 @@ void ask_call_all(struct play *play, struct volley_worker *worker)
 	len = oracle_fill_reply(id, data, sizeof data);
 	oracle_set_stray(data);             /* nobody may have that port */
 	play->process->hears_errors = true; /* what ends a batch is refused twice */
-	oracle_end_reply(data, volley_worker_send(worker, play->handles[i], &to, NULL, data, len));
+	oracle_end_reply(data, volley_worker_send(worker, play->handles[i], &to, data, len, NULL));
 }
 
 /* Those of the host; the second ones may be new, or gone. */

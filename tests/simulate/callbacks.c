@@ -30,10 +30,12 @@ static void say(enum volley_log_level level, const char *text, void *arg)
 
 static void reply_with(struct volley_packet *packet, uint32_t id, const void *data, uint32_t len)
 {
+	struct volley_send_options options = oracle_choose_options(data, false);
 	int r;
 
 	oracle_count_reply(id);
-	r = volley_packet_reply(packet, data, len);
+	r = options.flags != 0 ? volley_packet_reply_with(packet, data, len, &options)
+			       : volley_packet_reply(packet, data, len);
 	oracle_end_reply(data, r);
 	if (r != 0 && r != -EMSGSIZE && r != -ENOBUFS && r != -EINVAL)
 		world_blame("a reply returns %d", r);
@@ -90,18 +92,20 @@ static void send_back(struct volley_packet *packet, uint32_t id)
 {
 	uint8_t data[2048];
 	uint32_t len = oracle_fill_reply(id, data, sizeof data);
+	struct volley_send_options options;
 	int r;
 
 	if (oracle_is_forged(id)) { /* what is no reply may go to another listener of ours */
 		reply_copy(packet, id);
 		return;
 	}
+	options = oracle_choose_options(data, true);
+	options.local = packet->local;
 	oracle_count_reply(id); /* it may arrive before the call returns */
-	r = world_pick(2)
-		    ? volley_worker_send(packet->worker, packet->listener, packet->peer,
-					 packet->local, data, len)
-		    : volley_server_send(volley_worker_get_server(packet->worker), packet->listener,
-					 packet->peer, packet->local, data, len);
+	r = world_pick(2) ? volley_worker_send(packet->worker, packet->listener, packet->peer, data,
+					       len, &options)
+			  : volley_server_send(volley_worker_get_server(packet->worker),
+					       packet->listener, packet->peer, data, len, &options);
 	oracle_end_reply(data, r);
 }
 
@@ -139,7 +143,8 @@ static void look_at(struct play *play, struct volley_packet *packet)
 
 	if (ttl != (flags & VOLLEY_LISTEN_WANT_TTL ? 64 : -ENODATA))
 		world_blame("the TTL is %d", ttl);
-	if (tos != (flags & VOLLEY_LISTEN_WANT_TOS ? 0 : -ENODATA))
+	if ((tos < 0) != !(flags & VOLLEY_LISTEN_WANT_TOS) ||
+	    (tos > 0 && oracle_read_request(packet->data, packet->len) != UINT32_MAX))
 		world_blame("the TOS is %d", tos);
 	if (flags & VOLLEY_LISTEN_WANT_INTERFACE ? ifindex < 1 : ifindex != -ENODATA)
 		world_blame("the interface is %d", ifindex);

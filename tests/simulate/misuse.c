@@ -161,8 +161,8 @@ static void misuse_nothing(void)
 	expect("held_reply(NULL)", volley_held_reply(NULL, held, "x", 1), -EINVAL);
 	expect("held_release(NULL)", volley_held_release(NULL, held), -EINVAL);
 	expect("held_get_payload(NULL)", volley_held_get_payload(NULL, held, NULL, 0), -EINVAL);
-	expect("send(NULL)", volley_server_send(NULL, none, &addr, NULL, "x", 1), -EINVAL);
-	expect("worker_send(NULL)", volley_worker_send(NULL, none, &addr, NULL, "x", 1), -EINVAL);
+	expect("send(NULL)", volley_server_send(NULL, none, &addr, "x", 1, NULL), -EINVAL);
+	expect("worker_send(NULL)", volley_worker_send(NULL, none, &addr, "x", 1, NULL), -EINVAL);
 	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1), -EINVAL);
 	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1), -EINVAL);
 	expect("commit(NULL)", volley_server_import_commit(NULL, fd, 1), -EINVAL);
@@ -225,8 +225,8 @@ static void misuse_server(struct play *play)
 	EXPECT_NULL(volley_server_get_carried_stats(server, NULL));
 	stats.size = 1;
 	expect("get_stats of one byte", volley_server_get_stats(server, &stats), -EINVAL);
-	EXPECT_SAID(volley_server_send(server, play->handles[0], NULL, NULL, "x", 1), -EINVAL);
-	EXPECT_SAID(volley_server_send(server, play->handles[0], &to, NULL, NULL, 1), -EINVAL);
+	EXPECT_SAID(volley_server_send(server, play->handles[0], NULL, "x", 1, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_send(server, play->handles[0], &to, NULL, 1, NULL), -EINVAL);
 	EXPECT_NULL(volley_held_reply(server, held, NULL, 1));
 	expect("commit", volley_server_import_commit(server, 3, 1000), -ENOTCONN);
 	if (play->config.wait != VOLLEY_WAIT_FD) {

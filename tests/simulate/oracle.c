@@ -126,7 +126,7 @@ static void receive(struct client *client, const struct packet *packet)
 			    (int)(client - clients));
 	n_arrived++;
 	if (!packet->is_double)
-		replies_arrive(read_number(packet->data));
+		replies_arrive(read_number(packet->data), packet->tos);
 	n_replied += !request->has_come;
 	request->has_come = true;
 	if (!packet->is_double && ++request->n_replied > request->n_requested)
@@ -358,6 +358,19 @@ uint32_t oracle_fill_reply(uint32_t id, uint8_t *data, uint32_t n_room)
 	if (requests[id].is_forged)
 		oracle_set_stray(data);
 	return len;
+}
+
+struct volley_send_options oracle_choose_options(const void *data, bool may_wait)
+{
+	struct volley_send_options options = { .size = sizeof options };
+
+	if (world_pick(4) > 0 || read_number(data) == 0)
+		return options;
+	options.flags = VOLLEY_SEND_TOS |
+			(may_wait && world_pick(4) == 0 ? VOLLEY_SEND_IF_ROOM : 0);
+	options.tos = world_pick(256);
+	replies_set_tos(read_number(data), (uint8_t)options.tos);
+	return options;
 }
 
 void oracle_end_reply(const void *data, int r)

@@ -39,6 +39,11 @@ uint32_t oracle_read_request(const void *data, uint32_t len);
 /* A reply to request `id`: fill `data`; how long it is. And that it was taken, or not. */
 uint32_t oracle_fill_reply(uint32_t id, uint8_t *data, uint32_t n_room);
 void oracle_count_reply(uint32_t id);
+/*
+ * How the reply that lies here shall leave, by chance: what becomes of it is looked at. `may_wait`:
+ * or not at all, while others stand in line.
+ */
+struct volley_send_options oracle_choose_options(const void *data, bool may_wait);
 /* What the call said that was given these bytes: 0 is a promise. */
 void oracle_end_reply(const void *data, int r);
 /* These bytes go to nobody. */

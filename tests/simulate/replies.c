@@ -22,6 +22,7 @@ struct reply {
 	uint8_t fate;
 	bool has_come;
 	bool is_stray; /* it goes to nobody */
+	uint8_t tos;
 };
 
 static struct reply replies[MAX_REPLIES]; /* from 1 */
@@ -66,6 +67,11 @@ void replies_stray(uint32_t number)
 	replies[number].is_stray = true;
 }
 
+void replies_set_tos(uint32_t number, uint8_t tos)
+{
+	replies[number].tos = number != 0 ? tos : 0;
+}
+
 void replies_end(uint32_t number, int r)
 {
 	struct reply *reply = &replies[number];
@@ -101,12 +107,15 @@ void replies_refuse(int r)
 	n_refused += is_counted(r);
 }
 
-void replies_arrive(uint32_t number)
+void replies_arrive(uint32_t number, uint8_t tos)
 {
 	struct reply *reply = &replies[number];
 
 	if (number == 0)
 		return;
+	if (tos != reply->tos)
+		world_blame("a reply to request %u has the TOS byte %u, and not %u", reply->id, tos,
+			    reply->tos);
 	if (reply->has_come)
 		world_blame("a reply to request %u came twice", reply->id);
 	if (reply->fate == REPLY_REFUSED)

@@ -16,6 +16,8 @@ void replies_let_wait(uint64_t ns);
 uint32_t replies_new(uint32_t id);
 /* It goes to nobody who would tell. */
 void replies_stray(uint32_t number);
+/* The TOS byte that it shall have; 0 unless this was called. */
+void replies_set_tos(uint32_t number, uint8_t tos);
 /* The library said 0, or why not. */
 void replies_end(uint32_t number, int r);
 /* When that was; now, where it is not yet, or nobody knows. */
@@ -25,7 +27,7 @@ void replies_take_empty(void);
 /* Of one that has no number. */
 void replies_refuse(int r);
 /* It has come, once. */
-void replies_arrive(uint32_t number);
+void replies_arrive(uint32_t number, uint8_t tos);
 /* All that is under way has come: what was taken and did not is under a name in the books. */
 void replies_judge(const struct volley_stats *stats);
 

@@ -35,14 +35,16 @@ static int send_by(struct play *play, struct volley_worker *worker, struct volle
 		   size_t len)
 {
 	if (worker != NULL)
-		return volley_worker_send(worker, listener, to, from, data, len);
-	return volley_server_send(play->server, listener, to, from, data, len);
+		return volley_worker_send(worker, listener, to, data, len,
+					  VOLLEY_SEND(.local = from));
+	return volley_server_send(play->server, listener, to, data, len,
+				  VOLLEY_SEND(.local = from));
 }
 
 static bool is_known(int r)
 {
 	return r == 0 || r == -ESHUTDOWN || r == -ESTALE || r == -EINVAL || r == -EMSGSIZE ||
-	       r == -ENOBUFS;
+	       r == -ENOBUFS || r == -EAGAIN;
 }
 
 void play_send_by(struct play *play, struct volley_worker *worker)
@@ -173,13 +175,15 @@ static int reply_held(struct play *play, const struct token *token)
 {
 	uint8_t data[2048];
 	uint32_t len = oracle_fill_reply(token->id, data, sizeof data);
+	struct volley_send_options options = oracle_choose_options(data, true);
 	int r;
 
 	oracle_count_reply(token->id);
-	r = volley_held_reply(play->server, token->held, data, len);
+	r = volley_held_reply_with(play->server, token->held, data, len, &options);
 	if (r != -ESTALE)
 		oracle_end_reply(data, r);
-	if (r != -ESTALE && r != 0 && r != -ENOBUFS && r != -EMSGSIZE && r != -EINVAL)
+	if (r != -ESTALE && r != 0 && r != -ENOBUFS && r != -EMSGSIZE && r != -EINVAL &&
+	    r != -EAGAIN)
 		world_blame("a reply to a held packet returns %d", r);
 	return r;
 }
@@ -214,7 +218,7 @@ void play_use_token(struct play *play)
 			       : reply_held(play, &token);
 	world_tell("token %llx: %d", (unsigned long long)token.held.id, r);
 	judge_token(play, &token, before_ns, r);
-	if (r == -ENOBUFS || r == -EMSGSIZE)
+	if (r == -ENOBUFS || r == -EMSGSIZE || r == -EAGAIN)
 		(void)volley_held_release(play->server, token.held);
 	make_stale(play, token.held);
 }

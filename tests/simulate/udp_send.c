@@ -20,7 +20,7 @@ struct sending {
 	struct volley_addr from;
 	uint32_t ifindex; /* 0: by the route */
 	uint32_t segment_bytes;
-	uint8_t tos;
+	uint8_t tos, tclass; /* one of them counts, by where it goes to */
 	bool has_from;
 };
 
@@ -49,6 +49,21 @@ static void read_source6(const struct cmsghdr *cmsg, struct sending *sending)
 	sending->has_from = !vly_addr_is_wildcard(&from) && !vly_addr_is_wildcard(&sending->from);
 }
 
+/* Those of the other family are passed over. */
+static bool read_header(const struct cmsghdr *cmsg, struct sending *sending)
+{
+	bool is_ipv4 = cmsg->cmsg_level == IPPROTO_IP;
+	int value;
+
+	if (cmsg->cmsg_level != IPPROTO_IP && cmsg->cmsg_level != IPPROTO_IPV6)
+		return false;
+	memcpy(&value, CMSG_DATA(cmsg), sizeof value);
+	if (cmsg->cmsg_type == (is_ipv4 ? IP_TOS : IPV6_TCLASS))
+		*(is_ipv4 ? &sending->tos : &sending->tclass) = (uint8_t)value;
+	return cmsg->cmsg_type == (is_ipv4 ? IP_TOS : IPV6_TCLASS) ||
+	       cmsg->cmsg_type == (is_ipv4 ? IP_TTL : IPV6_HOPLIMIT);
+}
+
 static int read_control(const struct cmsghdr *cmsg, struct sending *sending)
 {
 	if (cmsg->cmsg_level == SOL_UDP && cmsg->cmsg_type == UDP_SEGMENT) {
@@ -60,7 +75,7 @@ static int read_control(const struct cmsghdr *cmsg, struct sending *sending)
 		read_source(cmsg, sending);
 	} else if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO) {
 		read_source6(cmsg, sending);
-	} else {
+	} else if (!read_header(cmsg, sending)) {
 		return -EINVAL;
 	}
 	return 0;
@@ -254,7 +269,7 @@ static void set_out(struct udp *udp, const struct sending *sending, const uint8_
 		uint32_t n = len - at < segment_bytes ? len - at : segment_bytes;
 		struct packet *packet = packet_new(&sending->from, &sending->to, data + at, n);
 
-		packet->tos = sending->tos;
+		packet->tos = sending->to.sa.sa_family == AF_INET ? sending->tos : sending->tclass;
 		packet->ifindex = sending->ifindex;
 		packet->loops = is_heard(udp, sending);
 		packet->is_whole = is_whole(udp, sending, n);

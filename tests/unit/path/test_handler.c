@@ -169,19 +169,19 @@ static void send_badly(struct volley_worker *worker, struct volley_packet *packe
 
 	(void)n, (void)arg;
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 9),
-					peer, NULL, "x", 1),
+					peer, "x", 1, NULL),
 		     -ESTALE);
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					&odd, NULL, "x", 1),
+					&odd, "x", 1, NULL),
 		     -EINVAL);
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					packets[0].local, NULL, "x", 1),
+					packets[0].local, "x", 1, NULL),
 		     -EINVAL);
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					peer, NULL, big, sizeof big),
+					peer, big, sizeof big, NULL),
 		     -EMSGSIZE);
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					peer, NULL, NULL, 0),
+					peer, NULL, 0, NULL),
 		     0);
 	volley_packet_reply(&packets[0], "yes", 3);
 }
@@ -213,7 +213,7 @@ static void send_by_another(struct volley_worker *worker, struct volley_packet *
 {
 	(void)n, (void)arg;
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 1),
-					packets[0].peer, NULL, "x", 1),
+					packets[0].peer, "x", 1, NULL),
 		     0);
 	sem_post(&gate.entered);
 	sem_wait(&gate.go);
@@ -322,7 +322,7 @@ Test(handler, in_a_loop_of_the_callers)
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 8);
 		cr_assert_eq(buf[0], i);
 	}
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1), -EINVAL,
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL), -EINVAL,
 		     "to itself");
 	finish(server);
 }

@@ -112,7 +112,7 @@ Test(remote, a_socket_that_is_gone_sends_nothing)
 {
 	struct fake_server fake = open_server();
 
-	cr_assert_eq(send_news(&fake, 11, get_serial(&fake) + 1), -EINVAL);
+	cr_assert_eq(send_news(&fake, 11, get_serial(&fake) + 1), -ESTALE);
 	expect(&fake, 0, 0, 0);
 	fake_server_close(&fake);
 }

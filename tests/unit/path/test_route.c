@@ -6,6 +6,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include <volley/send.h>
+
 #include "lib/loopback.h"
 #include "path/route.h"
 
@@ -17,7 +19,8 @@ static int find(const char *peer, const char *local)
 	struct volley_addr to = loopback_addr(peer);
 	struct volley_addr from = loopback_addr(local != NULL ? local : "0.0.0.0:0");
 
-	return vly_route_find(&listener, &to, local != NULL ? &from : NULL, &route);
+	return vly_route_find(&listener, &to, VOLLEY_SEND(.local = local != NULL ? &from : NULL),
+			      &route);
 }
 
 static void expect(const struct volley_addr *addr, const char *text)
@@ -80,12 +83,42 @@ Test(route, a_link_local_address_leaves_by_its_link)
 
 	listener.addr = loopback_addr("[::]:53");
 	from.in6.sin6_scope_id = 7;
-	cr_assert_eq(vly_route_find(&listener, &to, &from, &route), 0);
+	cr_assert_eq(vly_route_find(&listener, &to, VOLLEY_SEND(.local = &from), &route), 0);
 	cr_assert_eq(route.ifindex, 7);
 	cr_assert_eq(vly_route_find(&listener, &to, NULL, &route), 0);
 	cr_assert_eq(route.ifindex, 0);
 	from = loopback_addr("[2001:db8::2]:0");
 	from.in6.sin6_scope_id = 7; /* which means nothing here */
-	cr_assert_eq(vly_route_find(&listener, &to, &from, &route), 0);
+	cr_assert_eq(vly_route_find(&listener, &to, VOLLEY_SEND(.local = &from), &route), 0);
 	cr_assert_eq(route.ifindex, 0);
+}
+
+Test(route, options_become_a_header_and_a_link)
+{
+	struct volley_addr to = loopback_addr("[::ffff:192.0.2.1]:1000");
+	struct volley_send_options options;
+
+	listener.addr = loopback_addr("[::]:53");
+	volley_send_options_init(&options, sizeof options);
+	options.flags = VOLLEY_SEND_TOS | VOLLEY_SEND_TTL | VOLLEY_SEND_IF_ROOM;
+	options.tos = 0xb9;
+	options.ttl = 255;
+	options.interface_index = 3;
+	cr_assert_eq(vly_route_find(&listener, &to, &options, &route), 0);
+	cr_assert_eq(route.header, VLY_CMSG_HEADER_TOS | VLY_CMSG_HEADER_TTL | 0xffb9);
+	cr_assert(route.if_room);
+	cr_assert_eq(route.ifindex, 3);
+	expect(&route.local, "[::ffff:0.0.0.0]:0");
+	options.ttl = 0;
+	cr_assert_eq(vly_route_find(&listener, &to, &options, &route), -EINVAL, "IPv4 has none");
+	to = loopback_addr("[2001:db8::1]:1000");
+	cr_assert_eq(vly_route_find(&listener, &to, &options, &route), 0);
+	expect(&route.local, "[::]:0");
+	cr_assert_eq(vly_route_find(&listener, &to, NULL, &route), 0);
+	cr_assert_eq(route.header, 0);
+	cr_assert_not(route.if_room);
+	cr_assert_eq(route.local.len, 0);
+	options.size = 8;
+	cr_assert_eq(vly_route_find(&listener, &to, &options, &route), -EINVAL,
+		     "no struct of ours");
 }

@@ -17,8 +17,12 @@
 #include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
+#include "path/backlog.h"
 #include "path/pipeline.h"
+#include "path/remote.h"
+#include "path/route.h"
 #include "path/send.h"
+#include "sys/clock.h"
 
 #define ADDRESS "127.0.0.1:0"
 
@@ -29,7 +33,7 @@ static void send_from_callback(struct volley_worker *worker, struct volley_packe
 {
 	(void)arg;
 	for (size_t i = 0; i < n; i++) {
-		result = vly_send_add(worker, packets[i].listener, fake_peer(500), NULL, "news", 4);
+		result = vly_send_add(worker, packets[i].listener, fake_peer(500), "news", 4, NULL);
 		volley_packet_reply(&packets[i], packets[i].data, packets[i].len);
 	}
 }
@@ -59,25 +63,56 @@ Test(send, a_worker_sends_outside_a_volley)
 	struct volley_listener other = { .id = 1 };
 
 	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo));
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), &local, "x", 1), 0);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), "x", 1,
+				  VOLLEY_SEND(.local = &local)),
+		     0);
 	vly_pipeline_run_once(fake.worker, 1);
 	cr_assert_eq(fake_io_n_sent(fake.io), 1);
 	cr_assert_eq(fake_io_sent(fake.io, 0)->local.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
 	cr_assert_eq(fake.worker->arena.used, 0);
 	/* Asked for what cannot be: nothing is counted. */
-	cr_assert_eq(vly_send_add(fake.worker, other, fake_peer(5), NULL, "x", 1), -ESTALE);
+	cr_assert_eq(vly_send_add(fake.worker, other, fake_peer(5), "x", 1, NULL), -ESTALE);
 	odd = loopback_addr("[::1]:5");
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, &odd, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), &odd, "x", 1), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, &odd, "x", 1, NULL), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), "x", 1,
+				  VOLLEY_SEND(.local = &odd)),
+		     -EINVAL);
 	cr_assert_eq(fake_server_stats(&fake).tx_requested, 1);
 	/* Refused by name. */
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(0), NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake.addr, NULL, "x", 1), -EINVAL);
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, 65528),
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(0), "x", 1, NULL), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake.addr, "x", 1, NULL), -EINVAL);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), big, 65528, NULL),
 		     -EMSGSIZE);
 	vly_pipeline_publish(fake.worker);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 2);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_EMSGSIZE], 1);
+	fake_server_close(&fake);
+}
+
+/* A sender that would rather wait is told, in every way, and counted in none. */
+Test(send, if_room_says_when_others_stand_in_line)
+{
+	const struct volley_send_options *if_room = VOLLEY_SEND(.flags = VOLLEY_SEND_IF_ROOM);
+	struct fake_server fake;
+	struct vly_route route;
+
+	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = peer_echo));
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), "1", 1, if_room), 0);
+	fake_io_send_result(fake.io, -EAGAIN);
+	vly_pipeline_flush(fake.worker);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(6), "2", 1, if_room),
+		     -EAGAIN);
+	cr_assert_eq(vly_route_find_all(fake.worker, fake.listener, fake_peer(6), if_room, &route),
+		     0);
+	vly_remote_open(fake.worker);
+	cr_assert_eq(vly_remote_send(fake.worker, &route, "2", 1), -EAGAIN);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(6), "3", 1, NULL), 0);
+	vly_backlog_flush(fake.worker, vly_clock_get_ns());
+	vly_pipeline_flush(fake.worker);
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(6), "4", 1, if_room), 0);
+	vly_pipeline_flush(fake.worker);
+	vly_pipeline_publish(fake.worker);
+	cr_assert_eq(fake_server_stats(&fake).tx_requested, 3);
 	fake_server_close(&fake);
 }
 
@@ -90,9 +125,9 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 			 VOLLEY_LISTEN(.on_batch = peer_echo));
 	/* As in a callback that was given all of it: no flush helps. */
 	fake.worker->arena.kept_to = fake.worker->arena.n_bytes;
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, sizeof big),
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), big, sizeof big, NULL),
 		     0);
-	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), NULL, big, sizeof big),
+	cr_assert_eq(vly_send_add(fake.worker, fake.listener, fake_peer(5), big, sizeof big, NULL),
 		     -ENOBUFS);
 	fake.worker->arena.kept_to = 0;
 	vly_pipeline_flush(fake.worker);
@@ -113,27 +148,29 @@ Test(send, other_threads_send_from_an_ipv6_socket_to_ipv4_too, .timeout = 60)
 	cr_assert_eq(
 		volley_server_listen(server, "[::]:0", VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
 		0);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL),
 		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "\x07", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "\x07", 1, NULL), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	cr_assert_eq(buf[0], 7);
 	own = loopback_addr("127.0.0.9:0");
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, &own, "\x08", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "\x08", 1,
+					VOLLEY_SEND(.local = &own)),
+		     0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, &own), 1);
 	cr_assert_eq(own.in.sin_addr.s_addr, htonl(0x7f000009));
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, NULL, NULL, 0), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, NULL, 0, NULL), 0);
 	cr_assert_eq(loopback_recv(fd6, buf, sizeof buf, NULL), 0);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &to, NULL, "x", 1),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &to, "x", 1, NULL),
 		     -ESTALE);
 	odd.in6.sin6_port = 0;
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, NULL, "x", 1),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &odd, "x", 1, NULL),
 		     -EINVAL);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, buf, 65528),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, buf, 65528, NULL),
 		     -EMSGSIZE);
 	cr_assert_eq(volley_server_stop(server), 0);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL),
 		     -ESHUTDOWN);
 	volley_server_get_stats(server, &stats);
 	cr_assert_eq(stats.tx_sent, 3);
@@ -169,9 +206,9 @@ Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
 	cr_assert_eq(volley_server_start(server), 0);
 	cr_assert_eq(volley_server_post(server, wait_long, &go), 0);
 	for (int i = 0; i < 10; i++)
-		cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+		cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL),
 			     0);
-	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1),
+	cr_assert_eq(volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL),
 		     -ENOBUFS);
 	volley_server_get_stats(server, &stats);
 	cr_assert_eq(stats.tx_queued, 10);
@@ -181,7 +218,7 @@ Test(send, what_other_threads_may_pile_up_is_bounded, .timeout = 60)
 	for (int i = 0; i < 10; i++)
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 	/* What was accepted before a stop leaves. (Room comes back after a datagram has left.) */
-	while (volley_server_send(server, listener_at(server, 0), &to, NULL, "x", 1) == -ENOBUFS)
+	while (volley_server_send(server, listener_at(server, 0), &to, "x", 1, NULL) == -ENOBUFS)
 		continue;
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
@@ -216,17 +253,17 @@ Test(send, a_thread_that_is_not_the_worker_hands_it_over, .timeout = 60)
 	for (uint8_t i = 0; i < 50; i++) {
 		cr_assert_eq(volley_worker_send(started,
 						listener_at(volley_worker_get_server(started), 0),
-						&to, NULL, &i, 1),
+						&to, &i, 1, NULL),
 			     0);
 		cr_assert_eq(loopback_recv(fd, buf, sizeof buf, NULL), 1);
 		cr_assert_eq(buf[0], i);
 	}
 	cr_assert_eq(volley_worker_send(started, listener_at(volley_worker_get_server(started), 1),
-					&to, NULL, "x", 1),
+					&to, "x", 1, NULL),
 		     -ESTALE);
 	cr_assert_eq(volley_server_stop(server), 0);
 	cr_assert_eq(volley_worker_send(started, listener_at(volley_worker_get_server(started), 0),
-					&to, NULL, "x", 1),
+					&to, "x", 1, NULL),
 		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_get_stats(server, &stats), 0);
 	cr_assert_eq(stats.tx_foreign, 50);

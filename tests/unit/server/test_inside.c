@@ -46,7 +46,7 @@ static void send_again(struct volley_worker *worker, const struct volley_addr *p
 		return;
 	r = volley_worker_send(worker,
 			       listener_at(volley_worker_get_server(worker), (uint32_t)sends_by),
-			       peer, NULL, "y", 1);
+			       peer, "y", 1, NULL);
 	cr_assert(r == 0 || r == -ENOBUFS, "%d", r);
 	n_refused += r < 0;
 }
@@ -54,7 +54,7 @@ static void send_again(struct volley_worker *worker, const struct volley_addr *p
 static void say_bye(struct volley_worker *worker, void *arg)
 {
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					arg, NULL, "bye", 3),
+					arg, "bye", 3, NULL),
 		     0);
 }
 
@@ -108,8 +108,8 @@ Test(inside, an_error_that_sends_what_fails_too_comes_to_an_end)
 
 	n_wanted = UINT32_MAX;
 	for (uint32_t i = 0; i < 3; i++) /* the last one meets the error of the first */
-		cr_assert_eq(volley_server_send(server, listener_at(server, i % 2), &nobody, NULL,
-						"x", 1),
+		cr_assert_eq(volley_server_send(server, listener_at(server, i % 2), &nobody, "x", 1,
+						NULL),
 			     0);
 	process(server, 100);
 	cr_assert_geq(n_errors, 100, "%u", n_errors);
@@ -123,7 +123,7 @@ Test(inside, a_listener_goes_with_what_on_error_sends_by_it)
 
 	n_wanted = 1;
 	sends_by = 1;
-	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &nobody, NULL, "x", 1), 0);
+	cr_assert_eq(volley_server_send(server, listener_at(server, 1), &nobody, "x", 1, NULL), 0);
 	process(server, 1);
 	cr_assert_eq(volley_listener_close(server, listener_at(server, 1)), 0);
 	process(server, 5);
@@ -167,7 +167,7 @@ static void say_byes(struct volley_worker *worker, void *arg)
 	for (uint32_t i = 0; i < 3; i++)
 		cr_assert_eq(volley_worker_send(
 				     worker, listener_at(volley_worker_get_server(worker), i % 2),
-				     &nobody, NULL, "bye", 3),
+				     &nobody, "bye", 3, NULL),
 			     0);
 	has_stopped = true;
 }
@@ -194,7 +194,7 @@ Test(inside, on_stop_is_the_last_that_is_called)
 		has_stopped = false;
 		cr_assert_eq(volley_server_start(server), 0);
 		cr_assert_eq(
-			volley_server_send(server, listener_at(server, 0), &nobody, NULL, "x", 1),
+			volley_server_send(server, listener_at(server, 0), &nobody, "x", 1, NULL),
 			0);
 		process(server, 2); /* the second hears of it: the callback is there again */
 		cr_assert_gt(n_errors, n_before);
@@ -207,7 +207,7 @@ Test(inside, on_stop_is_the_last_that_is_called)
 static int say_hello(struct volley_worker *worker, void *arg)
 {
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					arg, NULL, "hello", 5),
+					arg, "hello", 5, NULL),
 		     0);
 	return n_wanted > 0 ? -EIO : 0;
 }

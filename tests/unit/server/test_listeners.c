@@ -167,9 +167,9 @@ Test(listeners, none_is_found_where_there_is_none)
 	cr_assert_eq(volley_listener_get_addr(server, first, &to), -ESTALE);
 	cr_assert_eq(volley_listener_get_fd(server, first, 0), -ESTALE);
 	cr_assert_eq(volley_listener_get_stats(server, first, &stats), -ESTALE);
-	cr_assert_eq(volley_server_send(server, first, &to, NULL, "x", 1), -ESHUTDOWN);
+	cr_assert_eq(volley_server_send(server, first, &to, "x", 1, NULL), -ESHUTDOWN);
 	cr_assert_eq(volley_server_start(server), 0);
-	cr_assert_eq(volley_server_send(server, first, &to, NULL, "x", 1), -ESTALE);
+	cr_assert_eq(volley_server_send(server, first, &to, "x", 1, NULL), -ESTALE);
 	cr_assert_eq(volley_server_close(server), 0);
 	cr_assert_eq(volley_listener_close(server, listener_at(server, 0)), -ESHUTDOWN);
 	cr_assert_eq(volley_server_free(server), 0);

@@ -46,7 +46,7 @@ TestSuite(chores, .init = open_server, .fini = close_server, .timeout = 60);
 static void look(struct volley_worker *worker, void *arg)
 {
 	*(uint32_t *)arg = fake_io_n_sent(fake.io);
-	cr_assert_eq(vly_send_add(worker, fake.listener, fake_peer(5), NULL, "x", 1), 0);
+	cr_assert_eq(vly_send_add(worker, fake.listener, fake_peer(5), "x", 1, NULL), 0);
 }
 
 static void push_post(uint32_t *n_sent)
@@ -102,7 +102,7 @@ static void send_news(struct volley_worker *worker, const struct volley_addr *pe
 		      void *arg)
 {
 	(void)error, (void)arg;
-	cr_assert_eq(vly_send_add(worker, listener_at(fake.server, 1), peer, NULL, "news", 4), 0);
+	cr_assert_eq(vly_send_add(worker, listener_at(fake.server, 1), peer, "news", 4, NULL), 0);
 }
 
 /* It comes after the pass, and nobody would wake for it: so there is no wait before the next. */
@@ -118,8 +118,8 @@ Test(chores, what_an_error_sends_meanwhile_leaves_too)
 	close(loopback_open(ADDRESS, &nobody));
 	for (int i = 0; i < 2; i++) /* who has asked for reports tries twice */
 		fake_io_send_result(fake.io, -ENOBUFS);
-	cr_assert_eq(vly_send_add(fake.worker, listener_at(fake.server, index), fake_peer(5), NULL,
-				  "x", 1),
+	cr_assert_eq(vly_send_add(fake.worker, listener_at(fake.server, index), fake_peer(5), "x",
+				  1, NULL),
 		     0);
 	vly_pipeline_flush(fake.worker);
 	loopback_send(sock->fd, &nobody, 7, 1);

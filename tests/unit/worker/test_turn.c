@@ -68,7 +68,7 @@ Test(turn, a_send_between_two_turns_wakes_it)
 		cr_assert_eq(volley_worker_send(
 				     t.server->workers,
 				     listener_at(volley_worker_get_server(t.server->workers), 0),
-				     &addr, NULL, "tick", 4),
+				     &addr, "tick", 4, NULL),
 			     0);
 		cr_assert(wakes(0));
 		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
@@ -87,7 +87,7 @@ static void *send_late(void *arg)
 	(void)arg;
 	cr_assert_eq(volley_worker_send(t.server->workers,
 					listener_at(volley_worker_get_server(t.server->workers), 0),
-					&late_addr, NULL, "1", 1),
+					&late_addr, "1", 1, NULL),
 		     0);
 	return NULL;
 }
@@ -130,18 +130,18 @@ Test(turn, a_send_that_missed_the_turn_leaves_before_the_next_ones)
 		cr_assert_eq(volley_server_get_timeout_ns(t.server), 0);
 		cr_assert_eq(volley_worker_send(worker,
 						listener_at(volley_worker_get_server(worker), 0),
-						&late_addr, NULL, "2", 1),
+						&late_addr, "2", 1, NULL),
 			     0);
 		cr_assert_eq(volley_worker_send(worker,
 						listener_at(volley_worker_get_server(worker), 0),
-						&late_addr, NULL, "3", 1),
+						&late_addr, "3", 1, NULL),
 			     0);
 		cr_assert_eq(volley_server_process(t.server), 0);
 		expect_text(fd, "123");
 		expect_idle();
 		cr_assert_eq(volley_worker_send(worker,
 						listener_at(volley_worker_get_server(worker), 0),
-						&late_addr, NULL, "4", 1),
+						&late_addr, "4", 1, NULL),
 			     0);
 		cr_assert_eq(volley_server_process(t.server), 0);
 		expect_text(fd, "4");
@@ -161,16 +161,16 @@ Test(turn, nothing_is_taken_while_it_does_not_run)
 	open_server(VOLLEY_CONFIG(.n_workers = 1), peer_echo);
 	worker = t.server->workers;
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					&addr, NULL, "tick", 4),
+					&addr, "tick", 4, NULL),
 		     -ESHUTDOWN);
 	cr_assert_eq(volley_server_start(t.server), 0);
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					&addr, NULL, "tick", 4),
+					&addr, "tick", 4, NULL),
 		     0);
 	cr_assert_eq(volley_server_stop(t.server), 0);
 	cr_assert_eq(loopback_wait(fd), 1, "a stop sends what was taken");
 	cr_assert_eq(volley_worker_send(worker, listener_at(volley_worker_get_server(worker), 0),
-					&addr, NULL, "tick", 4),
+					&addr, "tick", 4, NULL),
 		     -ESHUTDOWN);
 	close_server();
 	close(fd);
