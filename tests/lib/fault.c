@@ -155,6 +155,9 @@ WRAP_INT(FAULT_GETSOCKNAME, getsockname, NAME_PARAMS, (fd, addr, n))
 WRAP_INT(FAULT_EVENTFD, eventfd, (unsigned int count, int flags), (count, flags))
 WRAP_INT(FAULT_SIGNALFD, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags))
 WRAP_INT(FAULT_TIMERFD_CREATE, timerfd_create, (int clock, int flags), (clock, flags))
+WRAP_INT(FAULT_TIMERFD_SETTIME, timerfd_settime,
+	 (int fd, int flags, const struct itimerspec *now, struct itimerspec *ret_old),
+	 (fd, flags, now, ret_old))
 WRAP_INT(FAULT_EPOLL_CREATE1, epoll_create1, (int flags), (flags))
 WRAP_DETAIL(FAULT_EPOLL_CTL, int, -1, epoll_ctl,
 	    (int epfd, int op, int fd, struct epoll_event *event), (epfd, op, fd, event), op)

@@ -48,6 +48,7 @@
 	X(FAULT_EVENTFD, eventfd)                                       \
 	X(FAULT_SIGNALFD, signalfd)                                     \
 	X(FAULT_TIMERFD_CREATE, timerfd_create)                         \
+	X(FAULT_TIMERFD_SETTIME, timerfd_settime)                       \
 	X(FAULT_EPOLL_CREATE1, epoll_create1)                           \
 	X(FAULT_EPOLL_CTL, epoll_ctl)                                   \
 	X(FAULT_EPOLL_WAIT, epoll_wait)                                 \

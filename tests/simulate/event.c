@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* eventfd, signalfd, pipes, pidfd: descriptors that say something, and carry next to nothing. */
+/* eventfd, signalfd, pipes, pidfd, timerfd: descriptors that say something, and carry little. */
 
 #include "event.h"
 
@@ -20,6 +20,8 @@ struct event_file {
 	uint64_t mask;            /* signalfd */
 	struct process *process;  /* signalfd, pidfd */
 	struct event_file *other; /* pipe; NULL: closed */
+	struct moment moment;     /* timerfd */
+	bool is_over;             /* and nobody has set it anew */
 };
 
 static struct event_file *of(struct file *file)
@@ -58,6 +60,34 @@ struct file *event_open_process(struct process *process)
 	return &event->file;
 }
 
+struct file *event_open_timer(void)
+{
+	return &make(FILE_TIMERFD)->file;
+}
+
+static void on_time(struct moment *moment)
+{
+	struct event_file *event = (struct event_file *)(void *)((char *)moment -
+								 offsetof(struct event_file,
+									  moment));
+
+	event->is_over = true;
+	world_wake(&event->file.waits);
+}
+
+void event_set_timer(struct file *file, uint64_t at_ns)
+{
+	struct event_file *event = of(file);
+
+	world_cancel(&event->moment);
+	event->is_over = at_ns <= world_now();
+	event->moment.happen = on_time;
+	if (event->is_over)
+		world_wake(&file->waits);
+	else if (at_ns != UINT64_MAX)
+		world_plan(&event->moment, at_ns);
+}
+
 void event_open_pipe(struct file *ret_files[2])
 {
 	struct event_file *end[2] = { make(FILE_PIPE_READ), make(FILE_PIPE_WRITE) };
@@ -72,6 +102,7 @@ void event_close(struct file *file)
 {
 	struct event_file *event = of(file);
 
+	world_cancel(&event->moment);
 	if (event->other != NULL) {
 		event->other->other = NULL;
 		world_wake(&event->other->file.waits);
@@ -89,6 +120,8 @@ short event_poll(struct file *file)
 		return event->process->pending & event->mask ? POLLIN : 0;
 	case FILE_PIDFD:
 		return event->process->is_dead ? POLLIN : 0;
+	case FILE_TIMERFD:
+		return event->is_over ? POLLIN : 0;
 	case FILE_PIPE_READ:
 		return event->other == NULL ? POLLHUP : 0;
 	case FILE_PIPE_WRITE:

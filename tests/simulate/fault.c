@@ -36,6 +36,8 @@ static const struct {
 	{ "eventfd", { EMFILE, ENFILE, ENOMEM } },
 	{ "pipe2", { EMFILE, ENFILE } },
 	{ "signalfd", { EMFILE, ENFILE, ENOMEM } },
+	{ "timerfd_create", { EMFILE, ENFILE, ENOMEM } },
+	{ "timerfd_settime", { EPERM } }, /* a filter */
 	{ "epoll_create1", { EMFILE, ENFILE, ENOMEM } },
 	{ "epoll_ctl", { ENOMEM, ENOSPC } },
 	{ "epoll_wait", { EINTR } },

@@ -144,6 +144,7 @@ static const struct {
 	[FILE_PIPE_READ] = { event_close, event_poll },
 	[FILE_PIPE_WRITE] = { event_close, event_poll },
 	[FILE_PIDFD] = { event_close, event_poll },
+	[FILE_TIMERFD] = { event_close, event_poll },
 	[FILE_NETLINK] = { netlink_close, netlink_poll },
 };
 

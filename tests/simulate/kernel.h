@@ -24,6 +24,7 @@ enum file_kind {
 	FILE_PIPE_READ,
 	FILE_PIPE_WRITE,
 	FILE_PIDFD,
+	FILE_TIMERFD,
 	FILE_NETLINK,
 };
 

@@ -22,6 +22,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,6 +151,35 @@ int __wrap_signalfd(int fd, const sigset_t *mask, int flags)
 		return wrap_result(r);
 	return wrap_result(
 		kernel_install(event_open_signals(kernel_process(), signal_convert(mask))));
+}
+
+int __wrap_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags)
+{
+	int r = wrap_begin("timerfd_create", 0);
+
+	if (clock != CLOCK_MONOTONIC || !(flags & TFD_NONBLOCK))
+		abort();
+	return wrap_result(r < 0 ? r : kernel_install(event_open_timer()));
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+			   struct itimerspec *ret_old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+			   struct itimerspec *ret_old)
+{
+	struct file *file = kernel_get_kind(fd, FILE_TIMERFD);
+	uint64_t at_ns = (uint64_t)time->it_value.tv_sec * 1000000000 +
+			 (uint64_t)time->it_value.tv_nsec;
+	int r = wrap_begin("timerfd_settime", 0);
+
+	if (flags != TFD_TIMER_ABSTIME || ret_old != NULL || time->it_interval.tv_nsec != 0)
+		abort();
+	if (r >= 0 && file == NULL)
+		r = -EBADF;
+	if (r >= 0)
+		event_set_timer(file, at_ns == 0 ? UINT64_MAX : at_ns);
+	return wrap_result(r);
 }
 
 int __wrap_epoll_create1(int flags);

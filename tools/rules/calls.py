@@ -54,6 +54,7 @@ UNTRIED = {
     "clock_gettime": "is seldom a system call", "futex": "the C library ends the process",
     "signalfd4": "is for run", "setsockopt": "is refused option by option",
     "clock_nanosleep": "the test waits by it", "SO_TYPE": "is for adopt",
+    "timerfd_create": "is for programs that set timers", "timerfd_settime": "the same",
     "SO_PROTOCOL": "is for adopt",
     "SO_COOKIE": "is for adopt", "SO_RXQ_OVFL": "is for adopt", "SO_TIMESTAMPING": "is for adopt",
     "IPV6_RECVPATHMTU": "is for adopt", "UDP_CORK": "is for adopt",
