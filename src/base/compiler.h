@@ -25,6 +25,10 @@
 /* For what only asserts use: a release build has none. */
 #define VLY_FOR_ASSERT __attribute__((unused))
 
+/* The number of the lowest and of the highest bit that is set; x is not 0. */
+#define VLY_LOWEST_BIT(x)  ((uint32_t)__builtin_ctzll(x))
+#define VLY_HIGHEST_BIT(x) (63 - (uint32_t)__builtin_clzll(x))
+
 #define VLY_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /*

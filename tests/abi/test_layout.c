@@ -39,6 +39,14 @@ static void addr(void)
 	OFFSET(volley_addr, len, 28);
 }
 
+static void timer(void)
+{
+	CHECK_EQ(sizeof(struct volley_timer), 2 * sizeof(void *) + 32);
+	OFFSET(volley_timer, fn, 0);
+	OFFSET(volley_timer, arg, sizeof(void *));
+	OFFSET(volley_timer, internal, 2 * sizeof(void *));
+}
+
 /* These grow until the first release; from then on their fields are pinned like the above. */
 static void size_first(void)
 {
@@ -77,6 +85,7 @@ int main(void)
 {
 	packet();
 	addr();
+	timer();
 	size_first();
 	enums();
 	return check_done();
