@@ -1,47 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A timer on a worker's loop: volley brings the threads, and each worker has an event_base on which
- * your own events can be. This one says how many datagrams were replied to, ten times a second.
+ * A timer of a worker: volley brings the threads, and lets it fire between two volleys, whatever
+ * the wait strategy. This one says how many datagrams were replied to, ten times a second.
  *
  *	timer [ADDRESS]
  */
 
 #include <stdio.h>
 
-#include <event2/event.h>
-
 #include "common.h"
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+#define PERIOD_NS UINT64_C(100000000)
+
+static uint64_t next_ns;
+
+/* By its own time and not by when it fires, which is a little later each time. */
+static void on_tick(struct volley_worker *worker, struct volley_timer *timer, void *arg)
 {
 	struct volley_stats stats;
+	uint64_t now_ns = volley_worker_get_now_ns(worker);
 
 	volley_stats_init(&stats, sizeof stats);
-	volley_server_get_stats(volley_worker_get_server(arg), &stats);
+	volley_server_get_stats(volley_worker_get_server(worker), &stats);
 	fprintf(stderr, "timer: %llu\n", (unsigned long long)stats.tx_sent);
-	(void)fd, (void)what;
+	next_ns += PERIOD_NS;
+	volley_worker_set_timer(worker, timer, next_ns > now_ns ? next_ns - now_ns : 0, 0);
+	(void)arg;
 }
 
-/* Both on the worker's thread, the only one that may touch its base. */
+/* On the worker's thread, which is the only one that may set its timers. */
 static int on_start(struct volley_worker *worker, void *arg)
 {
-	static const struct timeval period = { .tv_usec = 100000 };
-	struct event_base *base = volley_worker_get_event_base(worker);
-	struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, worker);
+	struct volley_timer *timer = arg;
+	int r;
 
-	volley_worker_set_data(worker, timer);
-	event_add(timer, &period);
+	next_ns = volley_worker_get_now_ns(worker) + PERIOD_NS;
+	r = volley_worker_set_timer(worker, timer, PERIOD_NS, 0);
 	/* From here on SIGTERM is taken by volley_server_run(). */
-	common_announce(volley_worker_get_server(worker), "timer");
-	(void)arg;
-	return 0;
-}
-
-static void on_stop(struct volley_worker *worker, void *arg)
-{
-	event_free(volley_worker_get_data(worker));
-	(void)arg;
+	if (r >= 0)
+		common_announce(volley_worker_get_server(worker), "timer");
+	return r;
 }
 
 /* Also what is dropped under a name that came after this was built. */
@@ -65,9 +64,9 @@ static void say_dropped(struct volley_server *server)
 
 int main(int argc, char **argv)
 {
+	static struct volley_timer timer = { .fn = on_tick }; /* a stop clears it */
 	struct volley_server *server = common_open(
-		argc, argv,
-		VOLLEY_CONFIG(.n_workers = 1, .on_start = on_start, .on_stop = on_stop));
+		argc, argv, VOLLEY_CONFIG(.n_workers = 1, .on_start = on_start, .arg = &timer));
 	int r;
 
 	if (server == NULL)

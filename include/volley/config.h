@@ -138,7 +138,7 @@ struct volley_allocator {
 
 /** How a worker waits when there is nothing to do. */
 enum volley_wait {
-	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your timers */
+	VOLLEY_WAIT_EVENT = 0, /* on a libevent loop of its own: several listeners, your events */
 	VOLLEY_WAIT_BLOCK, /* in recvmmsg: a system call less per volley, but one listener only */
 	VOLLEY_WAIT_SPIN,  /* not at all: the worker uses its CPU fully */
 	VOLLEY_WAIT_FD,    /* no thread: a loop of yours, by volley_server_get_fd(), _process() */

@@ -21,8 +21,12 @@ struct volley_server;
 struct volley_worker;
 
 /**
- * The libevent loop of a worker, for your own timers and descriptors. Add them in on_start (or
- * later on the worker's thread) and free them in on_stop.
+ * The libevent loop of a worker, for your own descriptors. Add them in on_start (or later on the
+ * worker's thread) and free them in on_stop.
+ *
+ * Timers are better volley's (volley_worker_set_timer()), for which a timerfd stands on this base:
+ * libevent's are late by up to 4 ms here, and with EVENT_BASE_FLAG_PRECISE_TIMER, which this base
+ * does not have, each wake would cost 0.7 us more while one is pending.
  *
  * The base has no locks (EVENT_BASE_FLAG_NOLOCK): only the worker's own thread may touch it. Use
  * volley_server_post() from elsewhere. If it is yours (config.event_base), it is as you made it.
@@ -50,8 +54,9 @@ VOLLEY_API int volley_server_get_fd(struct volley_server *server);
 
 /**
  * How long the loop may sleep at most, with VOLLEY_WAIT_FD: until volley_server_process() has to be
- * called even if the descriptor is not readable (replies wait for a full device, or not much
- * longer). Ask before each sleep. Round up: with milliseconds, sleep (ns + 999999) / 1000000.
+ * called even if the descriptor is not readable (a timer is set, replies wait for a full device, or
+ * not much longer). Ask before each sleep. Round up: with milliseconds, sleep (ns + 999999)
+ * / 1000000.
  *
  * @param server  any state
  * @return nanoseconds from now; 0: at once, also while another thread is in
@@ -64,8 +69,8 @@ VOLLEY_API int64_t volley_server_get_timeout_ns(struct volley_server *server);
 
 /**
  * Do what there is to do, with VOLLEY_WAIT_FD: serve what the sockets hold (config.n_budget receive
- * calls each), run what was posted, send what waits. Then return to the loop; if there is more, the
- * descriptor is still readable. May be called at any time.
+ * calls each), run what was posted, let timers fire, send what waits. Then return to the loop; if
+ * there is more, the descriptor is still readable. May be called at any time.
  *
  * After volley_server_request_stop() this is the call that stops: it sends the replies that were
  * made, runs on_stop, and says -ESHUTDOWN, as do all later ones until the server is started again.

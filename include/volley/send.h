@@ -98,8 +98,9 @@ VOLLEY_API int volley_server_send(struct volley_server *server, struct volley_li
 
 /**
  * The same by one worker, and on its own thread without a lock: in a packet callback (where it
- * leaves with the volley), a hook, a post, or a timer on the worker's event_base (where it leaves
- * before the worker waits again). What on_stop sends leaves at once, or is dropped as `stopped`.
+ * leaves with the volley), a hook, a post, a timer, or an event on the worker's event_base (where
+ * it leaves before the worker waits again). What on_stop sends leaves at once, or is dropped as
+ * `stopped`.
  *
  * Elsewhere it leaves as well:
  * - with a loop of your own, between two turns: before that loop waits again (on an event_base), or

@@ -62,8 +62,10 @@ VOLLEY_API int volley_server_new(const struct volley_config *config,
  * @param server  a server that is not running
  * @return 0; -EALREADY when running; -ENOTCONN without a listener; -EINVAL when the wait strategy
  *         does not suit the listeners; an on_start hook's error; -EMFILE or -ENFILE for lack of
- *         descriptors (three for each worker's event loop); -EAGAIN or -ENOMEM for lack of threads
- *         or memory; the log hook gets a sentence. After a failure nothing runs.
+ *         descriptors (three for each worker's event loop; a fourth is opened by the first
+ *         volley_worker_set_timer(), and when that is in on_start the start fails if the hook
+ *         returns it); -EAGAIN or -ENOMEM for lack of threads or memory; the log hook gets a
+ *         sentence. After a failure nothing runs.
  * @threads  any but a worker
  * @blocks   until every on_start hook has returned
  */

@@ -17,6 +17,7 @@
 
 #include "base/compiler.h"
 #include "data/slots.h"
+#include "data/wheel.h"
 #include "path/arena.h"
 #include "path/drain.h"
 #include "path/ledger.h"
@@ -146,6 +147,15 @@ struct vly_errand {
 	struct vly_round *round;
 };
 
+/* worker/timers.c: the user's timers, and the time. */
+struct vly_timers {
+	bool is_open;      /* they may be set, and fire */
+	int fd;            /* the kernel's timer, in loops that wait by it; -1: none was set yet */
+	uint64_t armed_ns; /* when that ends a wait; UINT64_MAX: not at all */
+	uint64_t now_ns;   /* of this pass; 0: nobody has asked */
+	struct vly_wheel wheel;
+};
+
 /* worker/loop_*.c. */
 struct vly_loop {
 	const struct vly_loop_ops *ops; /* worker/loop_ops.h; set once */
@@ -183,6 +193,7 @@ struct volley_worker {
 	struct vly_worker_thread thread;
 	struct vly_turn turn;
 	struct vly_loop loop;
+	struct vly_timers timers;
 
 	VLY_ALIGNED struct vly_mail mail;
 	struct vly_remote remote;

@@ -21,6 +21,7 @@
 #include "worker/errand.h"
 #include "worker/polled.h"
 #include "worker/rest.h"
+#include "worker/timers.h"
 
 enum vly_command vly_chores_take_command(struct volley_worker *worker)
 {
@@ -88,16 +89,11 @@ static int64_t get_sooner(int64_t a_ns, int64_t b_ns)
 	return a_ns < b_ns ? a_ns : b_ns;
 }
 
-int64_t vly_chores_get_timeout(struct volley_worker *worker)
+static int64_t get_timeout(struct volley_worker *worker, uint64_t now_ns)
 {
-	uint64_t now_ns;
 	uint64_t deadline_ns;
 	int64_t ns;
 
-	assert(vly_self_is_allowed(&worker->self));
-	if (!vly_chores_has_timers(worker))
-		return -1;
-	now_ns = vly_clock_get_ns();
 	ns = get_sooner(vly_backlog_get_timeout(worker, now_ns),
 			vly_rest_get_timeout(worker, now_ns));
 	ns = get_sooner(ns, vly_polled_get_timeout(worker, now_ns));
@@ -107,14 +103,34 @@ int64_t vly_chores_get_timeout(struct volley_worker *worker)
 	return get_sooner(ns, deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0);
 }
 
-void vly_chores_run_timers(struct volley_worker *worker)
+int64_t vly_chores_get_timeout(struct volley_worker *worker)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	return vly_chores_has_timers(worker) ? get_timeout(worker, vly_clock_get_ns()) : -1;
+}
+
+bool vly_chores_has_any(const struct volley_worker *worker)
+{
+	return vly_chores_has_timers(worker) || vly_timers_has_any(worker);
+}
+
+int64_t vly_chores_get_wait(struct volley_worker *worker)
 {
 	uint64_t now_ns;
+	int64_t ns;
 
 	assert(vly_self_is_allowed(&worker->self));
-	if (VLY_LIKELY(!vly_chores_has_timers(worker)))
-		return;
+	if (!vly_chores_has_any(worker))
+		return -1;
 	now_ns = vly_clock_get_ns();
+	ns = vly_chores_has_timers(worker) ? get_timeout(worker, now_ns) : -1;
+	return get_sooner(ns, vly_timers_get_timeout(worker, now_ns));
+}
+
+static void run_own(struct volley_worker *worker)
+{
+	uint64_t now_ns = vly_clock_get_ns();
+
 	if (vly_ledger_get_tx_queued(&worker->books) > 0) {
 		vly_backlog_flush(worker, now_ns);
 		vly_pipeline_flush(worker); /* and publish */
@@ -122,4 +138,13 @@ void vly_chores_run_timers(struct volley_worker *worker)
 	vly_held_expire(worker, now_ns);
 	if (vly_rest_has_any(worker))
 		vly_rest_run(worker, now_ns);
+}
+
+void vly_chores_run_timers(struct volley_worker *worker)
+{
+	assert(vly_self_is_allowed(&worker->self));
+	if (VLY_UNLIKELY(vly_chores_has_timers(worker)))
+		run_own(worker);
+	if (VLY_UNLIKELY(vly_timers_has_any(worker)))
+		vly_timers_run(worker);
 }

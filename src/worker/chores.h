@@ -21,10 +21,16 @@ bool vly_chores_sleep(struct volley_worker *worker);
 
 /*
  * What happens by the clock (the backlog, held packets, sockets that epoll or the kernel refuses).
- * Whether anything does; the nanoseconds until then, or -1 for never; do it.
+ * Whether anything does; the nanoseconds until then, or -1 for never.
  */
 bool vly_chores_has_timers(const struct volley_worker *worker);
 int64_t vly_chores_get_timeout(struct volley_worker *worker);
+
+/* The same with the user's timers, for loops that wait by a timeout. */
+bool vly_chores_has_any(const struct volley_worker *worker);
+int64_t vly_chores_get_wait(struct volley_worker *worker);
+
+/* At the end of a pass: do both. */
 void vly_chores_run_timers(struct volley_worker *worker);
 
 /* Between waits: acknowledge a pending cancellation, and read the command that it is about. */

@@ -26,6 +26,7 @@
 #include "worker/chores.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
+#include "worker/timers.h"
 
 /* How long a stop may wait for full sockets to take the last replies. */
 enum { STOP_FLUSH_US = 20000 };
@@ -73,6 +74,15 @@ static void flush_last(struct volley_worker *worker)
 	vly_pipeline_publish(worker);
 }
 
+/* The end of what begin has opened. */
+static void leave(struct volley_worker *worker)
+{
+	vly_timers_close(worker);
+	flush_last(worker);
+	vly_loop_close(worker);
+	vly_timers_end(worker);
+}
+
 int vly_life_begin(struct volley_worker *worker)
 {
 	const struct volley_config *config = &worker->shared->config;
@@ -85,12 +95,11 @@ int vly_life_begin(struct volley_worker *worker)
 	if (r >= 0)
 		r = vly_loop_open(worker);
 	vly_icmp_set_silent(worker, false);
-	if (r >= 0 && config->on_start != NULL) {
-		r = config->on_start(worker, config->arg);
-		if (r < 0) {
-			flush_last(worker);
-			vly_loop_close(worker);
-		}
+	if (r >= 0) {
+		vly_timers_open(worker);
+		r = config->on_start != NULL ? config->on_start(worker, config->arg) : 0;
+		if (r < 0)
+			leave(worker);
 	}
 	if (r >= 0)
 		vly_remote_open(worker);
@@ -129,8 +138,10 @@ static bool serve_rest(struct volley_worker *worker)
 	vly_socks_set_all_ready(&worker->socks);
 	leave_kept(worker);
 	for (;;) {
-		uint32_t n = vly_pipeline_run_once(worker, worker->shared->config.n_budget);
+		uint32_t n;
 
+		vly_timers_forget_now(worker);
+		n = vly_pipeline_run_once(worker, worker->shared->config.n_budget);
 		vly_chores_take_mail(worker);
 		vly_chores_run_timers(worker);
 		if (!vly_socks_has_ready(&worker->socks))
@@ -149,6 +160,7 @@ static bool await_rest(struct volley_worker *worker)
 	for (;;) {
 		bool left = vly_handlers_has_left(worker);
 
+		vly_timers_forget_now(worker);
 		vly_chores_take_mail(worker);
 		vly_chores_run_timers(worker);
 		if (left && !vly_held_has_any(worker))
@@ -217,6 +229,7 @@ void vly_life_finish(struct volley_worker *worker)
 	if (drains(worker))
 		drain(worker);
 	set_state(worker, VLY_LIFE_INTAKE_OFF);
+	vly_timers_close(worker);
 	stop_others(worker);
 	vly_presence_close(worker); /* from here on volley_server_post() refuses */
 	vly_chores_take_mail(worker);
@@ -232,11 +245,12 @@ void vly_life_end(struct volley_worker *worker)
 
 	assert(worker->life.state == VLY_LIFE_FLUSHED || worker->life.state == VLY_LIFE_STOPPED);
 	/* Already done, unless another worker's start failed and this one never served. */
+	vly_timers_close(worker);
 	stop_others(worker);
 	vly_chores_take_mail(worker); /* what was handed over meanwhile */
+	vly_timers_forget_now(worker);
 	if (config->on_stop != NULL)
 		config->on_stop(worker, config->arg);
-	flush_last(worker);
-	vly_loop_close(worker);
+	leave(worker);
 	set_state(worker, VLY_LIFE_STOPPED);
 }

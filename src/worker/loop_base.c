@@ -3,8 +3,9 @@
 /*
  * Wait strategy "event" on the caller's event_base: a worker without a thread. Two events stand on
  * the base: the descriptor of loop_fd.c, which stands for all sockets and the eventfd, and a timer
- * for what is to be done by the clock. Both mean the same: take a turn. A turn may be the last, and
- * then these very events are gone when it returns.
+ * for what is to be done by the clock; and a third one, the kernel's timer, once the user has set
+ * one of volley's, for those of a base are coarse (loop_event.c). All mean the same: take a turn. A
+ * turn may be the last, and then these very events are gone when it returns.
  */
 
 #include "worker/loop_base.h"
@@ -17,11 +18,13 @@
 #include "worker/chores.h"
 #include "worker/loop_fd.h"
 #include "worker/polled.h"
+#include "worker/timers.h"
 #include "worker/turn.h"
 
 struct vly_loop_base {
 	struct event *wake;
 	struct event *timer;
+	struct event *alarm;
 };
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -37,6 +40,8 @@ static void close_base(struct volley_worker *worker)
 
 	if (loop == NULL)
 		return;
+	if (loop->alarm != NULL)
+		event_free(loop->alarm);
 	if (loop->timer != NULL)
 		event_free(loop->timer);
 	if (loop->wake != NULL)
@@ -66,13 +71,39 @@ static int open_base(struct volley_worker *worker)
 	return -ENOMEM;
 }
 
+static int watch_timer(struct volley_worker *worker, int fd)
+{
+	struct vly_loop_base *loop = worker->loop.base;
+
+	if (loop->alarm != NULL) /* it could not be added before */
+		event_free(loop->alarm);
+	loop->alarm = event_new(worker->shared->config.event_base, fd, EV_READ | EV_PERSIST,
+				on_turn, worker);
+	if (loop->alarm == NULL || event_add(loop->alarm, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Nanoseconds until the base's own timer is to have a turn taken; -1: never. */
+static int64_t get_timeout(struct volley_worker *worker)
+{
+	int r;
+
+	if (vly_polled_has_any(worker))
+		return 0;
+	r = vly_timers_arm(worker);
+	if (r == -EAGAIN)
+		return 0;
+	return r < 0 ? vly_chores_get_wait(worker) : vly_chores_get_timeout(worker);
+}
+
 static void arm_base(struct volley_worker *worker)
 {
 	struct timeval timeout;
 	int64_t us;
 
 	vly_loop_fd_arm(worker);
-	us = vly_polled_has_any(worker) ? 0 : vly_chores_get_timeout(worker);
+	us = get_timeout(worker);
 	if (us < 0)
 		return;
 	/* Rounded up: waking a microsecond early would find nothing to do and come back. */
@@ -91,6 +122,7 @@ const struct vly_loop_ops vly_loop_base_ops = {
 	.close = close_base,
 	.update = vly_loop_fd_update,
 	.watch = vly_loop_fd_watch,
+	.watch_timer = watch_timer,
 	.arm = arm_base,
 	.get_event_base = get_base,
 };

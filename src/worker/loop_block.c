@@ -14,15 +14,16 @@
 #include "path/pipeline.h"
 #include "sys/poll.h"
 #include "worker/chores.h"
+#include "worker/timers.h"
 
 /*
- * Sleep in ppoll instead. With replies waiting for room, or packets held, for both directions and
- * no longer than they may wait. Without them, where the receive call cannot sleep: there is no
- * socket, or nothing is read from it, or whoever made it made it non-blocking.
+ * Sleep in ppoll instead. With replies waiting for room, packets held, or timers set, for both
+ * directions and no longer than they may wait. Without them, where the receive call cannot sleep:
+ * there is no socket, or nothing is read from it, or whoever made it made it non-blocking.
  */
 static void wait_elsewhere(struct volley_worker *worker, struct vly_sock *sock)
 {
-	int64_t ns = vly_chores_get_timeout(worker);
+	int64_t ns = vly_chores_get_wait(worker);
 	struct pollfd fd = { .fd = sock != NULL ? sock->fd : -1 };
 
 	if (sock != NULL && sock->reads)
@@ -61,13 +62,14 @@ static void block_run(struct volley_worker *worker)
 		int n = 0;
 
 		vly_chores_take_mail(worker);
+		vly_timers_forget_now(worker);
 		sock = vly_socks_get_after(&worker->socks, UINT32_MAX); /* the only one */
 		if (!vly_chores_sleep(worker)) {
 			awake(worker);
 			vly_pipeline_run_once(worker, 1);
 			continue;
 		}
-		if (is_empty || vly_chores_has_timers(worker) || sock == NULL || !sock->reads) {
+		if (is_empty || vly_chores_has_any(worker) || sock == NULL || !sock->reads) {
 			wait_elsewhere(worker, sock);
 			is_empty = false;
 		} else {

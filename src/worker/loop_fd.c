@@ -25,6 +25,7 @@
 #include "sys/poll.h"
 #include "worker/chores.h"
 #include "worker/polled.h"
+#include "worker/timers.h"
 
 int vly_loop_fd_init(struct volley_worker *worker)
 {
@@ -169,6 +170,7 @@ int vly_loop_fd_process(struct volley_worker *worker)
 	uint32_t n;
 
 	assert(vly_self_is_me(&worker->self));
+	vly_timers_forget_now(worker);
 	find_ready(worker);
 	vly_mail_awake(&worker->mail);
 	if (vly_shared_get_command(worker->shared) != VLY_COMMAND_RUN)

@@ -22,6 +22,11 @@ struct vly_loop_ops {
 	int (*update)(struct volley_worker *worker, struct vly_sock *sock);
 	/* A socket has become polled (polled.c), or is none any more. 0 or -errno. */
 	int (*watch)(struct volley_worker *worker, struct vly_sock *sock);
+	/*
+	 * The kernel's timer (timers.c) is to end waits until close. 0 or -errno. NULL: this loop
+	 * waits no longer than vly_timers_get_timeout(), and needs none.
+	 */
+	int (*watch_timer)(struct volley_worker *worker, int fd);
 	/* Without run, at the end of a turn: see to it that what is to be done will be noticed. */
 	void (*arm)(struct volley_worker *worker);
 	struct event_base *(*get_event_base)(const struct volley_worker *worker);
@@ -83,6 +88,16 @@ static inline int vly_loop_update(struct volley_worker *worker, struct vly_sock 
 static inline int vly_loop_watch(struct volley_worker *worker, struct vly_sock *sock)
 {
 	return worker->loop.ops->watch(worker, sock);
+}
+
+static inline bool vly_loop_has_timer(const struct volley_worker *worker)
+{
+	return worker->loop.ops->watch_timer != NULL;
+}
+
+static inline int vly_loop_watch_timer(struct volley_worker *worker, int fd)
+{
+	return worker->loop.ops->watch_timer(worker, fd);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "worker/loop_spin.h"
 #include "path/pipeline.h"
 #include "worker/chores.h"
+#include "worker/timers.h"
 
 static int spin_open(struct volley_worker *worker)
 {
@@ -28,6 +29,7 @@ static void spin_run(struct volley_worker *worker)
 
 	assert(vly_self_is_me(&worker->self));
 	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
+		vly_timers_forget_now(worker);
 		vly_chores_take_mail(worker);
 		vly_pipeline_run_once(worker, n_budget);
 		vly_socks_keep_ready(&worker->socks);

@@ -16,6 +16,7 @@
 #include "path/send.h"
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
+#include "worker/timers.h"
 #include "worker/turn.h"
 
 void vly_memory_clear(struct volley_worker *worker, struct vly_shared *shared, uint32_t index)
@@ -26,6 +27,7 @@ void vly_memory_clear(struct volley_worker *worker, struct vly_shared *shared, u
 	vly_loop_set(worker, NULL);
 	vly_socks_init(&worker->socks, shared->config.allocator);
 	vly_turn_init(worker);
+	vly_timers_init(worker);
 }
 
 static enum vly_mail_sleep get_sleep(const struct volley_worker *worker)
@@ -102,6 +104,7 @@ void vly_memory_fini(struct volley_worker *worker)
 	vly_arena_fini(&worker->arena);
 	vly_pipeline_fini(worker);
 	vly_socks_fini(&worker->socks);
+	vly_timers_fini(worker);
 	vly_loop_fd_fini(worker);
 	vly_mail_fini(&worker->mail);
 	vly_turn_fini(worker);

@@ -29,6 +29,7 @@
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
 #include "worker/presence.h"
+#include "worker/timers.h"
 
 void vly_turn_init(struct volley_worker *worker)
 {
@@ -85,6 +86,17 @@ static void arm(struct volley_worker *worker)
 		vly_loop_arm(worker);
 }
 
+/*
+ * The same of a turn that is not the loop's own. The loop may be asleep on another thread, for as
+ * long as it was told before; if anything is to be done by the clock now, it has to ask again.
+ */
+static void arm_for_others(struct volley_worker *worker)
+{
+	arm(worker);
+	if (vly_life_is_running(worker) && vly_chores_has_any(worker))
+		vly_mail_wake(&worker->mail);
+}
+
 int vly_turn_start(struct volley_worker *worker)
 {
 	int r;
@@ -96,7 +108,7 @@ int vly_turn_start(struct volley_worker *worker)
 	if (r >= 0) {
 		vly_life_set_running(worker);
 		vly_presence_set(worker, true);
-		arm(worker);
+		arm_for_others(worker);
 	}
 	vly_turn_give(worker);
 	return r;
@@ -151,6 +163,7 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	runs = vly_life_is_running(worker);
 	if (runs) {
 		clear_late(worker);
+		vly_timers_forget_now(worker);
 		vly_mail_awake(&worker->mail);
 		vly_chores_take_mail(worker);
 	}
@@ -158,7 +171,7 @@ int vly_turn_run(struct volley_worker *worker, vly_errand_fn fn, void *arg)
 	vly_pipeline_leave(worker);
 	if (runs)
 		vly_chores_run_timers(worker);
-	arm(worker);
+	arm_for_others(worker);
 	vly_turn_give(worker);
 	return r;
 }
@@ -231,11 +244,11 @@ int64_t vly_turn_get_timeout(struct volley_worker *worker)
 	int64_t ns = -1;
 
 	if (vly_self_is_me(&worker->self))
-		return vly_chores_get_timeout(worker);
+		return vly_chores_get_wait(worker);
 	if (!vly_lock_try_take(&worker->turn.lock))
 		return 0; /* whoever needs to know waits for the turn, and then asks again */
 	if (vly_life_is_running(worker))
-		ns = has_sends(worker) ? 0 : vly_chores_get_timeout(worker);
+		ns = has_sends(worker) ? 0 : vly_chores_get_wait(worker);
 	vly_lock_give(&worker->turn.lock);
 	return ns;
 }

@@ -20,6 +20,7 @@
 #include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
+#include <volley/timer.h>
 #include <volley/version.h>
 #include <volley/volley.h>
 #include <volley/worker.h>
@@ -54,6 +55,8 @@ struct State {
 	std::atomic<int> n_packets{ 0 };
 	std::atomic<int> n_batches{ 0 };
 	std::atomic<int> n_posts{ 0 };
+	std::atomic<int> n_fired{ 0 };
+	volley_timer timer{};
 	std::atomic<long> n_out{ 0 };
 };
 
@@ -84,6 +87,15 @@ volley_server *open_server(State &state, const volley_allocator &allocator)
 	config.allocator = &allocator;
 	config.on_batch_begin = [](volley_worker *, void *arg) {
 		++static_cast<State *>(arg)->n_batches;
+	};
+	config.on_start = [](volley_worker *worker, void *arg) {
+		auto *own = static_cast<State *>(arg);
+
+		own->timer.arg = own;
+		own->timer.fn = [](volley_worker *, volley_timer *, void *state) {
+			++static_cast<State *>(state)->n_fired;
+		};
+		return volley_worker_set_timer(worker, &own->timer, 0, 0);
 	};
 	config.arg = &state;
 	REQUIRE(volley_server_new(&config, &server) == 0);
@@ -249,6 +261,7 @@ int main()
 	expect_books(server);
 	REQUIRE(volley_server_free(server) == 0);
 	REQUIRE(state.n_packets == n_asked && state.n_batches > 0 && state.n_posts == 1);
+	REQUIRE(state.n_fired == 1);
 	REQUIRE(state.n_out == 0);
 	cancel();
 	std::puts("every header, used");

@@ -20,6 +20,7 @@ OWNERS = {
     "vly_turn": ("worker/turn",),
     "vly_loop": ("worker/loop_ops", "worker/loop_event", "worker/loop_base", "worker/loop_fd",
                  "worker/loop_new", "worker/polled"),
+    "vly_timers": ("worker/timers",),
     "vly_mail": ("path/mail",),
     "vly_remote": ("path/remote",),
     "vly_held": ("path/held",),
@@ -36,6 +37,7 @@ OWNERS = {
     "vly_gate": ("path/gate",),
     "vly_inbox": ("data/inbox",),
     "vly_ring": ("data/ring",),
+    "vly_wheel": ("data/wheel",),
     "vly_lock": ("sys/lock", "sys/cond"),
     "vly_cond": ("sys/cond",),
 }
