@@ -24,6 +24,7 @@ static const struct {
 	[BOUND_LISTEN] = { "listen", 5, false },
 	[BOUND_POST] = { "post", 5, false },
 	[BOUND_LEAVE] = { "a reply or send that leaves", 5, true },
+	[BOUND_TIMER] = { "a timer", 5, false },
 	[BOUND_HOLD] = { "the end of a held packet", 5, true },
 };
 

@@ -15,6 +15,7 @@ enum bound {
 	BOUND_POST,   /* until it has run everywhere */
 	BOUND_LEAVE,  /* what was taken is on its way, beside config.backlog_us */
 	BOUND_HOLD,   /* a token is stale, beside config.hold_us */
+	BOUND_TIMER,  /* a timer fires, beside its slack */
 	BOUND_N
 };
 

@@ -13,6 +13,7 @@
 #include "bounds.h"
 #include "oracle.h"
 #include "play.h"
+#include "timers.h"
 
 enum { HEAD_BYTES = 12 };
 
@@ -280,10 +281,33 @@ static void close_room(struct volley_packet *packet, struct room *room)
 	reply_with(packet, room->id, room->data, room->len);
 }
 
+/* Around a callback for packets. Handlers' are on threads of their own. */
+static uint32_t enter(const struct play *play, struct volley_worker *worker)
+{
+	if (play->config.n_handlers == 0 && !play->is_plain)
+		timers_enter(worker);
+	return bounds_enter();
+}
+
+static void leave(struct play *play, struct volley_worker *worker, uint32_t slot)
+{
+	act_inside(play, worker);
+	bounds_leave(slot);
+	if (play->is_plain)
+		return;
+	if (play->config.n_handlers > 0) {
+		if (world_pick(256) == 0)
+			timers_misuse(worker, -EPERM);
+		return;
+	}
+	timers_use(worker, TIMERS_SERVE);
+	timers_leave(worker);
+}
+
 static void on_batch(struct volley_worker *worker, struct volley_packet *packets, size_t n,
 		     void *arg)
 {
-	uint32_t slot = bounds_enter();
+	uint32_t slot = enter(arg, worker);
 	struct room room;
 
 	if (n == 0 || n > 256)
@@ -292,17 +316,15 @@ static void on_batch(struct volley_worker *worker, struct volley_packet *packets
 	for (size_t i = 0; i < n; i++)
 		use(arg, &packets[i]);
 	close_room(&packets[0], &room);
-	act_inside(arg, worker);
-	bounds_leave(slot);
+	leave(arg, worker, slot);
 }
 
 static void on_packet(struct volley_worker *worker, struct volley_packet *packet, void *arg)
 {
-	uint32_t slot = bounds_enter();
+	uint32_t slot = enter(arg, worker);
 
 	use(arg, packet);
-	act_inside(arg, worker);
-	bounds_leave(slot);
+	leave(arg, worker, slot);
 }
 
 static void on_error(struct volley_worker *worker, const struct volley_addr *peer, int error,
@@ -312,9 +334,15 @@ static void on_error(struct volley_worker *worker, const struct volley_addr *pee
 
 	if (error <= 0 || peer == NULL)
 		world_blame("an error of %d is reported", error);
+	if (!play->is_plain)
+		timers_enter(worker);
 	act_inside(play, worker);
-	if (world_pick(4) == 0 && !play->is_plain)
+	if (play->is_plain)
+		return;
+	if (world_pick(4) == 0)
 		play_send_by(play, worker);
+	timers_use(worker, TIMERS_ANY);
+	timers_leave(worker);
 }
 
 /* Hooks ---------------------------------------------------------------------------------------- */
@@ -328,39 +356,6 @@ static void on_hook(struct volley_worker *worker, void *arg)
 		return;
 	ask_call_all(play, worker);
 	play_send_by(play, worker);
-}
-
-/* Worlds with timers have one program. */
-static struct play *timer_play;
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct volley_worker *worker = arg;
-	struct timeval later = { .tv_usec = 1 + (int)world_pick(5000) };
-
-	(void)fd, (void)what;
-	play_send_by(timer_play, worker);
-	event_add(volley_worker_get_data(worker), &later);
-}
-
-/* A timer of the program's on the worker's loop, which sends. */
-static void add_timer(struct play *play, struct volley_worker *worker)
-{
-	struct event_base *base = volley_worker_get_event_base(worker);
-	struct timeval soon = { .tv_usec = 1 + (int)world_pick(2000) };
-	struct event *timer;
-
-	timer_play = play;
-	if (base == NULL) {
-		if (play->config.wait == VOLLEY_WAIT_EVENT && play->config.event_base == NULL)
-			world_blame("a worker has no event_base");
-		return;
-	}
-	timer = event_new(base, -1, 0, on_timer, worker);
-	if (timer == NULL)
-		return;
-	volley_worker_set_data(worker, timer);
-	event_add(timer, &soon);
 }
 
 static int on_start(struct volley_worker *worker, void *arg)
@@ -379,7 +374,8 @@ static int on_start(struct volley_worker *worker, void *arg)
 	}
 	play->n_begun++;
 	if (world_pick(4) == 0)
-		add_timer(play, worker);
+		timers_add_event(worker);
+	timers_use(worker, TIMERS_START);
 	for (uint32_t n = world_pick(4); n > 0; n--)
 		play_send_by(play, worker);
 	bounds_leave(slot);
@@ -394,6 +390,7 @@ static void on_stop(struct volley_worker *worker, void *arg)
 
 	for (uint32_t n = world_pick(4); n > 0; n--)
 		play_send_by(play, worker);
+	timers_use(worker, TIMERS_STOP);
 	if (timer != NULL)
 		event_free(timer);
 	volley_worker_set_data(worker, NULL);
@@ -428,9 +425,12 @@ void play_post(struct volley_worker *worker, void *arg)
 	struct post *post = arg;
 	uint32_t slot = bounds_enter();
 
+	timers_enter(worker);
 	act_inside(post->play, worker);
 	if (world_pick(2) == 0)
 		play_send_by(post->play, worker);
+	timers_use(worker, TIMERS_ANY);
+	timers_leave(worker);
 	post->n_done++;
 	bounds_leave(slot);
 }

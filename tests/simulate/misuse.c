@@ -10,6 +10,7 @@
 #include "lib/listeners.h"
 #include "oracle.h"
 #include "play.h"
+#include "timers.h"
 
 static void expect(const char *what, int64_t r, int64_t wanted)
 {
@@ -162,6 +163,9 @@ static void misuse_nothing(void)
 	expect("held_release(NULL)", volley_held_release(NULL, held), -EINVAL);
 	expect("held_get_payload(NULL)", volley_held_get_payload(NULL, held, NULL, 0), -EINVAL);
 	expect("send(NULL)", volley_server_send(NULL, none, &addr, "x", 1, NULL), -EINVAL);
+	expect("set_timer(NULL)", volley_worker_set_timer(NULL, NULL, 0, 0), -EINVAL);
+	volley_worker_clear_timer(NULL, NULL);
+	expect("get_now_ns(NULL)", (int64_t)volley_worker_get_now_ns(NULL), 0);
 	expect("worker_send(NULL)", volley_worker_send(NULL, none, &addr, "x", 1, NULL), -EINVAL);
 	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1), -EINVAL);
 	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1), -EINVAL);
@@ -228,6 +232,7 @@ static void misuse_server(struct play *play)
 	EXPECT_SAID(volley_server_send(server, play->handles[0], NULL, "x", 1, NULL), -EINVAL);
 	EXPECT_SAID(volley_server_send(server, play->handles[0], &to, NULL, 1, NULL), -EINVAL);
 	EXPECT_NULL(volley_held_reply(server, held, NULL, 1));
+	timers_misuse(play->worker, -EPERM);
 	expect("commit", volley_server_import_commit(server, 3, 1000), -ENOTCONN);
 	if (play->config.wait != VOLLEY_WAIT_FD) {
 		expect("get_fd", volley_server_get_fd(server), -EINVAL);

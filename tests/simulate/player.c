@@ -20,6 +20,7 @@
 #include "play.h"
 #include "replies.h"
 #include "storm.h"
+#include "timers.h"
 
 static const uint64_t US = 1000;
 
@@ -391,11 +392,14 @@ static void settle(void)
 		play_rest(play, 1000000);
 	play_rest(play, net_weather.most_ns + 1); /* the last one has come */
 	play_settle(play);
+	play_rest(play, 20000000);
+	timers_judge();
 	play->is_over = true;
 	pthread_join(load, NULL);
 	if (play->config.wait == VOLLEY_WAIT_FD)
 		pthread_join(loop, NULL);
 	world_tell("close: %d", volley_server_close(play->server));
+	timers_end();
 	play_judge_sums(play);
 	play_sleep(net_weather.most_ns + 1);
 	volley_server_get_stats(play->server, &stats);
@@ -448,6 +452,7 @@ void *player_main(void *arg)
 	bounds_begin();
 	play_init(play, process);
 	play_widen(play);
+	timers_begin(play);
 	play->n_load = 1 + world_pick(play->n_slow > 1 ? 400 : play->is_lazy ? 150 : 2000);
 	if (play->n_load > world_cut.n_load)
 		play->n_load = world_cut.n_load;
