@@ -65,6 +65,9 @@ enum volley_tx_drop {
  *
  *     enqueued by the kernel = rx_messages + discarded_at_close + unread
  *
+ * where neither side has the volley that a worker is just serving (n_batch messages at most), nor
+ * what it is just counting when it closes a socket.
+ *
  * The struct grows at its end, and each function that fills one writes as many bytes as the caller
  * says that it has. An older program gets what it knows. A newer one gets zero for counters that
  * this library lacks, which is how often they counted, and not what stood in its memory. The sums

@@ -260,11 +260,20 @@ static void add_stats(const struct vly_outside *outside, struct volley_stats *st
 	stats->held_now += outside->held_now;
 }
 
+/*
+ * The kernel is asked before the books are read: what is unread no more has been counted as taken
+ * by then, but for a volley that is under way. In the other order whatever the worker takes in
+ * between would be in neither.
+ */
 static void read_sock(struct vly_sock *sock, struct volley_stats *ret_stats)
 {
+	struct volley_stats kernel = { .size = sizeof kernel };
+
+	vly_socks_add_stats(sock, &kernel);
 	ret_stats->size = sizeof *ret_stats;
 	vly_ledger_read(&sock->account, ret_stats);
-	vly_socks_add_stats(sock, ret_stats);
+	ret_stats->unread_bytes = kernel.unread_bytes;
+	ret_stats->kernel_drops = kernel.kernel_drops;
 	add_stats(&sock->outside, ret_stats);
 }
 
