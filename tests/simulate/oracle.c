@@ -452,10 +452,12 @@ static bool is_looping(void)
 	return is;
 }
 
+/* And the books have all that was taken: while they were read, a worker may have been at it. */
 static bool is_settled(const struct volley_stats *stats)
 {
 	return stats->rx_queued == 0 && stats->tx_queued == 0 && stats->unread_bytes == 0 &&
-	       stats->delivered == count_delivered();
+	       stats->delivered == count_delivered() &&
+	       stats->rx_messages + stats->discarded_at_close >= kernel_process()->n_taken;
 }
 
 bool oracle_has_settled(struct volley_server *server)
