@@ -73,7 +73,12 @@ typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volle
 typedef int (*volley_worker_start_fn)(struct volley_worker *worker, void *arg);
 typedef void (*volley_worker_fn)(struct volley_worker *worker, void *arg);
 
-/** A signal that volley_server_run() took for you; called on the thread that called run. */
+/**
+ * A signal that volley_server_run() took for you; called on the thread that called run, which hears
+ * nothing else until it returns: neither other signals nor volley_server_request_stop() and
+ * volley_server_drain() of other threads. volley_server_stop() stops the workers meanwhile, and
+ * waits for it.
+ */
 typedef void (*volley_signal_fn)(struct volley_server *server, int signo, void *arg);
 
 enum volley_log_level {

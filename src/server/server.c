@@ -318,8 +318,9 @@ static bool lock_to_stop(struct volley_server *server, const char *what, int *re
 	if (*ret_error < 0)
 		return false;
 	atomic_fetch_add_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
-	if (!vly_server_request_run(server, VLY_RUN_SHALL_STOP))
-		ask_workers(server); /* another thread's drain ends */
+	vly_server_request_run(server, VLY_RUN_SHALL_STOP);
+	/* And at once: another thread's drain ends, and run may be in on_signal for long. */
+	ask_workers(server);
 	vly_lock_take(&server->control);
 	atomic_fetch_sub_explicit(&server->n_want_stop, 1, memory_order_seq_cst);
 	return true;
