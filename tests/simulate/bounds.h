@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 enum bound {
-	BOUND_STOP,   /* volley_server_stop(), close, a second signal */
+	BOUND_STOP,   /* volley_server_stop(), close */
+	BOUND_SIGNAL, /* a second signal, which run takes */
 	BOUND_DRAIN,  /* beside config.drain_us */
 	BOUND_CLOSE,  /* volley_listener_close(), beside config.drain_us */
 	BOUND_LISTEN, /* a socket more, on a running server */
@@ -24,6 +25,7 @@ void bounds_begin(void);
 void bounds_start(void);
 /* Around each callback, hook and post. Returns what leave is to be given. */
 uint32_t bounds_enter(void);
+uint32_t bounds_enter_signal(void); /* around on_signal, in which run hears nothing */
 void bounds_leave(uint32_t slot);
 
 /* No pause and no failing call makes anything late. */

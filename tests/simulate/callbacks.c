@@ -403,7 +403,7 @@ static void on_stop(struct volley_worker *worker, void *arg)
 static void on_signal(struct volley_server *server, int signo, void *arg)
 {
 	struct play *play = arg;
-	uint32_t slot = bounds_enter(); /* run looks for nothing else meanwhile */
+	uint32_t slot = bounds_enter_signal();
 	int r = volley_server_stop(server);
 
 	if (signo != SIGHUP)

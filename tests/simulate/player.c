@@ -238,7 +238,7 @@ static void end_run(void)
 	insist();
 	since_ns = world_now();
 	wait_for_run(n_runs);
-	bounds_judge(BOUND_STOP, since_ns, 0);
+	bounds_judge(BOUND_SIGNAL, since_ns, 0);
 	play->process->pending &= ~(UINT64_C(1) << SIGTERM | UINT64_C(1) << SIGINT);
 }
 
