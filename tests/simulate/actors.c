@@ -59,6 +59,27 @@ void play_ask(struct play *play)
 	play->n_asking--;
 }
 
+void play_begin_hurry(struct play *play)
+{
+	play->n_hurries++;
+	play->n_hurrying++;
+}
+
+void play_end_hurry(struct play *play)
+{
+	play->n_hurrying--;
+}
+
+int play_stop(struct play *play)
+{
+	int r;
+
+	play_begin_hurry(play);
+	r = volley_server_stop(play->server);
+	play_end_hurry(play);
+	return r;
+}
+
 /* Asks a server to stop that may be stopping already, at the same time as others do. */
 void *play_ask_main(void *arg)
 {
@@ -147,7 +168,8 @@ static bool has_kept(const struct play *play)
 /* However often it is asked to end: politely, until somebody is in a hurry. */
 static int run(struct play *play)
 {
-	bool was_asked = play->n_asking > 0; /* before it began, which is not politely */
+	/* Before it began, which is not politely. */
+	bool was_asked = play->n_asking > 0 || play->n_hurrying > 0;
 	bool closes = play->n_closes % 2 != 0;
 	uint32_t n_reasons = count_reasons(play);
 	int r = volley_server_run(play->server);

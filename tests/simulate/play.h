@@ -58,6 +58,7 @@ struct play {
 	uint32_t n_closes;             /* of listeners, begun and ended */
 	uint32_t n_runs;               /* ends of volley_server_run() */
 	uint32_t n_hurries;            /* stops, and second signals, begun */
+	uint32_t n_hurrying;           /* of those, under way */
 	uint32_t n_late;               /* drains whose time was over, as the log says */
 	uint32_t n_opened;             /* listeners that came */
 	int run_result;
@@ -82,6 +83,10 @@ void play_rest(struct play *play, uint64_t ns);
 /* Until nothing is under way; it is wrong if that takes 20 s, for callbacks may be slow. */
 void play_settle(struct play *play);
 void play_ask(struct play *play); /* volley_server_request_stop() */
+int play_stop(struct play *play); /* volley_server_stop() */
+/* Around whatever ends a run at once; one that begins meanwhile may be told, too. */
+void play_begin_hurry(struct play *play);
+void play_end_hurry(struct play *play);
 bool play_has_own_loop(const struct play *play);
 
 /* callbacks.c */

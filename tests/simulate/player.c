@@ -73,8 +73,7 @@ static void stop(void)
 	if (play->is_storming) /* those who ask have begun */
 		play_sleep(world_pick(100) * US);
 	since_ns = world_now();
-	play->n_hurries++;
-	r = volley_server_stop(play->server);
+	r = play_stop(play);
 	play->is_storming = false;
 	world_tell("stop: %d", r);
 	if (r != 0)
@@ -200,7 +199,6 @@ static void insist(void)
 		stop();
 		return;
 	}
-	play->n_hurries++;
 	kernel_signal_process(play->process, SIGTERM);
 	play_sleep(world_pick(1000) * US);
 	kernel_signal_process(play->process, SIGINT);
@@ -235,11 +233,13 @@ static void end_run(void)
 	play_sleep(world_pick(10000) * US);
 	if (play->n_runs != n_runs)
 		return;
+	play_begin_hurry(play);
 	insist();
 	since_ns = world_now();
 	wait_for_run(n_runs);
 	bounds_judge(BOUND_SIGNAL, since_ns, 0);
 	play->process->pending &= ~(UINT64_C(1) << SIGTERM | UINT64_C(1) << SIGINT);
+	play_end_hurry(play);
 }
 
 /* Chance --------------------------------------------------------------------------------------- */
@@ -361,9 +361,8 @@ static void join_threads(void)
 		struct thread *thread = (struct thread *)(uintptr_t)threads[i];
 
 		while (!thread->is_over) {
-			play->n_hurries++;
 			if (play->has_run)
-				(void)volley_server_stop(play->server);
+				(void)play_stop(play);
 			play_rest(play, 100 * US);
 		}
 		pthread_join(threads[i], NULL);
