@@ -255,7 +255,7 @@ void udp_report(const struct packet *packet, int error)
 {
 	struct udp *udp = find(&packet->to, &packet->from);
 	bool is4 = packet->to.sa.sa_family == AF_INET;
-	struct report **link;
+	struct report *report;
 
 	if (udp == NULL)
 		return;
@@ -273,8 +273,11 @@ void udp_report(const struct packet *packet, int error)
 		return;
 	}
 	udp->rmem += REPORT_BYTES;
-	for (link = &udp->reports; *link != NULL;)
-		link = &(*link)->next;
-	*link = __real_malloc(sizeof **link);
-	**link = (struct report){ .peer = packet->to, .error = error };
+	report = __real_malloc(sizeof *report);
+	*report = (struct report){ .peer = packet->to, .error = error };
+	if (udp->reports == NULL)
+		udp->reports = report;
+	else
+		udp->last_report->next = report;
+	udp->last_report = report;
 }

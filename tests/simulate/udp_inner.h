@@ -40,7 +40,7 @@ struct udp {
 	struct packet *first, *last;
 	uint32_t rmem, rcvbuf, sndbuf, wmem;
 	uint32_t drops;
-	struct report *reports;
+	struct report *reports, *last_report;
 	int error; /* SO_ERROR */
 	struct process *process;
 	struct udp *next; /* of its port */
