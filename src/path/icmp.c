@@ -106,16 +106,20 @@ static void count(struct volley_worker *worker, struct vly_sock *sock)
 	vly_ledger_set_account(&worker->books, before);
 }
 
+/* What the queue has shown of an error. */
+enum look { LOOK_NOTHING, LOOK_REPORTED, LOOK_UNKNOWN };
+
 /*
- * Empty the queue. Returns whether this error was reported in it; 0: whether any was, and nothing
- * is being sent.
+ * Empty the queue: was this error reported in it? 0: was any, and nothing is being sent. What could
+ * not be read to its end may have held it.
  */
-static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error)
+static enum look empty(struct volley_worker *worker, struct vly_sock *sock, int error)
 {
 	struct vly_errqueue_entry entry;
 	bool is_reported = false;
+	int r = 1;
 
-	for (int i = 0; i < N_AT_ONCE && vly_errqueue_pop(sock->fd, &entry) > 0; i++) {
+	for (int i = 0; i < N_AT_ONCE && (r = vly_errqueue_pop(sock->fd, &entry)) > 0; i++) {
 		if (!entry.icmp)
 			continue;
 		is_reported |= error == 0 || entry.error == -error;
@@ -127,7 +131,9 @@ static bool empty(struct volley_worker *worker, struct vly_sock *sock, int error
 		else
 			keep(&worker->icmp, sock, &entry);
 	}
-	return is_reported;
+	if (is_reported)
+		return LOOK_REPORTED;
+	return r == 0 ? LOOK_NOTHING : LOOK_UNKNOWN;
 }
 
 void vly_icmp_drain(struct volley_worker *worker, struct vly_sock *sock)
@@ -144,7 +150,7 @@ bool vly_icmp_take_idle(struct volley_worker *worker, struct vly_sock *sock)
 	assert(vly_self_is_allowed(&worker->self));
 	if (is_asked_for(sock) ||
 	    (sock->listener->adopted && (!spins || worker->icmp.n_looks++ % N_SPINS == 0)))
-		return empty(worker, sock, 0);
+		return empty(worker, sock, 0) == LOOK_REPORTED;
 	return false;
 }
 
@@ -156,20 +162,26 @@ static bool is_own(int r)
 
 /*
  * After a failure. An error is the datagram's own when it comes back although no such report was
- * there. A refusal never is: a socket that is not connected hears of one by a report only.
+ * there; or again and again, where nobody can read the queue. A refusal never is: a socket that is
+ * not connected hears of one by a report only.
  */
 static int send_again(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,
 		      const uint16_t *heads, uint32_t n, int error)
 {
+	bool is_unknown = true;
+
 	for (int i = 0; i < N_TRIES && !is_own(error); i++) {
-		bool is_reported = empty(worker, sock, error);
+		enum look look = empty(worker, sock, error);
 		int r = vly_io_send(worker->io, sock->index, tx, heads, n);
 
-		if (r == error && !is_reported && r != -ECONNREFUSED)
+		if (r == error && look == LOOK_NOTHING && r != -ECONNREFUSED)
 			return r;
+		is_unknown &= r == error && look == LOOK_UNKNOWN;
 		error = r;
 	}
-	return is_own(error) ? error : -EAGAIN;
+	if (is_own(error) || (is_unknown && error != -ECONNREFUSED))
+		return error;
+	return -EAGAIN;
 }
 
 int vly_icmp_send(struct volley_worker *worker, struct vly_sock *sock, const struct vly_tx *tx,

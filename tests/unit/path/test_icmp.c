@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/fake_io.h"
+#include "lib/fault.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/icmp.h"
@@ -154,6 +155,48 @@ Test(icmp, an_error_that_nobody_reported_is_its_own)
 	cr_assert_eq(fake_io_n_send_calls(fake.io), 2);
 	vly_icmp_process(fake.worker);
 	cr_assert_eq(n_told, 1);
+	fake_server_close(&fake);
+}
+
+/* So many reports wait, and no error is pending. */
+static void await_reports(const struct vly_sock *sock, uint32_t n)
+{
+	socklen_t n_bytes = sizeof(int);
+	int error;
+
+	for (uint32_t i = 0; i < n; i++) {
+		loopback_send(sock->fd, &nobody, 7, 1);
+		cr_assert_eq(getsockopt(sock->fd, SOL_SOCKET, SO_ERROR, &error, &n_bytes), 0);
+		cr_assert_eq(error, ECONNREFUSED);
+	}
+}
+
+/* What could not be read may be the reason, and is looked for once more. */
+Test(icmp, an_error_is_nobodys_own_while_reports_are_unread)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	await_reports(sock, 1); /* of something else */
+	fault_arm(FAULT_SYSCALL, 2, ENOMEM);
+	cr_assert_eq(send_one(&fake, sock, 2, EHOSTUNREACH), 1);
+	cr_assert_eq(fault_disarm(), 1);
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 3);
+	await_reports(sock, 256); /* as many as one look takes */
+	cr_assert_eq(send_one(&fake, sock, 2, EHOSTUNREACH), 1);
+	cr_assert_eq(send_one(&fake, sock, 2, EHOSTUNREACH), -EHOSTUNREACH);
+	fake_server_close(&fake);
+}
+
+Test(icmp, an_error_is_its_own_where_reports_cannot_be_read)
+{
+	struct fake_server fake;
+	struct vly_sock *sock = open_server(&fake, VOLLEY_LISTEN_REPORT_ERRORS, on_error);
+
+	fault_arm_from(FAULT_SYSCALL, 1, EOPNOTSUPP);
+	cr_assert_eq(send_one(&fake, sock, 1000, EPERM), -EPERM);
+	fault_disarm();
+	cr_assert_eq(fake_io_n_send_calls(fake.io), 1 + 64);
 	fake_server_close(&fake);
 }
 
