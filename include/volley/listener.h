@@ -56,7 +56,8 @@ struct volley_listener {
  *         do
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the callbacks of the volley that runs have
- *           returned: of n_batch packets at most
+ *           returned: of n_batch packets at most. A server that is starting, draining or stopping
+ *           gets to the end of that first
  */
 VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
 				    const struct volley_listen_config *config,
@@ -101,7 +102,8 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  *         descriptor.
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the callbacks of the volley that runs have
- *           returned: of n_batch packets at most
+ *           returned: of n_batch packets at most. A server that is starting, draining or stopping
+ *           gets to the end of that first
  * @kernel   SO_COOKIE, Linux 4.12
  */
 VOLLEY_API int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n_fds,
