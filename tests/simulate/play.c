@@ -21,6 +21,9 @@
 
 static const uint64_t US = 1000;
 
+/* What a stop gives a full socket to take the last replies. */
+enum { FULL_US = 20000 };
+
 void play_sleep(uint64_t ns)
 {
 	world_wait(world_now() + ns);
@@ -260,8 +263,20 @@ static void note_listener(struct play *play, uint32_t i, struct volley_listener 
 	play->listens[i] = true;
 }
 
+/*
+ * Workers that are about to leave take no change of the listeners: who makes it waits until the
+ * last one has left, also for the full sockets that keep it.
+ */
+static uint64_t get_leave_ns(const struct play *play, bool did_serve)
+{
+	if (play->has_run)
+		return get_drain_ns(play) + FULL_US * US;
+	return did_serve && play->was_asked ? FULL_US * US : 0;
+}
+
 int play_listen(struct play *play, uint32_t i)
 {
+	bool did_serve = play->n_begun != play->n_ended;
 	struct volley_listen_config listen;
 	struct volley_listener listener;
 	uint64_t n_discarded = play->process->n_discarded;
@@ -286,8 +301,7 @@ int play_listen(struct play *play, uint32_t i)
 		note_listener(play, i, listener);
 	else /* what the first sockets got until the last one failed is in no books */
 		play->process->n_discarded = n_discarded;
-	/* It waits for a drain to end. */
-	bounds_judge(BOUND_LISTEN, since_ns, play->has_run ? get_drain_ns(play) : 0);
+	bounds_judge(BOUND_LISTEN, since_ns, get_leave_ns(play, did_serve));
 	play->changes[i] = false;
 	return r;
 }
