@@ -86,15 +86,10 @@ static bool merge(struct udp *udp, const struct packet *packet)
 	merged->segment_bytes = segment_bytes;
 	merged->truesize += packet->len;
 	udp->rmem += packet->len;
-	if (udp->first == last) {
+	if (udp->first == last)
 		udp->first = merged;
-	} else {
-		struct packet *before = udp->first;
-
-		while (before->next != last)
-			before = before->next;
-		before->next = merged;
-	}
+	else
+		udp->before_last->next = merged;
 	udp->last = merged;
 	packet_free(last);
 	return true;
@@ -111,6 +106,7 @@ static void queue(struct udp *udp, struct packet *packet)
 		udp->last->next = packet;
 	else
 		udp->first = packet;
+	udp->before_last = udp->last;
 	udp->last = packet;
 	udp->rmem += packet->truesize;
 	world_wake(&udp->file.waits);

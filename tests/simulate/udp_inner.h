@@ -37,7 +37,7 @@ struct udp {
 	uint32_t n_options;
 	struct sock_filter *filter;
 	uint16_t n_filter;
-	struct packet *first, *last;
+	struct packet *first, *before_last, *last; /* before_last: where they are several */
 	uint32_t rmem, rcvbuf, sndbuf, wmem;
 	uint32_t drops;
 	struct report *reports, *last_report;
