@@ -142,15 +142,18 @@ static void post(void)
 	struct post post = { .play = play };
 	uint64_t since_ns = world_now();
 	bool shall_run = play->is_running && !play->was_asked;
+	bool is_slow = play->n_slow > 1 || world_pauses.per_million > 0;
 	int r = volley_server_post(play->server, play_post, &post);
 
 	if (shall_run && !play->was_asked && r < 0 && fault_count() == 0)
 		world_blame("post: %d", r);
 	if (r < 0)
 		return;
-	/* A turn of slow callbacks, n_budget volleys of each socket, comes before it. */
-	for (int k = 0;
-	     k < (play->n_slow > 1 ? 500000 : 10000) && post.n_done < play->config.n_workers; k++)
+	/*
+	 * A turn of slow callbacks, n_budget volleys of each socket, comes before it; or one in
+	 * which the worker stands still again and again.
+	 */
+	for (int k = 0; k < (is_slow ? 500000 : 10000) && post.n_done < play->config.n_workers; k++)
 		play_rest(play, (k < 100 ? 10 : 100) * US);
 	if (post.n_done != play->config.n_workers)
 		world_blame("%u of %u workers have got a post", post.n_done,
