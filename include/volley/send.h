@@ -47,8 +47,8 @@ struct volley_send_options {
 	/** The interface to leave by; 0: as the routing table says (IP_PKTINFO, IPV6_PKTINFO). */
 	uint32_t interface_index;
 	/**
-	 * The address to leave from (its port is not looked at). NULL: for a reply the one that
-	 * the request was sent to; else the listener's, or the kernel's choice where that is a
+	 * The address to leave from (its port is not looked at). NULL: for a reply the one that the
+	 * request was sent to; else the listener's, or the kernel's choice where that is a
 	 * wildcard.
 	 */
 	const struct volley_addr *local;

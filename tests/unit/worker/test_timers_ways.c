@@ -276,7 +276,7 @@ static struct volley_addr to_client;
 static void fire_send(struct volley_worker *worker, struct volley_timer *timer, void *arg)
 {
 	(void)arg;
-	cr_assert_eq(volley_worker_send(worker, listener_at(t.server, 0), &to_client, NULL, "x", 1),
+	cr_assert_eq(volley_worker_send(worker, listener_at(t.server, 0), &to_client, "x", 1, NULL),
 		     0);
 	free(timer);
 	if (--n_left == 0)
