@@ -7,7 +7,7 @@ import struct
 import harness
 
 HEAD = struct.Struct("=IIII")
-MAGIC = 0x564C5903
+MAGIC = 0x564C5904
 (HELLO, OFFER, OTHERS, SOCKETS, READY, COUNTERS, TAKEN, GONE, RESUMED, QUIT,
  BOOKS) = range(1, 12)
 
