@@ -67,6 +67,28 @@ typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volle
 				int error, void *arg);
 
 /**
+ * A new socket of a listener, before it is bound: the place for options that have to be set by then
+ * (SO_BINDTODEVICE, IP_TRANSPARENT) or on all sockets alike (SO_MARK, SO_PRIORITY).
+ *
+ * Called once for each socket that volley_server_listen() opens, on the thread that called it, in
+ * the order of their indexes. Not for sockets that are adopted or come from the process before:
+ * they have their options. What this sets stays, but for what volley sets itself, which comes after
+ * it: buffers, IPV6_V6ONLY, mtu_discover, what the flags ask for, filters. SO_REUSEPORT is set
+ * through VOLLEY_LISTEN_SHARE_PORT. Where a system refuses SO_REUSEPORT after a bind (gVisor), all
+ * sockets are closed and opened once more, and this is called for the new ones.
+ *
+ * It must not call volley about this server, for it would wait for itself, and must not close the
+ * descriptor or read from it.
+ *
+ * @param fd            a UDP socket, not bound yet
+ * @param socket_index  0 to one less than the workers: worker i will serve socket i
+ * @param arg           the listener's `arg`
+ * @return 0, or a negative errno: volley_server_listen() then closes all sockets of the listener,
+ *         says so in the log and returns that
+ */
+typedef int (*volley_socket_fn)(int fd, uint32_t socket_index, void *arg);
+
+/**
  * Worker hooks, on the worker's thread; with a loop of your own, on the thread that starts, serves
  * or stops. `arg` is the config's `arg`.
  */
@@ -395,6 +417,8 @@ struct volley_listen_config {
 	volley_packet_fn on_packet;
 	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
 	volley_error_fn on_error;
+	/** Called for each socket that is opened, before its bind; may be NULL. */
+	volley_socket_fn on_socket;
 	/** Passed to these. */
 	void *arg;
 

@@ -49,6 +49,7 @@ struct vly_listener {
 	struct vly_socket_filter *filters; /* n_filters: their own, while ours stand there */
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
+	bool hook_failed; /* on_socket refused a socket, and the log knows */
 	uint32_t n_fds;
 
 	/* Its close: how long it may be served; 0: it stays. Workers read it whenever they like. */

@@ -154,12 +154,21 @@ static uint32_t find_fd(const struct vly_listener *listener, int fd)
 	return k;
 }
 
+static int set_v6only(const struct vly_listener *listener, int fd)
+{
+	bool v6only = listener->config.flags & VOLLEY_LISTEN_V6ONLY;
+	int r = 0;
+
+	if (listener->addr.sa.sa_family == AF_INET6)
+		r = vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
+	return vly_needs_check(listener->server, VLY_NEED_V6ONLY, r, true);
+}
+
 static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 {
 	int family = listener->addr.sa.sa_family;
 	uint32_t flags = listener->config.flags;
 	bool share = beside || (flags & VOLLEY_LISTEN_SHARE_PORT);
-	bool v6only = flags & VOLLEY_LISTEN_V6ONLY;
 	bool first = listener->n_fds == 0;
 	int fd = vly_socket_open(family, false);
 	uint32_t rcvbuf_bytes = 0;
@@ -167,8 +176,9 @@ static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 
 	if (fd < 0)
 		return fd;
-	r = family == AF_INET6 ? vly_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) : 0;
-	r = vly_needs_check(listener->server, VLY_NEED_V6ONLY, r, true);
+	r = vly_options_run_hook(listener, fd, listener->n_fds); /* first, so ours win */
+	if (r >= 0)
+		r = set_v6only(listener, fd);
 	if (r >= 0)
 		r = vly_options_set_mtu(listener, fd);
 	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
@@ -339,7 +349,7 @@ int vly_listener_open(struct vly_listener *listener, const struct volley_addr *a
 	choose_locals(listener, addr);
 	if (r >= 0)
 		r = open_all(listener, beside, n);
-	if (r == -EADDRINUSE && listener->n_fds == 1 && !share) {
+	if (r == -EADDRINUSE && listener->n_fds == 1 && !share && !listener->hook_failed) {
 		vly_needs_check(listener->server, VLY_NEED_LATE_SHARE, r, false);
 		vly_listener_close_fds(listener);
 		r = open_all(listener, true, n);
@@ -349,7 +359,8 @@ int vly_listener_open(struct vly_listener *listener, const struct volley_addr *a
 		return 0;
 	}
 	vly_listener_close_fds(listener);
-	tell_failure(listener, r);
+	if (!listener->hook_failed)
+		tell_failure(listener, r);
 	return r;
 }
 

@@ -9,6 +9,8 @@
 
 #include <netinet/in.h>
 
+#include <volley/error.h>
+
 #include "base/compiler.h"
 #include "base/log.h"
 #include "server/needs.h"
@@ -45,6 +47,25 @@ static void set_buffer(struct volley_server *server, int fd, enum vly_socket_buf
 			receive ? "receive" : "send", got, n_bytes,
 			receive ? "rmem_max" : "wmem_max", n_bytes);
 	}
+}
+
+int vly_options_run_hook(struct vly_listener *listener, int fd, uint32_t k)
+{
+	const struct volley_listen_config *config = &listener->config;
+	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+	int r;
+
+	if (config->on_socket == NULL)
+		return 0;
+	r = config->on_socket(fd, k, config->arg);
+	if (r >= 0)
+		return 0;
+	listener->hook_failed = true;
+	volley_addr_format(&listener->addr, text, sizeof text);
+	vly_log_write(&listener->server->shared.config, VOLLEY_LOG_ERROR,
+		      "cannot listen on %s: on_socket returned %d (%s) for socket %u", text, r,
+		      volley_error_name(r), k);
+	return r;
 }
 
 /*

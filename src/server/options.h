@@ -32,4 +32,10 @@ int vly_options_set_casts(const struct vly_listener *listener, int fd, uint32_t 
 /* `error` is what came of unsetting an option that somebody else may have set. */
 void vly_options_clear(struct vly_listener *listener, int error);
 
+/*
+ * Have the user's on_socket look at socket k, which is open and nothing else. 0; or what it said,
+ * after a word to the log, and `hook_failed` is set.
+ */
+int vly_options_run_hook(struct vly_listener *listener, int fd, uint32_t k);
+
 #endif
