@@ -7,6 +7,7 @@
  * Where a server listens. Listeners come and go at any time, before the start and while it serves.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <volley/addr.h>
@@ -189,6 +190,73 @@ VOLLEY_API int volley_server_get_listeners(struct volley_server *server,
  */
 VOLLEY_API int volley_listener_get_fd(struct volley_server *server, struct volley_listener listener,
 				      uint32_t socket_index);
+
+/**
+ * A multicast group, by whom and where it is heard.
+ */
+struct volley_group {
+	/** sizeof(struct volley_group), as your compiler sees it; what follows may be zero. */
+	size_t size;
+	/** 224.0.0.0/4 or ff00::/8; the port does not count. */
+	struct volley_addr group;
+	/** Only what this host sends there (RFC 4607); of the group's family. len 0: all hosts. */
+	struct volley_addr source;
+	/**
+	 * The name of the interface it is heard on. NULL or "": the group's scope
+	 * ("[ff02::fb%eth0]:0"), else that of the listener's address, else what the routing table
+	 * says.
+	 */
+	const char *interface;
+};
+
+/**
+ * Have a listener hear a multicast group. Each datagram is served once, however many workers there
+ * are.
+ *
+ * The listener's address has to include the group: a wildcard, or the group's own. One on [::]
+ * takes groups of both families, unless it has VOLLEY_LISTEN_V6ONLY.
+ *
+ * A membership lasts until it is left or the listener is closed: over a stop and a start, and over
+ * a hot restart, where it goes with the socket. (So a program that joins whenever it starts gets
+ * -EADDRINUSE then, which is as good as 0.) When its interface goes away, it is over; one that
+ * comes back under that name is another one to the kernel, and has to be joined again. A group that
+ * is joined on several interfaces is a membership on each.
+ *
+ * On interfaces where it has not joined a group itself, a listener on a wildcard hears what others
+ * of this machine have joined, whether or not it joins anything.
+ *
+ * @param server    any state
+ * @param listener  a listener of this server
+ * @param group     the group; copied. Joined by source, it is joined for one more; joined by source
+ *                  after it was joined for all, for that source only
+ * @return 0; -EADDRINUSE when it is joined already; -ENODEV for an interface that there is not, or
+ *         where no route names one; -ENOBUFS beyond the system's limit, which the log names;
+ *         -EINVAL for what is no group, a source of another family, or a listener that cannot hear
+ *         it; -E2BIG for a newer struct than this library knows; -ESTALE when the listener is
+ *         closed; -ESRCH in a child; another -errno where the system refuses it, which the log says
+ * @threads  any, workers too
+ * @blocks   while the kernel changes links or routes, and while others join or leave
+ * @kernel   MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP (RFC 3678), Linux 2.6
+ */
+VOLLEY_API int volley_listener_join(struct volley_server *server, struct volley_listener listener,
+				    const struct volley_group *group);
+
+/**
+ * End a membership, named as it was joined. What has arrived is served.
+ *
+ * Without a source the group is left for all of them. Without an interface, scope or listener's
+ * scope, the first interface on which it is joined counts.
+ *
+ * @param server    any state
+ * @param listener  a listener of this server
+ * @param group     as it was joined
+ * @return 0; -EADDRNOTAVAIL when it is not joined so; else as volley_listener_join()
+ * @threads  any, workers too
+ * @blocks   as volley_listener_join()
+ * @kernel   MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP
+ */
+VOLLEY_API int volley_listener_leave(struct volley_server *server, struct volley_listener listener,
+				     const struct volley_group *group);
 
 #ifdef __cplusplus
 }

@@ -50,6 +50,7 @@ struct vly_listener {
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
 	bool hook_failed; /* on_socket refused a socket, and the log knows */
+	bool ends;        /* its sockets are about to go; with `grouping` */
 	uint32_t n_fds;
 
 	/* Its close: how long it may be served; 0: it stays. Workers read it whenever they like. */

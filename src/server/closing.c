@@ -57,6 +57,7 @@ static int close_listener(struct volley_server *server, struct vly_listener *lis
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 	int r;
 
+	vly_listeners_end(server, listener);
 	vly_drain_begin_listener(listener, end_ns);
 	vly_sharers_settle(server);
 	if (!vly_listener_is_shared(listener))
@@ -94,8 +95,10 @@ void vly_closing_close_all(struct volley_server *server)
 	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, true);
 	for (uint32_t i = 0; i < server->n_listeners; i++)
-		if ((listener = vly_listeners_get(server, i)) != NULL)
+		if ((listener = vly_listeners_get(server, i)) != NULL) {
+			vly_listeners_end(server, listener);
 			vly_call_run(server, vly_change_leave, listener);
+		}
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		listener = vly_listeners_get(server, i);

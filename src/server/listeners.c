@@ -357,8 +357,16 @@ int vly_listeners_add(struct volley_server *server, struct vly_listener *listene
 	return r;
 }
 
+void vly_listeners_end(struct volley_server *server, struct vly_listener *listener)
+{
+	vly_lock_take(&server->grouping); /* when it is given, whoever was there is done */
+	listener->ends = true;
+	vly_lock_give(&server->grouping);
+}
+
 void vly_listeners_remove(struct volley_server *server, struct vly_listener *listener)
 {
+	vly_listeners_end(server, listener);
 	while (vly_call_run(server, vly_change_detach, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	set_listener(server, listener->index, NULL);

@@ -35,6 +35,10 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 int vly_listeners_add(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening);
 
+/* Its sockets are about to be closed: no group is joined or left there any more. */
+void vly_listeners_end(struct volley_server *server, struct vly_listener *listener)
+	VLY_REQUIRES(server->listening);
+
 /* Take a listener out of the set again. Its sockets stay open, and it stays the caller's. */
 void vly_listeners_remove(struct volley_server *server, struct vly_listener *listener)
 	VLY_REQUIRES(server->listening);

@@ -68,6 +68,9 @@ static const struct {
 	[VLY_NEED_BROADCAST] = { "SO_BROADCAST", true, "listen without VOLLEY_LISTEN_BROADCAST" },
 	[VLY_NEED_LOOP] = { "IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP", false,
 			    "a listener that is bound to a group hears what it sends there" },
+	[VLY_NEED_JOIN] = { "MCAST_JOIN_GROUP or another option for groups", true,
+			    "without it a listener hears the groups that its links have by "
+			    "themselves, such as 224.0.0.1 and ff02::1" },
 };
 
 static_assert(sizeof needs / sizeof needs[0] == VLY_NEED_N, "one for each");

@@ -48,6 +48,7 @@ static void destroy(struct volley_server *server)
 	vly_own_fini(&server->shared.own);
 	vly_cond_fini(&server->shared.changed);
 	vly_lock_fini(&server->shared.lock);
+	vly_lock_fini(&server->grouping);
 	vly_lock_fini(&server->listening);
 	vly_lock_fini(&server->control);
 	vly_process_fini(&server->shared.process);
@@ -58,6 +59,7 @@ static void init_locks(struct volley_server *server)
 {
 	vly_lock_init(&server->control);
 	vly_lock_init(&server->listening);
+	vly_lock_init(&server->grouping);
 	vly_lock_init(&server->shared.lock);
 	vly_cond_init(&server->shared.changed);
 	vly_gate_init(&server->gate);

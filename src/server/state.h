@@ -60,11 +60,12 @@ struct vly_sharers {
 };
 
 /*
- * Three locks, in this order. `control` serialises start, stop, drain, close, run, and is held
- * while they wait for workers. `listening` is held for a change of the listeners, and for the
- * moments in which the others need that there is none; so listeners come and go while run serves.
- * `shared.lock` is held for moments, and may be taken by anyone but a signal handler. A worker
- * takes neither of the first two.
+ * Four locks, in this order. `control` serialises start, stop, drain, close, run, and is held while
+ * they wait for workers. `listening` is held for a change of the listeners, and for the moments in
+ * which the others need that there is none; so listeners come and go while run serves. `grouping`
+ * is held while a group is joined or left, which the kernel can make last. `shared.lock` is held
+ * for moments, and may be taken by anyone but a signal handler. A worker takes neither of the first
+ * two.
  */
 struct volley_server {
 	struct vly_shared shared; /* what workers see; config is in it */
@@ -74,6 +75,7 @@ struct volley_server {
 	struct volley_worker *workers;
 	struct vly_lock control;
 	struct vly_lock listening;
+	struct vly_lock grouping;
 
 	/* listening: */
 	bool warned_buffer[2];     /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */

@@ -8,6 +8,7 @@
 #include "sys/cast.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,4 +57,68 @@ int vly_cast_set_loop(int fd, int family, bool on)
 				    : 0;
 
 	return r < 0 ? r : r6;
+}
+
+static void put(struct sockaddr_storage *to, const struct volley_addr *addr)
+{
+	memcpy(to, addr, addr->sa.sa_family == AF_INET ? sizeof addr->in : sizeof addr->in6);
+}
+
+static int set_group(int fd, int name, const struct volley_addr *group, uint32_t ifindex)
+{
+	struct group_req request = { .gr_interface = ifindex };
+	bool is4 = group->sa.sa_family == AF_INET;
+
+	put(&request.gr_group, group);
+	return setsockopt(fd, is4 ? IPPROTO_IP : IPPROTO_IPV6, name, &request, sizeof request) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int set_source(int fd, int name, const struct volley_addr *group,
+		      const struct volley_addr *source, uint32_t ifindex)
+{
+	struct group_source_req request = { .gsr_interface = ifindex };
+	bool is4 = group->sa.sa_family == AF_INET;
+
+	put(&request.gsr_group, group);
+	put(&request.gsr_source, source);
+	return setsockopt(fd, is4 ? IPPROTO_IP : IPPROTO_IPV6, name, &request, sizeof request) < 0
+		       ? -errno
+		       : 0;
+}
+
+/*
+ * The kernel says EADDRNOTAVAIL of a source that is there already, and of IPv6's limit, which is
+ * the memory for options, ENOMEM.
+ */
+int vly_cast_join(int fd, const struct volley_addr *group, const struct volley_addr *source,
+		  uint32_t ifindex)
+{
+	int r = source == NULL ? set_group(fd, MCAST_JOIN_GROUP, group, ifindex)
+			       : set_source(fd, MCAST_JOIN_SOURCE_GROUP, group, source, ifindex);
+
+	if (r == -EADDRNOTAVAIL)
+		return -EADDRINUSE;
+	return r == -ENOMEM ? -ENOBUFS : r;
+}
+
+/* And EINVAL of a source whose group is not joined, or is joined for all sources. */
+int vly_cast_leave(int fd, const struct volley_addr *group, const struct volley_addr *source,
+		   uint32_t ifindex)
+{
+	int r = source == NULL ? set_group(fd, MCAST_LEAVE_GROUP, group, ifindex)
+			       : set_source(fd, MCAST_LEAVE_SOURCE_GROUP, group, source, ifindex);
+
+	return r == -EINVAL ? -EADDRNOTAVAIL : r;
+}
+
+int vly_cast_find_interface(const char *name, uint32_t *ret_ifindex)
+{
+	uint32_t ifindex = if_nametoindex(name);
+
+	if (ifindex == 0)
+		return -errno;
+	*ret_ifindex = ifindex;
+	return 0;
 }

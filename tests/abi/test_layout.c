@@ -54,6 +54,11 @@ static void size_first(void)
 	OFFSET(volley_config, n_workers, 8);
 	OFFSET(volley_listen_config, size, 0);
 	OFFSET(volley_listen_config, on_batch, 8);
+	OFFSET(volley_group, size, 0);
+	OFFSET(volley_group, group, 8);
+	OFFSET(volley_group, source, 40);
+	OFFSET(volley_group, interface, 72);
+	CHECK_EQ(sizeof(struct volley_group), 80);
 	OFFSET(volley_stats, size, 0);
 	OFFSET(volley_stats, rx_datagrams, 8);
 	OFFSET(volley_peers_config, size, 0);

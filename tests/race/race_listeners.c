@@ -2,9 +2,9 @@
 
 /*
  * Listeners come and go from two threads, under traffic, against a thread that sends through
- * whatever listener there is, against readers of statistics, and against starts, stops and drains:
- * each call comes back with what its header promises, descriptors and the ledger balance, and a
- * last listener replies.
+ * whatever listener there is, one that joins and leaves a group there, against readers of
+ * statistics, and against starts, stops and drains: each call comes back with what its header
+ * promises, descriptors and the ledger balance, and a last listener replies.
  *
  *	race_listeners [--n CYCLES]
  */
@@ -67,6 +67,26 @@ static void *send_through(void *server)
 	return NULL;
 }
 
+/* A descriptor that is closed meanwhile, and may be somebody else's, would be another error. */
+static void *join_and_leave(void *server)
+{
+	struct volley_group group = { .size = sizeof group,
+				      .group = loopback_addr("239.1.2.3:0"),
+				      .interface = "lo" };
+
+	for (uint32_t i = 0; !atomic_load(&done); i++) {
+		struct volley_listener listener = { .id = atomic_load(&ids[i % N_CHANGERS]) };
+		int r = volley_listener_join(server, listener, &group);
+
+		if (r != 0 && r != -EADDRINUSE && r != -ESTALE)
+			CHECK_EQ(r, 0);
+		r = volley_listener_leave(server, listener, &group);
+		if (r != 0 && r != -EADDRNOTAVAIL && r != -ESTALE)
+			CHECK_EQ(r, 0);
+	}
+	return NULL;
+}
+
 static void *read_stats(void *server)
 {
 	static char text[1 << 16];
@@ -93,7 +113,7 @@ static void *change(void *arg)
 		struct volley_addr addr;
 		int r;
 
-		REQUIRE(volley_server_listen(changer->server, "127.0.0.1:0",
+		REQUIRE(volley_server_listen(changer->server, "0.0.0.0:0",
 					     VOLLEY_LISTEN(.on_batch = peer_echo), &listener) == 0);
 		atomic_store(&ids[changer->i], listener.id);
 		REQUIRE(volley_listener_get_addr(changer->server, listener, &addr) == 0);
@@ -127,7 +147,7 @@ static void run_way(const struct peer_way *way)
 		VOLLEY_CONFIG(.n_workers = 2, .wait = way->wait, .io = way->io), peer_echo, NULL,
 		&to);
 	struct changer changers[N_CHANGERS];
-	pthread_t threads[4];
+	pthread_t threads[5];
 	struct volley_listener listener;
 	int fd;
 
@@ -141,6 +161,7 @@ static void run_way(const struct peer_way *way)
 	REQUIRE(pthread_create(&threads[1], NULL, read_stats, server) == 0);
 	REQUIRE(pthread_create(&threads[2], NULL, start_and_stop, server) == 0);
 	REQUIRE(pthread_create(&threads[3], NULL, send_through, server) == 0);
+	REQUIRE(pthread_create(&threads[4], NULL, join_and_leave, server) == 0);
 	for (int i = 0; i < N_CHANGERS; i++) {
 		changers[i] = (struct changer){ .server = server, .i = i };
 		REQUIRE(pthread_create(&changers[i].thread, NULL, change, &changers[i]) == 0);
@@ -148,7 +169,7 @@ static void run_way(const struct peer_way *way)
 	for (int i = 0; i < N_CHANGERS; i++)
 		pthread_join(changers[i].thread, NULL);
 	atomic_store(&done, true);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		pthread_join(threads[i], NULL);
 	/* A new one: the others' queues may be full of what the flood left. */
 	REQUIRE(volley_server_listen(server, "127.0.0.1:0", VOLLEY_LISTEN(.on_batch = peer_echo),

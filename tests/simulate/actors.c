@@ -35,6 +35,8 @@ void *play_foreign_main(void *arg)
 		case 3:
 			if (world_pick(8) == 0)
 				play_send_to_nobody(play, world_pick(2) ? play->worker : NULL);
+			else
+				ask_join(play);
 			break;
 		case 4:
 			if (world_pick(16) == 0 &&

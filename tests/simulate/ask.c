@@ -2,10 +2,12 @@
 
 #include "ask.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fault.h"
 #include "oracle.h"
 #include "sys/addr.h"
 
@@ -88,6 +90,26 @@ void ask_dress(uint32_t i, struct volley_listen_config *listen, char *text, size
 		snprintf(text, n, "%s:%u", hosts[world_pick(3)], 7000 + i);
 	else
 		snprintf(text, n, "[ff02::1%%2]:%u", 7000 + i);
+}
+
+/* Any thread may, at any time; a group that is heard anyway. */
+void ask_join(struct play *play)
+{
+	struct volley_group group = { .size = sizeof group, .interface = "link1" };
+	bool joins;
+	uint32_t i;
+	int r;
+
+	if (plan.cast == 0)
+		return;
+	i = world_pick(N_LISTENERS);
+	joins = world_pick(2) == 0;
+	group.group = parse(world_pick(2) == 0 ? "224.0.0.1:0" : "[ff02::1]:0", 0);
+	r = joins ? volley_listener_join(play->server, play->handles[i], &group)
+		  : volley_listener_leave(play->server, play->handles[i], &group);
+	if (r != 0 && r != (joins ? -EADDRINUSE : -EADDRNOTAVAIL) && r != -ESTALE && r != -EINVAL &&
+	    fault_count() == 0) /* one whose address is another is deaf to it */
+		world_blame("a group is %s: %d", joins ? "joined" : "left", r);
 }
 
 void ask_call_all(struct play *play, struct volley_worker *worker)

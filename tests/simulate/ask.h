@@ -18,4 +18,7 @@ void ask_call_all(struct play *play, struct volley_worker *worker);
 /* A request for listener i, or what somebody takes for one. */
 void ask(struct play *play, uint32_t i, uint32_t len);
 
+/* Join or leave a group. */
+void ask_join(struct play *play);
+
 #endif

@@ -133,6 +133,8 @@ static void misuse_nothing(void)
 	expect("listen(NULL)", volley_server_listen(NULL, ":1", NULL, NULL), -EINVAL);
 	expect("adopt(NULL)", volley_server_adopt(NULL, &fd, 1, NULL, NULL), -EINVAL);
 	expect("listener_close(NULL)", volley_listener_close(NULL, none), -EINVAL);
+	expect("join(NULL)", volley_listener_join(NULL, none, NULL), -EINVAL);
+	expect("leave(NULL)", volley_listener_leave(NULL, none, NULL), -EINVAL);
 	expect("start(NULL)", volley_server_start(NULL), -EINVAL);
 	expect("run(NULL)", volley_server_run(NULL), -EINVAL);
 	expect("stop(NULL)", volley_server_stop(NULL), -EINVAL);
@@ -194,6 +196,7 @@ static void misuse_server(struct play *play)
 	struct volley_stats stats = { .size = sizeof stats };
 	struct volley_listener none = { 0 };
 	struct volley_held held = { 0 };
+	struct volley_group group = { .size = sizeof group };
 	int fds[2] = { 200, 200 };
 
 	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
@@ -218,6 +221,13 @@ static void misuse_server(struct play *play)
 	EXPECT_SAID(volley_server_adopt(server, fds, 1, &config, NULL), -EBADF);
 	expect("listener_close of none", volley_listener_close(server, none), -ESTALE);
 	expect("listener_get_fd of none", volley_listener_get_fd(server, none, 0), -ESTALE);
+	EXPECT_SAID(volley_listener_join(server, none, NULL), -EINVAL);
+	EXPECT_SAID(volley_listener_leave(server, none, &group), -EINVAL);
+	volley_addr_parse("224.0.0.1:0", &group.group);
+	expect("join of none", volley_listener_join(server, none, &group), -ESTALE);
+	expect("leave of none", volley_listener_leave(server, none, &group), -ESTALE);
+	group.interface = "nosuch";
+	EXPECT_SAID(volley_listener_join(server, none, &group), -ENODEV);
 	EXPECT_NULL(volley_listener_get_addr(server, play->handles[0], NULL));
 	EXPECT_NULL(volley_listener_get_stats(server, play->handles[0], NULL));
 	EXPECT_NULL(volley_server_get_listeners(server, NULL, 1));

@@ -179,8 +179,10 @@ bool udp_deliver(struct packet *packet)
 }
 
 /* One that is sent to many, most of whom have not joined a group themselves. */
-static bool is_for(const struct udp *udp, const struct packet *packet)
+static bool is_for(struct udp *udp, const struct packet *packet)
 {
+	bool is_wanted;
+
 	bool is4 = packet->to.sa.sa_family == AF_INET;
 	bool is_any = vly_addr_is_wildcard(&udp->local);
 
@@ -194,6 +196,8 @@ static bool is_for(const struct udp *udp, const struct packet *packet)
 		return false;
 	if (net_get_cast(&packet->to) == CAST_BROADCAST)
 		return true;
+	if (udp_is_member(udp, packet, &is_wanted))
+		return is_wanted;
 	return udp_get(udp, is4 ? IPPROTO_IP : IPPROTO_IPV6,
 		       is4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL);
 }

@@ -14,10 +14,16 @@
 void *__real_malloc(size_t n);
 void __real_free(void *memory);
 
-enum { N_OPTIONS = 48, MAX_SEGMENTS = 64, REPORT_BYTES = 768 };
+enum { N_OPTIONS = 48, N_GROUPS = 20, MAX_SEGMENTS = 64, REPORT_BYTES = 768 };
 
 struct option {
 	int level, name, value;
+};
+
+struct membership {
+	struct volley_addr group;
+	struct volley_addr source; /* len 0: all */
+	uint32_t ifindex;
 };
 
 struct report {
@@ -35,6 +41,8 @@ struct udp {
 	uint64_t cookie;
 	struct option options[N_OPTIONS];
 	uint32_t n_options;
+	struct membership groups[N_GROUPS];
+	uint32_t n_groups;
 	struct sock_filter *filter;
 	uint16_t n_filter;
 	struct packet *first, *before_last, *last; /* before_last: where they are several */
@@ -63,6 +71,11 @@ struct volley_addr udp_read_addr(const struct sockaddr *from, socklen_t len);
 int udp_get(const struct udp *udp, int level, int name);
 /* What its filter says of a datagram. */
 bool udp_filter_passes(const struct udp *udp, const uint8_t *data, uint32_t len);
+
+/* udp_groups.c; whether it has joined the group on that link, and wants it from there. */
+bool udp_is_group_option(int level, int name);
+int udp_set_group(struct udp *udp, int name, const void *value, socklen_t n);
+bool udp_is_member(struct udp *udp, const struct packet *packet, bool *ret_is_wanted);
 
 /* udp_arrive.c: how well a socket fits what comes from there to there; -1: not at all. */
 int udp_rate(const struct udp *udp, const struct volley_addr *from, const struct volley_addr *to);

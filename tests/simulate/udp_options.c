@@ -110,6 +110,8 @@ int udp_set_option(struct file *file, int level, int name, const void *value, so
 			return -ENOENT;
 		return set_filter(udp, NULL);
 	}
+	if (udp_is_group_option(level, name))
+		return udp_set_group(udp, name, value, n);
 	if (n < sizeof number)
 		return -EINVAL;
 	memcpy(&number, value, sizeof number);

@@ -44,7 +44,7 @@ COMPUTING = re.compile(r"(?:__isoc\d+_)?sscanf|(?:__)?(?:str|mem|v?snprintf)\w*|
 OFFERED = {"accept4", "SO_RCVTIMEO", "SO_SNDTIMEO", "fstat64", "recv", "send"}
 # The C library and libevent make them for us; no object names them.
 THEIRS = {"clone", "futex", "prctl"}
-OPTION = re.compile(r"\b(?:SO|IP|IPV6|UDP)_[A-Z0-9_]+\b")
+OPTION = re.compile(r"\b(?:SO|IP|IPV6|UDP|MCAST)_[A-Z0-9_]+\b")
 # Control messages and constants that are called like options.
 NO_OPTIONS = re.compile(r"SO_EE_\w+|IP(V6)?_PMTUDISC_\w+|UDP_MAX_SEGMENTS|IP_TOS|IP_TTL|"
                         r"IPV6_TCLASS|IPV6_HOPLIMIT|IPV6_PKTINFO|IP_ADD_\w+")
@@ -63,6 +63,8 @@ UNTRIED = {
     "shutdown": "is for a hand-over", "IP_MULTICAST_LOOP": "is for a listener bound to a group",
     "IPV6_MULTICAST_LOOP": "is for a listener bound to a group",
     "getrandom": "is for a table of peers",
+    **dict.fromkeys(("MCAST_JOIN_GROUP", "MCAST_LEAVE_GROUP", "MCAST_JOIN_SOURCE_GROUP",
+                     "MCAST_LEAVE_SOURCE_GROUP"), "is for join: tests/unit/server/test_refusals.c"),
 }
 
 

@@ -208,6 +208,18 @@ static int send_counters(struct export *export)
 			     sizeof *counters);
 }
 
+static void end_exported(struct volley_server *server)
+{
+	vly_lock_take(&server->listening);
+	for (uint32_t i = 0; i < server->n_listeners; i++) {
+		struct vly_listener *listener = vly_listeners_get(server, i);
+
+		if (listener != NULL && listener->exported)
+			vly_listeners_end(server, listener);
+	}
+	vly_lock_give(&server->listening);
+}
+
 static void forget_exported(struct volley_server *server)
 {
 	vly_lock_take(&server->listening);
@@ -232,6 +244,7 @@ static void close_taken(struct export *export)
 	vly_sharers_end_talks(server);
 	while (call(server, vly_change_give_up_exported) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
+	end_exported(server);
 	call(server, vly_change_give_away);
 	forget_exported(server);
 	vly_sharers_remove(server, export->id);
