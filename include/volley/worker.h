@@ -36,6 +36,26 @@ struct volley_worker;
 VOLLEY_API int volley_server_post(struct volley_server *server, volley_worker_fn fn, void *arg);
 
 /**
+ * Run a function once on one worker, between two volleys: what belongs to that worker alone, such
+ * as a packet of a client whose session it has.
+ *
+ * Either the call fails and nothing runs, or the function runs exactly once, also when the server
+ * is stopped meanwhile. What one thread posts to a worker runs in the order of its calls, those of
+ * volley_server_post() among them.
+ *
+ * @param server        a running server
+ * @param worker_index  0 to n_workers - 1
+ * @param fn            called with that worker and the arg here
+ * @param arg           yours
+ * @return 0 when queued; -EINVAL for no function and for an index beyond the workers; -ESHUTDOWN
+ *         when not running; -ENOMEM
+ * @threads  any, workers included
+ * @blocks   for a lock that only start, stop and readers of statistics hold
+ */
+VOLLEY_API int volley_server_post_to(struct volley_server *server, uint32_t worker_index,
+				     volley_worker_fn fn, void *arg);
+
+/**
  * A worker's index.
  *
  * @return 0 to n_workers - 1

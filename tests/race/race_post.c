@@ -3,8 +3,9 @@
 /*
  * Posts against everything: threads post as fast as they can while callbacks sleep in cancellation
  * points of their own. A post wakes a worker, in `block` by a cancellation request, and must never
- * end a callback's wait: -ECANCELED is for a stop. Every accepted post runs once on each worker,
- * and the last one of all is not forgotten.
+ * end a callback's wait: -ECANCELED is for a stop. Every accepted post runs once on each worker, or
+ * on the one that it is for, and the last one of all is not forgotten. Then the same while the
+ * server stops: what was accepted has run, in the order of each poster, when the stop returns.
  *
  *	race_post [--n ROUNDS]
  */
@@ -62,7 +63,10 @@ static void *post(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < POSTS_PER_ROUND; i++) {
-		if (volley_server_post(race.server, ran, NULL) == 0)
+		/* As many runs as one to all: one to each. */
+		if (i % 2 == 0 ? volley_server_post(race.server, ran, NULL) == 0
+			       : volley_server_post_to(race.server, 0, ran, NULL) == 0 &&
+					 volley_server_post_to(race.server, 1, ran, NULL) == 0)
 			atomic_fetch_add(&race.n_accepted, 1);
 		if (i % 8 == 0)
 			sched_yield(); /* let workers fall asleep between bursts */
@@ -107,6 +111,58 @@ static void run_round(const struct peer_way *way, int fd)
 	CHECK(volley_server_free(race.server) == 0);
 }
 
+/* To one worker, until the stop: poster i to worker i. */
+static struct line {
+	uint32_t worker_index;
+	uintptr_t n_accepted;
+	uintptr_t n_ran; /* the worker's, until the stop is over */
+} lines[N_POSTERS];
+
+static void ran_in_line(struct volley_worker *worker, void *arg)
+{
+	struct line *line = &lines[volley_worker_get_index(worker)];
+
+	if ((uintptr_t)arg != line->n_ran++)
+		atomic_fetch_add(&race.n_odd, 1);
+}
+
+static void *post_to_until_refused(void *arg)
+{
+	struct line *line = arg;
+
+	while (volley_server_post_to(race.server, line->worker_index, ran_in_line,
+				     (void *)line->n_accepted) == 0) {
+		line->n_accepted++;
+		atomic_fetch_add(&race.n_accepted, 1);
+	}
+	return NULL;
+}
+
+static void run_stopped_round(const struct peer_way *way, unsigned int n_before)
+{
+	pthread_t posters[N_POSTERS];
+	struct volley_addr to;
+
+	race.server = peer_server(
+		VOLLEY_CONFIG(.n_workers = N_WORKERS, .wait = way->wait, .io = way->io), peer_echo,
+		NULL, &to);
+	atomic_store(&race.n_accepted, 0);
+	REQUIRE(volley_server_start(race.server) == 0);
+	for (uint32_t i = 0; i < N_POSTERS; i++) {
+		lines[i] = (struct line){ .worker_index = i };
+		REQUIRE(pthread_create(&posters[i], NULL, post_to_until_refused, &lines[i]) == 0);
+	}
+	while (atomic_load(&race.n_accepted) < n_before)
+		sched_yield();
+	CHECK(volley_server_stop(race.server) == 0);
+	for (int i = 0; i < N_POSTERS; i++) {
+		pthread_join(posters[i], NULL);
+		CHECK_EQ(lines[i].n_ran, lines[i].n_accepted);
+	}
+	CHECK_EQ(atomic_load(&race.n_odd), 0);
+	CHECK(volley_server_free(race.server) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	int fd = loopback_open("127.0.0.1:0", NULL);
@@ -118,6 +174,9 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < n_rounds; i++)
 		for (size_t way = 0; way < PEER_N_WAYS; way++)
 			run_round(&peer_ways[way], fd);
+	for (unsigned long i = 0; i < 10 * n_rounds; i++)
+		for (size_t way = 0; way < PEER_N_WAYS; way++)
+			run_stopped_round(&peer_ways[way], 1 + (unsigned int)i * 7);
 	CHECK(atomic_load(&race.n_waits) > 0);
 	close(fd);
 	return check_done();

@@ -14,6 +14,7 @@
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/worker.h"
+#include "server/state.h"
 
 TestSuite(post, .timeout = 60);
 
@@ -98,6 +99,74 @@ Test(post, a_worker_may_post)
 		volley_server_free(server);
 		close(fd);
 	}
+}
+
+static void note(struct volley_worker *worker, void *arg)
+{
+	uint8_t *order = volley_worker_get_data(worker);
+
+	order[order[0]++] = (uint8_t)(uintptr_t)arg;
+	ran(worker, NULL);
+}
+
+/* Those for one worker and those for all are one line. */
+Test(post, a_post_to_one_worker_runs_there_and_in_order)
+{
+	for (size_t i = 0; i < PEER_N_WAYS; i++) {
+		uint8_t order[2][16] = { { 1 }, { 1 } };
+		struct volley_addr to;
+		struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2,
+									 .wait = peer_ways[i].wait,
+									 .io = peer_ways[i].io),
+							   peer_echo, NULL, &to);
+
+		sem_init(&posts.ran, 0, 0);
+		for (int k = 0; k < 2; k++)
+			server->workers[k].data = order[k];
+		cr_assert_eq(volley_server_post_to(server, 0, ran, NULL), -ESHUTDOWN);
+		cr_assert_eq(volley_server_start(server), 0);
+		cr_assert_eq(volley_server_post_to(server, 1, note, (void *)1), 0);
+		cr_assert_eq(volley_server_post(server, note, (void *)2), 0);
+		cr_assert_eq(volley_server_post_to(server, 1, note, (void *)3), 0);
+		cr_assert_eq(volley_server_post_to(server, 0, note, (void *)4), 0);
+		for (int k = 0; k < 5; k++)
+			sem_wait(&posts.ran);
+		cr_assert_eq(volley_server_stop(server), 0);
+		cr_assert_arr_eq(order[0], ((uint8_t[4]){ 3, 2, 4 }), 4);
+		cr_assert_arr_eq(order[1], ((uint8_t[5]){ 4, 1, 2, 3 }), 5);
+		cr_assert_eq(volley_server_post_to(server, 0, ran, NULL), -ESHUTDOWN);
+		cr_assert_eq(atomic_load(&posts.n_wrong), 0);
+		volley_server_free(server);
+	}
+}
+
+static uint32_t n_said;
+
+static void say(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)level, (void)text, (void)arg;
+	n_said++;
+}
+
+Test(post, a_post_to_nobody_is_refused)
+{
+	struct volley_addr to;
+	struct volley_server *server = peer_server(VOLLEY_CONFIG(.n_workers = 2, .log = say),
+						   peer_echo, NULL, &to);
+
+	cr_assert_eq(volley_server_start(server), 0);
+	n_said = 0;
+	cr_assert_eq(volley_server_post_to(NULL, 0, ran, NULL), -EINVAL);
+	cr_assert_eq(volley_server_post_to(server, 2, ran, NULL), -EINVAL);
+	cr_assert_eq(volley_server_post_to(server, UINT32_MAX, ran, NULL), -EINVAL);
+	cr_assert_eq(volley_server_post_to(server, 1, NULL, NULL), -EINVAL);
+	cr_assert_eq(n_said, 3);
+	fault_arm(FAULT_ALIGNED_ALLOC, 1, ENOMEM);
+	cr_assert_eq(volley_server_post_to(server, 1, ran, NULL), -ENOMEM);
+	fault_disarm();
+	cr_assert_eq(volley_server_stop(server), 0);
+	cr_assert_eq(atomic_load(&posts.n_ran), 0);
+	volley_server_free(server);
 }
 
 static void *post_until_refused(void *arg)
