@@ -216,6 +216,8 @@ struct volley_config {
 
 	/* Memory, and how much is done at a time. */
 
+	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
+	const struct volley_allocator *allocator;
 	/**
 	 * Datagrams taken per receive call, 1 to 1,024. Default 64: twice that gains under 1 %,
 	 * half costs 3 % (docs/benchmarks.md).
@@ -254,16 +256,18 @@ struct volley_config {
 	 * 1,024; memory is only resident where packets were held.
 	 */
 	uint32_t n_held;
-	/** Not in use yet: 0. */
-	uint32_t reserved;
-	/** Where the server's memory comes from. Default: the C library and mmap(2). Not copied. */
-	const struct volley_allocator *allocator;
 
 	/* Time, in microseconds. */
 
 	/** How long a reply may wait for a full socket before it is `timeout`. Default 50,000. */
 	uint32_t backlog_us;
-	/** How long volley_server_drain() may serve. Default 1,000,000. */
+	/**
+	 * How long a drain goes on serving as before, new datagrams too, from the moment in which
+	 * it is asked for (on_drain), 0 to 600,000,000: the time that clients need to hear of it
+	 * and to finish. Default 0. A server without a listener does not linger.
+	 */
+	uint32_t linger_us;
+	/** How long a drain may serve the rest, once nothing new comes in. Default 1,000,000. */
 	uint32_t drain_us;
 	/**
 	 * How long a packet may wait for its handler before it is dropped as `expired`. Default 0:
@@ -292,6 +296,16 @@ struct volley_config {
 	volley_worker_fn on_batch_begin;
 	/** Called after each volley's replies were handed to the kernel. */
 	volley_worker_fn on_batch_end;
+	/**
+	 * Called once on each worker's thread, between two volleys, when a drain is asked for
+	 * (volley_server_drain(), under volley_server_run() the first signal or
+	 * volley_server_request_stop()), and by volley_server_export_fds() before sockets are given
+	 * away: the moment to say goodbye. It may do all that a posted function may; what it sends
+	 * leaves at once. At most once between a start and its stop, and never for a stop without a
+	 * drain. The drain refuses what is new when it has returned everywhere and `linger_us` are
+	 * over; when it returns later than these, it takes of `drain_us`.
+	 */
+	volley_worker_fn on_drain;
 	/** Called last on each worker's thread, once for each successful on_start. */
 	volley_worker_fn on_stop;
 	/** Called by volley_server_run() for each of `run_signals`. */

@@ -13,7 +13,8 @@
  *     volley_server_export_fds()  -- sockets -->  volley_server_import_fds()
  *                                                 volley_server_listen() ... finds them by address
  *                                                 volley_server_start(): both read now
- *           stops reading         <-- ready ---   volley_server_import_commit()
+ *           says goodbye          <-- ready ---   volley_server_import_commit()
+ *           stops reading
  *           replies to what it has
  *           is served out         -- counters ->
  *           closes its copies     <-- taken ---
@@ -46,7 +47,14 @@ extern "C" {
  * After success the listeners that the new process took are closed here; those that it did not want
  * are still served. What remains is to end: volley_server_request_stop().
  *
- * While this runs, listeners do not change (-EBUSY), and a drain or close ends it first.
+ * When the new one is ready, config.on_drain runs here on every worker, and then the worker stops
+ * reading. There is no config.linger_us in between: both processes read the sockets by then, so
+ * what a client sends now may come to either, and the new one waits. Of a restart that fails behind
+ * that remains a server that has said goodbye and serves on: on_drain does not run again before the
+ * next start.
+ *
+ * While this runs, listeners do not change (-EBUSY), and a drain (when it has lingered) or close
+ * ends it first.
  *
  * @param server      any state but closed
  * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
@@ -60,7 +68,7 @@ extern "C" {
  *         hold some of them; -EMFILE; what pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when
  *         closed; -ENOMEM
  * @threads  any but a worker
- * @blocks   up to twice timeout_us, config.drain_us and the slowest callback
+ * @blocks   up to twice timeout_us, config.drain_us and the slowest callback, on_drain among them
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it a process that
  *           died and left a forked child is waited for)
  */

@@ -73,7 +73,7 @@ VOLLEY_API int volley_server_start(struct volley_server *server);
 
 /**
  * Start unless it runs already, serve until SIGTERM or SIGINT or volley_server_request_stop(),
- * drain, and return.
+ * drain as volley_server_drain() does, and return.
  *
  * Both signals (and the config's run_signals) are blocked in the caller and in the workers
  * meanwhile and read from a descriptor; the caller's mask is restored. A second signal stops
@@ -125,14 +125,18 @@ VOLLEY_API int volley_server_request_stop(struct volley_server *server);
 VOLLEY_API int volley_server_stop(struct volley_server *server);
 
 /**
- * Refuse new datagrams, serve every datagram that is queued, then stop. However often and from
- * however many threads it is asked for, it stays one drain; volley_server_stop(), a second signal
- * and, but not under volley_server_run(), volley_server_request_stop() cut it short.
+ * Say goodbye, refuse new datagrams, serve every datagram that is queued, then stop. However often
+ * and from however many threads it is asked for, it stays one drain; volley_server_stop(), a second
+ * signal and, but not under volley_server_run(), volley_server_request_stop() cut it short.
  *
- * From here on the kernel drops what arrives and counts it (`kernel_drops`); a later start takes
- * new ones again. A filter that an adopted socket had is put back then. One that is locked
- * (SO_LOCK_FILTER) or eBPF stays where it is: the log says so, what arrives there is served on, and
- * the drain ends when it finds nothing, or by config.drain_us.
+ * First config.on_drain runs on every worker, and all serve as before, new datagrams too, until
+ * config.linger_us are over. Where the loop is yours, this call serves meanwhile; your loop's other
+ * events wait, as they do for the rest of the call.
+ *
+ * Then the kernel drops what arrives and counts it (`kernel_drops`); a later start takes new ones
+ * again. A filter that an adopted socket had is put back then. One that is locked (SO_LOCK_FILTER)
+ * or eBPF stays where it is: the log says so, what arrives there is served on, and the drain ends
+ * when it finds nothing, or by config.drain_us.
  *
  * When config.drain_us is over no callback begins any more, as in volley_server_stop(), and replies
  * that still wait for room are dropped as `tx_dropped.stopped`.
@@ -143,8 +147,8 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  *         from a worker
  * @threads  any but a worker; while another thread is in volley_server_run(), this makes it drain
  *         and waits until it is done
- * @blocks   up to 30 ms until the kernel refuses what is new, then config.drain_us, and until the
- *         callbacks that run have returned
+ * @blocks   config.linger_us, up to 30 ms until the kernel refuses what is new, config.drain_us,
+ *         and until the callbacks that run have returned, on_drain among them
  * @kernel   SO_ATTACH_FILTER, SO_GET_FILTER (Linux 3.8), SO_MEMINFO (Linux 4.12)
  */
 VOLLEY_API int volley_server_drain(struct volley_server *server);

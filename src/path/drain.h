@@ -23,8 +23,15 @@ struct vly_drain {
 /* Before the worker starts. */
 void vly_drain_init(struct vly_drain *drain);
 
-/* The server, before the command to drain: its time runs from here on. */
-void vly_drain_begin(struct vly_shared *shared);
+/* The server, before a start; and whether a drain was asked for since then. */
+void vly_drain_clear(struct vly_shared *shared);
+bool vly_drain_is_asked(const struct vly_shared *shared);
+
+/* The server: workers that run linger from here on, and no callback begins after `end_ns`. */
+void vly_drain_set_lingers(struct vly_shared *shared, uint64_t end_ns);
+
+/* The server, before the command to drain: its time runs from here on, less what it is late. */
+void vly_drain_begin(struct vly_shared *shared, uint64_t late_ns);
 
 /* Whether the command is to drain and time is left. */
 bool vly_drain_is_on(const struct vly_shared *shared);

@@ -21,6 +21,7 @@ enum vly_mail_kind {
 	VLY_MAIL_ERRAND,   /* struct vly_errand, of worker.h */
 	VLY_MAIL_SEND,     /* struct vly_buffer, of remote.c */
 	VLY_MAIL_HANDLER,  /* struct vly_handler, whose tx ring has something */
+	VLY_MAIL_GOODBYE,  /* struct vly_goodbye, of worker.h */
 };
 
 /* The user's function for a worker. chores.c runs it and frees the post. */

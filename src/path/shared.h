@@ -8,6 +8,7 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <volley/config.h>
 
@@ -16,8 +17,16 @@
 #include "sys/lock.h"
 #include "sys/process.h"
 
-/* What the server wants of its workers; it only grows while they run. */
-enum vly_command { VLY_COMMAND_RUN = 0, VLY_COMMAND_DRAIN, VLY_COMMAND_STOP };
+/*
+ * What the server wants of its workers; it only grows while they run. To linger is to run, but that
+ * a drain is to come, and its end is known.
+ */
+enum vly_command {
+	VLY_COMMAND_RUN = 0,
+	VLY_COMMAND_LINGER,
+	VLY_COMMAND_DRAIN,
+	VLY_COMMAND_STOP,
+};
 
 struct vly_shared {
 	struct volley_config config; /* every field set and in range; read-only */
@@ -36,7 +45,8 @@ struct vly_shared {
 
 	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
 	VLY_ALIGNED _Atomic uint32_t command;
-	_Atomic uint64_t drain_end_ns; /* drain.c's: written before the command to drain */
+	_Atomic uint64_t drain_end_ns; /* drain.c's: written before the command; 0: none is asked */
+	_Atomic uint32_t n_goodbyes;   /* worker/goodbye.c's: workers whose on_drain is to return */
 };
 
 /* What the server wants now. */

@@ -147,6 +147,11 @@ struct vly_errand {
 	struct vly_round *round;
 };
 
+/* worker/goodbye.c: the hook on_drain, on its way. With shared->lock. */
+struct vly_goodbye {
+	struct vly_inbox_node node;
+};
+
 /* worker/timers.c: the user's timers, and the time. */
 struct vly_timers {
 	bool is_open;      /* they may be set, and fire */
@@ -199,6 +204,7 @@ struct volley_worker {
 	struct vly_remote remote;
 	struct vly_held held;
 	struct vly_errand errand;
+	struct vly_goodbye goodbye;
 	struct vly_self self;
 	struct vly_icmp icmp; /* large, and seldom used */
 };

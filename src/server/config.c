@@ -46,6 +46,7 @@ static const struct range ranges[] = {
 	RANGE(arena_bytes, 1 << 20, 1 << 16, 1 << 30),
 	RANGE(n_backlog, 1024, 1, 1 << 16),
 	RANGE(backlog_us, 50000, 1, 60000000),
+	RANGE(linger_us, 0, 0, 600000000),
 	RANGE(drain_us, 1000000, 1, 600000000),
 	RANGE(n_handlers, 0, 0, 256),
 	RANGE(n_ring, 1024, 8, 1 << 15),
@@ -146,11 +147,6 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 	if (c.flags & ~(uint32_t)VOLLEY_SERVER_PIN) {
 		vly_log_write(&c, VOLLEY_LOG_ERROR,
 			      "config: flags 0x%x has bits this version lacks", c.flags);
-		return -EINVAL;
-	}
-	if (c.reserved != 0) {
-		vly_log_write(&c, VOLLEY_LOG_ERROR, "config: reserved is %u, but must be 0",
-			      c.reserved);
 		return -EINVAL;
 	}
 	if ((c.n_ring & (c.n_ring - 1)) != 0) {

@@ -6,9 +6,10 @@
  * a descriptor, and puts the mask back.
  *
  * The first SIGTERM or SIGINT drains, the second stops at once; what other threads ask for says
- * which of the two it is. To drain has every socket refuse what is new, which takes up to 30 ms;
- * otherwise both are only commands to the workers, and this thread keeps looking at its descriptors
- * until the last worker has left.
+ * which of the two it is. A drain lingers first, which this thread does by the timeout of its poll.
+ * To drain has every socket refuse what is new, which takes up to 30 ms; otherwise both are only
+ * commands to the workers, and this thread keeps looking at its descriptors until the last worker
+ * has left.
  */
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "path/worker.h"
 #include "server/inside.h"
+#include "server/linger.h"
 #include "server/server.h"
 #include "sys/poll.h"
 #include "sys/signals.h"
@@ -36,7 +38,7 @@ static void leave(struct volley_server *server, bool at_once) VLY_REQUIRES(serve
 	if (at_once)
 		vly_server_request(server, VLY_COMMAND_STOP);
 	else
-		vly_server_begin_drain(server);
+		vly_linger_begin(server);
 }
 
 static void take_signals(struct volley_server *server, struct vly_signals *signals,
@@ -69,7 +71,9 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 	uint32_t n_signals = 0;
 
 	while (is_running(server)) {
-		if (vly_poll_wait(fds, 2, -1) < 0)
+		if (vly_linger_has_ended(server))
+			vly_server_begin_drain(server);
+		if (vly_poll_wait(fds, 2, vly_linger_get_timeout_ms(server)) < 0)
 			continue; /* EINTR: a signal of somebody else's; nothing else is told */
 		if (fds[0].revents != 0)
 			take_signals(server, signals, &n_signals);

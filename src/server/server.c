@@ -26,6 +26,7 @@
 #include "server/handover/books.h"
 #include "server/handover/sharers.h"
 #include "server/inside.h"
+#include "server/linger.h"
 #include "server/listeners.h"
 #include "server/needs.h"
 #include "sys/clock.h"
@@ -198,7 +199,8 @@ static int start_workers(struct volley_server *server)
 	return r;
 }
 
-static int start_locked(struct volley_server *server) VLY_REQUIRES(server->listening)
+static int start_locked(struct volley_server *server)
+	VLY_REQUIRES(server->control, server->listening)
 {
 	int r = check_start(server);
 
@@ -207,6 +209,7 @@ static int start_locked(struct volley_server *server) VLY_REQUIRES(server->liste
 	vly_sharers_set_ends(server, false);
 	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
+	vly_linger_clear(server);
 	atomic_store_explicit(&server->shared.command, VLY_COMMAND_RUN, memory_order_seq_cst);
 	set_state(server, VLY_SERVER_STARTING);
 	return start_workers(server);
@@ -344,10 +347,13 @@ static void refuse_new(struct volley_server *server)
 
 void vly_server_begin_drain(struct volley_server *server)
 {
-	if (vly_shared_get_command(&server->shared) != VLY_COMMAND_RUN)
+	uint64_t late_ns;
+
+	if (vly_shared_get_command(&server->shared) >= VLY_COMMAND_DRAIN)
 		return;
+	late_ns = vly_linger_get_late_ns(server);
 	refuse_new(server);
-	vly_drain_begin(&server->shared);
+	vly_drain_begin(&server->shared, late_ns);
 	vly_server_request(server, VLY_COMMAND_DRAIN);
 }
 
@@ -407,6 +413,8 @@ int volley_server_drain(struct volley_server *server)
 	if (!lock_to_drain(server, "drain", &r))
 		return r;
 	if (server->state == VLY_SERVER_RUNNING) {
+		vly_linger_begin(server);
+		vly_linger_wait(server);
 		vly_server_begin_drain(server);
 		vly_server_join(server);
 	}

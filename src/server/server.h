@@ -8,7 +8,7 @@
 
 /* With `control`. */
 int vly_server_start(struct volley_server *server) VLY_REQUIRES(server->control);
-/* Refuse what is new and have the workers serve the rest, unless they end already. */
+/* When it has lingered: refuse what is new and have the workers serve the rest. Not if they end. */
 void vly_server_begin_drain(struct volley_server *server) VLY_REQUIRES(server->control);
 void vly_server_join(struct volley_server *server) VLY_REQUIRES(server->control);
 bool vly_server_is_late(const struct volley_server *server) VLY_REQUIRES(server->control);

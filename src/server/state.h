@@ -59,6 +59,12 @@ struct vly_sharers {
 	uint64_t n_missing; /* processes that served, and are in nobody's books */
 };
 
+/* server/linger.c: the time between a drain's request and its beginning. */
+struct vly_linger {
+	uint64_t end_ns; /* control: when the drain begins; 0: none is asked for */
+	bool has_told;   /* shared.lock: on_drain has run since the last start, or is about to */
+};
+
 /*
  * Four locks, in this order. `control` serialises start, stop, drain, close, run, and is held while
  * they wait for workers. `listening` is held for a change of the listeners, and for the moments in
@@ -96,6 +102,7 @@ struct volley_server {
 	bool exporting; /* a hand-over is under way; listeners do not change */
 	struct volley_stats carried;
 	struct vly_sharers sharers;
+	struct vly_linger linger; /* see there */
 
 	_Atomic bool export_abort; /* the hand-over shall end */
 	struct vly_gate gate;      /* where workers that start meet */

@@ -19,6 +19,7 @@
 #include "path/remote.h"
 #include "sys/clock.h"
 #include "worker/errand.h"
+#include "worker/goodbye.h"
 #include "worker/polled.h"
 #include "worker/rest.h"
 #include "worker/timers.h"
@@ -41,7 +42,7 @@ static void take(struct volley_worker *worker, struct vly_inbox_node *node)
 	enum vly_mail_kind kind = node->kind;
 
 	/* What came before a function leaves before it: it may close the listener that sends. */
-	if (kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND)
+	if (kind == VLY_MAIL_POST || kind == VLY_MAIL_ERRAND || kind == VLY_MAIL_GOODBYE)
 		vly_pipeline_leave(worker);
 	if (kind == VLY_MAIL_HANDLER)
 		vly_handlers_take(worker, node);
@@ -49,6 +50,8 @@ static void take(struct volley_worker *worker, struct vly_inbox_node *node)
 		vly_remote_take(worker, node);
 	else if (kind == VLY_MAIL_ERRAND)
 		vly_errand_run(worker);
+	else if (kind == VLY_MAIL_GOODBYE)
+		vly_goodbye_run(worker);
 	else
 		run_post(worker, VLY_CONTAINER_OF(node, struct vly_post, node));
 }

@@ -9,7 +9,7 @@
 
 #include "path/worker.h"
 
-/* Take what other threads sent: run posts and errands, send sends and replies. */
+/* Take what other threads sent: run posts, errands and on_drain, send sends and replies. */
 void vly_chores_take_mail(struct volley_worker *worker);
 
 /*

@@ -228,6 +228,8 @@ void vly_life_finish(struct volley_worker *worker)
 {
 	if (drains(worker))
 		drain(worker);
+	else if (vly_drain_is_asked(worker->shared))
+		vly_drain_set_late(&worker->drain); /* a stop came before it */
 	set_state(worker, VLY_LIFE_INTAKE_OFF);
 	vly_timers_close(worker);
 	stop_others(worker);

@@ -57,7 +57,7 @@ static void block_run(struct volley_worker *worker)
 	bool is_empty = false; /* the receive call came back with nothing: look before the next */
 
 	assert(vly_self_is_me(&worker->self));
-	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
+	while (vly_chores_take_command(worker) < VLY_COMMAND_DRAIN) {
 		struct vly_sock *sock;
 		int n = 0;
 

@@ -237,7 +237,7 @@ static void run_loop(struct volley_worker *worker)
 	uint32_t n_budget = worker->shared->config.n_budget;
 
 	assert(vly_self_is_me(&worker->self));
-	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
+	while (vly_chores_take_command(worker) < VLY_COMMAND_DRAIN) {
 		int flags = EVLOOP_ONCE;
 
 		vly_chores_take_mail(worker);

@@ -173,7 +173,7 @@ int vly_loop_fd_process(struct volley_worker *worker)
 	vly_timers_forget_now(worker);
 	find_ready(worker);
 	vly_mail_awake(&worker->mail);
-	if (vly_shared_get_command(worker->shared) != VLY_COMMAND_RUN)
+	if (vly_shared_get_command(worker->shared) >= VLY_COMMAND_DRAIN)
 		return -ESHUTDOWN;
 	vly_chores_take_mail(worker);
 	vly_ledger_count_wake(&worker->books);
@@ -214,7 +214,7 @@ static void arm(struct volley_worker *worker)
 		vly_mail_wake(&worker->mail);
 	if (!is_lit && loop->is_lit) {
 		vly_mail_clear(&worker->mail);
-		if (vly_shared_get_command(worker->shared) != VLY_COMMAND_RUN)
+		if (vly_shared_get_command(worker->shared) >= VLY_COMMAND_DRAIN)
 			vly_mail_wake(&worker->mail);
 	}
 	loop->is_lit = is_lit;

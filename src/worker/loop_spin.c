@@ -28,7 +28,7 @@ static void spin_run(struct volley_worker *worker)
 	uint32_t n_budget = worker->shared->config.n_budget;
 
 	assert(vly_self_is_me(&worker->self));
-	while (vly_chores_take_command(worker) == VLY_COMMAND_RUN) {
+	while (vly_chores_take_command(worker) < VLY_COMMAND_DRAIN) {
 		vly_timers_forget_now(worker);
 		vly_chores_take_mail(worker);
 		vly_pipeline_run_once(worker, n_budget);

@@ -25,6 +25,7 @@
 #include "server/handover/sharers.h"
 #include "server/handover/wire.h"
 #include "server/inside.h"
+#include "server/linger.h"
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "sys/clock.h"
@@ -167,8 +168,9 @@ static int wait_ready(struct export *export)
 }
 
 /*
- * Stop reading, and let what is on its way be replied to. A drain or close does that itself, and
- * has its own time for it.
+ * Say goodbye (on_drain) while the sockets are still read here, without lingering: the new process
+ * reads them too and waits for us. Then stop reading, and let what is on its way be replied to. A
+ * drain or close does that itself, and has its own time for it.
  */
 static int quiesce(struct export *export)
 {
@@ -176,6 +178,7 @@ static int quiesce(struct export *export)
 	uint64_t end_ns = vly_clock_get_ns() + vly_clock_convert_us(server->shared.config.drain_us);
 
 	export->paused = true;
+	vly_linger_post(server); /* each worker has it before the errand that follows */
 	call(server, vly_change_pause);
 	while (!vly_wire_is_aborted(export->handover) && call(server, vly_change_check) < 0 &&
 	       vly_clock_get_ns() < end_ns)

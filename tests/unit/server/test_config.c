@@ -155,8 +155,8 @@ Test(config, unknown_flags_are_refused)
 	config.flags = 1u << 31;
 	expect_refused(&config, "flags");
 	config.flags = 0;
-	config.reserved = 1;
-	expect_refused(&config, "reserved");
+	config.linger_us = 600000001;
+	expect_refused(&config, "linger_us");
 }
 
 Test(config, backends_have_names)
