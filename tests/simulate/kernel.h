@@ -109,6 +109,8 @@ extern uint32_t udp_rmem_max;
 void udp_close(struct file *file);
 /* How many messages wait in those of a process. */
 uint32_t udp_count_queued(const struct process *process);
+/* Its sockets whose filter lets an empty datagram not pass. */
+uint32_t udp_count_refusing(const struct process *process);
 short udp_poll(struct file *file);
 int udp_open(int family, struct file **ret_file);
 int udp_bind(struct file *file, const struct sockaddr *addr, socklen_t len);

@@ -141,6 +141,7 @@ static void misuse_nothing(void)
 	expect("drain(NULL)", volley_server_drain(NULL), -EINVAL);
 	expect("request_stop(NULL)", volley_server_request_stop(NULL), -EINVAL);
 	expect("post(NULL)", volley_server_post(NULL, play_post, NULL), -EINVAL);
+	expect("post_to(NULL)", volley_server_post_to(NULL, 0, play_post, NULL), -EINVAL);
 	expect("free(NULL)", volley_server_free(NULL), 0);
 	expect("close(NULL)", volley_server_close(NULL), -EINVAL);
 	expect("get_n_workers(NULL)", volley_server_get_n_workers(NULL), 0);
@@ -232,6 +233,9 @@ static void misuse_server(struct play *play)
 	EXPECT_NULL(volley_listener_get_stats(server, play->handles[0], NULL));
 	EXPECT_NULL(volley_server_get_listeners(server, NULL, 1));
 	EXPECT_SAID(volley_server_post(server, NULL, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_post_to(server, 0, NULL, NULL), -EINVAL);
+	EXPECT_SAID(volley_server_post_to(server, play->config.n_workers, play_post, NULL),
+		    -EINVAL);
 	EXPECT_NULL(volley_server_get_stats(server, NULL));
 	EXPECT_NULL(volley_server_get_worker_stats(server, 0, NULL));
 	expect("get_worker_stats(, 9999)", volley_server_get_worker_stats(server, 9999, &stats),

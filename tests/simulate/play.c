@@ -170,6 +170,7 @@ void play_widen(struct play *play)
 	}
 	play->is_lazy = world_pick(4) == 0;
 	play_fill_hooks(play);
+	play_fill_goodbye(play);
 	if (config->wait == VOLLEY_WAIT_EVENT && world_pick(3) == 0) {
 		play->base = event_base_new_with_config(NULL);
 		config->event_base = play->base;

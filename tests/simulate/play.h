@@ -11,7 +11,7 @@
 
 #include "kernel.h"
 
-enum { N_HELD = 256, N_LISTENERS = 4, N_STALE = 32 };
+enum { N_HELD = 256, N_LISTENERS = 4, N_STALE = 32, N_TOLD = 256 };
 
 struct token {
 	struct volley_held held;
@@ -61,6 +61,8 @@ struct play {
 	uint32_t n_hurrying;           /* of those, under way */
 	uint32_t n_late;               /* drains whose time was over, as the log says */
 	uint32_t n_opened;             /* listeners that came */
+	uint32_t n_told;               /* hooks on_drain */
+	uint32_t told[N_TOLD];         /* by worker: n_begun when it had it last */
 	int run_result;
 	uint32_t n_signals; /* on_signal */
 	uint64_t n_allocated;
@@ -98,7 +100,14 @@ void play_post(struct volley_worker *worker, void *arg);
 struct post {
 	struct play *play;
 	uint32_t n_done;
+	uint32_t n_all; /* workers that it is for */
 };
+
+/* goodbye.c */
+void play_fill_goodbye(struct play *play);
+uint64_t play_get_linger_ns(const struct play *play);
+void play_judge_goodbye(struct play *play, uint32_t n_told, bool has_listeners, uint64_t took_ns);
+int play_post_somewhere(struct play *play, struct post *post);
 
 /* sends.c: each says what it was told to the oracle. */
 void play_send_by(struct play *play, struct volley_worker *worker);

@@ -105,8 +105,10 @@ static void drain(void)
 	struct volley_stats stats = { .size = sizeof stats };
 	bool was_running = play->is_running && !play->has_run;
 	bool was_served_out;
+	bool had_listeners = count_listeners() > 0;
 	uint32_t n_refused = net_weather.refused;
-	uint64_t since_ns = world_now();
+	uint32_t n_told = play->n_told;
+	uint64_t since_ns;
 	int r;
 
 	if (was_running && world_pick(2) == 0)
@@ -122,10 +124,13 @@ static void drain(void)
 	world_tell("drain: %d", r);
 	if (r != 0 && r != -ETIME)
 		world_blame("drain: %d", r);
-	bounds_judge(BOUND_DRAIN, since_ns, get_drain_ns());
+	bounds_judge(BOUND_DRAIN, since_ns, play_get_linger_ns(play) + get_drain_ns());
 	volley_server_get_stats(play->server, &stats);
 	/* Or somebody cut it short, or stopped it before; or it has reports of the network. */
 	was_running &= !play->was_asked;
+	if (was_running)
+		play_judge_goodbye(play, n_told, had_listeners && count_listeners() > 0,
+				   world_now() - since_ns);
 	was_served_out = was_running && fault_count() == 0;
 	was_running &= !play->process->hears_errors;
 	if (r == 0 && was_running && fault_count() == 0 &&
@@ -143,7 +148,7 @@ static void post(void)
 	uint64_t since_ns = world_now();
 	bool shall_run = play->is_running && !play->was_asked;
 	bool is_slow = play->n_slow > 1 || world_pauses.per_million > 0;
-	int r = volley_server_post(play->server, play_post, &post);
+	int r = play_post_somewhere(play, &post);
 
 	if (shall_run && !play->was_asked && r < 0 && fault_count() == 0)
 		world_blame("post: %d", r);
@@ -153,11 +158,10 @@ static void post(void)
 	 * A turn of slow callbacks, n_budget volleys of each socket, comes before it; or one in
 	 * which the worker stands still again and again.
 	 */
-	for (int k = 0; k < (is_slow ? 500000 : 10000) && post.n_done < play->config.n_workers; k++)
+	for (int k = 0; k < (is_slow ? 500000 : 10000) && post.n_done < post.n_all; k++)
 		play_rest(play, (k < 100 ? 10 : 100) * US);
-	if (post.n_done != play->config.n_workers)
-		world_blame("%u of %u workers have got a post", post.n_done,
-			    play->config.n_workers);
+	if (post.n_done != post.n_all)
+		world_blame("%u of %u workers have got a post", post.n_done, post.n_all);
 	bounds_judge(BOUND_POST, since_ns, 0);
 }
 
@@ -230,7 +234,7 @@ static void end_run(void)
 		play->process->pending &= ~(UINT64_C(1) << SIGHUP);
 	if (world_pick(2) == 0) {
 		wait_for_run(n_runs);
-		bounds_judge(BOUND_DRAIN, since_ns, get_drain_ns());
+		bounds_judge(BOUND_DRAIN, since_ns, play_get_linger_ns(play) + get_drain_ns());
 		return;
 	}
 	play_sleep(world_pick(10000) * US);
@@ -434,12 +438,13 @@ static void judge_leftovers(struct process *process)
 static void tell_config(const struct volley_config *config)
 {
 	world_tell("wait %u, %u workers of %u handlers, batch %u, budget %u, ring %u, held %u, "
-		   "hold %u us, backlog %u, %u us, drain %u us, buffers %u and %u, io %s, own %d",
+		   "hold %u us, backlog %u, %u us, linger %u us, drain %u us, "
+		   "buffers %u and %u, io %s, own %d",
 		   config->wait, config->n_workers, config->n_handlers, config->n_batch,
 		   config->n_budget, config->n_ring, config->n_held, config->hold_us,
-		   config->n_backlog, config->backlog_us, config->drain_us, config->rcvbuf_bytes,
-		   config->sndbuf_bytes, config->io != NULL ? config->io : "any",
-		   config->event_base != NULL);
+		   config->n_backlog, config->backlog_us, config->linger_us, config->drain_us,
+		   config->rcvbuf_bytes, config->sndbuf_bytes,
+		   config->io != NULL ? config->io : "any", config->event_base != NULL);
 	world_tell("%u of 64 packets take %llu us; run %d, lazy %d", play->n_slow,
 		   (unsigned long long)(play->slow_ns / US), play->has_run, play->is_lazy);
 }

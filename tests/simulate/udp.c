@@ -98,6 +98,19 @@ uint32_t udp_count_queued(const struct process *process)
 	return n;
 }
 
+uint32_t udp_count_refusing(const struct process *process)
+{
+	uint32_t n = 0;
+
+	for (uint32_t fd = 0; fd < N_FDS; fd++) {
+		struct file *file = process->fds[fd];
+
+		n += file != NULL && file->kind == FILE_UDP &&
+		     !udp_filter_passes(udp_of(file), NULL, 0);
+	}
+	return n;
+}
+
 bool udp_has_room(const struct udp *udp)
 {
 	return udp->wmem * 2 <= udp->sndbuf;
