@@ -153,7 +153,7 @@ static void expect(int fd, size_t i)
 		if (!is_all)
 			continue;
 		seen.from.in.sin_port = 0;
-		snprintf(text, sizeof text, strchr(cases[i].from, ':') ? "[%s]:0" : "%s:0",
+		snprintf(text, sizeof text, strchr(cases[i].from, ':') != NULL ? "[%s]:0" : "%s:0",
 			 cases[i].from);
 		mine = loopback_addr(text);
 		CHECK(volley_addr_is_equal(&seen.from, &mine));
@@ -175,10 +175,12 @@ static void try_case(size_t i)
 				     VOLLEY_LISTEN(.on_packet = on_packet), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	to = listener_addr(server, 0);
-	snprintf(text, sizeof text, strchr(cases[i].client, '[') ? "[::1]:%u" : "127.0.0.1:%u",
+	snprintf(text, sizeof text,
+		 strchr(cases[i].client, '[') != NULL ? "[::1]:%u" : "127.0.0.1:%u",
 		 volley_addr_get_port(&to));
 	to = loopback_addr(text);
-	snprintf(text, sizeof text, strchr(cases[i].from, ':') ? "[%s]:0" : "%s:0", cases[i].from);
+	snprintf(text, sizeof text, strchr(cases[i].from, ':') != NULL ? "[%s]:0" : "%s:0",
+		 cases[i].from);
 	local = loopback_addr(text);
 	loopback_send(fd, &to, 1, 8);
 	sem_wait(&done);
