@@ -139,20 +139,22 @@ static int refuse_options(struct volley_packet *packet)
 int volley_packet_reply_with(struct volley_packet *packet, const void *data, size_t len,
 			     const struct volley_send_options *options)
 {
-	const struct volley_addr *local;
+	uint32_t ifindex = 0;
 	struct vly_route route;
 	struct vly_sock *sock;
+	bool has_local;
 
 	if (packet == NULL)
 		return -EINVAL;
 	if (options == NULL)
 		return volley_packet_reply(packet, data, len);
 	sock = vly_packet_get_sock(packet);
-	local = packet->internal & VLY_PACKET_LOCAL ? packet->local : NULL;
+	has_local = packet->internal & VLY_PACKET_LOCAL;
+	if (has_local)
+		ifindex = vly_packet_get_info(packet)->reply_ifindex;
 	if ((data == NULL && len > 0) ||
-	    vly_route_find_reply(sock->listener, packet->peer, local,
-				 local != NULL ? vly_packet_get_info(packet)->reply_ifindex : 0,
-				 options, &route) < 0)
+	    vly_route_find_reply(sock->listener, packet->peer, has_local ? packet->local : NULL,
+				 ifindex, options, &route) < 0)
 		return refuse_options(packet);
 	if (route.if_room && vly_socks_has_line(sock))
 		return -EAGAIN;

@@ -363,8 +363,8 @@ uint32_t vly_cmsg_put_header(void *control, uint32_t n_room, const struct volley
 {
 	bool is_ipv4 = peer->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr);
 	int level = is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6;
-	int tos = header & 0xff;
-	int ttl = header >> VLY_CMSG_HEADER_TTL_SHIFT & 0xff;
+	int tos = (int)(header & 0xff);
+	int ttl = (int)(header >> VLY_CMSG_HEADER_TTL_SHIFT & 0xff);
 	uint32_t used = 0;
 
 	static_assert(2 * CMSG_SPACE(sizeof tos) == VLY_CMSG_HEADER_BYTES, "both");
