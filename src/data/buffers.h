@@ -39,7 +39,6 @@ struct vly_buffer {
 	/* The taker's own numbers; 0 when taken for the first time, and kept while free. */
 	uint8_t pool;
 	uint8_t state;
-	bool has_local; /* a reply leaves from info.local by info.reply_ifindex */
 	uint16_t owner;
 	uint16_t flags; /* VOLLEY_PACKET_* */
 	uint32_t generation;
@@ -54,7 +53,8 @@ struct vly_buffer {
 		struct vly_buffer *previous; /* where the queue needs both ways */
 		struct {
 			uint32_t n_failed[3]; /* a handler's replies that failed, by its numbers */
-			uint32_t header;      /* VLY_CMSG_HEADER_*; beside `previous` as well */
+			/* Of a reply: VLY_CMSG_HEADER_*. Beside `previous` as well. */
+			uint32_t header;
 		};
 	};
 	struct volley_addr peer;
@@ -75,21 +75,23 @@ static inline struct vly_buffer *vly_buffer_get_next(const struct vly_buffer *bu
 	return (struct vly_buffer *)(void *)buffer->node.next; /* the first member */
 }
 
-/* Where a reply leaves from; NULL: the socket's own address. */
-static inline const struct volley_addr *vly_buffer_get_local(const struct vly_buffer *buffer)
+/*
+ * How a reply leaves. With VLY_CMSG_HEADER_LOCAL from `local` by the interface of that number, else
+ * from the socket's own address. Where from; NULL: from there.
+ */
+static inline void vly_buffer_set_way(struct vly_buffer *buffer, uint32_t header,
+				      const struct volley_addr *local, uint32_t ifindex)
 {
-	return buffer->has_local ? &buffer->info.local : NULL;
-}
-
-/* The same to be, by the interface of that number; NULL: the socket's own. */
-static inline void vly_buffer_set_local(struct vly_buffer *buffer, const struct volley_addr *local,
-					uint32_t ifindex)
-{
-	buffer->has_local = local != NULL;
-	if (local == NULL)
+	buffer->header = header;
+	if (!(header & VLY_CMSG_HEADER_LOCAL))
 		return;
 	buffer->info.local = *local;
 	buffer->info.reply_ifindex = ifindex;
+}
+
+static inline const struct volley_addr *vly_buffer_get_local(const struct vly_buffer *buffer)
+{
+	return buffer->header & VLY_CMSG_HEADER_LOCAL ? &buffer->info.local : NULL;
 }
 
 struct vly_buffers; /* opaque */

@@ -86,17 +86,16 @@ void vly_coalesce_free(struct vly_coalesce *coalesce)
 
 static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 {
-	if (a == b)
-		return true;
-	return a != NULL && b != NULL && vly_addr_is_equal(a, b);
+	return a == b || vly_addr_is_equal(a, b);
 }
 
 /* Two links may have a peer of the same address each. */
 static bool is_same_way(const struct vly_tx *a, const struct vly_tx *b)
 {
-	if (a->header != b->header || !is_same(a->local, b->local))
+	if (a->header != b->header)
 		return false;
-	return a->local == NULL || a->ifindex == b->ifindex;
+	return !(a->header & VLY_CMSG_HEADER_LOCAL) ||
+	       (is_same(a->local, b->local) && a->ifindex == b->ifindex);
 }
 
 /* The table's place for an entry's destination: where its latest message is, or a free one. */
@@ -201,8 +200,7 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 
 		tx[i].n_segments = 1;
 		/* The views of one super-packet share their peer: no need to look again. */
-		if (place == NULL || tx[i].peer != tx[last].peer || tx[i].local != tx[last].local ||
-		    tx[i].header != tx[last].header)
+		if (place == NULL || tx[i].peer != tx[last].peer || !is_same_way(&tx[i], &tx[last]))
 			place = find(coalesce, tx, &tx[i], n_bits);
 		last = i;
 		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), i, limits))

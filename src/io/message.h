@@ -18,9 +18,9 @@
 struct vly_tx {
 	const uint8_t *data;
 	const struct volley_addr *peer;
-	const struct volley_addr *local; /* address to leave from, or NULL: the socket's own */
+	const struct volley_addr *local; /* with VLY_CMSG_HEADER_LOCAL: to leave from */
 	uint32_t len;
-	uint32_t ifindex; /* with `local`: to leave by, or 0: as the routing table says */
+	uint32_t ifindex; /* with the same: to leave by, or 0: as the routing table says */
 	uint32_t header;  /* VLY_CMSG_HEADER_*: what its IP header shall say */
 	uint32_t sock_index;
 	uint16_t next;

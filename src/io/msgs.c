@@ -326,18 +326,26 @@ static uint32_t put_segment(uint8_t *control, uint32_t segment_bytes)
 	return CMSG_SPACE(sizeof value);
 }
 
+/* What the IP header shall say. Returns the bytes that it takes. */
+static VLY_NOINLINE uint32_t put_header(uint8_t *control, const struct vly_tx *head)
+{
+	uint32_t used = 0;
+
+	if (head->header & VLY_CMSG_HEADER_LOCAL)
+		used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
+					   head->ifindex);
+	return used +
+	       vly_cmsg_put_header(control + used, VLY_CMSG_HEADER_BYTES, head->peer, head->header);
+}
+
 static void put_control(struct msgs *self, uint32_t i, const struct vly_tx *head)
 {
 	struct msghdr *msg = &self->tx[i].msg_hdr;
 	uint8_t *control = self->tx_control + (size_t)i * TX_CONTROL_BYTES;
 	uint32_t used = 0;
 
-	if (head->local != NULL)
-		used = vly_cmsg_put_source(control, VLY_CMSG_SOURCE_BYTES, head->local,
-					   head->ifindex);
-	if (head->header != 0)
-		used += vly_cmsg_put_header(control + used, VLY_CMSG_HEADER_BYTES, head->peer,
-					    head->header);
+	if (VLY_UNLIKELY(head->header != 0))
+		used = put_header(control, head);
 	if (head->n_segments > 1)
 		used += put_segment(control + used, head->len);
 	msg->msg_control = used > 0 ? control : NULL;
@@ -382,7 +390,7 @@ static inline struct iovec *fill(struct msgs *self, uint32_t i, const struct vly
 			put_data(iov++, entry);
 	}
 	msg->msg_iovlen = (size_t)(iov - msg->msg_iov);
-	if (VLY_UNLIKELY(head->local != NULL || head->header != 0 || head->n_segments > 1))
+	if (VLY_UNLIKELY(head->header != 0 || head->n_segments > 1))
 		put_control(self, i, head);
 	return iov;
 }

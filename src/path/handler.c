@@ -114,9 +114,8 @@ static void address(const struct vly_buffer *request, const struct vly_route *ro
 		    struct vly_buffer *own)
 {
 	own->peer = request->peer;
-	own->has_local = request->has_local;
+	own->header = request->header;
 	own->info = request->info;
-	own->header = 0;
 	if (route != NULL)
 		vly_route_keep(route, own);
 	own->sock = request->sock;
@@ -209,6 +208,7 @@ void *vly_handler_get_room(struct volley_packet *packet, size_t need, size_t *re
 static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 		      struct volley_packet *view)
 {
+	const struct volley_addr *local = vly_buffer_get_local(buffer);
 	struct vly_listener *listener = buffer->sock->listener;
 
 	view->data = buffer->data;
@@ -220,8 +220,8 @@ static void make_view(struct vly_handler *handler, struct vly_buffer *buffer,
 	view->worker = handler->worker;
 	view->flags = buffer->flags;
 	view->internal = VLY_PACKET_HANDLED | handler->index;
-	if (buffer->has_local)
-		vly_packet_set_local(view, &buffer->info.local);
+	if (local != NULL)
+		vly_packet_set_local(view, local);
 	view->reserved = (uintptr_t)buffer;
 }
 

@@ -292,18 +292,14 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 		buffer->peer = held->peer;
 		buffer->sock_index = held->sock_index;
 		buffer->sock_serial = held->sock_serial;
-		buffer->has_local = held->has_local;
+		buffer->header = held->header;
 		buffer->info = held->info;
-		buffer->header = 0;
 	}
 	unlink_held(&worker->held, held, &held->sock->outside.held_replied);
 	if (buffer != held)
 		vly_remote_put_buffer(worker, held);
-	if (route != NULL) {
-		vly_buffer_set_local(buffer, route->local.len > 0 ? &route->local : NULL,
-				     route->ifindex);
-		buffer->header = route->header;
-	}
+	if (route != NULL)
+		vly_buffer_set_way(buffer, route->header, &route->local, route->ifindex);
 	vly_remote_post(worker, buffer, data, len);
 	return 0;
 }

@@ -200,10 +200,10 @@ void vly_outbox_add_buffer(struct volley_worker *worker, struct vly_sock *sock,
 	tx->data = buffer->reply;
 	tx->len = buffer->reply_len;
 	tx->peer = &buffer->peer;
-	tx->local = vly_buffer_get_local(buffer);
-	if (tx->local != NULL)
-		tx->ifindex = buffer->info.reply_ifindex;
 	tx->header = buffer->header;
+	tx->local = vly_buffer_get_local(buffer);
+	if (tx->local != NULL) /* the rest of the info is in a line of its own */
+		tx->ifindex = buffer->info.reply_ifindex;
 	tx->sock_index = sock->index;
 	buffer->node.next = worker->outbox.sending[buffer->pool];
 	worker->outbox.sending[buffer->pool] = &buffer->node;

@@ -97,13 +97,12 @@ static inline uint32_t vly_packet_get_sock_index(const struct volley_worker *wor
 static inline void vly_packet_keep(const struct volley_packet *packet, struct vly_buffer *buffer)
 {
 	buffer->peer = *packet->peer;
-	buffer->header = 0;
 	buffer->sock = vly_packet_get_sock(packet);
 	if (packet->internal & VLY_PACKET_LOCAL)
-		vly_buffer_set_local(buffer, packet->local,
-				     vly_packet_get_info(packet)->reply_ifindex);
+		vly_buffer_set_way(buffer, VLY_CMSG_HEADER_LOCAL, packet->local,
+				   vly_packet_get_info(packet)->reply_ifindex);
 	else
-		vly_buffer_set_local(buffer, NULL, 0);
+		vly_buffer_set_way(buffer, 0, NULL, 0);
 }
 
 #endif

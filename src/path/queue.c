@@ -44,8 +44,7 @@ bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const str
 	memcpy(buffer->data, tx->data, tx->len);
 	buffer->len = tx->len;
 	buffer->peer = *tx->peer;
-	vly_buffer_set_local(buffer, tx->local, tx->ifindex);
-	buffer->header = tx->header;
+	vly_buffer_set_way(buffer, tx->header, tx->local, tx->ifindex);
 	buffer->node.next = NULL;
 	if (queue->n == 0) {
 		queue->first = buffer;

@@ -57,9 +57,9 @@ static int add(struct volley_worker *worker, const struct volley_packet *packet,
 	tx->len = len;
 	tx->peer = packet->peer;
 	tx->sock_index = vly_packet_get_sock_index(worker);
-	tx->local = NULL;
 	tx->header = 0;
 	if (VLY_UNLIKELY(packet->internal & VLY_PACKET_LOCAL)) {
+		tx->header = VLY_CMSG_HEADER_LOCAL;
 		tx->local = packet->local;
 		tx->ifindex = vly_packet_get_info(packet)->reply_ifindex;
 	}

@@ -37,7 +37,7 @@ static bool is_ipv4(const struct volley_addr *addr)
 /* The kernel takes 0 for a hop limit, and not for a TTL. */
 static int set_header(const struct volley_send_options *options, struct vly_route *route)
 {
-	route->header = 0;
+	route->header = route->local.len > 0 ? VLY_CMSG_HEADER_LOCAL : 0;
 	route->if_room = options->flags & VOLLEY_SEND_IF_ROOM;
 	if (options->flags & VOLLEY_SEND_TOS)
 		route->header |= VLY_CMSG_HEADER_TOS | options->tos;
@@ -152,8 +152,7 @@ int vly_route_find_all(const struct volley_worker *worker, struct volley_listene
 void vly_route_keep(const struct vly_route *route, struct vly_buffer *buffer)
 {
 	buffer->peer = route->peer;
-	vly_buffer_set_local(buffer, route->local.len > 0 ? &route->local : NULL, route->ifindex);
-	buffer->header = route->header;
+	vly_buffer_set_way(buffer, route->header, &route->local, route->ifindex);
 	buffer->sock = NULL; /* whoever sends looks for it */
 	buffer->sock_index = route->sock_index;
 	buffer->sock_serial = route->sock_serial;

@@ -14,7 +14,7 @@ struct volley_send_options;
 
 struct vly_route {
 	struct volley_addr peer;
-	struct volley_addr local; /* len 0: the socket's own */
+	struct volley_addr local; /* len 0: the socket's own, without VLY_CMSG_HEADER_LOCAL */
 	uint32_t ifindex;         /* to leave by; 0: as the routing table says */
 	uint32_t header;          /* VLY_CMSG_HEADER_* */
 	bool if_room;             /* or not at all: VOLLEY_SEND_IF_ROOM */

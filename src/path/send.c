@@ -35,7 +35,7 @@ static int add(struct volley_worker *worker, const struct vly_sock *sock,
 	tx->data = (const uint8_t *)(copy + 1);
 	tx->len = len;
 	tx->peer = &copy->peer;
-	tx->local = copy->local.len > 0 ? &copy->local : NULL;
+	tx->local = &copy->local;
 	tx->ifindex = copy->ifindex;
 	tx->header = copy->header;
 	tx->sock_index = sock->index;

@@ -82,13 +82,15 @@ uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley
 
 /*
  * What an IP header shall say, in one word; 0: as the socket has it. The TOS byte or traffic class
- * below, the TTL or hop limit above it, each with a bit that says that it counts.
+ * below, the TTL or hop limit above it, each with a bit that says that it counts; and a bit for the
+ * source, which is too long for it and stands elsewhere.
  */
 #define VLY_CMSG_HEADER_TOS       (1u << 16)
 #define VLY_CMSG_HEADER_TTL       (1u << 17)
+#define VLY_CMSG_HEADER_LOCAL     (1u << 18)
 #define VLY_CMSG_HEADER_TTL_SHIFT 8
 
-/* Write the control messages for that, of the peer's family also where IPv6 maps it. */
+/* Write the control messages for TOS and TTL, of the peer's family also where IPv6 maps it. */
 #define VLY_CMSG_HEADER_BYTES 48
 uint32_t vly_cmsg_put_header(void *control, uint32_t n_room, const struct volley_addr *peer,
 			     uint32_t header);

@@ -59,9 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint32_t where = fuzz_take(&input, 1);
 
 		tx[n] = (struct vly_tx){ .peer = &peers[where % N_PEERS],
-					 .local = where < 128   ? NULL
-						  : where < 192 ? &locals[0]
-								: &locals[1],
+					 .local = &locals[where < 192],
+					 .header = (where < 128 ? 0 : VLY_CMSG_HEADER_LOCAL) |
+						   (where % 3 ? 0 : VLY_CMSG_HEADER_TOS | 1),
 					 .len = take_size(&input),
 					 .next = (uint16_t)where,
 					 .n_segments = (uint16_t)where };

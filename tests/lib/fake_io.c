@@ -268,7 +268,7 @@ static void keep(struct fake_io *fake, uint32_t listener, const struct vly_tx *h
 				    .peer = *head->peer,
 				    .ifindex = head->ifindex,
 				    .len = entry->len };
-	if (head->local != NULL)
+	if (head->header & VLY_CMSG_HEADER_LOCAL)
 		sent->local = *head->local;
 	sent->data = need(malloc(entry->len + 1));
 	if (entry->len > 0)

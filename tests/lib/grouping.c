@@ -22,8 +22,6 @@ struct message {
 
 static bool is_same_addr(const struct volley_addr *a, const struct volley_addr *b)
 {
-	if (a == NULL || b == NULL)
-		return a == b;
 	if (a->sa.sa_family != b->sa.sa_family)
 		return false;
 	if (a->sa.sa_family == AF_INET)
@@ -36,8 +34,10 @@ static bool is_same_addr(const struct volley_addr *a, const struct volley_addr *
 
 bool grouping_is_same(const struct vly_tx *a, const struct vly_tx *b)
 {
-	return is_same_addr(a->peer, b->peer) && is_same_addr(a->local, b->local) &&
-	       (a->local == NULL || a->ifindex == b->ifindex);
+	if (!is_same_addr(a->peer, b->peer) || a->header != b->header)
+		return false;
+	return !(a->header & VLY_CMSG_HEADER_LOCAL) ||
+	       (is_same_addr(a->local, b->local) && a->ifindex == b->ifindex);
 }
 
 /* Whether entry a has to come before entry b, when both go to one destination. */

@@ -90,7 +90,9 @@ static int send_real(struct vly_io *io, uint32_t listener, const struct vly_tx *
 		if (current->n_messages == MAX_MESSAGES)
 			die("more messages than a script has datagrams");
 		current->messages[current->n_messages++] = (struct subject_message){
-			.inbox = receivers_find(head->peer, listener, head->local),
+			.inbox = receivers_find(head->peer, listener,
+						head->header & VLY_CMSG_HEADER_LOCAL ? head->local
+										     : NULL),
 			.n = head->n_segments
 		};
 	}

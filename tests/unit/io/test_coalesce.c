@@ -52,9 +52,13 @@ static void add(struct flush *flush, const struct volley_addr *peer,
 {
 	cr_assert_lt(flush->n, N);
 	/* What an earlier flush left must not matter. */
-	flush->tx[flush->n++] = (struct vly_tx){
-		.peer = peer, .local = local, .len = len, .next = 999, .n_segments = 77
-	};
+	flush->tx[flush->n++] = (struct vly_tx){ .peer = peer,
+						 .local = local,
+						 .len = len,
+						 .next = 999,
+						 .n_segments = 77,
+						 .header = local != NULL ? VLY_CMSG_HEADER_LOCAL
+									 : 0 };
 }
 
 static void run_from(struct flush *flush, uint32_t first, const struct vly_coalesce_limits *limits)

@@ -79,6 +79,7 @@ Test(msgs, replies_leave_from_the_address_they_are_told)
 
 		open_bench(&b, names[i], 4, "0.0.0.0:0", VLY_CMSG_LOCAL);
 		tx[0].local = &local;
+		tx[0].header = VLY_CMSG_HEADER_LOCAL;
 		cr_assert_eq(vly_io_send(b.io, 0, tx, heads, 2), 2);
 		expect_client_gets(&b, "five", &from);
 		cr_assert_eq(from.in.sin_addr.s_addr, local.in.sin_addr.s_addr);
@@ -104,6 +105,7 @@ Test(msgs, a_chain_of_entries_is_one_message_of_many_datagrams)
 		tx[0].next = 2;
 		tx[2].next = 3;
 		tx[0].local = &local;
+		tx[0].header = VLY_CMSG_HEADER_LOCAL;
 		cr_assert_eq(vly_io_send(b.io, 0, tx, heads, 2), 2);
 		cr_assert_eq(vly_io_get_tx_syscalls(b.io), is_batched(&b) ? 1 : 2);
 		expect_client_gets(&b, "aaaa", &from);

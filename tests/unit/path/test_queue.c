@@ -72,14 +72,17 @@ Test(queue, what_waits_is_a_copy_with_its_addresses)
 {
 	struct volley_addr local = loopback_addr("192.0.2.9:0");
 	char text[] = "copied";
-	struct vly_tx tx = {
-		.data = (uint8_t *)text, .len = 6, .peer = &peer, .local = &local, .ifindex = 3
-	};
+	struct vly_tx tx = { .data = (uint8_t *)text,
+			     .len = 6,
+			     .peer = &peer,
+			     .local = &local,
+			     .ifindex = 3,
+			     .header = VLY_CMSG_HEADER_LOCAL | VLY_CMSG_HEADER_TOS | 5 };
 	struct vly_tx out[2];
 	uint16_t heads[2];
 
 	cr_assert(vly_queue_push(&queue, pool, &tx, -EAGAIN, 0));
-	tx.local = NULL;
+	tx.header = 0;
 	cr_assert(vly_queue_push(&queue, pool, &tx, 0, 0));
 	memset(text, 'x', 6);
 	peer.in.sin_port = 0;
@@ -87,6 +90,7 @@ Test(queue, what_waits_is_a_copy_with_its_addresses)
 	cr_assert_eq(vly_queue_fill(&queue, out, heads, 2), 2);
 	cr_assert_arr_eq(out[0].data, "copied", 6);
 	cr_assert_eq(volley_addr_get_port(out[0].peer), 7);
+	cr_assert_eq(out[0].header, VLY_CMSG_HEADER_LOCAL | VLY_CMSG_HEADER_TOS | 5);
 	cr_assert_neq(out[0].local->in.sin_addr.s_addr, 0);
 	cr_assert_eq(out[0].ifindex, 3);
 	cr_assert_eq(out[0].n_segments, 1);

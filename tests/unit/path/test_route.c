@@ -105,7 +105,8 @@ Test(route, options_become_a_header_and_a_link)
 	options.ttl = 255;
 	options.interface_index = 3;
 	cr_assert_eq(vly_route_find(&listener, &to, &options, &route), 0);
-	cr_assert_eq(route.header, VLY_CMSG_HEADER_TOS | VLY_CMSG_HEADER_TTL | 0xffb9);
+	cr_assert_eq(route.header,
+		     VLY_CMSG_HEADER_LOCAL | VLY_CMSG_HEADER_TOS | VLY_CMSG_HEADER_TTL | 0xffb9);
 	cr_assert(route.if_room);
 	cr_assert_eq(route.ifindex, 3);
 	expect(&route.local, "[::ffff:0.0.0.0]:0");
