@@ -2,6 +2,7 @@
 
 #include "lib/ledger.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include <volley/server.h>
@@ -64,4 +65,28 @@ const char *ledger_find_server_fault(struct volley_server *server)
 	if (volley_server_get_stats(server, &stats) < 0)
 		return "the statistics cannot be read";
 	return ledger_find_fault(&stats);
+}
+
+enum volley_tx_drop ledger_get_drop(int error)
+{
+	switch (error) {
+	case EPERM:
+		return VOLLEY_TX_EPERM;
+	case EMSGSIZE:
+		return VOLLEY_TX_EMSGSIZE;
+	case ENETUNREACH:
+	case ENODEV:
+	case ENXIO:
+	case ENETDOWN:
+	case EADDRNOTAVAIL:
+		return VOLLEY_TX_ENETUNREACH;
+	case EHOSTUNREACH:
+		return VOLLEY_TX_EHOSTUNREACH;
+	case EACCES:
+		return VOLLEY_TX_EACCES;
+	case EINVAL:
+		return VOLLEY_TX_EINVAL;
+	default:
+		return VOLLEY_TX_EOTHER;
+	}
 }

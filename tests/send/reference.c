@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/ledger.h"
 #include "lib/loopback.h"
 #include "send/subject.h"
 
@@ -66,27 +67,6 @@ static ssize_t send_from(int fd, const struct script_burst *burst, const uint8_t
 	return sendmsg(fd, &msg, 0);
 }
 
-/* Kept apart from the library's own table on purpose. */
-static enum volley_tx_drop drop_of(int error)
-{
-	switch (error) {
-	case EPERM:
-		return VOLLEY_TX_EPERM;
-	case EMSGSIZE:
-		return VOLLEY_TX_EMSGSIZE;
-	case ENETUNREACH:
-		return VOLLEY_TX_ENETUNREACH;
-	case EHOSTUNREACH:
-		return VOLLEY_TX_EHOSTUNREACH;
-	case EACCES:
-		return VOLLEY_TX_EACCES;
-	case EINVAL:
-		return VOLLEY_TX_EINVAL;
-	default:
-		return VOLLEY_TX_EOTHER;
-	}
-}
-
 static void send_burst(struct reference *reference, uint32_t listener,
 		       const struct script_burst *burst, struct volley_stats *counts)
 {
@@ -114,7 +94,7 @@ static void send_burst(struct reference *reference, uint32_t listener,
 		if (r >= 0)
 			counts->tx_sent++;
 		else
-			counts->tx_dropped[drop_of(errno)]++;
+			counts->tx_dropped[ledger_get_drop(errno)]++;
 	}
 }
 

@@ -10,34 +10,6 @@
 #include "lib/ledger.h"
 #include "storm.h"
 
-/* Errors with a name of their own, and those that go by another's. */
-static enum volley_tx_drop get_name(int error)
-{
-	switch (error) {
-	case EPERM:
-		return VOLLEY_TX_EPERM;
-	case EMSGSIZE:
-		return VOLLEY_TX_EMSGSIZE;
-	case ENETUNREACH:
-	case ENODEV:
-	case ENXIO:
-	case ENETDOWN:
-	case EADDRNOTAVAIL:
-		return VOLLEY_TX_ENETUNREACH;
-	case EHOSTUNREACH:
-		return VOLLEY_TX_EHOSTUNREACH;
-	case EACCES:
-		return VOLLEY_TX_EACCES;
-	case EINVAL:
-		return VOLLEY_TX_EINVAL;
-	case EAGAIN:
-	case ENOBUFS:
-		return VOLLEY_TX_N_DROPS; /* it waits */
-	default:
-		return VOLLEY_TX_EOTHER;
-	}
-}
-
 /*
  * A reply is dropped as what the kernel said of it alone: not as what met others in one message
  * with it, nor as what was told of an earlier one. What ends a batch is tried again, and so is what
@@ -46,13 +18,14 @@ static enum volley_tx_drop get_name(int error)
 void judge_refusals(struct volley_server *server, const struct process *process)
 {
 	struct volley_stats stats = { .size = sizeof stats };
-	uint64_t n_refused[VOLLEY_TX_N_DROPS + 1] = { 0 };
+	uint64_t n_refused[VOLLEY_TX_N_DROPS] = { 0 };
 	bool is_exact = fault_count() == 0 && !storm_has_moved() && !process->hears_errors &&
 			!process->sends_singly;
 
 	volley_server_get_stats(server, &stats);
 	for (int error = 1; error < N_ERRNOS; error++)
-		n_refused[get_name(error)] += process->n_refused[error];
+		if (error != EAGAIN && error != ENOBUFS) /* it waits */
+			n_refused[ledger_get_drop(error)] += process->n_refused[error];
 	for (int i = 0; i <= VOLLEY_TX_EOTHER; i++)
 		if (stats.tx_dropped[i] > n_refused[i] + process->n_lost_reports ||
 		    (stats.tx_dropped[i] < n_refused[i] && is_exact))

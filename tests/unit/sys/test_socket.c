@@ -316,6 +316,21 @@ Test(socket, meminfo_fails_with_errno)
 	vly_socket_close(fd);
 }
 
+/* One that is queued stays, and others' datagrams find the socket no more. */
+static void expect_leave(int fd, int client, const struct volley_addr *addr)
+{
+	uint8_t byte;
+
+	loopback_send(client, addr, 1, 1);
+	cr_assert(loopback_wait(fd));
+	cr_assert_eq(vly_socket_leave(fd), 0);
+	loopback_send(client, addr, 2, 1);
+	cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
+	cr_assert_eq(byte, 1);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	cr_assert_eq(errno, EAGAIN);
+}
+
 /* Found no more by others' datagrams; what was queued stays, and so does the count of drops. */
 Test(socket, leave_ends_delivery_and_keeps_what_is_queued)
 {
@@ -323,16 +338,8 @@ Test(socket, leave_ends_delivery_and_keeps_what_is_queued)
 	struct volley_addr addr;
 	int fd = loopback_open("127.0.0.1:0", &addr);
 	int client = loopback_open("127.0.0.1:0", NULL);
-	uint8_t byte;
 
-	loopback_send(client, &addr, 1, 1);
-	cr_assert(loopback_wait(fd));
-	cr_assert_eq(vly_socket_leave(fd), 0);
-	loopback_send(client, &addr, 2, 1);
-	cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
-	cr_assert_eq(byte, 1);
-	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
-	cr_assert_eq(errno, EAGAIN);
+	expect_leave(fd, client, &addr);
 	cr_assert_eq(vly_socket_get_meminfo(fd, &info), 0);
 	cr_assert_eq(info.drops, 0);
 	close(client);
@@ -357,16 +364,9 @@ Test(socket, leave_works_on_a_broadcast_address)
 	struct volley_addr addr;
 	int fd = loopback_open("127.255.255.255:0", &addr);
 	int client = loopback_open("127.0.0.1:0", NULL);
-	uint8_t byte;
 
 	cr_assert_eq(vly_socket_set_int(client, SOL_SOCKET, SO_BROADCAST, 1), 0);
-	loopback_send(client, &addr, 1, 1);
-	cr_assert(loopback_wait(fd));
-	cr_assert_eq(vly_socket_leave(fd), 0);
-	loopback_send(client, &addr, 2, 1);
-	cr_assert_eq(loopback_recv(fd, &byte, 1, NULL), 1);
-	cr_assert_eq(byte, 1);
-	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	expect_leave(fd, client, &addr);
 	close(client);
 	close(fd);
 }
