@@ -268,14 +268,6 @@ static bool has_word(const struct vly_handover *handover)
 	       handover->head.type == VLY_HANDOVER_QUIT;
 }
 
-/* Who went while we spoke may have said why before, and it is still there to be heard. */
-static void hear_last(struct vly_handover *handover)
-{
-	while (!has_word(handover) && vly_wire_take(handover) >= 0)
-		continue;
-	vly_wire_close_fds(handover);
-}
-
 /*
  * What the new one has served by now is in its books, and if it does not send them, in nobody's:
  * unless we end, and both write their own.
@@ -388,7 +380,7 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 	}
 	r = converse(export, timeout_us);
 	if (r == -EPIPE)
-		hear_last(export->handover);
+		r = vly_wire_take_last(export->handover, r);
 	if (r < 0)
 		serve_on(export);
 	set_exporting(server, false);

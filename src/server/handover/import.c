@@ -54,22 +54,6 @@ static void note_missing(struct volley_server *server)
 
 /* Receiving ------------------------------------------------------------------------------------ */
 
-/* What it had said last before it went, when a word to it does not arrive. */
-static int hear_last(struct vly_handover *handover, int error)
-{
-	uint32_t last = handover->head.type;
-	uint32_t n = handover->head.n;
-
-	while (last != VLY_HANDOVER_RESUMED && vly_wire_take(handover) >= 0) {
-		last = handover->head.type;
-		n = handover->head.n;
-	}
-	handover->head.type = last;
-	handover->head.n = n;
-	vly_wire_close_fds(handover);
-	return error;
-}
-
 /* What came last; descriptors that are no sockets of ours are closed with the rest. */
 static int take_sockets(struct volley_server *server, struct vly_handover *handover)
 	VLY_REQUIRES(server->listening)
@@ -161,7 +145,7 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	int r = vly_sharers_begin(server, handover, true, &id);
 
 	if (r == -EPIPE)
-		r = hear_last(handover, r);
+		r = vly_wire_take_last(handover, r);
 	if (r == -EPIPE && handover->head.type == VLY_HANDOVER_RESUMED && handover->head.n == 0)
 		r = -ECANCELED; /* it was told before, that we are too late */
 	if (r >= 0)
@@ -373,7 +357,7 @@ static int get_counters(struct volley_server *server, struct vly_handover *hando
 	int r = send_ready(server, handover);
 
 	if (r < 0)
-		return hear_last(handover, r);
+		return vly_wire_take_last(handover, r);
 	r = vly_wire_recv(handover, VLY_HANDOVER_COUNTERS);
 	if (r >= 0 && (handover->head.n != server->import->n ||
 		       handover->head.n_bytes != sizeof handover->counters))
@@ -381,7 +365,7 @@ static int get_counters(struct volley_server *server, struct vly_handover *hando
 	if (r < 0)
 		return r;
 	r = vly_wire_send(handover, VLY_HANDOVER_TAKEN, 0, NULL, 0);
-	return r < 0 ? hear_last(handover, r) : 0;
+	return r < 0 ? vly_wire_take_last(handover, r) : 0;
 }
 
 /*

@@ -171,6 +171,24 @@ int vly_wire_take(struct vly_handover *handover)
 	return 0;
 }
 
+/* Nothing that changes it comes after these. */
+static bool is_last(enum vly_handover_type type)
+{
+	return type == VLY_HANDOVER_RESUMED || type == VLY_HANDOVER_QUIT ||
+	       type == VLY_HANDOVER_BOOKS;
+}
+
+int vly_wire_take_last(struct vly_handover *handover, int error)
+{
+	struct vly_handover_head last = handover->head;
+
+	while (!is_last(last.type) && vly_wire_take(handover) >= 0)
+		last = handover->head;
+	handover->head = last;
+	vly_wire_close_fds(handover);
+	return error;
+}
+
 /*
  * Fields that this process does not know, or the other does not, are zero or left out. A drop that
  * the other has no name for is zero. One that this process has no name for would be lost.

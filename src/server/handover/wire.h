@@ -101,6 +101,13 @@ void vly_wire_close_fds(struct vly_handover *handover);
 
 /* The packet that is there, whatever it is. Never sleeps: -EAGAIN; -EPIPE; -EPROTO. */
 int vly_wire_take(struct vly_handover *handover);
+
+/*
+ * A word to the other side does not arrive, for it went: what it had said last before that. The
+ * head, and the counters if it sent its books, are of that then. Returns `error`.
+ */
+int vly_wire_take_last(struct vly_handover *handover, int error);
+
 /*
  * Wait for a packet of this type. 0; -ETIMEDOUT; -EPIPE when the peer is gone, or says that it
  * goes; -ECANCELED when it serves on, or by abort; -EPROTO for another packet, or one with
