@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * GSO: many datagrams to one destination walk the network stack as one message, and are cut apart
- * at its end. The kernel wants them equally long, but for the last, which may be shorter
- * (UDP_SEGMENT, Linux 4.18).
+ * GSO: many datagrams to one peer walk the network stack as one message, and are cut apart at its
+ * end. The kernel wants them equally long, but for the last, which may be shorter (UDP_SEGMENT,
+ * Linux 4.18).
  *
- * Within one flush, entries are grouped by destination (peer, scope, local address, TOS and TTL),
- * wherever they stand: A B A B becomes two messages as A A B B does. A small hash table finds the
- * message that is open for a destination. An entry joins it if it fits, else it opens the next one.
- * A message that got a shorter entry is closed, since that one must be the last; the next entry of
- * its destination opens a new message, behind it in order. So the order per destination is that in
- * which the replies were given; between destinations it may change, as it may on any network.
+ * Within one flush, entries are grouped by peer, wherever they stand: A B A B becomes two messages
+ * as A A B B does. A small hash table finds the message that is open for a peer. An entry joins it
+ * if it fits and leaves the same way (local address, link, TOS and TTL), else it opens the next
+ * one. A message that got a shorter entry is closed, since that one must be the last; the next
+ * entry of its peer opens a new message, behind it in order. So the order per peer is that in which
+ * the replies were given, whatever options they have; between peers it may change, as it may on any
+ * network.
  *
  * Where order does not matter, the flush is sorted by length beforehand, longest first, and then
- * grouped by the same rules: all equally long entries of a destination become one message, with one
- * shorter entry at its end.
+ * grouped by the same rules: all equally long entries of a peer become one message, with one
+ * shorter entry at its end, if they leave the same way.
  *
  * The table is sized for the flush at hand and cleared by its size, so a volley of one pays for
  * one.
@@ -42,7 +43,7 @@ struct message {
 
 struct vly_coalesce {
 	struct message *messages; /* by entry */
-	uint16_t *table;          /* 1 + first entry of the destination's latest message; 0: free */
+	uint16_t *table;          /* 1 + first entry of the peer's latest message; 0: free */
 	uint16_t *heads;          /* the result: the first entry of each message */
 	uint16_t *numbers;        /* 0, 1, 2 ...: the result where every entry is a message */
 	uint16_t *order;          /* entries, longest first */
@@ -98,7 +99,7 @@ static bool is_same_way(const struct vly_tx *a, const struct vly_tx *b)
 	       (is_same(a->local, b->local) && a->ifindex == b->ifindex);
 }
 
-/* The table's place for an entry's destination: where its latest message is, or a free one. */
+/* The table's place for an entry's peer: where its latest message is, or a free one. */
 static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
 		      const struct vly_tx *entry, uint32_t n_bits)
 {
@@ -107,17 +108,13 @@ static uint16_t *find(struct vly_coalesce *coalesce, const struct vly_tx *tx,
 
 	for (;; i = (i + 1) & mask) {
 		uint16_t *place = &coalesce->table[i];
-		const struct vly_tx *head;
 
-		if (*place == 0)
-			return place;
-		head = &tx[*place - 1];
-		if (is_same(head->peer, entry->peer) && is_same_way(head, entry))
+		if (*place == 0 || is_same(tx[*place - 1].peer, entry->peer))
 			return place;
 	}
 }
 
-/* Put an entry behind the message that starts at `head`; false when it does not fit. */
+/* Put an entry behind the message that starts at `head`; false when it has to leave by itself. */
 static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head, uint16_t i,
 		 const struct vly_coalesce_limits *limits)
 {
@@ -125,7 +122,7 @@ static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head
 
 	if (message->closed || tx[i].len > tx[head].len || tx[i].len == 0 ||
 	    tx[head].n_segments >= limits->n_segments ||
-	    message->n_bytes + tx[i].len > MAX_MESSAGE_BYTES)
+	    message->n_bytes + tx[i].len > MAX_MESSAGE_BYTES || !is_same_way(&tx[head], &tx[i]))
 		return false;
 	tx[message->tail].next = i;
 	tx[head].n_segments++;
@@ -200,7 +197,7 @@ uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint
 
 		tx[i].n_segments = 1;
 		/* The views of one super-packet share their peer: no need to look again. */
-		if (place == NULL || tx[i].peer != tx[last].peer || !is_same_way(&tx[i], &tx[last]))
+		if (place == NULL || tx[i].peer != tx[last].peer)
 			place = find(coalesce, tx, &tx[i], n_bits);
 		last = i;
 		if (*place != 0 && join(coalesce, tx, (uint16_t)(*place - 1), i, limits))

@@ -29,8 +29,8 @@ void vly_coalesce_free(struct vly_coalesce *coalesce);
 /*
  * Chain entries first to first + n - 1 of tx, all of one socket, into messages: sets their `next`
  * and `n_segments`, points heads to the messages' first entries (valid until the next run), and
- * returns how many messages there are. Order per destination and local address is kept; by size it
- * is the longest first, equally long ones in their order.
+ * returns how many messages there are. Order per peer is kept; by size it is the longest first,
+ * equally long ones in their order.
  */
 uint32_t vly_coalesce_run(struct vly_coalesce *coalesce, struct vly_tx *tx, uint32_t first,
 			  uint32_t n, const struct vly_coalesce_limits *limits,

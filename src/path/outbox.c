@@ -3,9 +3,9 @@
 /*
  * The sending half of the data path: from the replies of a volley to the kernel.
  *
- *     tx entries -> grouped by destination (io/coalesce.c) -> io.send
- *                                                  |  full socket: backlog
- *                                                  |  segmented and refused: one by one
+ *     tx entries -> grouped by peer (io/coalesce.c) -> io.send
+ *                                                        |  full socket: backlog
+ *                                                        |  segmented and refused: one by one
  *
  * Every reply ends in exactly one count: sent, dropped under a reason, or queued in the backlog,
  * which then counts it. An error costs the datagram that met it and no other.
@@ -251,7 +251,7 @@ static void hand_back(struct vly_outbox *outbox, enum vly_pool pool)
 }
 
 /*
- * Socket by socket, grouped by destination. The entries are not used anew before all were sent, so
+ * Socket by socket, grouped by peer. The entries are not used anew before all were sent, so
  * whatever were added meanwhile would leave, too, and there is an end.
  */
 void vly_outbox_flush(struct volley_worker *worker)

@@ -2,9 +2,9 @@
 
 /*
  * The rules of io/coalesce.h, one by one and by comparing everything with everything. For each
- * destination, the messages in the order of their heads must be its entries in order (by size:
- * sorted, longest first), every message must be one that the kernel can cut apart again, and none
- * may end before it has to.
+ * peer, the messages in the order of their heads must be its entries in order (by size: sorted,
+ * longest first), every message must be one that the kernel can cut apart again and whose datagrams
+ * leave the same way, and none may end before it has to.
  */
 
 #include "lib/grouping.h"
@@ -40,7 +40,7 @@ bool grouping_is_same(const struct vly_tx *a, const struct vly_tx *b)
 	       (is_same_addr(a->local, b->local) && a->ifindex == b->ifindex);
 }
 
-/* Whether entry a has to come before entry b, when both go to one destination. */
+/* Whether entry a has to come before entry b, when both go to one peer. */
 static bool is_before(const struct vly_tx *tx, uint32_t a, uint32_t b, bool by_size)
 {
 	if (by_size && tx[a].len != tx[b].len)
@@ -65,7 +65,7 @@ static const char *walk(const struct vly_tx *tx, uint32_t head, uint32_t end, bo
 				return "a shorter datagram is not the last of its message";
 			entry = tx[entry].next;
 			if (!grouping_is_same(&tx[entry], &tx[head]))
-				return "two destinations in one message";
+				return "two ways in one message";
 			if (tx[entry].len > tx[head].len)
 				return "a datagram is longer than its message's first";
 		}
@@ -100,9 +100,10 @@ static const char *judge_segmented(const struct vly_tx *tx, uint32_t head,
 static bool could_join(const struct vly_tx *tx, uint32_t head, const struct message *message,
 		       uint32_t next, const struct vly_coalesce_limits *limits)
 {
-	return message->n < limits->n_segments && tx[head].len <= limits->segment_bytes &&
-	       tx[message->last].len == tx[head].len && tx[next].len > 0 &&
-	       tx[next].len <= tx[head].len && message->n_bytes + tx[next].len <= MAX_BYTES;
+	return grouping_is_same(&tx[head], &tx[next]) && message->n < limits->n_segments &&
+	       tx[head].len <= limits->segment_bytes && tx[message->last].len == tx[head].len &&
+	       tx[next].len > 0 && tx[next].len <= tx[head].len &&
+	       message->n_bytes + tx[next].len <= MAX_BYTES;
 }
 
 const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_t n,
@@ -123,10 +124,10 @@ const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_
 		if (fault != NULL)
 			return fault;
 		for (uint32_t k = i; k-- > 0;) {
-			if (!grouping_is_same(&tx[heads[k]], &tx[heads[i]]))
+			if (!is_same_addr(tx[heads[k]].peer, tx[heads[i]].peer))
 				continue;
 			if (is_before(tx, heads[i], messages[k].last, by_size))
-				return "the order of a destination's datagrams changed";
+				return "the order of a peer's datagrams changed";
 			if (could_join(tx, heads[k], &messages[k], heads[i], limits))
 				return "a message ended although the next datagram fitted";
 			break;

@@ -18,7 +18,7 @@ const char *grouping_find_fault(const struct vly_tx *tx, uint32_t first, uint32_
 				const struct vly_coalesce_limits *limits, const uint16_t *heads,
 				uint32_t n_heads);
 
-/* Whether two entries go to one destination from one address. */
+/* Whether two entries go to one peer the same way. */
 bool grouping_is_same(const struct vly_tx *a, const struct vly_tx *b);
 
 #endif
