@@ -48,11 +48,19 @@ static int set_header(const struct volley_send_options *options, struct vly_rout
 		       : 0;
 }
 
-/* By an interface, from whatever address the kernel chooses: it looks for that in `local`. */
-static void set_any(struct volley_addr *local, const struct volley_addr *peer)
+/*
+ * By an interface, from the listener's address: the kernel takes one with the other, and chooses
+ * itself where `local` is 0. It does so for those that have no address to send from.
+ */
+static void set_own(const struct vly_listener *listener, const struct volley_addr *peer,
+		    struct volley_addr *local)
 {
 	static const struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
 
+	if (!listener->wildcard && !listener->is_cast) {
+		*local = listener->addr;
+		return;
+	}
 	*local = (struct volley_addr){ .len = peer->len };
 	local->sa.sa_family = peer->sa.sa_family;
 	if (peer->sa.sa_family == AF_INET6 && is_ipv4(peer))
@@ -83,7 +91,7 @@ static int find(const struct vly_listener *listener, const struct volley_addr *p
 	if (listener->is_cast && vly_addr_is_equal(&ret_route->peer, &listener->addr))
 		ret_route->is_refused = false;
 	if (ret_route->ifindex != 0 && local->len == 0)
-		set_any(local, &ret_route->peer);
+		set_own(listener, &ret_route->peer, local);
 	return set_header(options, ret_route);
 }
 

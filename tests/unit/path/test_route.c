@@ -93,12 +93,32 @@ Test(route, a_link_local_address_leaves_by_its_link)
 	cr_assert_eq(route.ifindex, 0);
 }
 
+/* What has an address of its own leaves from there by every link. */
+Test(route, a_link_leaves_the_address_as_it_is)
+{
+	struct volley_addr to = loopback_addr("192.0.2.7:1000");
+
+	listener.addr = loopback_addr("192.0.2.1:53");
+	cr_assert_eq(vly_route_find(&listener, &to, VOLLEY_SEND(.interface_index = 3), &route), 0);
+	cr_assert_eq(route.ifindex, 3);
+	expect(&route.local, "192.0.2.1:53");
+	cr_assert_eq(vly_route_find_reply(&listener, &to, NULL, 0,
+					  VOLLEY_SEND(.interface_index = 3), &route),
+		     0);
+	expect(&route.local, "192.0.2.1:53");
+	listener.addr = loopback_addr("224.0.0.9:53");
+	listener.is_cast = true;
+	cr_assert_eq(vly_route_find(&listener, &to, VOLLEY_SEND(.interface_index = 3), &route), 0);
+	expect(&route.local, "0.0.0.0:0");
+}
+
 Test(route, options_become_a_header_and_a_link)
 {
 	struct volley_addr to = loopback_addr("[::ffff:192.0.2.1]:1000");
 	struct volley_send_options options;
 
 	listener.addr = loopback_addr("[::]:53");
+	listener.wildcard = true;
 	volley_send_options_init(&options, sizeof options);
 	options.flags = VOLLEY_SEND_TOS | VOLLEY_SEND_TTL | VOLLEY_SEND_IF_ROOM;
 	options.tos = 0xb9;
