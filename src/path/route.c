@@ -34,6 +34,15 @@ static bool is_ipv4(const struct volley_addr *addr)
 	return addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
 }
 
+/* What listens on all addresses of both families sends to both, and all else to its own. */
+static bool suits(const struct vly_listener *listener, const struct volley_addr *peer)
+{
+	if (is_ipv4(peer) == is_ipv4(&listener->addr))
+		return true;
+	return listener->wildcard && !is_ipv4(&listener->addr) &&
+	       !(listener->config.flags & VOLLEY_LISTEN_V6ONLY);
+}
+
 /* The kernel takes 0 for a hop limit, and not for a TTL. */
 static int set_header(const struct volley_send_options *options, struct vly_route *route)
 {
@@ -74,9 +83,11 @@ static int find(const struct vly_listener *listener, const struct volley_addr *p
 	struct volley_addr *local = &ret_route->local;
 
 	local->len = 0;
-	if (vly_addr_convert(peer, family, &ret_route->peer) < 0)
+	if (vly_addr_convert(peer, family, &ret_route->peer) < 0 ||
+	    !suits(listener, &ret_route->peer))
 		return -EINVAL;
-	if (options->local != NULL && vly_addr_convert(options->local, family, local) < 0)
+	if (options->local != NULL && (vly_addr_convert(options->local, family, local) < 0 ||
+				       is_ipv4(local) != is_ipv4(&ret_route->peer)))
 		return -EINVAL;
 	local->in.sin_port = listener->addr.in.sin_port;
 	ret_route->ifindex = options->interface_index;

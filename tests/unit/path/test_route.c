@@ -45,11 +45,25 @@ Test(route, it_leaves_from_the_socket_unless_told)
 Test(route, an_ipv6_socket_reaches_ipv4_but_not_the_other_way_round)
 {
 	listener.addr = loopback_addr("[::]:53");
+	listener.wildcard = true;
 	cr_assert_eq(find("192.0.2.7:1000", "192.0.2.9:0"), 0);
 	expect(&route.peer, "[::ffff:192.0.2.7]:1000");
 	expect(&route.local, "[::ffff:192.0.2.9]:53");
 	cr_assert_eq(find("[2001:db8::1]:1000", NULL), 0);
 	expect(&route.peer, "[2001:db8::1]:1000");
+	cr_assert_eq(find("[2001:db8::1]:1000", "192.0.2.9:0"), -EINVAL);
+	cr_assert_eq(find("192.0.2.7:1000", "[2001:db8::1]:0"), -EINVAL);
+	listener.config.flags = VOLLEY_LISTEN_V6ONLY;
+	cr_assert_eq(find("192.0.2.7:1000", NULL), -EINVAL);
+	cr_assert_eq(find("[2001:db8::1]:1000", NULL), 0);
+	listener.config.flags = 0;
+	listener.addr = loopback_addr("[::ffff:0.0.0.0]:53");
+	cr_assert_eq(find("192.0.2.7:1000", NULL), 0);
+	cr_assert_eq(find("[2001:db8::1]:1000", NULL), -EINVAL);
+	listener.wildcard = false;
+	listener.addr = loopback_addr("[2001:db8::2]:53");
+	cr_assert_eq(find("192.0.2.7:1000", NULL), -EINVAL);
+	cr_assert_eq(find("[2001:db8::1]:1000", NULL), 0);
 	listener.addr = loopback_addr("0.0.0.0:53");
 	cr_assert_eq(find("[2001:db8::1]:1000", NULL), -EINVAL);
 	cr_assert_eq(find("192.0.2.7:1000", "[2001:db8::1]:0"), -EINVAL);
