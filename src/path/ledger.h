@@ -246,6 +246,12 @@ static inline void vly_ledger_count_wake(struct vly_books *books)
 	books->n_wakes++;
 }
 
+/* What the socket of the account that is set has sent so far. */
+static inline uint64_t vly_ledger_get_tx_sent(struct vly_books *books)
+{
+	return vly_ledger_get_hot(books)->tx_sent;
+}
+
 /* What waits: in backlogs, and in handlers' hands. */
 static inline uint64_t vly_ledger_get_tx_queued(const struct vly_books *books)
 {

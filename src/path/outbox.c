@@ -44,16 +44,16 @@ void vly_outbox_fini(struct volley_worker *worker)
 	vly_mem_free(worker->outbox.tx);
 }
 
-/* Learn from a refusal of a segmented message. */
+/* Learn from a refusal of a segmented message whose datagrams leave one by one. */
 static void lower_limits(struct volley_worker *worker, struct vly_sock *sock,
-			 const struct vly_tx *head, int error)
+			 uint32_t segment_bytes, uint32_t n_segments, int error)
 {
-	if (vly_limits_lower(&sock->limits, head->len, error, vly_clock_get_ns()))
+	if (vly_limits_lower(&sock->limits, segment_bytes, error, vly_clock_get_ns()))
 		vly_log_write(&worker->shared->config, VOLLEY_LOG_WARNING,
 			      "worker %u: the kernel refused %u segments of %u bytes in one "
 			      "message (%s); they are sent one by one and later messages are "
 			      "smaller",
-			      worker->index, head->n_segments, head->len, volley_error_name(error));
+			      worker->index, n_segments, segment_bytes, volley_error_name(error));
 }
 
 static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
@@ -62,22 +62,25 @@ static void send_messages(struct volley_worker *worker, struct vly_sock *sock,
 /*
  * A segmented message stands and falls as a whole: a firewall judges it by its length, one datagram
  * too long for the path fails them all. So its datagrams are sent again one by one, and each is
- * charged its own error.
+ * charged its own error. When all of them fail, it was no matter of segments: there is no route, or
+ * the address that they shall leave from is not ours.
  */
 static void heal(struct volley_worker *worker, struct vly_sock *sock, uint16_t head, int error)
 {
 	struct vly_tx *tx = worker->outbox.tx;
 	uint16_t singles[MAX_SEGMENTS];
 	uint32_t n = tx[head].n_segments;
+	uint64_t n_sent = vly_ledger_get_tx_sent(&worker->books);
 
 	assert(n > 0 && n <= MAX_SEGMENTS);
 	vly_ledger_count_healed(&worker->books);
-	lower_limits(worker, sock, &tx[head], error);
 	for (uint32_t i = 0; i < n; i++, head = tx[head].next) {
 		singles[i] = head;
 		tx[head].n_segments = 1;
 	}
 	send_messages(worker, sock, singles, n, true);
+	if (vly_ledger_get_tx_sent(&worker->books) > n_sent)
+		lower_limits(worker, sock, tx[singles[0]].len, n, error);
 }
 
 /* With `alone`, each of the messages is one datagram. */

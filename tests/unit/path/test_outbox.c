@@ -204,17 +204,32 @@ Test(outbox, a_size_that_is_refused_is_not_tried_again_for_a_while)
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 1);
 	/* The limit has a floor, below which every path is wide enough. */
 	reply_bytes = 600;
-	fake_io_send_always(fake.io, -EMSGSIZE);
+	fake_io_send_result(fake.io, -EMSGSIZE);
 	ask(&fake, 5);
 	cr_assert_eq(sock->limits.now.segment_bytes, 1232);
 	cr_assert_eq(n_logs, 1, "said once");
 	/* After a while routes may have changed. */
 	sock->limits.until_ns = vly_clock_get_ns() - 1;
 	sock->listener->limits.n_segments = 64;
-	fake_io_send_always(fake.io, INT32_MAX);
 	reply_bytes = 1400;
 	ask(&fake, 5);
 	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 2);
+	fake_server_close(&fake);
+}
+
+/* The address to leave from is not ours, say: others go on in company. */
+Test(outbox, what_fails_alone_as_well_teaches_nothing)
+{
+	struct fake_server fake = open_segmenting(4, 1400);
+
+	fake_io_send_always(fake.io, -EINVAL);
+	ask(&fake, 5);
+	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_EINVAL], 4);
+	cr_assert_eq(fake_server_stats(&fake).tx_healed, 1);
+	cr_assert_eq(n_logs, 0);
+	fake_io_send_always(fake.io, INT32_MAX);
+	ask(&fake, 5);
+	cr_assert_eq(fake_server_stats(&fake).tx_segmented, 1);
 	fake_server_close(&fake);
 }
 
