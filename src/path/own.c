@@ -71,11 +71,6 @@ static bool get_bit(const _Atomic uint64_t *words, in_port_t port)
 	return atomic_load_explicit(&words[port / 64], memory_order_relaxed) >> port % 64 & 1;
 }
 
-static bool is_ipv4(const struct volley_addr *addr)
-{
-	return addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
-}
-
 static uint64_t mix(uint64_t key)
 {
 	key *= UINT64_C(0x9e3779b97f4a7c15);
@@ -196,9 +191,9 @@ int vly_own_add(struct vly_own *own, const struct volley_addr *addr, bool v6only
 		r = vly_set_add(&own->bound, own->config->allocator, make_key(addr, port));
 	else if (own->fd < 0 || own->is_stale)
 		r = learn(own);
-	if (r >= 0 && is_wildcard && !is_ipv4(addr))
+	if (r >= 0 && is_wildcard && !vly_addr_is_ipv4(addr))
 		set_bit(own->any6, port, true);
-	if (r >= 0 && is_wildcard && (is_ipv4(addr) || !v6only))
+	if (r >= 0 && is_wildcard && (vly_addr_is_ipv4(addr) || !v6only))
 		set_bit(own->any4, port, true);
 	if (r >= 0)
 		set_bit(own->numbers, port, true);
@@ -239,7 +234,7 @@ bool vly_own_has(struct vly_own *own, const struct volley_addr *peer)
 		return true;
 	if (vly_set_has(&own->bound, make_key(peer, port)))
 		return true;
-	if (!get_bit(is_ipv4(peer) ? own->any4 : own->any6, port))
+	if (!get_bit(vly_addr_is_ipv4(peer) ? own->any4 : own->any6, port))
 		return false;
 	if (is_loopback(peer))
 		return true;

@@ -11,6 +11,7 @@
 #include "base/opts.h"
 #include "data/buffers.h"
 #include "path/packet.h"
+#include "sys/addr.h"
 
 /* What the first release has; it never changes. */
 enum { MIN_OPTIONS_BYTES = 32 };
@@ -29,17 +30,12 @@ static int read_options(const struct volley_send_options *options,
 	return 0;
 }
 
-static bool is_ipv4(const struct volley_addr *addr)
-{
-	return addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
-}
-
 /* What listens on all addresses of both families sends to both, and all else to its own. */
 static bool suits(const struct vly_listener *listener, const struct volley_addr *peer)
 {
-	if (is_ipv4(peer) == is_ipv4(&listener->addr))
+	if (vly_addr_is_ipv4(peer) == vly_addr_is_ipv4(&listener->addr))
 		return true;
-	return listener->wildcard && !is_ipv4(&listener->addr) &&
+	return listener->wildcard && !vly_addr_is_ipv4(&listener->addr) &&
 	       !(listener->config.flags & VOLLEY_LISTEN_V6ONLY);
 }
 
@@ -52,7 +48,8 @@ static int set_header(const struct volley_send_options *options, struct vly_rout
 		route->header |= VLY_CMSG_HEADER_TOS | options->tos;
 	if (options->flags & VOLLEY_SEND_TTL)
 		route->header |= VLY_CMSG_HEADER_TTL | options->ttl << VLY_CMSG_HEADER_TTL_SHIFT;
-	return (options->flags & VOLLEY_SEND_TTL) && options->ttl == 0 && is_ipv4(&route->peer)
+	return (options->flags & VOLLEY_SEND_TTL) && options->ttl == 0 &&
+			       vly_addr_is_ipv4(&route->peer)
 		       ? -EINVAL
 		       : 0;
 }
@@ -72,7 +69,7 @@ static void set_own(const struct vly_listener *listener, const struct volley_add
 	}
 	*local = (struct volley_addr){ .len = peer->len };
 	local->sa.sa_family = peer->sa.sa_family;
-	if (peer->sa.sa_family == AF_INET6 && is_ipv4(peer))
+	if (peer->sa.sa_family == AF_INET6 && vly_addr_is_ipv4(peer))
 		local->in6.sin6_addr = mapped;
 }
 
@@ -86,8 +83,9 @@ static int find(const struct vly_listener *listener, const struct volley_addr *p
 	if (vly_addr_convert(peer, family, &ret_route->peer) < 0 ||
 	    !suits(listener, &ret_route->peer))
 		return -EINVAL;
-	if (options->local != NULL && (vly_addr_convert(options->local, family, local) < 0 ||
-				       is_ipv4(local) != is_ipv4(&ret_route->peer)))
+	if (options->local != NULL &&
+	    (vly_addr_convert(options->local, family, local) < 0 ||
+	     vly_addr_is_ipv4(local) != vly_addr_is_ipv4(&ret_route->peer)))
 		return -EINVAL;
 	local->in.sin_port = listener->addr.in.sin_port;
 	ret_route->ifindex = options->interface_index;

@@ -22,9 +22,8 @@
 
 static bool takes_ipv4(const struct volley_addr *addr, uint32_t flags)
 {
-	if (addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
-		return true;
-	return vly_addr_is_wildcard(addr) && !(flags & VOLLEY_LISTEN_V6ONLY);
+	return vly_addr_is_ipv4(addr) ||
+	       (vly_addr_is_wildcard(addr) && !(flags & VOLLEY_LISTEN_V6ONLY));
 }
 
 static bool overlaps(const struct volley_addr *a, uint32_t a_flags, const struct volley_addr *b,
@@ -35,6 +34,15 @@ static bool overlaps(const struct volley_addr *a, uint32_t a_flags, const struct
 		return false;
 	return a->sa.sa_family == b->sa.sa_family ||
 	       (takes_ipv4(a, a_flags) && takes_ipv4(b, b_flags));
+}
+
+/* Also one that is mapped and one that is not. */
+static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
+{
+	struct volley_addr own_a, own_b;
+
+	return volley_addr_unmap(a, &own_a) >= 0 && volley_addr_unmap(b, &own_b) >= 0 &&
+	       vly_addr_is_equal(&own_a, &own_b);
 }
 
 /* One address twice stays an error: they would share its datagrams by chance. */
@@ -49,7 +57,7 @@ static bool is_beside(const struct volley_server *server, const struct volley_ad
 
 		if (other == NULL)
 			continue;
-		if (vly_addr_is_equal(addr, &other->addr))
+		if (is_same(addr, &other->addr))
 			return false;
 		is = is || overlaps(addr, flags, &other->addr, other->config.flags);
 	}
@@ -64,7 +72,7 @@ static bool has_ipv4_wildcard(const struct volley_server *server, in_port_t port
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct vly_listener *other = vly_listeners_get(server, i);
 
-		if (other != NULL && other->wildcard && other->addr.sa.sa_family == AF_INET &&
+		if (other != NULL && other->wildcard && vly_addr_is_ipv4(&other->addr) &&
 		    other->addr.in.sin_port == port)
 			return true;
 	}
@@ -77,7 +85,7 @@ static int open_and_add(struct volley_server *server, struct vly_listener *liste
 	uint32_t *flags = &listener->config.flags;
 	int r;
 
-	if (addr->sa.sa_family == AF_INET6 && has_ipv4_wildcard(server, addr->in6.sin6_port))
+	if (!vly_addr_is_ipv4(addr) && has_ipv4_wildcard(server, addr->in6.sin6_port))
 		*flags |= VOLLEY_LISTEN_V6ONLY;
 	r = vly_listener_open(listener, addr, is_beside(server, addr, *flags),
 			      server->shared.config.n_workers);

@@ -11,12 +11,23 @@
 /* An address as a socket of `family` wants it: IPv4 is mapped for IPv6. -EINVAL otherwise. */
 int vly_addr_convert(const struct volley_addr *addr, int family, struct volley_addr *ret_addr);
 
-/* Whether it stands for all addresses of its family: 0.0.0.0, or [::], which can mean IPv4 too. */
+/* Whether it is an address of IPv4, by itself or mapped into IPv6. */
+static inline bool vly_addr_is_ipv4(const struct volley_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
+}
+
+/*
+ * Whether it stands for all addresses of its family: 0.0.0.0, also mapped, or [::], which can mean
+ * IPv4 too.
+ */
 static inline bool vly_addr_is_wildcard(const struct volley_addr *addr)
 {
 	if (addr->sa.sa_family == AF_INET)
 		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
-	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+	return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr) &&
+		addr->in6.sin6_addr.s6_addr32[3] == htonl(INADDR_ANY));
 }
 
 /*

@@ -361,7 +361,7 @@ uint32_t vly_cmsg_put_source(void *control, uint32_t n_room, const struct volley
 uint32_t vly_cmsg_put_header(void *control, uint32_t n_room, const struct volley_addr *peer,
 			     uint32_t header)
 {
-	bool is_ipv4 = peer->sa.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr);
+	bool is_ipv4 = vly_addr_is_ipv4(peer);
 	int level = is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6;
 	int tos = (int)(header & 0xff);
 	int ttl = (int)(header >> VLY_CMSG_HEADER_TTL_SHIFT & 0xff);

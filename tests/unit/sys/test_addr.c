@@ -321,6 +321,8 @@ Test(addr, a_wildcard_and_a_link_local_one_are_told_from_others)
 		bool wildcard, link_local;
 	} cases[] = { { "0.0.0.0:1", true, false },
 		      { "[::]:1", true, false },
+		      { "[::ffff:0.0.0.0]:1", true, false },
+		      { "[::ffff:0.0.0.1]:1", false, false },
 		      { "127.0.0.1:1", false, false },
 		      { "169.254.0.1:1", false, true },
 		      { "169.255.0.1:1", false, false },
