@@ -29,9 +29,9 @@ static int add(struct volley_worker *worker, const struct vly_sock *sock,
 
 	if (tx == NULL)
 		return -ENOBUFS;
+	if (len > 0) /* may overlap: out of a room whose rest was given back */
+		memmove(copy + 1, data, len);
 	*copy = *route;
-	if (len > 0)
-		memcpy(copy + 1, data, len);
 	tx->data = (const uint8_t *)(copy + 1);
 	tx->len = len;
 	tx->peer = &copy->peer;

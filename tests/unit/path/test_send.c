@@ -135,6 +135,33 @@ Test(send, the_arena_is_the_limit_of_a_worker)
 	fake_server_close(&fake);
 }
 
+/* Beyond what a first reply left of it: no good use of a room, but no other bytes than these. */
+static void send_out_of_a_room(struct volley_worker *worker, struct volley_packet *packets,
+			       size_t n, void *arg)
+{
+	uint8_t *room = volley_packet_reply_buffer(&packets[0], 1000, NULL);
+
+	(void)n, (void)arg;
+	cr_assert_not_null(room);
+	for (int i = 0; i < 1000; i++)
+		room[i] = (uint8_t)i;
+	volley_packet_reply(&packets[0], room, 10);
+	result = vly_send_add(worker, packets[0].listener, fake_peer(500), room, 1000, NULL);
+}
+
+Test(send, a_room_may_overlap_the_copy_of_it)
+{
+	struct fake_server fake;
+
+	fake_server_open(&fake, NULL, ADDRESS, VOLLEY_LISTEN(.on_batch = send_out_of_a_room));
+	fake_io_recv(fake.io, &(struct fake_datagram){ .data = "a", .len = 1 });
+	fake_server_run(&fake);
+	cr_assert_eq(result, 0);
+	for (int i = 0; i < 1000; i++)
+		cr_assert_eq(((const uint8_t *)fake_io_sent(fake.io, 1)->data)[i], (uint8_t)i);
+	fake_server_close(&fake);
+}
+
 Test(send, other_threads_send_from_an_ipv6_socket_to_ipv4_too, .timeout = 60)
 {
 	struct volley_stats stats = { .size = sizeof stats };
