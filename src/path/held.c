@@ -327,9 +327,11 @@ static int reply_with(struct volley_worker *worker, struct vly_buffer *buffer, c
 
 	if (options == NULL)
 		return reply(worker, buffer, data, len, NULL);
+	/* The token of a peer that may be replied to outlives options by which it may not. */
 	if (vly_route_find_reply(buffer->sock->listener, &buffer->peer,
 				 vly_buffer_get_local(buffer), buffer->info.reply_ifindex, options,
-				 &route) < 0)
+				 &route) < 0 ||
+	    (route.is_refused && buffer->state == HELD))
 		return vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_REFUSED, -EINVAL);
 	return reply(worker, buffer, data, len, &route);
 }

@@ -14,6 +14,7 @@
 
 #include "lib/fake_io.h"
 #include "lib/ledger.h"
+#include "lib/listeners.h"
 #include "lib/loopback.h"
 #include "lib/peer.h"
 #include "path/held.h"
@@ -307,6 +308,23 @@ Test(held, nobody_replies_port_0)
 	cr_assert_eq(fake_io_n_sent(fake.io), 0);
 	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 1);
 	cr_assert_eq(fake_server_stats(&fake).held_replied, 1);
+	fake_server_close(&fake);
+}
+
+/* From its own address it would go to nobody, or come back: these options, not the token. */
+Test(held, nobody_replies_to_an_address_from_itself)
+{
+	struct fake_server fake = open_holding(NULL);
+	struct volley_addr own = listener_addr(fake.server, 0);
+	const struct volley_addr *peer = fake_peer(volley_addr_get_port(&own));
+
+	receive(&fake, "a", volley_addr_get_port(peer));
+	cr_assert_eq(
+		volley_held_reply_with(fake.server, tokens[0], "x", 1, VOLLEY_SEND(.local = peer)),
+		-EINVAL);
+	cr_assert_eq(fake_server_stats(&fake).tx_dropped[VOLLEY_TX_REFUSED], 1);
+	cr_assert_eq(volley_held_reply(fake.server, tokens[0], "x", 1), 0);
+	vly_chores_take_mail(fake.worker);
 	fake_server_close(&fake);
 }
 
