@@ -53,7 +53,10 @@ static inline const struct vly_cmsg_info *vly_packet_get_info(const struct volle
 static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
 	      "the port is read without asking for the family");
 
-/* Port 0 cannot be sent to, and a reply to ourselves would come back for ever. */
+/*
+ * Port 0 cannot be sent to, and a reply to ourselves would come back for ever. What is sent to all
+ * addresses comes back, too: the kernel sends it to the one that it leaves from.
+ */
 static inline bool vly_packet_is_refused(const struct volley_addr *peer,
 					 const struct volley_addr *local)
 {
@@ -61,7 +64,7 @@ static inline bool vly_packet_is_refused(const struct volley_addr *peer,
 		return peer->in.sin_port == 0;
 	if (peer->in.sin_port == 0 || peer->sa.sa_family != local->sa.sa_family)
 		return peer->in.sin_port == 0;
-	return vly_addr_is_same_host(peer, local);
+	return vly_addr_is_same_host(peer, local) || vly_addr_is_wildcard(peer);
 }
 
 /* The same for a packet, and all that is ours beside: a reply would find no end. */

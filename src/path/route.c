@@ -92,8 +92,8 @@ static int find(const struct vly_listener *listener, const struct volley_addr *p
 	if (ret_route->ifindex == 0 && local->len == sizeof local->in6 &&
 	    vly_addr_is_link_local(local))
 		ret_route->ifindex = local->in6.sin6_scope_id;
-	ret_route->is_refused = vly_packet_is_refused(&ret_route->peer,
-						      local->len > 0 ? local : &listener->addr);
+	ret_route->is_refused = vly_packet_is_refused(&ret_route->peer, &listener->addr) ||
+				(local->len > 0 && vly_packet_is_refused(&ret_route->peer, local));
 	ret_route->may_be_own = listener->wildcard &&
 				peer->in.sin_port == listener->addr.in.sin_port;
 	/* Our group is not ourselves; the port of `listener->addr` is never 0. */

@@ -78,6 +78,13 @@ Test(route, nothing_goes_to_port_0_or_to_ourselves)
 	cr_assert(route.is_refused);
 	cr_assert_eq(find("192.0.2.1:54", NULL), 0);
 	cr_assert_not(route.is_refused);
+	/* Whatever it leaves from; and what goes to all addresses goes to that one. */
+	cr_assert_eq(find("192.0.2.1:53", "192.0.2.9:0"), 0);
+	cr_assert(route.is_refused);
+	cr_assert_eq(find("0.0.0.0:53", NULL), 0);
+	cr_assert(route.is_refused);
+	cr_assert_eq(find("0.0.0.0:54", NULL), 0);
+	cr_assert_not(route.is_refused);
 	/* Of a wildcard listener the address that it leaves from says it, or the machine does. */
 	listener.addr = loopback_addr("0.0.0.0:53");
 	listener.wildcard = true;
