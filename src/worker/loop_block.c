@@ -52,6 +52,16 @@ static void awake(struct volley_worker *worker)
 	volley_cancel_clear();
 }
 
+/*
+ * Instead of a wait, when mail has come meanwhile. It may do so each time (a post that posts itself
+ * again), and then the socket is read in these passes or never.
+ */
+static void look(struct vly_sock *sock)
+{
+	if (sock != NULL && sock->reads)
+		vly_socks_set_ready(sock, true);
+}
+
 static void block_run(struct volley_worker *worker)
 {
 	bool is_empty = false; /* the receive call came back with nothing: look before the next */
@@ -65,11 +75,8 @@ static void block_run(struct volley_worker *worker)
 		vly_timers_forget_now(worker);
 		sock = vly_socks_get_after(&worker->socks, UINT32_MAX); /* the only one */
 		if (!vly_chores_sleep(worker)) {
-			awake(worker);
-			vly_pipeline_run_once(worker, 1);
-			continue;
-		}
-		if (is_empty || vly_chores_has_any(worker) || sock == NULL || !sock->reads) {
+			look(sock);
+		} else if (is_empty || vly_chores_has_any(worker) || sock == NULL || !sock->reads) {
 			wait_elsewhere(worker, sock);
 			is_empty = false;
 		} else {
