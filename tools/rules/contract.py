@@ -3,8 +3,10 @@
 """
 Every function of include/volley/ says in its comment what it returns (@return, unless void), who
 may call it (@threads) and how long it may take (@blocks), and names each parameter it documents
-as the prototype does. Usage: contract.py [TREE]. Exits 1 if there is any violation.
+as the prototype does. Each errno that the headers name is one that volley_error_name() knows.
+Usage: contract.py [TREE]. Exits 1 if there is any violation.
 """
+import errno
 import os
 import re
 import sys
@@ -12,6 +14,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
+NAMES = "src/base/err.c"
 COMMENT = re.compile(r"/\*\*(?:(?!\*/).)*\*/\s*\Z", re.S)
 FUNCTION = re.compile(r"^(?P<before>(?:[\w*]+[\s*]+)+?)(?P<name>volley_\w+)\s*\("
                       r"(?P<params>[^;{]*)\)\s*(?:__attribute__\s*\(\(.*?\)\)\s*)?[;{]",
@@ -52,11 +55,22 @@ def check(path, text):
             yield f"{where} is not VOLLEY_API"
 
 
+def check_names(path, text, known):
+    for found in re.finditer(r"\bE[A-Z0-9]+\b", text):
+        name = found.group(0)
+        if name in errno.errorcode.values() and name not in known:
+            number = text.count("\n", 0, found.start()) + 1
+            yield f"{path}:{number}: {NAMES} has no name of {name}"
+
+
 def main(top):
     problems = []
+    known = set(re.findall(r"\bNAME\((E\w+)\)", tree.read(top, NAMES)))
     for path in tree.files(top):
         if path.startswith("include/volley/") and path.endswith(".h"):
-            problems += check(path, tree.read(top, path))
+            text = tree.read(top, path)
+            problems += check(path, text)
+            problems += check_names(path, text, known)
     return tree.report(problems)
 
 

@@ -37,6 +37,7 @@ GOOD = {
     "src/worker/loop_event.c": SPDX + '#include <event2/event.h>\n#include "path/send.h"\n',
     "src/server/handover/export.c": SPDX + '#include "server/handover/wire.h"\n'
                                            '#include "worker/life.h"\n',
+    "src/base/err.c": SPDX + "static const struct name names[] = { NAME(EINVAL) };\n",
     "include/volley/ring.h": GOOD_HEADER,
     "examples/echo.c": SPDX + "#include <volley/volley.h>\n",
 }
@@ -78,6 +79,8 @@ BAD = [
     ("contract", "include/volley/ring.h", GOOD_HEADER.replace("VOLLEY_API ", ""),
      "not VOLLEY_API"),
     ("contract", "include/volley/ring.h", GOOD_HEADER.replace("/**", "/*"), "no doc comment"),
+    ("contract", "include/volley/ring.h", GOOD_HEADER.replace("0\n", "0 or -EPROTO\n"),
+     "no name of EPROTO"),
 ]
 
 

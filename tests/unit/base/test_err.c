@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ Test(err, unknown_is_said)
 {
 	cr_assert_str_eq(volley_error_name(0), "EUNKNOWN");
 	cr_assert_str_eq(volley_error_name(4000), "EUNKNOWN");
+	cr_assert_str_eq(volley_error_name(INT_MIN), "EUNKNOWN");
 }
 
 Test(version, string_is_made_of_the_numbers)
