@@ -42,7 +42,7 @@ struct volley_addr {
  * @param text      NUL-terminated text
  * @param ret_addr  the address; untouched on failure
  * @return 0, or -EINVAL when the text is not an address and a port, or -ENODEV when the scope names
- *         no interface
+ *         no interface, or -EMFILE, -ENFILE or -ENOMEM when nothing is left to ask for one with
  * @threads  any
  * @blocks   never
  */

@@ -214,13 +214,19 @@ struct volley_group {
  * are.
  *
  * The listener's address has to include the group: a wildcard, or the group's own. One on [::]
- * takes groups of both families, unless it has VOLLEY_LISTEN_V6ONLY.
+ * takes groups of both families, unless it has VOLLEY_LISTEN_V6ONLY. One that is bound to a link
+ * ("[ff02::fb%eth0]:5353") hears that link only, wherever it joins.
  *
  * A membership lasts until it is left or the listener is closed: over a stop and a start, and over
  * a hot restart, where it goes with the socket. (So a program that joins whenever it starts gets
- * -EADDRINUSE then, which is as good as 0.) When its interface goes away, it is over; one that
- * comes back under that name is another one to the kernel, and has to be joined again. A group that
- * is joined on several interfaces is a membership on each.
+ * -EADDRINUSE then, which is as good as 0.) A group that is joined on several interfaces is a
+ * membership on each.
+ *
+ * When its interface goes away, nothing is heard any more. One that comes back under that name is
+ * another one to the kernel, and has to be joined again; where it has the same index as before,
+ * that is -EADDRINUSE until the dead membership is left. Others cannot be left, and count for the
+ * system's limit (20 IPv4 groups, net.ipv4.igmp_max_memberships) until the listener is closed: so
+ * leave before an interface is removed.
  *
  * On interfaces where it has not joined a group itself, a listener on a wildcard hears what others
  * of this machine have joined, whether or not it joins anything.
@@ -245,7 +251,8 @@ VOLLEY_API int volley_listener_join(struct volley_server *server, struct volley_
  * End a membership, named as it was joined. What has arrived is served.
  *
  * Without a source the group is left for all of them. Without an interface, scope or listener's
- * scope, the first interface on which it is joined counts.
+ * scope, an IPv6 group is left on the first interface on which it is joined, and an IPv4 group on
+ * the one that the routing table names by now.
  *
  * @param server    any state
  * @param listener  a listener of this server

@@ -28,6 +28,7 @@
 #include "server/needs.h"
 #include "sys/addr.h"
 #include "sys/cast.h"
+#include "sys/socket.h"
 
 /* The size of the struct in the first release. */
 enum { MIN_GROUP_SIZE = sizeof(size_t) };
@@ -59,6 +60,8 @@ static bool has_source(const struct request *request)
 	return request->own.source.len != 0;
 }
 
+static const char no_interface[] = "there is no such interface (`ip link`)";
+
 static int read_interface(const struct volley_server *server, struct request *request)
 {
 	const char *name = request->own.interface;
@@ -71,9 +74,12 @@ static int read_interface(const struct volley_server *server, struct request *re
 		request->ifindex = scope;
 		return 0;
 	}
-	r = vly_cast_find_interface(name, &request->ifindex);
+	r = vly_socket_find_interface(name, &request->ifindex);
+	if (r == -ENODEV)
+		return blame(server, request, r, no_interface);
 	if (r < 0)
-		return blame(server, request, r, "there is no such interface (`ip link`)");
+		return blame(server, request, r,
+			     "no socket is left to ask for its interface with: raise `ulimit -n`");
 	if (scope != 0 && scope != request->ifindex)
 		return blame(server, request, -EINVAL, "its scope is another interface");
 	return 0;
@@ -136,6 +142,7 @@ static int find_fds(struct volley_server *server, struct volley_listener listene
 	return r;
 }
 
+/* Beside limits of its own each membership takes of the memory for a socket's options. */
 static const char *get_limit(const struct request *request)
 {
 	if (request->group.sa.sa_family == AF_INET6)
@@ -144,10 +151,11 @@ static const char *get_limit(const struct request *request)
 					     "`net.core.optmem_max`"
 					   : "too many groups: raise `sysctl net.core.optmem_max`";
 	return has_source(request) ? "too many sources or groups: raise "
-				     "`sysctl net.ipv4.igmp_max_msf` or "
-				     "`net.ipv4.igmp_max_memberships`"
+				     "`sysctl net.ipv4.igmp_max_msf`, "
+				     "`net.ipv4.igmp_max_memberships` or `net.core.optmem_max`"
 				   : "too many groups: raise "
-				     "`sysctl net.ipv4.igmp_max_memberships`";
+				     "`sysctl net.ipv4.igmp_max_memberships` or "
+				     "`net.core.optmem_max`";
 }
 
 /* What the system said. What may well be so at any time is no matter for the log. */
@@ -160,7 +168,9 @@ static int tell(struct volley_server *server, const struct request *request, int
 	case EADDRNOTAVAIL:
 		return error;
 	case ENODEV:
-		return blame(server, request, error, "no route says by which interface: name one");
+		return blame(server, request, error,
+			     request->ifindex != 0 ? no_interface
+						   : "no route says by which interface: name one");
 	case ENOBUFS:
 		return blame(server, request, error, get_limit(request));
 	case EINVAL:

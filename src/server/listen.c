@@ -140,6 +140,23 @@ static int choose_family(const struct volley_server *server, const char *text,
 	return 0;
 }
 
+static void tell_address(const struct volley_server *server, const char *address, int error)
+{
+	const struct volley_config *config = &server->shared.config;
+
+	if (error == -EINVAL)
+		vly_log_write(
+			config, VOLLEY_LOG_ERROR,
+			"\"%s\" is not an address to listen on: write 127.0.0.1:7777, [::1]:7777, "
+			"0.0.0.0:7777, [::]:7777 for IPv4 and IPv6, or :7777 for what there is",
+			address);
+	else
+		vly_log_write(config, VOLLEY_LOG_ERROR, "cannot listen on %s: %s", address,
+			      error == -ENODEV ? "there is no such interface (`ip link`)"
+					       : "no socket is left to ask for its interface with: "
+						 "raise `ulimit -n`");
+}
+
 int volley_server_listen(struct volley_server *server, const char *address,
 			 const struct volley_listen_config *config,
 			 struct volley_listener *ret_listener)
@@ -153,11 +170,7 @@ int volley_server_listen(struct volley_server *server, const char *address,
 		address = "";
 	r = volley_addr_parse(address, &addr);
 	if (r < 0)
-		vly_log_write(
-			&server->shared.config, VOLLEY_LOG_ERROR,
-			"\"%s\" is not an address to listen on: write 127.0.0.1:7777, [::1]:7777, "
-			"0.0.0.0:7777, [::]:7777 for IPv4 and IPv6, or :7777 for what there is",
-			address);
+		tell_address(server, address, r);
 	if (r >= 0)
 		r = choose_family(server, address, config, &addr);
 	if (r >= 0)

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/siphash.h"
+#include "sys/socket.h"
 
 /* Decimal digits only: no sign, no space, no leading junk, at most `max`. */
 static int parse_number(const char *text, uint32_t max, uint32_t *ret_number)
@@ -39,12 +40,12 @@ static int parse_number(const char *text, uint32_t max, uint32_t *ret_number)
 /* An interface's name, or its index, which need not exist yet. */
 static int parse_scope(const char *text, uint32_t *ret_scope)
 {
-	uint32_t scope = if_nametoindex(text);
+	int r;
 
-	if (scope == 0 && parse_number(text, UINT32_MAX, &scope) < 0)
-		return *text == '\0' ? -EINVAL : -ENODEV;
-	*ret_scope = scope;
-	return 0;
+	if (*text == '\0')
+		return -EINVAL;
+	r = vly_socket_find_interface(text, ret_scope);
+	return r < 0 && parse_number(text, UINT32_MAX, ret_scope) < 0 ? r : 0;
 }
 
 static int parse_in6(char *host, uint16_t port, struct volley_addr *ret_addr)

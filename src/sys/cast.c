@@ -8,7 +8,6 @@
 #include "sys/cast.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,14 +110,4 @@ int vly_cast_leave(int fd, const struct volley_addr *group, const struct volley_
 			       : set_source(fd, MCAST_LEAVE_SOURCE_GROUP, group, source, ifindex);
 
 	return r == -EINVAL ? -EADDRNOTAVAIL : r;
-}
-
-int vly_cast_find_interface(const char *name, uint32_t *ret_ifindex)
-{
-	uint32_t ifindex = if_nametoindex(name);
-
-	if (ifindex == 0)
-		return -errno;
-	*ret_ifindex = ifindex;
-	return 0;
 }

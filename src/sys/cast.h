@@ -32,7 +32,7 @@ int vly_cast_set_loop(int fd, int family, bool on);
  * Join or leave a multicast group (RFC 3678). IPv4 groups are not mapped, and an AF_INET6 socket
  * takes those of both families. `source` is of the group's family, or NULL for all sources; leaving
  * without one leaves every source. ifindex 0: the system chooses by its routes, or leaves the first
- * that fits.
+ * that fits, of IPv4 groups by its routes too.
  *
  * 0; -EADDRINUSE joined already; -EADDRNOTAVAIL not joined; -ENODEV no such interface; -ENOBUFS too
  * many; -EINVAL where sources are blocked; another -errno of a system that does not know the
@@ -42,8 +42,5 @@ int vly_cast_join(int fd, const struct volley_addr *group, const struct volley_a
 		  uint32_t ifindex);
 int vly_cast_leave(int fd, const struct volley_addr *group, const struct volley_addr *source,
 		   uint32_t ifindex);
-
-/* The index of an interface by its name. 0, or -ENODEV when there is none. */
-int vly_cast_find_interface(const char *name, uint32_t *ret_ifindex);
 
 #endif

@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 #include <linux/membarrier.h>
 #include <linux/sock_diag.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -35,6 +36,25 @@ int vly_socket_open(int family, bool nonblocking)
 void vly_socket_close(int fd)
 {
 	vly_raw_close(fd);
+}
+
+/* glibc's errno is that of the last family it tried, ENOENT as a rule. So it is asked for again. */
+int vly_socket_find_interface(const char *name, uint32_t *ret_ifindex)
+{
+	uint32_t ifindex = if_nametoindex(name);
+	int fd;
+
+	if (ifindex != 0) {
+		*ret_ifindex = ifindex;
+		return 0;
+	}
+	if (errno == ENODEV)
+		return -ENODEV;
+	fd = vly_socket_open(AF_INET, false);
+	if (fd < 0)
+		return fd;
+	vly_socket_close(fd);
+	return -ENODEV;
 }
 
 int vly_socket_set_int(int fd, int level, int name, int value)

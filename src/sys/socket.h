@@ -20,6 +20,12 @@ int vly_socket_open(int family, bool nonblocking);
 void vly_socket_close(int fd);
 
 /*
+ * The index of an interface by its name. 0; -ENODEV when there is none; or why no socket could be
+ * opened, which the C library does to ask for it.
+ */
+int vly_socket_find_interface(const char *name, uint32_t *ret_ifindex);
+
+/*
  * Bind one socket of a group. Call for the first with `first` true and `share` as the user asked,
  * then for the others with the address the first one got. Without `share` the first one is bound
  * without SO_REUSEPORT and given it afterwards: the group works, and another process gets

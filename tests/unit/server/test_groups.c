@@ -248,6 +248,45 @@ static void hear_far(void)
 	far_namespace = 0;
 }
 
+static bool add_link(void)
+{
+	return namespace_run("ip link add d0 index 77 type veth peer name d1") &&
+	       namespace_run("ip link set d1 up && ip link set d0 up");
+}
+
+/* What the kernel keeps of a link that has gone is in the way of one that gets its index. */
+static void lose_link(const char *address, const char *group)
+{
+	struct volley_server *server = new_server(2, address);
+
+	REQUIRE(add_link());
+	CHECK_EQ(join(server, group, NULL, "d0"), 0);
+	REQUIRE(namespace_run("ip link del d0"));
+	CHECK_EQ(join(server, group, NULL, "d0"), -ENODEV);
+	CHECK_EQ(leave(server, group, NULL, "d0"), -ENODEV);
+	REQUIRE(add_link());
+	CHECK_EQ(join(server, group, NULL, "d0"), -EADDRINUSE);
+	CHECK_EQ(leave(server, group, NULL, "d0"), 0);
+	CHECK_EQ(join(server, group, NULL, "d0"), 0);
+	REQUIRE(namespace_run("ip link del d0"));
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
+/* Which interface is meant says the routing table, also when a group is left. */
+static void leave_by_route(void)
+{
+	struct volley_server *server = new_server(2, "0.0.0.0:0");
+
+	CHECK_EQ(join(server, "239.1.2.3:0", NULL, "v0"), 0);
+	CHECK_EQ(leave(server, "239.1.2.3:0", NULL, NULL), -ENODEV);
+	REQUIRE(namespace_run("ip route add 239.1.2.3 dev lo"));
+	CHECK_EQ(leave(server, "239.1.2.3:0", NULL, NULL), -EADDRNOTAVAIL);
+	REQUIRE(namespace_run("ip route change 239.1.2.3 dev v0"));
+	CHECK_EQ(leave(server, "239.1.2.3:0", NULL, NULL), 0);
+	REQUIRE(namespace_run("ip route del 239.1.2.3"));
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
 int main(void)
 {
 	static const char *const v4[] = { "127.0.0.2", "127.0.0.3" };
@@ -273,6 +312,9 @@ int main(void)
 	hear_source("0.0.0.0:0", "239.1.2.3", v4, "127.0.0.1:0", "lo");
 	hear_source("[::]:0", "239.1.2.3", v4, "127.0.0.1:0", "lo");
 	hear_source("[::]:0", "[ff05::7%v0]", v6, "[fd01::3]:0", "v0");
+	leave_by_route();
+	lose_link("0.0.0.0:0", "239.1.2.3:0");
+	lose_link("[::]:0", "[ff02::7]:0");
 	hear_far();
 	keep();
 	join_on_a_worker();

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static void refuse(void)
 		{ "0.0.0.0:0", 0, "239.1.2.3:0", "239.1.2.4:0", "lo", -EINVAL, "source" },
 		{ "0.0.0.0:0", 0, "239.1.2.3:0", "[::1]:0", "lo", -EINVAL, "source" },
 		{ "[::]:0", 0, "[ff02::7%999]:0", NULL, "lo", -EINVAL, "another interface" },
-		{ "[::]:0", 0, "[ff02::7%999]:0", NULL, NULL, -ENODEV, "name one" },
+		{ "[::]:0", 0, "[ff02::7%999]:0", NULL, NULL, -ENODEV, "no such interface" },
 		{ "[::]:0", VOLLEY_LISTEN_V6ONLY, "239.1.2.3:0", NULL, "lo", -EINVAL, "include" },
 		{ "127.0.0.1:0", 0, "239.1.2.3:0", NULL, "lo", -EINVAL, "does not include" },
 		{ "239.1.2.4:0", 0, "239.1.2.3:0", NULL, "lo", -EINVAL, "does not include" },
@@ -67,6 +68,33 @@ static void refuse_by_size(void)
 	group.known.size = offsetof(struct volley_group,
 				    source); /* the interface is the system's */
 	CHECK_EQ(volley_listener_join(server, listener, &group.known), -ENODEV);
+	CHECK_EQ(volley_server_free(server), 0);
+}
+
+/* What looks for an interface needs a descriptor; that it has none is not the interface's fault. */
+static void refuse_without_descriptors(void)
+{
+	struct volley_server *server = new_server(1, "0.0.0.0:0");
+	struct rlimit limit, none;
+	struct volley_addr addr;
+
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CHECK_EQ(join(server, "239.1.2.3:0", NULL, "lo"), -EMFILE);
+	CHECK(strstr(last_log, "ulimit -n") != NULL);
+	CHECK_EQ(volley_addr_parse("[fe80::1%lo]:0", &addr), -EMFILE);
+	CHECK_EQ(volley_server_listen(server, "[fe80::1%lo]:0",
+				      VOLLEY_LISTEN(.on_packet = listen_to), NULL),
+		 -EMFILE);
+	CHECK(strstr(last_log, "ulimit -n") != NULL);
+	CHECK_EQ(volley_addr_parse("[fe80::1%7]:0", &addr), 0);
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK_EQ(volley_server_listen(server, "[fe80::1%nosuch]:0",
+				      VOLLEY_LISTEN(.on_packet = listen_to), NULL),
+		 -ENODEV);
+	CHECK(strstr(last_log, "no such interface") != NULL);
+	CHECK_EQ(join(server, "239.1.2.3:0", NULL, "lo"), 0);
 	CHECK_EQ(volley_server_free(server), 0);
 }
 
@@ -157,7 +185,9 @@ int main(void)
 	n_fds = loopback_n_fds();
 	refuse();
 	refuse_by_size();
-	exceed("0.0.0.0:0", "239.1.2.%d:0", NULL, 1000, "net.ipv4.igmp_max_memberships");
+	refuse_without_descriptors();
+	exceed("0.0.0.0:0", "239.1.2.%d:0", NULL, 1000,
+	       "net.ipv4.igmp_max_memberships` or `net.core.optmem_max`");
 	exceed("0.0.0.0:0", "239.1.2.%d:0", "127.0.0.%d:0", 200, "net.ipv4.igmp_max_msf");
 	exceed("[::]:0", "[ff02::%x]:0", NULL, 100000, "net.core.optmem_max");
 	exceed("[::]:0", "[ff02::%x]:0", "[fd01::%x]:0", 1000, "net.ipv6.mld_max_msf");
