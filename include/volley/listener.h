@@ -172,7 +172,8 @@ VOLLEY_API int volley_server_get_listeners(struct volley_server *server,
 
 /**
  * A socket of a listener, to read its options or to set those that volley leaves alone: priorities,
- * marks, group memberships, whatever setsockopt(2) has.
+ * marks, whatever setsockopt(2) has. Groups are for volley_listener_join(): what another socket
+ * than the first has joined is dropped as a copy.
  *
  * Borrowed until volley_listener_close() or the close of the server begins: do not close it, read
  * from it, send by it, poll it or shut it down. Filters, SO_REUSEPORT, SO_TIMESTAMP*, SO_RXQ_OVFL,

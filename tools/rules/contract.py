@@ -4,6 +4,7 @@
 Every function of include/volley/ says in its comment what it returns (@return, unless void), who
 may call it (@threads) and how long it may take (@blocks), and names each parameter it documents
 as the prototype does. Each errno that the headers name is one that volley_error_name() knows.
+README.md links each header but volley.h, which has them all.
 Usage: contract.py [TREE]. Exits 1 if there is any violation.
 """
 import errno
@@ -65,12 +66,15 @@ def check_names(path, text, known):
 
 def main(top):
     problems = []
+    readme = tree.read(top, "README.md")
     known = set(re.findall(r"\bNAME\((E\w+)\)", tree.read(top, NAMES)))
     for path in tree.files(top):
         if path.startswith("include/volley/") and path.endswith(".h"):
             text = tree.read(top, path)
             problems += check(path, text)
             problems += check_names(path, text, known)
+            if f"]({path})" not in readme and not path.endswith("/volley.h"):
+                problems.append(f"README.md does not link {path}")
     return tree.report(problems)
 
 

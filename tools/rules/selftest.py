@@ -39,6 +39,7 @@ GOOD = {
                                            '#include "worker/life.h"\n',
     "src/base/err.c": SPDX + "static const struct name names[] = { NAME(EINVAL) };\n",
     "include/volley/ring.h": GOOD_HEADER,
+    "README.md": "[ring.h](include/volley/ring.h)\n",
     "examples/echo.c": SPDX + "#include <volley/volley.h>\n",
 }
 # (rule, file, its text, what the report must contain)
@@ -81,6 +82,7 @@ BAD = [
     ("contract", "include/volley/ring.h", GOOD_HEADER.replace("/**", "/*"), "no doc comment"),
     ("contract", "include/volley/ring.h", GOOD_HEADER.replace("0\n", "0 or -EPROTO\n"),
      "no name of EPROTO"),
+    ("contract", "README.md", "ring.h\n", "does not link"),
 ]
 
 
