@@ -120,9 +120,9 @@ static bool join(struct vly_coalesce *coalesce, struct vly_tx *tx, uint16_t head
 {
 	struct message *message = &coalesce->messages[head];
 
-	if (message->closed || tx[i].len > tx[head].len || tx[i].len == 0 ||
-	    tx[head].n_segments >= limits->n_segments ||
-	    message->n_bytes + tx[i].len > MAX_MESSAGE_BYTES || !is_same_way(&tx[head], &tx[i]))
+	if (message->closed || !is_same_way(&tx[head], &tx[i]) || tx[i].len > tx[head].len ||
+	    tx[i].len == 0 || tx[head].n_segments >= limits->n_segments ||
+	    message->n_bytes + tx[i].len > MAX_MESSAGE_BYTES)
 		return false;
 	tx[message->tail].next = i;
 	tx[head].n_segments++;
