@@ -132,7 +132,7 @@ uint64_t vly_handlers_count_bytes(const struct volley_worker *worker)
 
 static int start_handler(struct vly_handler *handler)
 {
-	char name[16];
+	char name[VLY_THREAD_NAME_BYTES];
 	int r;
 
 	vly_gate_close(&handler->gate);

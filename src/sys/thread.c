@@ -11,32 +11,39 @@
 
 #include "sys/clock.h"
 
-/* A thread's name, with its end. Linux refuses longer ones. */
-enum { NAME_BYTES = 16 };
-
 /* A set holds 1,024 CPUs, and the kernel refuses one that does not hold all: room for 16,384. */
 enum { N_SETS = 16 };
 
 /* What others do meanwhile are a few instructions: 64 looks are enough where yielding helps. */
 enum { N_YIELDS = 64, NAP_NS = 50000 };
 
+/*
+ * Its name is a thread's own matter: of another one it is a file in /proc, so it would take a
+ * descriptor, and come when callbacks run already.
+ */
+static void *run(void *arg)
+{
+	const struct vly_thread *thread = arg;
+
+	pthread_setname_np(pthread_self(), thread->name);
+	return thread->main(thread->arg);
+}
+
 int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg)
 {
-	char short_name[NAME_BYTES];
 	sigset_t all;
 	sigset_t old;
 	int r;
 
+	thread->main = main;
+	thread->arg = arg;
+	strlcpy(thread->name, name, sizeof thread->name);
 	/* The thread inherits the mask. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&thread->id, NULL, main, arg);
+	r = -pthread_create(&thread->id, NULL, run, thread);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0)
-		return r;
-	strlcpy(short_name, name, sizeof short_name);
-	pthread_setname_np(thread->id, short_name);
-	return 0;
+	return r;
 }
 
 int vly_thread_disable_cancel(void)

@@ -5,18 +5,24 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* A thread of ours. */
-struct vly_thread {
-	pthread_t id;
-};
-
 typedef uintptr_t vly_thread_id;
 typedef void *(*vly_thread_fn)(void *arg);
 
+/* A thread's name, with its end: what Linux takes. */
+enum { VLY_THREAD_NAME_BYTES = 16 };
+
+/* A thread of ours. */
+struct vly_thread {
+	pthread_t id;
+	vly_thread_fn main;
+	void *arg;
+	char name[VLY_THREAD_NAME_BYTES];
+};
+
 /*
- * Start a thread with this name (15 characters of it are kept). Every signal is blocked in it: no
- * signal of the program's comes there, and attaching to the cancellation module unblocks its own. 0
- * or -errno.
+ * Start a thread with this name (15 characters of it are kept). `thread` stays where it is until
+ * the join. Every signal is blocked in it: no signal of the program's comes there, and attaching to
+ * the cancellation module unblocks its own. 0 or -errno.
  */
 int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg);
 void vly_thread_join(struct vly_thread *thread);

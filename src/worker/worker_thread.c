@@ -61,7 +61,7 @@ static void *worker_main(void *arg)
 
 int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
 {
-	char name[16];
+	char name[VLY_THREAD_NAME_BYTES];
 	int r;
 
 	worker->thread.gate = gate;

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "lib/fault.h"
 #include "sys/thread.h"
@@ -27,15 +28,6 @@ static void *look(void *arg)
 	return NULL;
 }
 
-/* The name is given by the one who starts it, so the thread may look too early. */
-static void *wait_for_name(void *arg)
-{
-	do
-		look(arg);
-	while (strncmp(seen.name, "volley", 6) != 0);
-	return NULL;
-}
-
 static void expect_same_mask(const sigset_t *before)
 {
 	sigset_t after;
@@ -45,14 +37,21 @@ static void expect_same_mask(const sigset_t *before)
 		cr_assert_eq(sigismember(&after, signo), sigismember(before, signo), "%d", signo);
 }
 
-Test(thread, it_has_a_name_and_no_signals, .timeout = 60)
+/* From its first look on, and with no descriptor to be had. */
+Test(thread, it_has_a_name_and_no_signals)
 {
+	struct rlimit limit, none;
 	struct vly_thread thread;
 	sigset_t before;
 
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = limit;
+	none.rlim_cur = 0;
 	pthread_sigmask(SIG_BLOCK, NULL, &before);
-	cr_assert_eq(vly_thread_start(&thread, "volley-and-much-more", wait_for_name, &seen), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert_eq(vly_thread_start(&thread, "volley-and-much-more", look, &seen), 0);
 	vly_thread_join(&thread);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	cr_assert_eq(seen.arg, &seen);
 	cr_assert_str_eq(seen.name, "volley-and-much");
 	cr_assert(sigismember(&seen.mask, SIGTERM));
