@@ -99,10 +99,7 @@ static uint64_t get_end_ns(const struct volley_server *server) VLY_REQUIRES(serv
 
 bool vly_linger_has_ended(const struct volley_server *server)
 {
-	if (!is_asked(server))
-		return false;
-	return vly_clock_get_ns() >= server->linger.end_ns &&
-	       vly_clock_get_ns() >= get_end_ns(server);
+	return is_asked(server) && vly_clock_get_ns() >= get_end_ns(server);
 }
 
 int vly_linger_get_timeout_ms(const struct volley_server *server)
