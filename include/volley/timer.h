@@ -23,8 +23,8 @@
  * the callbacks that run first.
  *
  * A drain goes on with timers until the worker stops. A stop ends them: the first thing it does is
- * to let no more of them fire, and after on_stop has returned the worker clears those that are
- * still set, unfired.
+ * to clear those that are still set, unfired, so on_stop may free them. An on_start that fails
+ * clears what it frees itself.
  */
 
 #include <stdint.h>
@@ -47,7 +47,7 @@ typedef void (*volley_timer_fn)(struct volley_worker *worker, struct volley_time
 
 /**
  * A timer: yours, inside a struct of yours for instance. It stays where it is, and is not written
- * but by volley, from when it is set until it fires, is cleared, or its worker has stopped.
+ * but by volley, from when it is set until it fires or is cleared, at the latest before on_stop.
  */
 struct volley_timer {
 	volley_timer_fn fn;

@@ -63,18 +63,18 @@ void vly_timers_close(struct volley_worker *worker)
 {
 	assert(vly_self_is_allowed(&worker->self));
 	worker->timers.is_open = false;
+	vly_wheel_reset(&worker->timers.wheel);
 }
 
 void vly_timers_end(struct volley_worker *worker)
 {
-	assert(vly_self_is_allowed(&worker->self) && !worker->timers.is_open);
-	vly_wheel_reset(&worker->timers.wheel);
+	assert(vly_self_is_allowed(&worker->self) && !vly_timers_has_any(worker));
 	close_fd(&worker->timers);
 }
 
 /* Firing --------------------------------------------------------------------------------------- */
 
-/* A stop ends it after any of them: those that are left are due, and cleared by the end. */
+/* A stop ends it after any of them: those that are left are due, and cleared by close. */
 void vly_timers_run(struct volley_worker *worker)
 {
 	struct vly_timers *timers = &worker->timers;

@@ -14,8 +14,8 @@ void vly_timers_init(struct volley_worker *worker);
 void vly_timers_fini(struct volley_worker *worker);
 
 /*
- * From open on timers may be set, and from close on none fires and none can be set. What is still
- * set then is cleared by end, when the loop is closed.
+ * From open on timers may be set; close clears those that are, and none can be set any more. The
+ * kernel's timer goes with end, when the loop is closed.
  */
 void vly_timers_open(struct volley_worker *worker);
 void vly_timers_close(struct volley_worker *worker);

@@ -134,13 +134,16 @@ static void set(struct volley_worker *worker, struct known *known, enum timers_p
 {
 	uint64_t slack_ns = world_pick(2) == 0 ? 0 : world_pick(3000000);
 	uint64_t before_ns = world_now();
-	bool was_set = known->is_set;
+	bool was_set;
 	int r;
 
 	take_back(known);
 	known->timer.fn = fire;
 	known->timer.arg = known;
 	r = volley_worker_set_timer(worker, &known->timer, delay_ns, slack_ns);
+	if (r == -ESHUTDOWN)
+		known->is_set = false; /* the stop has cleared all */
+	was_set = known->is_set;
 	if (r == 0) {
 		known->is_set = true;
 		known->at_ns = before_ns + delay_ns < before_ns ? UINT64_MAX : before_ns + delay_ns;
@@ -191,10 +194,10 @@ void timers_use(struct volley_worker *worker, enum timers_place place)
 	uint32_t index = volley_worker_get_index(worker);
 	struct known *timers = workers[index].timers;
 
-	if (place == TIMERS_START || place == TIMERS_STOP)
+	if (place == TIMERS_START || place == TIMERS_STOP) {
 		workers[index].ends = place == TIMERS_STOP;
-	if (place == TIMERS_START)
 		forget_all(index);
+	}
 	if (!has_any || play->is_plain || world_pick(one_of) > 0)
 		return;
 	if (place == TIMERS_SERVE)

@@ -136,11 +136,11 @@ Test(timers, after_a_stop_none_fires_any_more, .init = open_fake, .fini = close_
 	cr_assert_eq(turn(), 1);
 	cr_assert_eq(turn(), 0);
 	vly_timers_close(fake.worker);
+	for (int i = 0; i < 100; i++)
+		cr_assert(is_zero(&timers[i]));
 	vly_timers_run(fake.worker);
 	cr_assert_eq(n_fired, 0);
 	vly_timers_end(fake.worker);
-	for (int i = 0; i < 100; i++)
-		cr_assert(is_zero(&timers[i]));
 	atomic_store(&fake.server->shared.command, VLY_COMMAND_RUN);
 }
 
