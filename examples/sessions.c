@@ -4,22 +4,20 @@
  * sessions ADDR:PORT [IDLE_MS]: a server that remembers its clients. The reply to each datagram is
  * how many this client has sent; whoever has said nothing for IDLE_MS (10,000) begins again at 1.
  * Each worker has a table of its own, because a client's datagrams all come to the same worker, and
- * a timer on its loop that looks for idle ones. SIGTERM or SIGINT ends it.
+ * a timer that looks for idle ones. SIGTERM or SIGINT ends it.
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <event2/event.h>
 #include <volley/volley.h>
 
 #include "common/start.h"
 
 /* At most 1,000 ends at a time, so that datagrams do not wait for longer than those take. */
-enum { N_MAX = 100000, N_EXPIRE = 1000, TICK_US = 10000 };
+enum { N_MAX = 100000, N_EXPIRE = 1000, TICK_NS = 10000000 };
 
 struct session {
 	uint64_t n_datagrams;
@@ -34,21 +32,13 @@ struct options {
 /* One for each worker. */
 struct sessions {
 	struct volley_peers *peers;
-	struct event *timer;
+	struct volley_timer timer;
 };
-
-static uint64_t get_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void count(struct volley_worker *worker, struct volley_packet *packets, size_t n, void *arg)
 {
 	struct sessions *sessions = volley_worker_get_data(worker);
-	uint64_t now_ns = get_now_ns(); /* one look at the clock for all of them */
+	uint64_t now_ns = volley_worker_get_now_ns(worker);
 	char text[32];
 
 	for (size_t i = 0; i < n; i++) {
@@ -76,12 +66,12 @@ static void say_end(const struct volley_addr *peer, void *data, enum volley_peer
 	(void)arg;
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+static void on_tick(struct volley_worker *worker, struct volley_timer *timer, void *arg)
 {
 	struct sessions *sessions = arg;
 
-	volley_peers_expire(sessions->peers, get_now_ns(), N_EXPIRE);
-	(void)fd, (void)what;
+	volley_peers_expire(sessions->peers, volley_worker_get_now_ns(worker), N_EXPIRE);
+	volley_worker_set_timer(worker, timer, TICK_NS, 0);
 }
 
 static void say_ready(struct volley_server *server, struct volley_listener listener)
@@ -97,7 +87,6 @@ static void say_ready(struct volley_server *server, struct volley_listener liste
 /* On the worker's thread, as on_stop is. */
 static int on_start(struct volley_worker *worker, void *arg)
 {
-	static const struct timeval period = { .tv_usec = TICK_US };
 	struct sessions *sessions = calloc(1, sizeof *sessions);
 	const struct options *options = arg;
 	int r;
@@ -107,13 +96,15 @@ static int on_start(struct volley_worker *worker, void *arg)
 	r = volley_peers_new(VOLLEY_PEERS(.n_max = N_MAX, .n_bytes = sizeof(struct session),
 					  .idle_ns = options->idle_ns, .on_end = say_end),
 			     &sessions->peers);
+	if (r >= 0) {
+		sessions->timer = (struct volley_timer){ .fn = on_tick, .arg = sessions };
+		r = volley_worker_set_timer(worker, &sessions->timer, TICK_NS, 0);
+	}
 	if (r < 0) {
+		volley_peers_free(sessions->peers);
 		free(sessions);
 		return r;
 	}
-	sessions->timer = event_new(volley_worker_get_event_base(worker), -1, EV_PERSIST, on_tick,
-				    sessions);
-	event_add(sessions->timer, &period);
 	volley_worker_set_data(worker, sessions);
 	if (volley_worker_get_index(worker) == 0)
 		say_ready(volley_worker_get_server(worker), options->listener);
@@ -124,16 +115,9 @@ static void on_stop(struct volley_worker *worker, void *arg)
 {
 	struct sessions *sessions = volley_worker_get_data(worker);
 
-	event_free(sessions->timer);
 	volley_peers_free(sessions->peers);
 	free(sessions);
 	(void)arg;
-}
-
-static void log_to_stderr(enum volley_log_level level, const char *text, void *arg)
-{
-	(void)level, (void)arg;
-	fprintf(stderr, "sessions: %s\n", text);
 }
 
 int main(int argc, char **argv)
@@ -149,7 +133,7 @@ int main(int argc, char **argv)
 	}
 	start_program();
 	r = volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .on_start = on_start,
-					    .on_stop = on_stop, .log = log_to_stderr,
+					    .on_stop = on_stop, .log = volley_log_stderr,
 					    .arg = &options),
 			      &server);
 	if (r >= 0)
