@@ -73,7 +73,7 @@ static int run_one(struct saturate *s, size_t i, uint32_t round)
 		if (r < 0)
 			return r == -EINTR ? r : 0;
 		runs->is_good[round] = !bench_validity_is_void(
-			&runs->trials[round], s->sink_rate, s->options->is_smoke, runs->last_void,
+			&runs->trials[round], s->options->is_smoke, runs->last_void,
 			sizeof runs->last_void);
 	}
 	runs->n_good += runs->is_good[round];

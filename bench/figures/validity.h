@@ -11,11 +11,10 @@
 
 /*
  * Why a saturated run is void, as a sentence in `why`; false, and nothing written, when it may be
- * used. sink_rate is what the generator alone can send, per second. A smoke run has to be right,
- * but not busy.
+ * used. A smoke run has to be right, but not busy.
  */
-bool bench_validity_is_void(const struct bench_trial *trial, double sink_rate, bool is_smoke,
-			    char *why, size_t n_why);
+bool bench_validity_is_void(const struct bench_trial *trial, bool is_smoke, char *why,
+			    size_t n_why);
 
 /* The same for a run at a fixed rate: it is about latency, so a late generator voids it. */
 bool bench_validity_is_void_at(const struct bench_trial *trial, double rate, bool is_smoke,
