@@ -18,11 +18,13 @@ enum dns_count {
 	DNS_COUNT_GOOD_COOKIES,
 	DNS_COUNT_QUERY_BYTES,
 	DNS_COUNT_ANSWER_BYTES,
-	DNS_COUNT_PEAK_PERCENT, /* the largest answer for its query, in percent of it */
-	DNS_COUNT_CONNECTIONS,  /* TCP only */
-	DNS_COUNT_CONNECTIONS_REFUSED,
-	DNS_COUNT_ACCEPTS_FAILED, /* attempts to take one, for lack of descriptors */
-	DNS_COUNT_RCODE,          /* and 16 more, one for each rcode; the last is BADVERS */
+	DNS_COUNT_PEAK_PERCENT,        /* the largest answer for its query, in percent of it */
+	DNS_COUNT_CONNECTIONS,         /* TCP only */
+	DNS_COUNT_CONNECTIONS_REFUSED, /* for lack of memory */
+	DNS_COUNT_CONNECTIONS_EXPIRED, /* nothing was finished for the idle time */
+	DNS_COUNT_CONNECTIONS_EVICTED, /* for a new one, at a limit */
+	DNS_COUNT_ACCEPTS_FAILED,      /* attempts to take one, for lack of descriptors */
+	DNS_COUNT_RCODE,               /* and 16 more, one for each rcode; the last is BADVERS */
 	DNS_N_COUNTS = DNS_COUNT_RCODE + 17
 };
 

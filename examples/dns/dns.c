@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "program.h"
 #include "zone_file.h"
@@ -53,8 +54,8 @@ static const char usage[] =
 	"                        (default: 2)\n"
 	"  --no-tcp              UDP only\n"
 	"  --tcp-connections N   at most N at a time (default: 1024)\n"
-	"  --tcp-per-client N    at most N of one address (default: 64)\n"
-	"  --tcp-idle SECONDS    close a connection after that (default: 10)\n";
+	"  --tcp-per-client N    at most N of one address, or of one /64 of IPv6 (default: 64)\n"
+	"  --tcp-idle SECONDS    time to send a query and to take its answer (default: 10)\n";
 
 static const char usage_end[] =
 	"\n"
@@ -234,6 +235,37 @@ static int listen_tcp(struct dns_program *program)
 	return 0;
 }
 
+/*
+ * Descriptors for as many connections as were asked for, as far as the hard limit allows; else for
+ * fewer. Each worker has a socket of each listener and a few more; zone files and the like are
+ * opened one at a time.
+ */
+static int reserve_descriptors(struct dns_program *program)
+{
+	enum { FOR_ALL = 64, FOR_WORKER = 8 };
+	uint32_t *n_connections = &program->tcp_config.n_connections;
+	int n_listeners = volley_server_get_listeners(program->server, NULL, 0);
+	rlim_t others = FOR_ALL + (rlim_t)program->n_workers * ((rlim_t)n_listeners + FOR_WORKER);
+	rlim_t need = others + *n_connections;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur >= need)
+		return 0;
+	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur >= need)
+		return 0;
+	*n_connections = limit.rlim_cur > others ? (uint32_t)(limit.rlim_cur - others) : 1;
+	fprintf(stderr,
+		"volley-dns: warning: the limit of open files, %llu, is enough for %u TCP "
+		"connections; raise it (ulimit -Hn, LimitNOFILE=) or lower --tcp-connections\n",
+		(unsigned long long)limit.rlim_cur, *n_connections);
+	return 0;
+}
+
 static int on_ready(struct options *options, struct volley_server *server)
 {
 	struct dns_program *program = (struct dns_program *)options;
@@ -242,6 +274,9 @@ static int on_ready(struct options *options, struct volley_server *server)
 	program->server = server;
 	if (program->no_tcp)
 		return 0;
+	r = reserve_descriptors(program);
+	if (r < 0)
+		return r;
 	r = dns_tcp_new(&program->tcp_config, &program->responder, &program->tcp);
 	if (r >= 0)
 		r = listen_tcp(program);

@@ -65,10 +65,13 @@ int dns_stats_format(struct options *options, char *text, size_t n_text)
 	if (tcp != NULL)
 		fprintf(file,
 			", \"tcp\": {\"connections\": %llu, \"connections_refused\": %llu, "
+			"\"connections_expired\": %llu, \"connections_evicted\": %llu, "
 			"\"accepts_failed\": %llu, "
 			"\"queries\": %llu, \"answer_bytes\": %llu}",
 			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_CONNECTIONS),
 			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_CONNECTIONS_REFUSED),
+			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_CONNECTIONS_EXPIRED),
+			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_CONNECTIONS_EVICTED),
 			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_ACCEPTS_FAILED),
 			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_QUERIES),
 			(unsigned long long)dns_counts_get(tcp, DNS_COUNT_ANSWER_BYTES));

@@ -6,8 +6,13 @@
  * nothing with them but the catalog, which is handed over through an atomic pointer and an eventfd.
  *
  * Queries of one connection are answered in the order in which they come, as many as have arrived
- * (RFC 7766, 6.2.1.1). A client that does not read its answers is not read from, and a connection
- * on which nothing moves for the idle time is closed.
+ * (RFC 7766, 6.2.1.1). A client that does not read its answers is not read from.
+ *
+ * What counts for a connection is what it finishes: a query that has come whole, or the last byte
+ * of its answers taken. Whoever finishes nothing for the idle time is closed, be it silent or slow:
+ * a byte now and then is no progress. And at a limit the one that has finished nothing for longest
+ * makes room for the new one (RFC 7766, 6.2.3). Connections are in one list, in that order, so both
+ * are a look at its front.
  */
 
 #include "tcp.h"
@@ -20,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,8 +43,8 @@ enum {
 };
 
 struct connection {
-	struct connection *next;
-	struct connection **link; /* what points to us */
+	TAILQ_ENTRY(connection) order;
+	uint64_t finished_ms; /* its last progress */
 	struct dns_tcp *tcp;
 	struct bufferevent *stream;
 	struct volley_addr peer;
@@ -52,8 +58,9 @@ struct dns_tcp {
 	struct event_base *base;
 	struct event *wake;
 	struct event *late;
+	struct event *idle; /* set while there are connections */
 	struct dns_tcp_listen listen;
-	struct connection *connections;
+	TAILQ_HEAD(, connection) connections; /* whose progress is oldest, first */
 	uint32_t n_connections;
 	struct dns_catalog *catalog; /* the responder's, with our user */
 	int wake_fd;
@@ -67,18 +74,33 @@ struct dns_tcp {
 
 /* Connections ---------------------------------------------------------------------------------- */
 
+static uint64_t get_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void note_progress(struct connection *connection)
+{
+	struct dns_tcp *tcp = connection->tcp;
+
+	connection->finished_ms = get_ms();
+	TAILQ_REMOVE(&tcp->connections, connection, order);
+	TAILQ_INSERT_TAIL(&tcp->connections, connection, order);
+}
+
 static void close_connection(struct connection *connection)
 {
 	struct dns_tcp *tcp = connection->tcp;
 
-	*connection->link = connection->next;
-	if (connection->next != NULL)
-		connection->next->link = connection->link;
+	TAILQ_REMOVE(&tcp->connections, connection, order);
 	tcp->n_connections--;
 	bufferevent_free(connection->stream);
 	free(connection);
 	dns_tcp_listen_resume(&tcp->listen);
-	if (tcp->is_stopping && tcp->connections == NULL)
+	if (tcp->is_stopping && TAILQ_EMPTY(&tcp->connections))
 		event_base_loopbreak(tcp->base);
 }
 
@@ -131,6 +153,7 @@ static void read_queries(struct connection *connection)
 			return;
 		}
 		evbuffer_drain(in, LENGTH_BYTES + n);
+		note_progress(connection);
 	}
 }
 
@@ -145,6 +168,7 @@ static void on_written(struct bufferevent *stream, void *arg)
 {
 	struct connection *connection = arg;
 
+	note_progress(connection);
 	if (connection->tcp->is_stopping) {
 		close_connection(connection);
 	} else if (connection->is_waiting) {
@@ -154,7 +178,7 @@ static void on_written(struct bufferevent *stream, void *arg)
 	}
 }
 
-/* The client closed, an error, or the idle time is over. */
+/* The client closed, or an error. */
 static void on_event(struct bufferevent *stream, short what, void *arg)
 {
 	struct connection *connection = arg;
@@ -169,24 +193,73 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 	close_connection(connection);
 }
 
+/* A host has one address of IPv4, also mapped, and of IPv6 as many as a network of 64 bits. */
 static bool is_same_client(const struct volley_addr *a, const struct volley_addr *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family)
 		return false;
 	if (a->sa.sa_family == AF_INET)
 		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr,
+		      IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr) ? 16 : 8) == 0;
 }
 
-static bool has_room(const struct dns_tcp *tcp, const struct volley_addr *peer)
+static void evict(struct connection *connection)
 {
+	dns_counts_add(&connection->tcp->counts, DNS_COUNT_CONNECTIONS_EVICTED, 1);
+	close_connection(connection);
+}
+
+/* For one more: at its own limit a client's oldest goes, so it cannot push out others'. */
+static void make_room(struct dns_tcp *tcp, const struct volley_addr *peer)
+{
+	struct connection *oldest = NULL;
+	struct connection *c;
 	uint32_t n_same = 0;
 
-	if (tcp->n_connections >= tcp->config.n_connections)
-		return false;
-	for (const struct connection *c = tcp->connections; c != NULL; c = c->next)
-		n_same += is_same_client(&c->peer, peer);
-	return n_same < tcp->config.n_per_client;
+	TAILQ_FOREACH(c, &tcp->connections, order)
+	{
+		if (!is_same_client(&c->peer, peer))
+			continue;
+		if (n_same++ == 0)
+			oldest = c;
+	}
+	if (n_same >= tcp->config.n_per_client)
+		evict(oldest);
+	else if (tcp->n_connections >= tcp->config.n_connections)
+		evict(TAILQ_FIRST(&tcp->connections));
+}
+
+static void watch_idle(struct dns_tcp *tcp)
+{
+	const struct connection *first = TAILQ_FIRST(&tcp->connections);
+	uint64_t left_ms = tcp->config.idle_seconds * UINT64_C(1000);
+	struct timeval left;
+	uint64_t gone_ms;
+
+	if (first == NULL)
+		return;
+	gone_ms = get_ms() - first->finished_ms;
+	left_ms = gone_ms < left_ms ? left_ms - gone_ms : 0;
+	left.tv_sec = (time_t)(left_ms / 1000);
+	left.tv_usec = (suseconds_t)(left_ms % 1000 * 1000);
+	event_add(tcp->idle, &left);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns_tcp *tcp = arg;
+	uint64_t now_ms = get_ms();
+	struct connection *first;
+
+	(void)fd;
+	(void)what;
+	while ((first = TAILQ_FIRST(&tcp->connections)) != NULL &&
+	       now_ms - first->finished_ms >= tcp->config.idle_seconds * UINT64_C(1000)) {
+		dns_counts_add(&tcp->counts, DNS_COUNT_CONNECTIONS_EXPIRED, 1);
+		close_connection(first);
+	}
+	watch_idle(tcp);
 }
 
 static struct connection *new_connection(struct dns_tcp *tcp, evutil_socket_t fd)
@@ -201,12 +274,11 @@ static struct connection *new_connection(struct dns_tcp *tcp, evutil_socket_t fd
 		return NULL;
 	}
 	connection->tcp = tcp;
-	connection->next = tcp->connections;
-	connection->link = &tcp->connections;
-	if (connection->next != NULL)
-		connection->next->link = &connection->next;
-	tcp->connections = connection;
+	connection->finished_ms = get_ms();
+	TAILQ_INSERT_TAIL(&tcp->connections, connection, order);
 	tcp->n_connections++;
+	if (!evtimer_pending(tcp->idle, NULL))
+		watch_idle(tcp);
 	return connection;
 }
 
@@ -214,14 +286,13 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		      int n_sa, void *arg)
 {
 	struct dns_tcp *tcp = arg;
-	struct timeval idle = { .tv_sec = tcp->config.idle_seconds };
 	struct volley_addr peer = { .len = (uint32_t)n_sa };
-	struct connection *connection = NULL;
+	struct connection *connection;
 
 	(void)listener;
 	memcpy(&peer, sa, (size_t)n_sa < sizeof peer.in6 ? (size_t)n_sa : sizeof peer.in6);
-	if (has_room(tcp, &peer))
-		connection = new_connection(tcp, fd);
+	make_room(tcp, &peer);
+	connection = new_connection(tcp, fd);
 	if (connection == NULL) {
 		dns_counts_add(&tcp->counts, DNS_COUNT_CONNECTIONS_REFUSED, 1);
 		close(fd);
@@ -230,7 +301,6 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	dns_counts_add(&tcp->counts, DNS_COUNT_CONNECTIONS, 1);
 	connection->peer = peer;
 	bufferevent_setcb(connection->stream, on_read, on_written, on_event, connection);
-	bufferevent_set_timeouts(connection->stream, &idle, &idle);
 	bufferevent_setwatermark(connection->stream, EV_READ, 0, LENGTH_BYTES + DNS_MAX_MESSAGE);
 	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 }
@@ -244,13 +314,13 @@ static void begin_stop(struct dns_tcp *tcp)
 
 	tcp->is_stopping = true;
 	dns_tcp_listen_close(&tcp->listen);
-	for (struct connection *c = tcp->connections; c != NULL; c = next) {
-		next = c->next;
+	for (struct connection *c = TAILQ_FIRST(&tcp->connections); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, order);
 		bufferevent_disable(c->stream, EV_READ);
 		if (evbuffer_get_length(bufferevent_get_output(c->stream)) == 0)
 			close_connection(c);
 	}
-	if (tcp->connections == NULL)
+	if (TAILQ_EMPTY(&tcp->connections))
 		event_base_loopbreak(tcp->base);
 	else
 		event_add(tcp->late, &late);
@@ -323,7 +393,9 @@ static int make_base(struct dns_tcp *tcp)
 		return -ENOMEM;
 	tcp->wake = event_new(tcp->base, tcp->wake_fd, EV_READ | EV_PERSIST, on_wake, tcp);
 	tcp->late = event_new(tcp->base, -1, 0, on_late, tcp);
-	if (tcp->wake == NULL || tcp->late == NULL || event_add(tcp->wake, NULL) < 0)
+	tcp->idle = event_new(tcp->base, -1, 0, on_idle, tcp);
+	if (tcp->wake == NULL || tcp->late == NULL || tcp->idle == NULL ||
+	    event_add(tcp->wake, NULL) < 0)
 		return -ENOMEM;
 	tcp->listen.base = tcp->base;
 	tcp->listen.counts = &tcp->counts;
@@ -341,6 +413,7 @@ int dns_tcp_new(const struct dns_tcp_config *config, const struct dns_responder 
 	if (tcp == NULL)
 		return -ENOMEM;
 	tcp->wake_fd = -1;
+	TAILQ_INIT(&tcp->connections);
 	tcp->config = *config;
 	tcp->responder = *responder;
 	r = make_base(tcp);
@@ -393,15 +466,15 @@ void dns_tcp_free(struct dns_tcp *tcp)
 	if (tcp == NULL)
 		return;
 	dns_tcp_stop(tcp);
-	for (struct connection *c = tcp->connections, *next; c != NULL; c = next) {
-		next = c->next;
-		close_connection(c);
-	}
+	while (!TAILQ_EMPTY(&tcp->connections))
+		close_connection(TAILQ_FIRST(&tcp->connections));
 	dns_tcp_listen_fini(&tcp->listen);
 	if (tcp->wake != NULL)
 		event_free(tcp->wake);
 	if (tcp->late != NULL)
 		event_free(tcp->late);
+	if (tcp->idle != NULL)
+		event_free(tcp->idle);
 	if (tcp->base != NULL)
 		event_base_free(tcp->base);
 	if (tcp->wake_fd >= 0)
