@@ -5,6 +5,8 @@ The library as its users meet it: installed into a folder, found by pkg-config, 
 static, from C, C++, CMake and as a Meson subproject; each time the program is run and replies.
 Usage: test_consumers.py SOURCE_TREE BUILD_FOLDER
 """
+import contextlib
+import glob
 import os
 import re
 import shlex
@@ -53,8 +55,9 @@ def install():
     assert not os.path.exists(os.path.join(PREFIX, "bin", "minimal"))
 
 
-def replies(program, env=None):
-    """Start the program (it serves [::]:7777), ask it, end it."""
+@contextlib.contextmanager
+def started(program, env=None):
+    """The program, which serves [::]:7777, once it has replied."""
     with subprocess.Popen([program], env=env or ENV, stderr=subprocess.PIPE) as process:
         try:
             with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -69,15 +72,21 @@ def replies(program, env=None):
                     except (ConnectionRefusedError, TimeoutError):
                         assert time.monotonic() < deadline and process.poll() is None, \
                             process.stderr.read()
-            second = subprocess.run([program], env=env or ENV, capture_output=True, text=True,
-                                    check=False, timeout=harness.PATIENCE)
-            assert second.returncode == 1, second
-            assert re.fullmatch(r"volley: error: .*7777.*\n", second.stderr), second.stderr
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(harness.PATIENCE) == 0
+            yield process
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def replies(program, env=None):
+    """It replies, a second one says why it ends, and it ends when it is told to."""
+    with started(program, env) as process:
+        second = subprocess.run([program], env=env or ENV, capture_output=True, text=True,
+                                check=False, timeout=harness.PATIENCE)
+        assert second.returncode == 1, second
+        assert re.fullmatch(r"volley: error: .*7777.*\n", second.stderr), second.stderr
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(harness.PATIENCE) == 0
 
 
 def shared():
@@ -87,6 +96,52 @@ def shared():
     needed = sh("ldd", program)
     assert "libvolley.so.0" in needed, needed
     replies(program)
+
+
+def has_package(name):
+    if subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0:
+        return True
+    print(f"skip: {name} is missing, and so is what needs it")
+    return False
+
+
+def pages():
+    """The programs of README.md and docs/ serve, as they stand there; those to come from do too."""
+    paths = [os.path.join(SOURCE, "README.md"), *glob.glob(os.path.join(SOURCE, "docs", "*.md"))]
+    found = []
+    for path in sorted(paths):
+        with open(path, encoding="utf-8") as file:
+            blocks = re.findall(r"^```c\n(.*?)^```$", file.read(), re.M | re.S)
+        page = os.path.basename(path)[:-len(".md")]
+        found += [(f"{page}-{i}", text) for i, text in enumerate(blocks) if "int main(" in text]
+    assert {name.rpartition("-")[0] for name, _ in found} >= {"README"}, found
+    for name, text in found:
+        packages = [package for package, header in (("volley", "<volley/"), ("libuv", "<uv.h>"))
+                    if header in text]
+        if not all(map(has_package, set(packages) - {"volley"})):
+            continue
+        program = os.path.join(WORK, name)
+        with open(program + ".c", "w", encoding="utf-8") as file:
+            file.write(text)
+        flags = pkg_config("--cflags", "--libs", *packages) if packages else []
+        sh("cc", "-Wall", "-Wextra", "-Werror", program + ".c", "-o", program, *flags)
+        if "volley" in packages:
+            replies(program)
+        else:
+            with started(program):
+                pass
+
+
+def examples():
+    """They need what is installed and nothing else."""
+    top = os.path.join(SOURCE, "examples")
+    programs = {path: [] for path in glob.glob(os.path.join(top, "*.c"))}
+    programs[os.path.join(top, "dtls", "*.c")] = ["openssl"]
+    for pattern, packages in programs.items():
+        if all(map(has_package, packages)):
+            flags = pkg_config("--cflags", "--libs", "volley", *packages)
+            sh("cc", "-Wall", "-Wextra", "-Werror", *glob.glob(pattern), "-o",
+               os.path.join(WORK, "example"), *flags)
 
 
 def static():
@@ -170,8 +225,9 @@ def subproject():
     replies(os.path.join(folder, "consumer"), env=os.environ)
 
 
-CASES = [("install", install), ("shared", shared), ("static", static),
-         ("no flags leak", no_flags_leak), ("volley-cancel alone", cancel_alone),
+CASES = [("install", install), ("shared", shared), ("pages", pages), ("examples", examples),
+         ("static", static), ("no flags leak", no_flags_leak),
+         ("volley-cancel alone", cancel_alone),
          ("C++17", cxx), ("CMake", cmake), ("Meson subproject", subproject)]
 
 if __name__ == "__main__":
