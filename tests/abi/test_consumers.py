@@ -114,7 +114,7 @@ def pages():
             blocks = re.findall(r"^```c\n(.*?)^```$", file.read(), re.M | re.S)
         page = os.path.basename(path)[:-len(".md")]
         found += [(f"{page}-{i}", text) for i, text in enumerate(blocks) if "int main(" in text]
-    assert {name.rpartition("-")[0] for name, _ in found} >= {"README"}, found
+    assert {name.rpartition("-")[0] for name, _ in found} >= {"README", "coming-from"}, found
     for name, text in found:
         packages = [package for package, header in (("volley", "<volley/"), ("libuv", "<uv.h>"))
                     if header in text]
