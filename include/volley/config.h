@@ -30,8 +30,8 @@ struct volley_worker;
  * or end its thread (pthread_exit(), a thread of C11 likewise): the library is C, so nothing of it
  * would be unwound, the worker would be gone while its server waits for it, and each stop, drain
  * and free from then on would wait as well or fail with -EDEADLK. Catch what your code throws
- * inside of the callback. A callback that wants the server to end calls
- * volley_server_request_stop().
+ * inside of the callback, as volley/volley.hpp does for C++. A callback that wants the server to
+ * end calls volley_server_request_stop().
  */
 
 /**

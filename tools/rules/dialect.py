@@ -15,13 +15,13 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
-SUFFIXES = (".c", ".h", ".cc")
+SUFFIXES = (".c", ".h", ".cc", ".hpp")
 # sizeof(x) with nothing behind it that would bind more tightly. In a macro the name may stand for
 # anything, so there it keeps its parentheses.
 SIZEOF = re.compile(r"\bsizeof ?\((?P<what>[*&]*\w[\w.\[\]]*(?:->[\w.\[\]]+)*|\"[^\"\n]*\")\)"
                     r"(?![\[.(]|->)")
 TYPE = re.compile(r"(?:char|short|int|long|float|double|void|bool|size_t|unsigned|signed|\w+_t|"
-                  r"\w+_fn|DIR|FILE)$|[A-Z]$")
+                  r"\w+_fn|DIR|FILE)$|[A-Z]$|[A-Z][a-z]+$")
 SPELT = {"_Alignas": "alignas", "_Alignof": "alignof", "_Static_assert": "static_assert",
          "_Bool": "bool"}
 OLD = re.compile(r"\b(" + "|".join(SPELT) + r")\b")

@@ -67,6 +67,8 @@ def check_own(path, layer, name, backends):
 def check_angle(path, name):
     if name.startswith("volley/") or is_system(name):
         return None
+    if path.endswith(".hpp") and re.fullmatch(r"\w+", name):
+        return None  # <vector>: the standard library of C++
     for prefix, homes in HOMES.items():
         if name.startswith(prefix):
             return None if path in homes else f"<{name}> belongs into {homes[0]} alone"
@@ -98,7 +100,7 @@ def check_file(top, path, backends):
 
 
 def main(top):
-    paths = [path for path in tree.files(top) if path.endswith((".c", ".h", ".S", ".cc"))]
+    paths = [path for path in tree.files(top) if path.endswith((".c", ".h", ".S", ".cc", ".hpp"))]
     backends = {os.path.basename(path)[:-2] for path in paths
                 if path.startswith("src/io/io_") and path.endswith(".c")}
     problems = []

@@ -19,7 +19,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 
-SUFFIXES = (".c", ".h", ".S", ".cc")
+SUFFIXES = (".c", ".h", ".S", ".cc", ".hpp")
 MAX_COLUMNS = 100
 TAB = "\t"
 # A comment that stands alone, over more than one line.

@@ -16,7 +16,7 @@ MAX_COLUMNS = 100
 MAX_LINES = 500
 # Longer ones, which are to be split.
 LONG = ("examples/dns/answer.c", "examples/dns/zone_encode.c", "examples/dns/zone_file.c")
-IF_ALLOWED = ("src/base/compiler.h", "src/io/io.c")
+IF_ALLOWED = ("src/base/compiler.h", "src/io/io.c", "include/volley/error.hpp")
 CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)")
 TEARDOWN = re.compile(r"\.fini = (\w+)")
 CXX = ("__cplusplus", "defined(__cplusplus)")
@@ -51,13 +51,13 @@ def conditionals(path, lines):
     """In src/ and include/: the header guard and C++ guards only, but for two files."""
     if not path.startswith(("src/", "include/")) or path in IF_ALLOWED:
         return
-    is_first = path.endswith(".h")
+    is_first = path.endswith((".h", ".hpp"))
     for number, line in enumerate(lines, 1):
         found = CONDITIONAL.match(line)
         if not found:
             continue
         word, what = found.group(1), found.group(2).split("/*")[0].strip()
-        if is_first and word == "ifndef" and what.endswith("_H"):
+        if is_first and word == "ifndef" and what.endswith(("_H", "_HPP")):
             is_first = False
             continue
         if path.endswith(".h") and what in CXX:

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-SUFFIXES = (".c", ".h", ".S", ".cc", ".py", ".sh", ".pml")
+SUFFIXES = (".c", ".h", ".S", ".cc", ".hpp", ".py", ".sh", ".pml")
 C_FOLDERS = ("src/", "include/", "bench/", "examples/", "tests/", "tools/")
 
 
