@@ -144,12 +144,17 @@ def pages():
 def examples():
     """They need what is installed and nothing else."""
     top = os.path.join(SOURCE, "examples")
-    programs = {path: [] for path in glob.glob(os.path.join(top, "*.c*"))}
-    programs[os.path.join(top, "dtls", "*.c")] = ["openssl"]
-    for pattern, packages in programs.items():
+    common = [os.path.join(top, "common", name) for name in ("log.c", "options.c")]
+    programs = [([path], [], []) for path in glob.glob(os.path.join(top, "*.c*"))]
+    for folder, shared_sources, packages, flags in (
+            ("dtls", [], ["openssl"], []),
+            ("statsd", common, ["libbsd-overlay"], ["-D_GNU_SOURCE"])):
+        own = glob.glob(os.path.join(top, folder, "*.c"))
+        programs.append((own + shared_sources, packages, flags))
+    for sources, packages, flags in programs:
         if all(map(has_package, packages)):
-            flags = pkg_config("--cflags", "--libs", "volley", *packages)
-            compile_one(glob.glob(pattern), os.path.join(WORK, "example"), flags)
+            flags = pkg_config("--cflags", "--libs", "volley", *packages) + flags
+            compile_one(sources, os.path.join(WORK, "example"), flags)
 
 
 def static():

@@ -27,7 +27,7 @@ CLONE_NEWUSER = 0x10000000
 SKIPPED = 77
 # Long enough for a loaded machine; only a failing test ever waits so long.
 PATIENCE = 20.0
-READY = re.compile(r"^volley-echo: ready on (\S+):(\d+) \((\d+) workers, (\w+)\)$")
+READY = re.compile(r"^[\w-]+: ready on (\S+):(\d+) \((\d+) workers, (\w+)\)$")
 
 
 class Skip(Exception):
