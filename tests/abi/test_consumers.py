@@ -148,7 +148,8 @@ def examples():
     programs = [([path], [], []) for path in glob.glob(os.path.join(top, "*.c*"))]
     for folder, shared_sources, packages, flags in (
             ("dtls", [], ["openssl"], []),
-            ("statsd", common, ["libbsd-overlay"], ["-D_GNU_SOURCE"])):
+            ("statsd", common, ["libbsd-overlay"], ["-D_GNU_SOURCE"]),
+            ("mdns", common, [], ["-D_GNU_SOURCE", "-lresolv"])):
         own = glob.glob(os.path.join(top, folder, "*.c"))
         programs.append((own + shared_sources, packages, flags))
     for sources, packages, flags in programs:
