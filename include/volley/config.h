@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <volley/steer.h>
 #include <volley/version.h>
 
 #ifdef __cplusplus
@@ -18,6 +19,7 @@ extern "C" {
 #endif
 
 struct event_base;
+struct sock_filter;
 struct volley_addr;
 struct volley_packet;
 struct volley_server;
@@ -407,17 +409,6 @@ enum volley_mtu_discover {
 	VOLLEY_MTU_PROBE,
 };
 
-/** Which of a worker's handlers (`n_handlers`) a datagram goes to. */
-enum volley_spread {
-	/** The same for all datagrams of one client (address and port): they stay in order. */
-	VOLLEY_SPREAD_FLOW = 0,
-	/**
-	 * The one that has the fewest packets: any number of CPUs work for one client, as a sender
-	 * of log lines or flow records is. Order is lost, also among the replies to one client.
-	 */
-	VOLLEY_SPREAD_ANY,
-};
-
 /** What a listener can be told. One of the two callbacks is required. */
 struct volley_listen_config {
 	/** sizeof(struct volley_listen_config); VOLLEY_LISTEN() fills it. */
@@ -447,8 +438,13 @@ struct volley_listen_config {
 	/** As in the server's config, for this listener. Default: the server's. */
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
-	/** Not in use yet: 0. */
-	uint32_t reserved;
+	/** enum volley_steer. Default VOLLEY_STEER_FLOW. */
+	uint32_t steer;
+	/** For VOLLEY_STEER_BYTE: where the byte is, 0 to 65,534. */
+	uint32_t steer_offset;
+	/** For VOLLEY_STEER_PROGRAM: its instructions (linux/filter.h), 1 to 4,096; copied. */
+	uint32_t n_steer_program;
+	const struct sock_filter *steer_program;
 };
 
 #ifndef __cplusplus

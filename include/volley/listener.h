@@ -80,9 +80,10 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * Other options stay, but for those that change what sending and receiving do: UDP_CORK,
  * UDP_SEGMENT, IPV6_RECVPATHMTU, SO_TIMESTAMPING and SO_RXQ_OVFL are switched off, and so are
  * IP_RECVERR and IPV6_RECVERR, with what their queue holds, unless the config asks for reports. A
- * filter (SO_ATTACH_FILTER, SO_ATTACH_BPF) stays; volley_server_drain() says what becomes of it.
- * What else the kernel has to say of a datagram, or comes to say because whoever else holds the
- * socket switches it on later, is passed over.
+ * filter (SO_ATTACH_FILTER, SO_ATTACH_BPF) stays; volley_server_drain() says what becomes of it. So
+ * does a program that chooses among them (SO_ATTACH_REUSEPORT_*), unless the config steers. What
+ * else the kernel has to say of a datagram, or comes to say because whoever else holds the socket
+ * switches it on later, is passed over.
  *
  * Where somebody else holds the same sockets and will want them afterwards (a service manager
  * does), set VOLLEY_LISTEN_KEEP_SOCKETS: then stop, drain and close only end the reading, what is

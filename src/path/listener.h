@@ -12,6 +12,7 @@
 
 #include "io/coalesce.h"
 
+struct sock_filter;
 struct vly_socket_filter;
 
 /*
@@ -27,6 +28,8 @@ struct vly_listener {
 	uint32_t want; /* enum vly_cmsg_bit: the control messages to ask for */
 	uint32_t room; /* the same: what there is room for; more, where a socket had it on before */
 	uint32_t slot_bytes; /* what its sockets may hold in one message; 0: what the config says */
+	struct sock_filter *steering; /* n_steering: chooses among its sockets; none: the hash */
+	uint16_t n_steering;
 	bool wildcard;
 	bool is_cast;                      /* bound to a group's or a broadcast address */
 	bool by_arrival;                   /* replies leave by the interface of the request */

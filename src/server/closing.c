@@ -19,6 +19,7 @@
 #include "server/listener.h"
 #include "server/listeners.h"
 #include "server/needs.h"
+#include "server/steer.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
 #include "worker/change.h"
@@ -45,6 +46,13 @@ static int drain(struct volley_server *server, struct vly_listener *listener, ui
 	return r;
 }
 
+static void leave(struct volley_server *server, struct vly_listener *listener)
+	VLY_REQUIRES(server->listening)
+{
+	vly_steer_end(listener);
+	vly_call_run(server, vly_change_leave, listener);
+}
+
 /*
  * Refuse, leave, settle, count, close: in this order nothing can slip in between. A sender that had
  * found a socket before it left may still be on its way to drop a datagram there, hence the third.
@@ -64,7 +72,7 @@ static int close_listener(struct volley_server *server, struct vly_listener *lis
 		vly_listener_set_drop_all(listener, true);
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	r = drain(server, listener, end_ns);
-	vly_call_run(server, vly_change_leave, listener);
+	leave(server, listener);
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	while (vly_call_run(server, vly_change_finish, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
@@ -97,7 +105,7 @@ void vly_closing_close_all(struct volley_server *server)
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		if ((listener = vly_listeners_get(server, i)) != NULL) {
 			vly_listeners_end(server, listener);
-			vly_call_run(server, vly_change_leave, listener);
+			leave(server, listener);
 		}
 	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
 	for (uint32_t i = 0; i < server->n_listeners; i++) {

@@ -8,6 +8,7 @@
 #include "server/config.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 
 #include <volley/send.h>
@@ -176,6 +177,28 @@ int vly_config_read(const struct volley_config *config, struct volley_config *re
 	return 0;
 }
 
+/* Each field belongs to one way; and an index counts all sockets of the port. */
+static const char *find_steer_problem(const struct volley_listen_config *config)
+{
+	bool by_byte = config->steer == VOLLEY_STEER_BYTE;
+	bool by_program = config->steer == VOLLEY_STEER_PROGRAM;
+	uint32_t n = config->n_steer_program;
+
+	if (!by_byte && config->steer_offset != 0)
+		return "steer_offset is for VOLLEY_STEER_BYTE alone: set `steer` to it";
+	if (config->steer_offset >= VLY_CONFIG_MAX_DATAGRAM_BYTES)
+		return "steer_offset is beyond the longest datagram: it may be 0 to 65534";
+	if (!by_program && (config->steer_program != NULL || n > 0))
+		return "steer_program is for VOLLEY_STEER_PROGRAM alone: set `steer` to it";
+	if (by_program && (config->steer_program == NULL || n == 0 || n > BPF_MAXINSNS))
+		return "VOLLEY_STEER_PROGRAM needs steer_program, and in n_steer_program how many "
+		       "instructions that has, 1 to 4096";
+	if (config->steer != VOLLEY_STEER_FLOW && (config->flags & VOLLEY_LISTEN_SHARE_PORT))
+		return "`steer` would count the sockets of others with VOLLEY_LISTEN_SHARE_PORT: "
+		       "leave one of the two";
+	return NULL;
+}
+
 int vly_config_read_listen(const struct volley_config *server,
 			   const struct volley_listen_config *config,
 			   struct volley_listen_config *ret_config)
@@ -188,6 +211,7 @@ int vly_config_read_listen(const struct volley_config *server,
 			       VOLLEY_LISTEN_KEEP_SOCKETS | VOLLEY_LISTEN_ARRIVAL_INTERFACE |
 			       VOLLEY_LISTEN_BROADCAST | VOLLEY_LISTEN_MULTICAST_LOOP;
 	struct volley_listen_config c;
+	const char *problem;
 	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);
 
 	if (r < 0)
@@ -207,15 +231,24 @@ int vly_config_read_listen(const struct volley_config *server,
 			      c.mtu_discover, VOLLEY_MTU_PROBE);
 		return -EINVAL;
 	}
-	if (c.spread > VOLLEY_SPREAD_ANY || c.reserved != 0) {
-		vly_log_write(server, VOLLEY_LOG_ERROR,
-			      "listen: spread is %u, at most %u, and reserved is %u, but must be 0",
-			      c.spread, VOLLEY_SPREAD_ANY, c.reserved);
+	if (c.spread > VOLLEY_SPREAD_ANY) {
+		vly_log_write(server, VOLLEY_LOG_ERROR, "listen: spread is %u, at most %u",
+			      c.spread, VOLLEY_SPREAD_ANY);
 		return -EINVAL;
 	}
 	if ((c.flags & ~known) != 0) {
 		vly_log_write(server, VOLLEY_LOG_ERROR,
 			      "listen: flags 0x%x has bits this version lacks", c.flags);
+		return -EINVAL;
+	}
+	if (c.steer > VOLLEY_STEER_PROGRAM) {
+		vly_log_write(server, VOLLEY_LOG_ERROR, "listen: steer is %u, at most %u", c.steer,
+			      VOLLEY_STEER_PROGRAM);
+		return -EINVAL;
+	}
+	problem = find_steer_problem(&c);
+	if (problem != NULL) {
+		vly_log_write(server, VOLLEY_LOG_ERROR, "listen: %s", problem);
 		return -EINVAL;
 	}
 	if (c.rcvbuf_bytes == 0)

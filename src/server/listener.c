@@ -25,6 +25,7 @@
 #include "server/needs.h"
 #include "server/options.h"
 #include "server/state.h"
+#include "server/steer.h"
 #include "sys/addr.h"
 #include "sys/cast.h"
 #include "sys/cmsg.h"
@@ -144,6 +145,18 @@ static int bind_one(struct vly_listener *listener, int fd, bool first, bool shar
 	return vly_needs_check(listener->server, VLY_NEED_SHARE, r, true);
 }
 
+static int bind_first(struct vly_listener *listener, int fd, bool share)
+{
+	uint32_t n = listener->n_filters;
+	int r = share ? 0 : vly_steer_begin(listener, fd, n, false);
+
+	if (r >= 0)
+		r = bind_one(listener, fd, true, share);
+	if (r >= 0 && share)
+		r = vly_steer_begin(listener, fd, n, true);
+	return r;
+}
+
 /* Which of the listener's sockets it is. */
 static uint32_t find_fd(const struct vly_listener *listener, int fd)
 {
@@ -191,7 +204,7 @@ static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 	if (r >= 0)
 		r = vly_options_set_casts(listener, fd, listener->n_fds);
 	if (r >= 0)
-		r = bind_one(listener, fd, first, share);
+		r = first ? bind_first(listener, fd, share) : bind_one(listener, fd, false, share);
 	if (r >= 0 && first)
 		r = vly_needs_check(listener->server, VLY_NEED_NAME,
 				    vly_socket_get_name(fd, &listener->addr), true);
@@ -222,6 +235,7 @@ void vly_listener_free(struct vly_listener *listener)
 	for (uint32_t i = 0; i < listener->n_filters; i++)
 		vly_socket_free_filter(&listener->filters[i]);
 	vly_mem_free(listener->filters);
+	vly_mem_free(listener->steering);
 	vly_mem_free(listener->fds);
 	vly_mem_free(listener);
 }
@@ -415,6 +429,8 @@ int vly_listener_configure(struct vly_listener *listener, int fd)
 			      "switched off: do so before you hand it over",
 			      fd, name);
 	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
+	if (r >= 0 && fd == listener->fds[0])
+		r = vly_steer_configure(listener);
 	if (r >= 0)
 		r = vly_options_set_casts(listener, fd, find_fd(listener, fd));
 	if (r >= 0)

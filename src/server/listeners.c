@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listener.h"
+#include "server/steer.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
 #include "worker/change.h"
@@ -236,6 +237,8 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 	listener->index = find_free_index(server);
 	listener->id = make_id(listener->index);
 	r = vly_config_read_listen(&server->shared.config, config, &listener->config);
+	if (r >= 0)
+		r = vly_steer_init(listener);
 	if (r < 0) {
 		vly_listener_free(listener);
 		return r;

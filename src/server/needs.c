@@ -71,6 +71,9 @@ static const struct {
 	[VLY_NEED_JOIN] = { "MCAST_JOIN_GROUP or another option for groups", true,
 			    "without it a listener hears the groups that its links have by "
 			    "themselves, such as 224.0.0.1 and ff02::1" },
+	[VLY_NEED_STEER] = { "SO_ATTACH_REUSEPORT_CBPF", true,
+			     "listen with VOLLEY_STEER_FLOW, and the kernel chooses by a hash; "
+			     "adopted sockets take it when each had SO_REUSEPORT at its bind" },
 };
 
 static_assert(sizeof needs / sizeof needs[0] == VLY_NEED_N, "one for each");

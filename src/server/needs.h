@@ -34,6 +34,7 @@ enum vly_need {
 	VLY_NEED_BROADCAST,
 	VLY_NEED_LOOP,
 	VLY_NEED_JOIN,
+	VLY_NEED_STEER,
 	VLY_NEED_N,
 };
 

@@ -228,11 +228,17 @@ int vly_socket_leave(int fd)
 
 static const struct sock_filter drop_all = { .code = BPF_RET | BPF_K, .k = 0 };
 
-static int attach_filter(int fd, const struct sock_filter *program, uint16_t n)
+static int attach(int fd, int name, const struct sock_filter *program, uint16_t n)
 {
 	struct sock_fprog fprog = { .len = n, .filter = (struct sock_filter *)(uintptr_t)program };
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &fprog, sizeof fprog) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, name, &fprog, sizeof fprog) < 0 ? -errno : 0;
+}
+
+/* The kernel reads an int for every option, these too. */
+static int detach(int fd, int name)
+{
+	return vly_socket_set_int(fd, SOL_SOCKET, name, 0);
 }
 
 /* The filter's instructions: how many, at most n of them copied; 0: there is none; -errno. */
@@ -274,7 +280,7 @@ int vly_socket_take_filter(int fd, const struct volley_allocator *allocator,
 
 int vly_socket_give_filter(int fd, struct vly_socket_filter *filter)
 {
-	int r = attach_filter(fd, filter->program, filter->n);
+	int r = attach(fd, SO_ATTACH_FILTER, filter->program, filter->n);
 
 	vly_socket_free_filter(filter);
 	return r;
@@ -288,16 +294,24 @@ void vly_socket_free_filter(struct vly_socket_filter *filter)
 
 int vly_socket_set_drop_all(int fd, bool drop)
 {
-	int unused = 0; /* the kernel reads an int for every option, this one too */
 	int n;
 
 	if (drop)
-		return attach_filter(fd, &drop_all, 1);
+		return attach(fd, SO_ATTACH_FILTER, &drop_all, 1);
 	n = read_filter(fd, NULL, 0);
 	if (n == 0 || n == -EACCES || (n > 0 && !is_drop_all(fd)))
 		return 0; /* what was asked for is already so */
-	return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0 ? -errno
-											: 0;
+	return detach(fd, SO_DETACH_FILTER);
+}
+
+int vly_socket_set_steering(int fd, const struct sock_filter *program, uint16_t n)
+{
+	int r;
+
+	if (n > 0)
+		return attach(fd, SO_ATTACH_REUSEPORT_CBPF, program, n);
+	r = detach(fd, SO_DETACH_REUSEPORT_BPF);
+	return r == -ENOENT || r == -EINVAL ? 0 : r; /* EINVAL: it is in no group */
 }
 
 int vly_socket_settle(void)

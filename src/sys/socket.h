@@ -112,6 +112,14 @@ int vly_socket_give_filter(int fd, struct vly_socket_filter *filter);
 void vly_socket_free_filter(struct vly_socket_filter *filter);
 
 /*
+ * The classic program that chooses among the sockets of a group (SO_ATTACH_REUSEPORT_CBPF, Linux
+ * 4.5), set by any of them, bound with SO_REUSEPORT, or before its bind while it has SO_REUSEPORT.
+ * n 0: none any more, whether or not there was one (Linux 5.3). 0 or -errno, -EINVAL for a program
+ * that the kernel does not take.
+ */
+int vly_socket_set_steering(int fd, const struct sock_filter *program, uint16_t n);
+
+/*
  * Wait until every datagram that was past a filter before it changed, or had found a socket before
  * it left, has been queued or dropped and counted, so that a queue which is found empty afterwards
  * stays empty. Takes a grace period of the kernel's RCU, 1 to 30 ms (membarrier(2), Linux 4.3).

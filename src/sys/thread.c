@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "sys/clock.h"
@@ -107,4 +108,16 @@ uint32_t vly_thread_count_cpus(void)
 	if (sched_getaffinity(0, sizeof set, set) < 0)
 		return 1;
 	return (uint32_t)CPU_COUNT_S(sizeof set, set);
+}
+
+uint32_t vly_thread_get_cpus(uint32_t *ret_cpus, uint32_t n)
+{
+	cpu_set_t set[N_SETS];
+	bool is_known = sched_getaffinity(0, sizeof set, set) >= 0;
+	uint32_t n_found = 0;
+
+	for (uint32_t cpu = 0; cpu < N_SETS * CPU_SETSIZE && n_found < n; cpu++)
+		if (!is_known || CPU_ISSET_S(cpu, sizeof set, set))
+			ret_cpus[n_found++] = cpu;
+	return n_found;
 }

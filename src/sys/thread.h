@@ -50,4 +50,9 @@ void vly_thread_set_cancel(int state);
 /* How many CPUs the calling thread may use; 1 when the system does not say. */
 uint32_t vly_thread_count_cpus(void);
 
+/*
+ * Which these are, in order: n at most. Where the system does not say, the first n there may be.
+ */
+uint32_t vly_thread_get_cpus(uint32_t *ret_cpus, uint32_t n);
+
 #endif

@@ -211,9 +211,9 @@ static void misuse_server(struct play *play)
 	config.flags = 1u << 31;
 	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.flags = 0;
-	config.reserved = 1;
+	config.steer = VOLLEY_STEER_PROGRAM;
 	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
-	config.reserved = 0;
+	config.steer = 0;
 	config.spread = 2;
 	EXPECT_SAID(volley_server_listen(server, "10.0.1.1:7100", &config, NULL), -EINVAL);
 	config.spread = 0;

@@ -52,12 +52,17 @@ enum {
 	{                                                                    \
 		{ #name, SYS_setsockopt, level, name }, flags, ALWAYS, false \
 	}
+#define STEER(name, steer)                                                           \
+	{                                                                            \
+		{ #name, SYS_setsockopt, SOL_SOCKET, name }, 0, ALWAYS, false, steer \
+	}
 
 static const struct row {
 	struct filter_rule rule;
 	uint32_t flags; /* of a listener that asks for it */
 	int none;       /* what the table says under "refused", for "[::]" and two workers */
 	bool is_free;   /* the server chooses how many workers it has, and pins them */
+	uint32_t steer; /* of a listener, too */
 } rows[] = {
 	CALL(socket, ALWAYS),
 	CALL(bind, ALWAYS),
@@ -121,6 +126,7 @@ static const struct row {
 	ASK(IPPROTO_IPV6, IPV6_RECVTCLASS, VOLLEY_LISTEN_WANT_TOS),
 	ASK(SOL_SOCKET, SO_TIMESTAMPNS, VOLLEY_LISTEN_WANT_TIMESTAMP),
 	ASK(SOL_SOCKET, SO_BROADCAST, VOLLEY_LISTEN_BROADCAST),
+	STEER(SO_ATTACH_REUSEPORT_CBPF, VOLLEY_STEER_CPU),
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
@@ -144,7 +150,8 @@ static void try(const struct row *row, int error, uint32_t wait)
 	struct volley_config config = { .size = sizeof config, .wait = wait };
 	struct volley_listen_config listen = { .size = sizeof listen,
 					       .on_batch = confined_echo,
-					       .flags = row->flags };
+					       .flags = row->flags,
+					       .steer = row->steer };
 	enum confined_end end;
 
 	if (!row->is_free)

@@ -58,6 +58,7 @@ UNTRIED = {
     "SO_PROTOCOL": "is for adopt",
     "SO_COOKIE": "is for adopt", "SO_RXQ_OVFL": "is for adopt", "SO_TIMESTAMPING": "is for adopt",
     "IPV6_RECVPATHMTU": "is for adopt", "UDP_CORK": "is for adopt",
+    "SO_DETACH_REUSEPORT_BPF": "is for a hand-over",
     "SO_GET_FILTER": "is for adopt", "SO_DOMAIN": "is for a hand-over",
     "SO_PEERCRED": "is for a hand-over", "pidfd_open": "is for a hand-over",
     "shutdown": "is for a hand-over", "IP_MULTICAST_LOOP": "is for a listener bound to a group",

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,7 +299,45 @@ Test(config, a_listeners_flags_and_mtu_discover_are_checked)
 		"mtu_discover");
 	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .spread = VOLLEY_SPREAD_ANY + 1),
 			      "spread");
-	expect_listen_refused(VOLLEY_LISTEN(.on_batch = on_batch, .reserved = 1), "reserved");
+}
+
+/* Each says what is wrong and what to set. */
+Test(config, a_listeners_steering_is_checked)
+{
+	static const struct sock_filter one[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	struct volley_config server = with_log();
+	struct volley_listen_config listen = *VOLLEY_LISTEN(.on_batch = on_batch,
+							    .steer = VOLLEY_STEER_PROGRAM,
+							    .steer_program = one,
+							    .n_steer_program = 4096);
+	struct volley_listen_config c;
+
+	cr_assert_eq(vly_config_read_listen(&server, &listen, &c), 0);
+	listen.n_steer_program = 4097;
+	expect_listen_refused(&listen, "n_steer_program");
+	listen.n_steer_program = 0;
+	expect_listen_refused(&listen, "n_steer_program");
+	listen.n_steer_program = 1;
+	listen.steer_program = NULL;
+	expect_listen_refused(&listen, "needs steer_program");
+	listen.steer = VOLLEY_STEER_FLOW;
+	expect_listen_refused(&listen, "VOLLEY_STEER_PROGRAM");
+	listen.n_steer_program = 0;
+	listen.steer_program = one;
+	expect_listen_refused(&listen, "VOLLEY_STEER_PROGRAM");
+	listen.steer_program = NULL;
+	listen.steer = VOLLEY_STEER_PROGRAM + 1;
+	expect_listen_refused(&listen, "steer is 4");
+	listen.steer = VOLLEY_STEER_CPU;
+	listen.steer_offset = 1;
+	expect_listen_refused(&listen, "VOLLEY_STEER_BYTE");
+	listen.steer = VOLLEY_STEER_BYTE;
+	listen.steer_offset = 65535;
+	expect_listen_refused(&listen, "65534");
+	listen.steer_offset = 65534;
+	cr_assert_eq(vly_config_read_listen(&server, &listen, &c), 0);
+	listen.flags = VOLLEY_LISTEN_SHARE_PORT;
+	expect_listen_refused(&listen, "VOLLEY_LISTEN_SHARE_PORT");
 }
 
 Test(config, a_listeners_buffers_are_the_servers_unless_it_says_otherwise)

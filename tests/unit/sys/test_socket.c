@@ -478,3 +478,22 @@ Test(socket, drop_all_can_be_repeated_either_way)
 	cr_assert_eq(vly_socket_set_drop_all(fd, true), -EBADF);
 	cr_assert_eq(vly_socket_set_drop_all(fd, false), -EBADF);
 }
+
+/* What it does then is in test_steer.c of tests/unit/server. */
+Test(socket, a_group_is_steered_and_not_any_more)
+{
+	static const struct sock_filter program[] = { BPF_STMT(BPF_RET | BPF_K, 1) };
+	int fd = vly_socket_open(AF_INET, true);
+
+	cr_assert_eq(vly_socket_set_steering(fd, NULL, 0), 0, "there is no group");
+	cr_assert_eq(vly_socket_set_steering(fd, program, 1), -EINVAL);
+	cr_assert_eq(vly_socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1), 0);
+	cr_assert_eq(vly_socket_set_steering(fd, NULL, 0), 0, "there is no program");
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(vly_socket_set_steering(fd, program, 1), 0);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(vly_socket_set_steering(fd, NULL, 0), 0);
+	vly_socket_close(fd);
+	cr_assert_eq(vly_socket_set_steering(fd, program, 1), -EBADF);
+	cr_assert_eq(vly_socket_set_steering(fd, NULL, 0), -EBADF);
+}

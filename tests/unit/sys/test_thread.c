@@ -107,3 +107,21 @@ Test(thread, it_is_pinned_to_one_of_its_cpus)
 	}
 	cr_assert_eq(vly_thread_count_cpus(), 1);
 }
+
+Test(thread, its_cpus_come_in_order)
+{
+	uint32_t cpus[1024];
+	uint32_t n = vly_thread_get_cpus(cpus, 1024);
+	cpu_set_t set;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+	cr_assert_eq(n, vly_thread_count_cpus());
+	for (uint32_t i = 0; i < n; i++) {
+		cr_assert(CPU_ISSET(cpus[i], &set));
+		cr_assert(i == 0 || cpus[i] > cpus[i - 1]);
+	}
+	cr_assert_eq(vly_thread_get_cpus(cpus, 1), 1);
+	fault_arm(FAULT_SCHED_GETAFFINITY, 1, EPERM);
+	cr_assert_eq(vly_thread_get_cpus(cpus, 3), 3);
+	cr_assert(cpus[0] == 0 && cpus[1] == 1 && cpus[2] == 2);
+}
