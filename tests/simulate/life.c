@@ -90,6 +90,7 @@ static int adopt(struct play *play, uint32_t i)
 	uint32_t n = 1 + world_pick(MAX_ADOPTED);
 	int r;
 
+	play_steer(&config);
 	addr = life_get_addr(i);
 	for (uint32_t k = 0; k < n; k++)
 		fds[k] = open_adopted(&addr);

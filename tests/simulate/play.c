@@ -226,6 +226,17 @@ static void widen_listen(struct play *play, uint32_t i, struct volley_listen_con
 		replies_let_wait(get_backlog_ns(play));
 }
 
+/* Whoever gets it has others of the same client's before or behind it. */
+void play_steer(struct volley_listen_config *listen)
+{
+	if (world_pick(8) != 0 || (listen->flags & VOLLEY_LISTEN_SHARE_PORT))
+		return;
+	listen->steer = PICK(VOLLEY_STEER_CPU, VOLLEY_STEER_BYTE);
+	if (listen->steer == VOLLEY_STEER_BYTE)
+		listen->steer_offset = world_pick(24);
+	oracle_forget_order();
+}
+
 static struct volley_listen_config make_listen(struct play *play, uint32_t i)
 {
 	struct volley_listen_config listen = *VOLLEY_LISTEN(.arg = play);
@@ -236,6 +247,7 @@ static struct volley_listen_config make_listen(struct play *play, uint32_t i)
 		listen.flags |= VOLLEY_LISTEN_REPORT_ERRORS;
 	if (!play->is_plain)
 		widen_listen(play, i, &listen);
+	play_steer(&listen);
 	play_fill_listen(play, &listen);
 	play->flags[i] = listen.flags;
 	return listen;

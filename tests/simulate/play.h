@@ -95,6 +95,8 @@ bool play_has_own_loop(const struct play *play);
 void play_fill_config(struct play *play);
 void play_fill_hooks(struct play *play);
 void play_fill_listen(struct play *play, struct volley_listen_config *config);
+/* Sometimes another way to the workers than the kernel's own. */
+void play_steer(struct volley_listen_config *listen);
 void play_post(struct volley_worker *worker, void *arg);
 /* One that a post of play_post() is given. */
 struct post {

@@ -81,6 +81,8 @@ void udp_close(struct file *file)
 	}
 	__real_free(udp->filter);
 	udp->filter = NULL;
+	__real_free(udp->steering);
+	udp->steering = NULL;
 }
 
 uint32_t udp_count_queued(const struct process *process)
@@ -153,8 +155,9 @@ static bool is_taken(const struct udp *udp, const struct volley_addr *addr)
 	const struct udp *other = ports[ntohs(addr->in.sin_port)];
 
 	for (; other != NULL; other = other->next)
-		if (overlaps(other, addr, only6) && !(udp_get(udp, SOL_SOCKET, SO_REUSEPORT) &&
-						      udp_get(other, SOL_SOCKET, SO_REUSEPORT)))
+		if (overlaps(other, addr, only6) &&
+		    (udp->is_in_group || !(udp_get(udp, SOL_SOCKET, SO_REUSEPORT) &&
+					   udp_get(other, SOL_SOCKET, SO_REUSEPORT))))
 			return true;
 	return false;
 }
@@ -183,6 +186,7 @@ int udp_bind_to(struct udp *udp, struct volley_addr *addr)
 	}
 	udp->local = *addr;
 	link_port(udp);
+	udp_join(udp);
 	return 0;
 }
 

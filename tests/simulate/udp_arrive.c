@@ -40,7 +40,9 @@ int udp_rate(const struct udp *udp, const struct volley_addr *from, const struct
 	return score;
 }
 
-static struct udp *find(const struct volley_addr *from, const struct volley_addr *to)
+/* `packet`: what comes; NULL for a report about it, of which no program hears. */
+static struct udp *find(const struct packet *packet, const struct volley_addr *from,
+			const struct volley_addr *to)
 {
 	struct udp *best[64];
 	uint32_t n = 0;
@@ -60,7 +62,7 @@ static struct udp *find(const struct volley_addr *from, const struct volley_addr
 	}
 	if (n == 0)
 		return NULL;
-	return best[(uint32_t)(vly_addr_hash(from) >> 20) % n];
+	return udp_choose(best, n, packet, from);
 }
 
 /* The card put it to the one before. */
@@ -170,7 +172,7 @@ static void accept_packet(struct udp *udp, struct packet *packet)
 
 bool udp_deliver(struct packet *packet)
 {
-	struct udp *udp = find(&packet->from, &packet->to);
+	struct udp *udp = find(packet, &packet->from, &packet->to);
 
 	if (udp == NULL)
 		return false;
@@ -202,13 +204,6 @@ static bool is_for(struct udp *udp, const struct packet *packet)
 		       is4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL);
 }
 
-static bool is_of_group(const struct udp *udp, const struct udp *one)
-{
-	return udp->family == one->family && !udp->is_connected &&
-	       udp_get(udp, SOL_SOCKET, SO_REUSEPORT) && udp_get(one, SOL_SOCKET, SO_REUSEPORT) &&
-	       vly_addr_is_equal(&udp->local, &one->local);
-}
-
 /* IPv4 multicast that finds one socket early: any of its group gets it (Linux 6.6). */
 static struct udp *steal(struct udp *one, const struct packet *packet)
 {
@@ -217,11 +212,11 @@ static struct udp *steal(struct udp *one, const struct packet *packet)
 	uint32_t n = 0;
 
 	for (struct udp *udp = udp_get_first(port); udp != NULL && n < 64; udp = udp->next)
-		if (is_of_group(udp, one))
+		if (udp_is_of_group(udp, one))
 			group[n++] = udp;
 	if (n == 0)
 		return one;
-	return group[(uint32_t)(vly_addr_hash(&packet->from) >> 20) % n];
+	return udp_choose(group, n, packet, &packet->from);
 }
 
 /* Where a reply would leave from, which is nowhere if the host has no address. */
@@ -253,7 +248,7 @@ void udp_deliver_all(struct packet *packet)
 /* Who would get a datagram from there hears of it. */
 void udp_report(const struct packet *packet, int error)
 {
-	struct udp *udp = find(&packet->to, &packet->from);
+	struct udp *udp = find(NULL, &packet->to, &packet->from);
 	bool is4 = packet->to.sa.sa_family == AF_INET;
 	struct report *report;
 

@@ -45,6 +45,9 @@ struct udp {
 	uint32_t n_groups;
 	struct sock_filter *filter;
 	uint16_t n_filter;
+	bool is_in_group; /* of SO_REUSEPORT sockets, be it alone */
+	struct sock_filter *steering;
+	uint16_t n_steering;
 	struct packet *first, *before_last, *last; /* before_last: where they are several */
 	uint32_t rmem, rcvbuf, sndbuf, wmem;
 	uint32_t drops;
@@ -71,6 +74,14 @@ struct volley_addr udp_read_addr(const struct sockaddr *from, socklen_t len);
 int udp_get(const struct udp *udp, int level, int name);
 /* What its filter says of a datagram. */
 bool udp_filter_passes(const struct udp *udp, const uint8_t *data, uint32_t len);
+
+/* udp_steer.c: what chooses in a group of SO_REUSEPORT sockets, and who is chosen. */
+bool udp_is_of_group(const struct udp *udp, const struct udp *one);
+void udp_join(struct udp *udp);
+int udp_attach_steering(struct udp *udp, const struct sock_fprog *program);
+int udp_detach_steering(struct udp *udp);
+struct udp *udp_choose(struct udp *const *group, uint32_t n, const struct packet *packet,
+		       const struct volley_addr *from);
 
 /* udp_groups.c; whether it has joined the group on that link, and wants it from there. */
 bool udp_is_group_option(int level, int name);

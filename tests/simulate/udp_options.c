@@ -110,6 +110,10 @@ int udp_set_option(struct file *file, int level, int name, const void *value, so
 			return -ENOENT;
 		return set_filter(udp, NULL);
 	}
+	if (level == SOL_SOCKET && name == SO_ATTACH_REUSEPORT_CBPF)
+		return udp_attach_steering(udp, value);
+	if (level == SOL_SOCKET && name == SO_DETACH_REUSEPORT_BPF)
+		return udp_detach_steering(udp);
 	if (udp_is_group_option(level, name))
 		return udp_set_group(udp, name, value, n);
 	if (n < sizeof number)
