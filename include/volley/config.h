@@ -70,20 +70,20 @@ typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volle
 
 /**
  * A new socket of a listener, before it is bound: the place for options that have to be set by then
- * (SO_BINDTODEVICE, IP_TRANSPARENT) or on all sockets alike (SO_MARK, SO_PRIORITY).
+ * (IP_FREEBIND) or on all sockets alike (SO_MARK, SO_PRIORITY).
  *
  * Called once for each socket that volley_server_listen() opens, on the thread that called it, in
  * the order of their indexes. Not for sockets that are adopted or come from the process before:
  * they have their options. What this sets stays, but for what volley sets itself, which comes after
- * it: buffers, IPV6_V6ONLY, mtu_discover, what the flags ask for, filters. SO_REUSEPORT is set
- * through VOLLEY_LISTEN_SHARE_PORT. Where a system refuses SO_REUSEPORT after a bind (gVisor), all
- * sockets are closed and opened once more, and this is called for the new ones.
+ * it: buffers, IPV6_V6ONLY, mtu_discover, bind_device, what the flags ask for, filters.
+ * SO_REUSEPORT is set through VOLLEY_LISTEN_SHARE_PORT. Where a system refuses SO_REUSEPORT after a
+ * bind (gVisor), all sockets are closed and opened once more, and this is called for the new ones.
  *
  * It must not call volley about this server, for it would wait for itself, and must not close the
  * descriptor or read from it.
  *
  * @param fd            a UDP socket, not bound yet
- * @param socket_index  0 to one less than the workers: worker i will serve socket i
+ * @param socket_index  0 to one less than the workers: as a rule worker i will serve socket i
  * @param arg           the listener's `arg`
  * @return 0, or a negative errno: volley_server_listen() then closes all sockets of the listener,
  *         says so in the log and returns that
@@ -369,6 +369,9 @@ struct volley_config {
  * that is bound to a group has that off by default, so that it does not hear itself.
  */
 #define VOLLEY_LISTEN_MULTICAST_LOOP (1u << 13)
+/* Both: volley_server_listen(). */
+#define VOLLEY_LISTEN_ONE_SOCKET  (1u << 14) /* for listeners in numbers */
+#define VOLLEY_LISTEN_TRANSPARENT (1u << 15) /* what a firewall diverts to it */
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client
@@ -445,6 +448,8 @@ struct volley_listen_config {
 	/** For VOLLEY_STEER_PROGRAM: its instructions (linux/filter.h), 1 to 4,096; copied. */
 	uint32_t n_steer_program;
 	const struct sock_filter *steer_program;
+	/** The one interface that it hears and sends by: volley_server_listen(). Copied. */
+	const char *bind_device;
 };
 
 #ifndef __cplusplus

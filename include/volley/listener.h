@@ -45,6 +45,19 @@ struct volley_listener {
  * 0.0.0.0 beside [::], in any order): a datagram goes to the one that names its destination most
  * closely, and a broadcast to each.
  *
+ * With VOLLEY_LISTEN_ONE_SOCKET it has one socket, however many workers there are: for listeners in
+ * numbers, each of which has little to do. One worker serves it, and the next listener's another
+ * one. From the 65th listener on, receive buffers that nobody asked for are the system's.
+ *
+ * `bind_device` names an interface or a VRF, and nothing else is heard or sent by (SO_BINDTODEVICE;
+ * NULL or "": all). One address on several interfaces makes several listeners. Adopted sockets are
+ * bound to it too, and in a hot restart sockets go to who asks for their interface, or for none.
+ *
+ * With VOLLEY_LISTEN_TRANSPARENT the address may be none of this machine, and the listener is given
+ * what a firewall diverts to it ("tproxy"), for any address and port, both of which
+ * volley_packet_get_destination() tells. A reply leaves from that address, but from the listener's
+ * own port: a socket has no other.
+ *
  * @param server        a server that is not closed
  * @param address       as volley_addr_parse() reads it; port 0 picks one, see
  *                      volley_listener_get_addr()
@@ -53,12 +66,14 @@ struct volley_listener {
  *                      first callback may be earlier: there it is `packet->listener`
  * @return 0; -EINVAL for a bad address or config, or for a second listener while the wait strategy
  *         `block` runs; -EDEADLK from a worker; -ESHUTDOWN when closed; -EADDRINUSE;
- *         -EADDRNOTAVAIL; -EACCES; -EMFILE; -ENOMEM; the log hook gets a sentence that says what to
- *         do
+ *         -EADDRNOTAVAIL; -EACCES; -EPERM; -ENODEV; -EMFILE; -ENOMEM; the log hook gets a sentence
+ *         that says what to do
  * @threads  any but a worker; run's on_signal hook may
  * @blocks   not while the server rests; else until the callbacks of the volley that runs have
  *           returned: of n_batch packets at most. A server that is starting, draining or stopping
  *           gets to the end of that first
+ * @kernel   SO_BINDTOIFINDEX, Linux 5.0, with CAP_NET_RAW before 5.7; IP_TRANSPARENT and
+ *           IPV6_TRANSPARENT, with CAP_NET_ADMIN or CAP_NET_RAW
  */
 VOLLEY_API int volley_server_listen(struct volley_server *server, const char *address,
 				    const struct volley_listen_config *config,
@@ -68,10 +83,11 @@ VOLLEY_API int volley_server_listen(struct volley_server *server, const char *ad
  * Listen on sockets that are bound already: a service manager's (volley_activation_get_fds()), or
  * some that were made in a way of your own.
  *
- * All sockets of one address make one listener, sockets of different addresses several. Socket i is
- * served by worker i modulo n_workers: with more sockets than workers a worker has several (the
- * wait strategy `block`, which sleeps in one, refuses that: at the start, or here while it runs).
- * With fewer, the last workers have none of it, and a warning says so.
+ * All sockets of one address and interface make one listener, others several. Socket i is served by
+ * worker i modulo n_workers: with more sockets than workers a worker has several (the wait strategy
+ * `block`, which sleeps in one, refuses that: at the start, or here while it runs). With fewer, the
+ * last workers have none of it, and a warning says so; VOLLEY_LISTEN_ONE_SOCKET is for those that
+ * are to have one.
  *
  * From here on the descriptors are the server's: it sets them close-on-exec, sets the options that
  * the config asks for, and the buffers, and closes them. O_NONBLOCK stays as it is; nothing depends

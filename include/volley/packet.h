@@ -115,14 +115,14 @@ VOLLEY_API void *volley_packet_reply_buffer(struct volley_packet *packet, size_t
 /**
  * The address that the datagram was sent to, with the listener's port. It differs from
  * `packet->local` where VOLLEY_PACKET_MULTICAST or VOLLEY_PACKET_BROADCAST is set. No listener has
- * to ask for it.
+ * to ask for it. With VOLLEY_LISTEN_TRANSPARENT the port is the one that it was sent to.
  *
  * @param packet           a packet of the running callback
  * @param ret_destination  the address; of an IPv6 group of one link with its interface as scope
  * @return 0, or -ENODATA where the kernel did not tell
  * @threads  the callback's, inside it
  * @blocks   never
- * @kernel   IP_PKTINFO (ipi_addr), IPV6_RECVPKTINFO
+ * @kernel   IP_PKTINFO (ipi_addr), IPV6_RECVPKTINFO, IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR
  */
 VOLLEY_API int volley_packet_get_destination(const struct volley_packet *packet,
 					     struct volley_addr *ret_destination);

@@ -16,8 +16,9 @@ struct sock_filter;
 struct vly_socket_filter;
 
 /*
- * A listener: an address, and all sockets that are bound to it. Worker i of N serves sockets i, i +
- * N and so on. Written before any worker has one of them, then read-only, but for the last fields.
+ * A listener: an address, and all sockets that are bound to it; vly_listener_get_first() says which
+ * worker has which. Written before any worker has one of them, then read-only, but for the last
+ * fields.
  */
 struct vly_listener {
 	struct volley_server *server;
@@ -30,6 +31,7 @@ struct vly_listener {
 	uint32_t slot_bytes; /* what its sockets may hold in one message; 0: what the config says */
 	struct sock_filter *steering; /* n_steering: chooses among its sockets; none: the hash */
 	uint16_t n_steering;
+	uint32_t device_index; /* the one interface that it hears; 0: all, or its address says */
 	bool wildcard;
 	bool is_cast;                      /* bound to a group's or a broadcast address */
 	bool by_arrival;                   /* replies leave by the interface of the request */
@@ -61,6 +63,26 @@ struct vly_listener {
 
 	struct volley_stats gone; /* of its sockets that are gone; with the lock of path/shared.h */
 };
+
+/*
+ * Worker i of N serves sockets i, i + N and so on; where one socket is all that there is, each
+ * listener begins with another worker: the one that serves socket k, and a worker's first socket,
+ * which may be beyond the last.
+ */
+static inline uint32_t vly_listener_get_worker(const struct vly_listener *listener, uint32_t k,
+					       uint32_t n_workers)
+{
+	bool is_one = listener->config.flags & VOLLEY_LISTEN_ONE_SOCKET;
+
+	return (k + (is_one ? listener->index : 0)) % n_workers;
+}
+
+static inline uint32_t vly_listener_get_first(const struct vly_listener *listener,
+					      uint32_t worker_index, uint32_t n_workers)
+{
+	return (worker_index + n_workers - vly_listener_get_worker(listener, 0, n_workers)) %
+	       n_workers;
+}
 
 /*
  * A listener's id is a serial number, which no other listener of the process has or had, above its

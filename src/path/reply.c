@@ -201,6 +201,10 @@ int volley_packet_get_destination(const struct volley_packet *packet,
 		return -EINVAL;
 	listener = vly_packet_get_listener(packet);
 	info = vly_packet_get_info(packet);
+	if ((listener->want & VLY_CMSG_ORIGIN) && (info->found & VLY_CMSG_ORIGIN)) {
+		*ret_destination = info->destination;
+		return 0;
+	}
 	if (!(packet->flags & (VOLLEY_PACKET_MULTICAST | VOLLEY_PACKET_BROADCAST))) {
 		if (listener->has_locals && !(packet->internal & VLY_PACKET_LOCAL))
 			return -ENODATA;

@@ -25,10 +25,20 @@ void vly_socks_init(struct vly_socks *socks, const struct volley_allocator *allo
 	TAILQ_INIT(&socks->backlogged);
 }
 
+/*
+ * Places of the table that may be in use. One that was taken for lack of memory in vain is beyond
+ * it at worst.
+ */
+static uint32_t count_places(const struct vly_socks *socks)
+{
+	return socks->indexes.n < socks->n_room ? socks->indexes.n : socks->n_room;
+}
+
 void vly_socks_fini(struct vly_socks *socks)
 {
-	for (uint32_t i = 0; i < socks->n_table; i++)
+	for (uint32_t i = 0; i < count_places(socks); i++)
 		vly_mem_free(socks->table[i]);
+	vly_indexes_fini(&socks->indexes);
 	vly_mem_free(socks->table);
 	vly_mem_free(socks->of_listener);
 }
@@ -52,20 +62,38 @@ static bool make_room(const struct vly_socks *socks, struct vly_sock ***array, u
 	return true;
 }
 
-struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd)
+/* Behind the others of its listener, of which a worker has few. */
+static void append(struct vly_socks *socks, struct vly_sock *sock)
 {
-	struct vly_sock *sock;
-	uint32_t index = 0;
+	struct vly_sock **link = &socks->of_listener[sock->listener->index];
 
-	assert(fd >= 0);
-	while (index < socks->n_table && socks->table[index] != NULL)
-		index++;
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = sock;
+}
+
+static struct vly_sock *new_sock(struct vly_socks *socks, const struct vly_listener *listener,
+				 uint32_t index)
+{
 	if (!make_room(socks, &socks->table, &socks->n_room, index) ||
 	    !make_room(socks, &socks->of_listener, &socks->n_of_listener, listener->index))
 		return NULL;
-	sock = vly_mem_new(socks->allocator, 1, sizeof *sock);
-	if (sock == NULL)
+	return vly_mem_new(socks->allocator, 1, sizeof(struct vly_sock));
+}
+
+struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd)
+{
+	struct vly_sock *sock;
+	uint32_t index;
+
+	assert(fd >= 0);
+	if (vly_indexes_take(&socks->indexes, socks->allocator, &index) < 0)
 		return NULL;
+	sock = new_sock(socks, listener, index);
+	if (sock == NULL) {
+		vly_indexes_put(&socks->indexes, index);
+		return NULL;
+	}
 	sock->socks = socks;
 	sock->listener = listener;
 	sock->index = index;
@@ -79,23 +107,21 @@ struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *lis
 	vly_limits_init(&sock->limits, &listener->limits);
 	vly_drops_begin(&sock->drops, fd, listener->adopted);
 	socks->table[index] = sock;
-	if (index >= socks->n_table)
-		socks->n_table = index + 1;
-	if (socks->of_listener[listener->index] == NULL)
-		socks->of_listener[listener->index] = sock;
+	append(socks, sock);
 	return sock;
 }
 
 void vly_socks_remove(struct vly_sock *sock)
 {
 	struct vly_socks *socks = sock->socks;
-	struct vly_sock **first = &socks->of_listener[sock->listener->index];
+	struct vly_sock **link = &socks->of_listener[sock->listener->index];
 
 	assert(sock->socks->table[sock->index] == sock);
 	assert(vly_queue_is_empty(&sock->backlog) && sock->n_handled == 0);
 
-	if (*first == sock)
-		*first = vly_socks_get_next(sock);
+	while (*link != sock)
+		link = &(*link)->next;
+	*link = sock->next;
 	vly_socks_set_ready(sock, false);
 	vly_socks_set_refused(sock, 0);
 	if (sock->in_ready)
@@ -104,12 +130,13 @@ void vly_socks_remove(struct vly_sock *sock)
 		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
 	socks->n_drops_gone += vly_drops_get_total(&sock->drops);
 	socks->table[sock->index] = NULL;
+	vly_indexes_put(&socks->indexes, sock->index);
 	vly_mem_free(sock);
 }
 
 struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index)
 {
-	return sock_index < socks->n_table ? socks->table[sock_index] : NULL;
+	return sock_index < count_places(socks) ? socks->table[sock_index] : NULL;
 }
 
 struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_index, uint32_t serial)
@@ -117,14 +144,6 @@ struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_ind
 	struct vly_sock *sock = vly_socks_get(socks, sock_index);
 
 	return sock != NULL && sock->serial == serial ? sock : NULL;
-}
-
-struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd)
-{
-	for (uint32_t i = 0; i < socks->n_table; i++)
-		if (socks->table[i] != NULL && socks->table[i]->fd == fd)
-			return socks->table[i];
-	return NULL;
 }
 
 struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index)
@@ -142,12 +161,16 @@ struct vly_sock *vly_socks_find_first(const struct vly_socks *socks,
 
 struct vly_sock *vly_socks_get_next(const struct vly_sock *sock)
 {
-	const struct vly_socks *socks = sock->socks;
+	return sock->next;
+}
 
-	for (uint32_t i = sock->index + 1; i < socks->n_table; i++)
-		if (socks->table[i] != NULL && socks->table[i]->listener == sock->listener)
-			return socks->table[i];
-	return NULL;
+struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, uint32_t listener_index, int fd)
+{
+	struct vly_sock *sock = vly_socks_get_first(socks, listener_index);
+
+	while (sock != NULL && sock->fd != fd)
+		sock = sock->next;
+	return sock;
 }
 
 void vly_socks_set_reads(struct vly_sock *sock, bool reads)
@@ -212,7 +235,7 @@ void vly_socks_set_next_ready(struct vly_sock *sock)
 
 struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t sock_index)
 {
-	for (uint32_t i = sock_index + 1; i < socks->n_table; i++) /* UINT32_MAX: from 0 on */
+	for (uint32_t i = sock_index + 1; i < count_places(socks); i++) /* UINT32_MAX: from 0 on */
 		if (socks->table[i] != NULL)
 			return socks->table[i];
 	return NULL;
@@ -232,14 +255,14 @@ void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stat
 
 void vly_socks_set_drains(struct vly_socks *socks, bool drains)
 {
-	for (uint32_t i = 0; i < socks->n_table; i++)
+	for (uint32_t i = 0; i < count_places(socks); i++)
 		if (socks->table[i] != NULL)
 			socks->table[i]->drains = drains;
 }
 
 void vly_socks_set_all_ready(struct vly_socks *socks)
 {
-	for (uint32_t i = 0; i < socks->n_table; i++)
+	for (uint32_t i = 0; i < count_places(socks); i++)
 		if (socks->table[i] != NULL)
 			vly_socks_set_ready(socks->table[i], socks->table[i]->reads ||
 								     socks->table[i]->is_by_errand);

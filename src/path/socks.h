@@ -19,6 +19,7 @@
 #include <volley/stats.h>
 
 #include "base/compiler.h"
+#include "data/indexes.h"
 #include "path/drops.h"
 #include "path/ledger.h"
 #include "path/limits.h"
@@ -62,9 +63,10 @@ struct vly_sock {
 	/* Set once. Handlers read it for each packet, so what is written often lies elsewhere. */
 	struct vly_socks *socks; /* where it stands */
 	struct vly_listener *listener;
-	uint32_t index;  /* in the table, and for the backend */
-	uint32_t serial; /* no other socket of the worker has or had it */
-	int fd;          /* -1 only while it is taken away */
+	struct vly_sock *next; /* of the same listener */
+	uint32_t index;        /* in the table, and for the backend */
+	uint32_t serial;       /* no other socket of the worker has or had it */
+	int fd;                /* -1 only while it is taken away */
 	/* Handlers give its packets back unserved. */
 	_Atomic bool is_given_up;
 	/* The data path's. */
@@ -100,8 +102,8 @@ TAILQ_HEAD(vly_sock_list, vly_sock);
 
 struct vly_socks {
 	struct vly_sock **table; /* by index; NULL: free */
-	uint32_t n_table;        /* up to the highest index that was ever in use */
 	uint32_t n_room;
+	struct vly_indexes indexes;    /* of the table */
 	struct vly_sock **of_listener; /* the first one of each listener, by its index */
 	uint32_t n_of_listener;
 	uint32_t last_serial;
@@ -117,8 +119,8 @@ void vly_socks_init(struct vly_socks *socks, const struct volley_allocator *allo
 void vly_socks_fini(struct vly_socks *socks);
 
 /*
- * A new socket at the lowest free index; what it starts with is the listener's. NULL for lack of
- * memory. Remove it again: its descriptor stays open. With the lock, both.
+ * A new socket at a free index; what it starts with is the listener's. NULL for lack of memory.
+ * Remove it again: its descriptor stays open. With the lock, both.
  */
 struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd);
 void vly_socks_remove(struct vly_sock *sock);
@@ -127,13 +129,13 @@ void vly_socks_remove(struct vly_sock *sock);
 struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index);
 struct vly_sock *vly_socks_find(const struct vly_socks *socks, uint32_t sock_index,
 				uint32_t serial);
-/* By descriptor. Looks at all of them: for changes, not for datagrams. */
-struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, int fd);
 /* The first one of a listener, and the next of the same; NULL: there is none. */
 struct vly_sock *vly_socks_get_first(const struct vly_socks *socks, uint32_t listener_index);
 struct vly_sock *vly_socks_find_first(const struct vly_socks *socks,
 				      struct volley_listener listener);
 struct vly_sock *vly_socks_get_next(const struct vly_sock *sock);
+/* A listener's by its descriptor. */
+struct vly_sock *vly_socks_find_fd(const struct vly_socks *socks, uint32_t listener_index, int fd);
 
 /* Whether datagrams are taken from it; either way, a rest ends. */
 void vly_socks_set_reads(struct vly_sock *sock, bool reads);

@@ -39,6 +39,7 @@ static bool is_option(int fd, int name, int value)
 int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *ret_candidate)
 {
 	struct vly_candidate candidate = { .fd = fd };
+	int device = 0; /* of old kernels too, that do not say */
 	int type;
 	int r = vly_socket_get_int(fd, SOL_SOCKET, SO_TYPE, &type);
 
@@ -51,6 +52,8 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 		r = vly_socket_get_cookie(fd, &candidate.cookie);
 	if (r < 0)
 		return refuse(server, fd, r, "has no address that could be read");
+	vly_socket_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device);
+	candidate.device_index = vly_listener_pick_device(&candidate.addr, (uint32_t)device);
 	if (volley_addr_get_port(&candidate.addr) == 0)
 		return refuse(server, fd, -EINVAL, "is not bound to a port: bind it first");
 	if (vly_socket_is_shut(fd))
@@ -96,23 +99,24 @@ int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candid
 	return 0;
 }
 
-static void warn_if_few(const struct volley_server *server, const struct volley_addr *addr,
-			uint32_t n)
+static void warn_if_few(const struct volley_server *server, const struct vly_listener *listener)
 {
 	char text[VOLLEY_ADDR_TEXT_BYTES] = "?";
+	uint32_t n = listener->n_fds;
 
-	if (n >= server->shared.config.n_workers)
+	if (n >= server->shared.config.n_workers ||
+	    (listener->config.flags & VOLLEY_LISTEN_ONE_SOCKET))
 		return;
-	volley_addr_format(addr, text, sizeof text);
+	volley_addr_format(&listener->addr, text, sizeof text);
 	vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 		      "adopt: %s has sockets for %u of %u workers, the others get none of it: hand "
 		      "over one for each worker, all with SO_REUSEPORT, or use fewer workers",
 		      text, n, server->shared.config.n_workers);
 }
 
-/* The listener of these sockets: its index. */
+/* The listener of these sockets, which are bound as one of them is: its index. */
 static int add(struct volley_server *server, const int *fds, uint32_t n,
-	       const struct volley_addr *addr, const struct volley_listen_config *config,
+	       const struct vly_candidate *like, const struct volley_listen_config *config,
 	       bool alone) VLY_REQUIRES(server->listening)
 {
 	struct vly_listener *listener;
@@ -120,7 +124,9 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 
 	if (r < 0)
 		return r;
-	r = vly_listener_adopt(listener, addr, fds, n);
+	if (listener->device_index == 0)
+		listener->device_index = like->device_index;
+	r = vly_listener_adopt(listener, &like->addr, fds, n);
 	listener->others = listener->foreign = !alone;
 	for (uint32_t i = 0; alone && r >= 0 && i < n; i++)
 		r = vly_listener_configure(listener, fds[i]);
@@ -133,16 +139,16 @@ static int add(struct volley_server *server, const int *fds, uint32_t n,
 	return (int)listener->index;
 }
 
-static bool is_wanted(const struct vly_candidate *candidate, const struct volley_addr *addr)
+static bool is_wanted(const struct vly_candidate *candidate, const struct vly_candidate *like)
 {
-	return !candidate->taken && vly_addr_is_equal(&candidate->addr, addr);
+	return !candidate->taken && candidate->device_index == like->device_index &&
+	       vly_addr_is_equal(&candidate->addr, &like->addr);
 }
 
-/* `addr` may be a candidate's own. */
 int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
-		   const struct volley_addr *addr, const struct volley_listen_config *config,
-		   bool alone)
+		   uint32_t first_index, const struct volley_listen_config *config, bool alone)
 {
+	const struct vly_candidate like = candidates[first_index];
 	int *fds = vly_mem_new(server->shared.config.allocator, n, sizeof *fds);
 	uint32_t n_fds = 0;
 	int r;
@@ -150,15 +156,15 @@ int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidate
 	if (fds == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
-		if (is_wanted(&candidates[i], addr))
+		if (is_wanted(&candidates[i], &like))
 			fds[n_fds++] = candidates[i].fd;
-	r = add(server, fds, n_fds, addr, config, alone);
+	r = add(server, fds, n_fds, &like, config, alone);
 	vly_mem_free(fds);
 	if (r < 0)
 		return r;
-	warn_if_few(server, addr, n_fds);
+	warn_if_few(server, vly_listeners_get(server, (uint32_t)r));
 	for (uint32_t i = 0; i < n; i++) {
-		if (!is_wanted(&candidates[i], addr))
+		if (!is_wanted(&candidates[i], &like))
 			continue;
 		candidates[i].taken = true;
 		candidates[i].listener_index = (uint32_t)r;
@@ -197,7 +203,7 @@ static int adopt_all(struct volley_server *server, struct vly_candidate *candida
 
 		if (candidates[i].taken)
 			continue;
-		r = vly_adopt_take(server, candidates, n, &candidates[i].addr, config, true);
+		r = vly_adopt_take(server, candidates, n, i, config, true);
 		if (r < 0) {
 			undo(server, candidates, n);
 			return r;

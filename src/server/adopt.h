@@ -21,6 +21,7 @@ struct vly_candidate {
 	bool is_first;           /* its listener's */
 	uint64_t cookie;
 	struct volley_addr addr;
+	uint32_t device_index; /* the one interface that it hears, where its address does not say */
 };
 
 /* Whether this is a bound UDP socket. 0; or -errno, after a sentence to the log. */
@@ -31,11 +32,12 @@ int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candid
 			   uint32_t n) VLY_REQUIRES(server->listening);
 
 /*
- * Make a listener of all candidates with this address, and mark them taken. `alone`: nobody else
- * reads them, so what the config asks for is set now. Returns its index; on failure none is taken.
+ * Make a listener of all candidates that are bound as one of them is, and mark them taken. `alone`:
+ * nobody else reads them, so what the config asks for is set now. Returns its index; on failure
+ * none is taken.
  */
 int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidates, uint32_t n,
-		   const struct volley_addr *addr, const struct volley_listen_config *config,
-		   bool alone) VLY_REQUIRES(server->listening);
+		   uint32_t first_index, const struct volley_listen_config *config, bool alone)
+	VLY_REQUIRES(server->listening);
 
 #endif

@@ -45,10 +45,14 @@ static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
 	       vly_addr_is_equal(&own_a, &own_b);
 }
 
-/* One address twice stays an error: they would share its datagrams by chance. */
-static bool is_beside(const struct volley_server *server, const struct volley_addr *addr,
-		      uint32_t flags) VLY_REQUIRES(server->listening)
+/*
+ * One address twice stays an error: they would share its datagrams by chance. On two interfaces it
+ * is two.
+ */
+static bool is_beside(const struct volley_server *server, const struct vly_listener *listener,
+		      const struct volley_addr *addr) VLY_REQUIRES(server->listening)
 {
+	uint32_t flags = listener->config.flags;
 	const struct volley_addr *waiting;
 	bool is = false;
 
@@ -57,8 +61,11 @@ static bool is_beside(const struct volley_server *server, const struct volley_ad
 
 		if (other == NULL)
 			continue;
-		if (is_same(addr, &other->addr))
-			return false;
+		if (is_same(addr, &other->addr)) {
+			if (other->device_index == listener->device_index)
+				return false;
+			is = true;
+		}
 		is = is || overlaps(addr, flags, &other->addr, other->config.flags);
 	}
 	for (uint32_t i = 0; (waiting = vly_import_get_addr(server, i)) != NULL; i++)
@@ -83,12 +90,13 @@ static int open_and_add(struct volley_server *server, struct vly_listener *liste
 			const struct volley_addr *addr) VLY_REQUIRES(server->listening)
 {
 	uint32_t *flags = &listener->config.flags;
+	bool is_one = *flags & VOLLEY_LISTEN_ONE_SOCKET;
 	int r;
 
 	if (!vly_addr_is_ipv4(addr) && has_ipv4_wildcard(server, addr->in6.sin6_port))
 		*flags |= VOLLEY_LISTEN_V6ONLY;
-	r = vly_listener_open(listener, addr, is_beside(server, addr, *flags),
-			      server->shared.config.n_workers);
+	r = vly_listener_open(listener, addr, is_beside(server, listener, addr),
+			      is_one ? 1 : server->shared.config.n_workers);
 	if (r < 0)
 		return r;
 	r = vly_listeners_add(server, listener);

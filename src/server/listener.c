@@ -45,6 +45,8 @@ static uint32_t choose_cmsgs(const struct vly_listener *listener)
 		want |= VLY_CMSG_TOS;
 	if (flags & VOLLEY_LISTEN_WANT_TIMESTAMP)
 		want |= VLY_CMSG_TIMESTAMP;
+	if (flags & VOLLEY_LISTEN_TRANSPARENT)
+		want |= VLY_CMSG_ORIGIN;
 	if (listener->coalesces_in)
 		want |= VLY_CMSG_SEGMENT;
 	return want;
@@ -83,20 +85,30 @@ static void choose_coalescing(struct vly_listener *listener, uint32_t rcvbuf_byt
 	listener->room = listener->want;
 }
 
+uint32_t vly_listener_pick_device(const struct volley_addr *addr, uint32_t device_index)
+{
+	bool is_scope = addr->sa.sa_family == AF_INET6 && addr->in6.sin6_scope_id == device_index;
+
+	return is_scope ? 0 : device_index;
+}
+
 /*
  * A socket bound to an address of ours knows where its replies leave from; a wildcard, a group's or
- * a broadcast address must ask. One that is bound to a link-local address must ask by which of its
- * links they leave; an IPv6 one need not, for it is bound to the link as well.
+ * a broadcast address must ask, and so must one to which others' are diverted. One that is bound to
+ * a link-local address must ask by which of its links they leave; an IPv6 one need not, for it is
+ * bound to the link as well.
  */
 static void choose_locals(struct vly_listener *listener, const struct volley_addr *addr)
 {
 	listener->addr = *addr;
+	listener->device_index = vly_listener_pick_device(addr, listener->device_index);
 	listener->wildcard = vly_addr_is_wildcard(addr);
 	listener->by_arrival = (listener->config.flags & VOLLEY_LISTEN_ARRIVAL_INTERFACE) ||
 			       (vly_addr_is_link_local(addr) &&
 				(addr->sa.sa_family == AF_INET || addr->in6.sin6_scope_id == 0));
 	listener->is_cast = volley_addr_is_multicast(addr) || vly_cast_is_broadcast(addr);
-	listener->has_locals = listener->wildcard || listener->is_cast || listener->by_arrival;
+	listener->has_locals = listener->wildcard || listener->is_cast || listener->by_arrival ||
+			       (listener->config.flags & VOLLEY_LISTEN_TRANSPARENT);
 }
 
 static const char *get_advice(int error)
@@ -191,6 +203,8 @@ static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 		return fd;
 	r = vly_options_run_hook(listener, fd, listener->n_fds); /* first, so ours win */
 	if (r >= 0)
+		r = vly_options_set_reach(listener, fd);
+	if (r >= 0)
 		r = set_v6only(listener, fd);
 	if (r >= 0)
 		r = vly_options_set_mtu(listener, fd);
@@ -237,6 +251,7 @@ void vly_listener_free(struct vly_listener *listener)
 	vly_mem_free(listener->filters);
 	vly_mem_free(listener->steering);
 	vly_mem_free(listener->fds);
+	vly_indexes_put(&listener->server->indexes, listener->index);
 	vly_mem_free(listener);
 }
 
@@ -431,6 +446,8 @@ int vly_listener_configure(struct vly_listener *listener, int fd)
 	vly_options_set_buffers(listener, fd, &rcvbuf_bytes);
 	if (r >= 0 && fd == listener->fds[0])
 		r = vly_steer_configure(listener);
+	if (r >= 0)
+		r = vly_options_set_reach(listener, fd);
 	if (r >= 0)
 		r = vly_options_set_casts(listener, fd, find_fd(listener, fd));
 	if (r >= 0)

@@ -6,6 +6,9 @@
 
 #include "path/listener.h"
 
+/* The interface of a bound socket, or 0 where its address names that already, as a scope. */
+uint32_t vly_listener_pick_device(const struct volley_addr *addr, uint32_t device_index);
+
 /*
  * Open and bind n sockets for the address. Fills `listener` but for its index and config. `beside`:
  * another listener of this server has a part of the address. 0 or -errno, after a sentence to the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The set of a server's listeners. Each has an index, the lowest that is free when it comes.
+ * The set of a server's listeners. Each has an index, one that is free when it comes.
  *
  * `listening` is held from the beginning of a change to its end, and by whoever starts workers or
  * closes their sockets. A worker's sockets are its own while it runs, so a change is carried to it
@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/inside.h"
 #include "server/listener.h"
+#include "server/options.h"
 #include "server/steer.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
@@ -111,11 +112,7 @@ struct vly_listener *vly_listeners_find(const struct volley_server *server,
 
 uint32_t vly_listeners_count(const struct volley_server *server)
 {
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < server->n_listeners; i++)
-		n += server->listeners[i] != NULL;
-	return n;
+	return server->n_in_set;
 }
 
 static uint32_t count_sockets(const struct volley_server *server)
@@ -128,13 +125,13 @@ static uint32_t count_sockets(const struct volley_server *server)
 	return n;
 }
 
-/* Room for one more index. With the shared lock, for those who look at the set. */
-static int make_room(struct volley_server *server)
+/* Room for an index. With the shared lock, for those who look at the set. */
+static int make_room(struct volley_server *server, uint32_t listener_index)
 {
 	uint32_t n = server->n_listeners_room > 0 ? 2 * server->n_listeners_room : FIRST_ROOM;
 	struct vly_listener **larger;
 
-	if (server->n_listeners < server->n_listeners_room)
+	if (listener_index < server->n_listeners_room)
 		return 0;
 	vly_lock_take(&server->shared.lock);
 	larger = vly_mem_grow(server->shared.config.allocator, server->listeners,
@@ -151,21 +148,13 @@ static void set_listener(struct volley_server *server, uint32_t listener_index,
 			 struct vly_listener *listener)
 {
 	vly_lock_take(&server->shared.lock);
+	server->n_in_set += listener != NULL ? 1 : -1u;
 	server->listeners[listener_index] = listener;
 	if (listener_index >= server->n_listeners)
 		server->n_listeners = listener_index + 1;
 	if (listener != NULL && listener->coalesces_in)
 		server->coalesces = true;
 	vly_lock_give(&server->shared.lock);
-}
-
-static uint32_t find_free_index(const struct volley_server *server)
-{
-	uint32_t i = 0;
-
-	while (i < server->n_listeners && server->listeners[i] != NULL)
-		i++;
-	return i;
 }
 
 /* The wait strategy `block` sleeps in one socket, and has no place to wait for anything else. */
@@ -219,6 +208,27 @@ static uint64_t make_id(uint32_t index)
 	return serial << VLY_LISTENER_INDEX_BITS | index;
 }
 
+/* Its index is its own until it is freed. */
+static struct vly_listener *new_listener(struct volley_server *server)
+{
+	const struct volley_allocator *allocator = server->shared.config.allocator;
+	struct vly_listener *listener = NULL;
+	uint32_t index;
+
+	if (vly_indexes_take(&server->indexes, allocator, &index) < 0)
+		return NULL;
+	if (make_room(server, index) >= 0)
+		listener = vly_mem_new(allocator, 1, sizeof *listener);
+	if (listener == NULL) {
+		vly_indexes_put(&server->indexes, index);
+		return NULL;
+	}
+	listener->server = server;
+	listener->index = index;
+	listener->id = make_id(index);
+	return listener;
+}
+
 int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,
 		      struct vly_listener **ret_listener)
 {
@@ -228,17 +238,15 @@ int vly_listeners_new(struct volley_server *server, const struct volley_listen_c
 	r = check_new(server, 0); /* before anything is bound */
 	if (r < 0)
 		return r;
-	listener = vly_mem_new(server->shared.config.allocator, 1, sizeof *listener);
-	if (listener == NULL || make_room(server) < 0) {
-		vly_listener_free(listener);
+	listener = new_listener(server);
+	if (listener == NULL)
 		return -ENOMEM;
-	}
-	listener->server = server;
-	listener->index = find_free_index(server);
-	listener->id = make_id(listener->index);
 	r = vly_config_read_listen(&server->shared.config, config, &listener->config);
 	if (r >= 0)
 		r = vly_steer_init(listener);
+	if (r >= 0)
+		r = vly_options_find_device(server, &listener->config, &listener->device_index);
+	listener->config.bind_device = NULL; /* the caller's; its index is what counts */
 	if (r < 0) {
 		vly_listener_free(listener);
 		return r;
@@ -419,4 +427,5 @@ void vly_listeners_fini(struct volley_server *server)
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		vly_listener_free(server->listeners[i]);
 	vly_mem_free(server->listeners);
+	vly_indexes_fini(&server->indexes);
 }

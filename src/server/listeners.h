@@ -22,7 +22,7 @@ void vly_listeners_lock_to_end(struct volley_server *server) VLY_ACQUIRES(server
 void vly_listeners_unlock(struct volley_server *server) VLY_RELEASES(server->listening);
 
 /*
- * A listener with the lowest free index, its config read, and not in the set yet: free it with
+ * A listener with a free index, its config read, and not in the set yet: free it with
  * vly_listener_free(). 0; -EINVAL for the config or one too many to wait for; -ENOMEM.
  */
 int vly_listeners_new(struct volley_server *server, const struct volley_listen_config *config,

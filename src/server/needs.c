@@ -74,6 +74,14 @@ static const struct {
 	[VLY_NEED_STEER] = { "SO_ATTACH_REUSEPORT_CBPF", true,
 			     "listen with VOLLEY_STEER_FLOW, and the kernel chooses by a hash; "
 			     "adopted sockets take it when each had SO_REUSEPORT at its bind" },
+	[VLY_NEED_DEVICE] = { "SO_BINDTOIFINDEX (bind_device)", true,
+			      "before Linux 5.7 give the process CAP_NET_RAW, and before 5.0 set "
+			      "SO_BINDTODEVICE in on_socket, or listen without bind_device" },
+	[VLY_NEED_TRANSPARENT] = { "IP_TRANSPARENT or IPV6_TRANSPARENT, or to be told of the "
+				   "destination",
+				   true,
+				   "give the process CAP_NET_ADMIN or CAP_NET_RAW, or listen "
+				   "without VOLLEY_LISTEN_TRANSPARENT" },
 };
 
 static_assert(sizeof needs / sizeof needs[0] == VLY_NEED_N, "one for each");

@@ -7,6 +7,7 @@
 
 #include "server/options.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 
 #include <volley/error.h>
@@ -116,6 +117,52 @@ int vly_options_set_mtu(const struct vly_listener *listener, int fd)
 			       how == VOLLEY_MTU_DO || how == VOLLEY_MTU_PROBE);
 }
 
+int vly_options_find_device(const struct volley_server *server,
+			    const struct volley_listen_config *config, uint32_t *ret_index)
+{
+	const char *name = config->bind_device;
+	int r;
+
+	*ret_index = 0;
+	if (name == NULL || name[0] == '\0')
+		return 0;
+	r = vly_socket_find_interface(name, ret_index);
+	if (r < 0)
+		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
+			      "listen: bind_device \"%s\" (%s): %s", name, volley_error_name(r),
+			      r == -ENODEV ? "there is no such interface (`ip link`)"
+					   : "no socket is left to ask for it with: raise "
+					     "`ulimit -n`");
+	return r;
+}
+
+/* What it has is left alone: the process that set it may have been allowed more than we are. */
+static int set_once(int fd, int level, int name, uint32_t value)
+{
+	int is = 0;
+
+	if (vly_socket_get_int(fd, level, name, &is) >= 0 && is == (int)value)
+		return 0;
+	return vly_socket_set_int(fd, level, name, (int)value);
+}
+
+int vly_options_set_reach(const struct vly_listener *listener, int fd)
+{
+	bool is6 = listener->addr.sa.sa_family == AF_INET6;
+	int r = 0;
+
+	if (listener->device_index != 0)
+		r = vly_needs_check(
+			listener->server, VLY_NEED_DEVICE,
+			set_once(fd, SOL_SOCKET, SO_BINDTOIFINDEX, listener->device_index), true);
+	if (r >= 0 && (listener->config.flags & VOLLEY_LISTEN_TRANSPARENT))
+		r = vly_needs_check(listener->server, VLY_NEED_TRANSPARENT,
+				    set_once(fd, is6 ? IPPROTO_IPV6 : IPPROTO_IP,
+					     is6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1),
+				    true);
+	return r;
+}
+
 void vly_options_set_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes)
 {
 	const struct volley_listen_config *config = &listener->config;
@@ -149,6 +196,7 @@ int vly_options_set_cmsgs(struct vly_listener *listener, int fd)
 		      { VLY_CMSG_TTL, VLY_NEED_TTL },
 		      { VLY_CMSG_TOS, VLY_NEED_TOS },
 		      { VLY_CMSG_TIMESTAMP, VLY_NEED_TIMESTAMP },
+		      { VLY_CMSG_ORIGIN, VLY_NEED_TRANSPARENT },
 		      { VLY_CMSG_SEGMENT, VLY_NEED_GRO } };
 	int family = listener->addr.sa.sa_family;
 	int r = 0;

@@ -21,6 +21,13 @@ void vly_options_set_buffers(struct vly_listener *listener, int fd, uint32_t *re
  */
 void vly_options_grow_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
 
+/* The interface that a config names: its index, 0 for none. */
+int vly_options_find_device(const struct volley_server *server,
+			    const struct volley_listen_config *config, uint32_t *ret_index);
+
+/* Which interface it hears, and whether addresses of others as well; before the bind. */
+int vly_options_set_reach(const struct vly_listener *listener, int fd);
+
 /* Path MTU discovery; and control messages, those in listener->want; and error reports. */
 int vly_options_set_mtu(const struct vly_listener *listener, int fd);
 int vly_options_set_cmsgs(struct vly_listener *listener, int fd);

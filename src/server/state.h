@@ -10,6 +10,7 @@
 #include <volley/server.h>
 #include <volley/stats.h>
 
+#include "data/indexes.h"
 #include "path/gate.h"
 #include "path/shared.h"
 #include "sys/probe.h"
@@ -84,9 +85,10 @@ struct volley_server {
 	struct vly_lock grouping;
 
 	/* listening: */
-	bool warned_buffer[2];     /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
-	uint32_t told_rcvbuf;      /* the receive buffer that was last told to be too small */
-	struct vly_import *import; /* sockets of the process before, or NULL */
+	bool warned_buffer[2];      /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
+	uint32_t told_rcvbuf;       /* the receive buffer that was last told to be too small */
+	struct vly_import *import;  /* sockets of the process before, or NULL */
+	struct vly_indexes indexes; /* of listeners, in the set or not */
 
 	/*
 	 * listening and shared.lock to write, either to read: up to the highest index that was ever
@@ -95,6 +97,7 @@ struct volley_server {
 	struct vly_listener **listeners;
 	uint32_t n_listeners;
 	uint32_t n_listeners_room;
+	uint32_t n_in_set; /* as many as are not NULL */
 
 	enum vly_server_state state; /* control and shared.lock to write, either to read */
 	/* shared.lock: */

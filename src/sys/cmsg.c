@@ -40,6 +40,8 @@ static const struct option {
 	{ VLY_CMSG_TOS, AF_INET6, IPPROTO_IPV6, IPV6_RECVTCLASS },
 	{ VLY_CMSG_TIMESTAMP, AF_UNSPEC, SOL_SOCKET, SO_TIMESTAMPNS },
 	{ VLY_CMSG_SEGMENT, AF_UNSPEC, IPPROTO_UDP, UDP_GRO },
+	{ VLY_CMSG_ORIGIN, AF_UNSPEC, IPPROTO_IP, IP_RECVORIGDSTADDR },
+	{ VLY_CMSG_ORIGIN, AF_INET6, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR },
 };
 
 static bool suits(const struct option *option, int family)
@@ -102,6 +104,9 @@ uint32_t vly_cmsg_get_room(int family, uint32_t want)
 		n += CMSG_SPACE(sizeof(int));
 	if (want & VLY_CMSG_TIMESTAMP)
 		n += CMSG_SPACE(sizeof(struct timespec));
+	if (want & VLY_CMSG_ORIGIN) /* one of the two */
+		n += family == AF_INET6 ? CMSG_SPACE(sizeof(struct sockaddr_in6))
+					: CMSG_SPACE(sizeof(struct sockaddr_in));
 	if (want & VLY_CMSG_SEGMENT)
 		n += CMSG_SPACE(sizeof(int));
 	return n;
@@ -204,7 +209,8 @@ static void parse_cast(const struct in_pktinfo *pktinfo, bool mapped, struct vly
 		info->cast = VLY_CMSG_BROADCAST;
 	else
 		return;
-	set_in(pktinfo->ipi_addr, mapped, &info->destination);
+	if (!(info->found & VLY_CMSG_ORIGIN))
+		set_in(pktinfo->ipi_addr, mapped, &info->destination);
 }
 
 static void parse_pktinfo(const struct item *item, bool mapped, struct vly_cmsg_info *info)
@@ -246,12 +252,34 @@ static void parse_pktinfo6(const struct item *item, struct vly_cmsg_info *info)
 	info->found |= VLY_CMSG_LOCAL;
 	if (VLY_UNLIKELY(IN6_IS_ADDR_MULTICAST(&pktinfo.ipi6_addr))) {
 		info->cast = VLY_CMSG_MULTICAST;
-		set_in6(&pktinfo, &info->destination);
+		if (!(info->found & VLY_CMSG_ORIGIN))
+			set_in6(&pktinfo, &info->destination);
 		return;
 	}
 	set_in6(&pktinfo, &info->local);
 	if (vly_addr_is_link_local(&info->local))
 		info->reply_ifindex = info->ifindex;
+}
+
+static void parse_origin(const struct item *item, bool mapped, struct vly_cmsg_info *info)
+{
+	struct sockaddr_in in;
+
+	if (!copy_out(item, &in, sizeof in))
+		return;
+	set_in(in.sin_addr, mapped, &info->destination);
+	info->destination.in.sin_port = in.sin_port; /* at the same place in both families */
+	info->found |= VLY_CMSG_ORIGIN;
+}
+
+static void parse_origin6(const struct item *item, struct vly_cmsg_info *info)
+{
+	struct sockaddr_in6 in6;
+
+	if ((info->found & VLY_CMSG_ORIGIN) || !copy_out(item, &in6, sizeof in6))
+		return;
+	info->destination = (struct volley_addr){ .len = sizeof in6, .in6 = in6 };
+	info->found |= VLY_CMSG_ORIGIN;
 }
 
 static void parse_timestamp(const struct item *item, struct vly_cmsg_info *info)
@@ -299,6 +327,10 @@ static void parse_item(const struct item *item, bool mapped, struct vly_cmsg_inf
 		parse_timestamp(item, info);
 	else if (item->level == IPPROTO_UDP && item->type == UDP_GRO)
 		parse_number(item, VLY_CMSG_SEGMENT, info);
+	else if (item->level == IPPROTO_IP && item->type == IP_ORIGDSTADDR)
+		parse_origin(item, mapped, info);
+	else if (item->level == IPPROTO_IPV6 && item->type == IPV6_ORIGDSTADDR)
+		parse_origin6(item, info);
 	else if (item->level == IPPROTO_IP || item->level == IPPROTO_IPV6)
 		info->found |= VLY_CMSG_OTHER;
 }
@@ -316,7 +348,8 @@ void vly_cmsg_parse(const struct msghdr *msg, struct vly_cmsg_info *ret_info)
 
 bool vly_cmsg_is_complete(const struct vly_cmsg_info *info, uint32_t want)
 {
-	const uint32_t behind = VLY_CMSG_LOCAL | VLY_CMSG_TTL | VLY_CMSG_TOS | VLY_CMSG_OTHER;
+	const uint32_t behind = VLY_CMSG_LOCAL | VLY_CMSG_TTL | VLY_CMSG_TOS | VLY_CMSG_OTHER |
+				VLY_CMSG_ORIGIN;
 	uint32_t missing = want & ~info->found;
 
 	return missing == 0 || (missing == VLY_CMSG_SEGMENT && (info->found & behind) != 0);

@@ -18,6 +18,7 @@ enum vly_cmsg_bit {
 	VLY_CMSG_TIMESTAMP = 8,
 	VLY_CMSG_SEGMENT = 16, /* UDP_GRO segment size */
 	VLY_CMSG_OTHER = 32,   /* parse only: something of IP's that we do not know */
+	VLY_CMSG_ORIGIN = 64,  /* destination address and port, before they were diverted */
 };
 
 /* To how many a datagram was sent, if not to one. */
@@ -39,8 +40,9 @@ struct vly_cmsg_info {
 	int16_t ttl;
 	int16_t tos;
 	uint32_t segment_bytes;
-	uint32_t cast;                  /* enum vly_cmsg_cast; 0: one, or nobody knows */
-	struct volley_addr destination; /* where it was sent to, port 0; only set where `cast` is */
+	uint32_t cast; /* enum vly_cmsg_cast; 0: one, or nobody knows */
+	/* Where it was sent to; only set where `cast` is, port 0, or VLY_CMSG_ORIGIN was found. */
+	struct volley_addr destination;
 };
 
 /* Switch on what `want` asks for; AF_INET6 sockets get the IPv4 options too, for mapped peers. */

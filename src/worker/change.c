@@ -76,10 +76,11 @@ static int add(struct volley_worker *worker, struct vly_listener *listener, int 
 int vly_change_attach(struct volley_worker *worker, void *arg)
 {
 	struct vly_listener *listener = arg;
+	uint32_t n_workers = worker->shared->config.n_workers;
 	int r = 0;
 
-	for (uint32_t i = worker->index; r >= 0 && i < listener->n_fds;
-	     i += worker->shared->config.n_workers)
+	for (uint32_t i = vly_listener_get_first(listener, worker->index, n_workers);
+	     r >= 0 && i < listener->n_fds; i += n_workers)
 		r = add(worker, listener, listener->fds[i]);
 	return r;
 }

@@ -186,14 +186,16 @@ static int quiesce(struct export *export)
 	return vly_wire_is_aborted(export->handover) ? -ECANCELED : 0;
 }
 
-/* What the kernel said last of a socket's drops. Worker i of N has the i-th, i + N-th ... */
+/* What the kernel said last of a socket's drops. */
 static uint32_t get_drops(struct volley_server *server, const struct exported *socket)
+	VLY_REQUIRES(server->shared.lock)
 {
-	const struct volley_worker
-		*worker = &server->workers[socket->k % server->shared.config.n_workers];
-	const struct vly_sock *sock;
+	const struct vly_listener *listener = socket->listener;
+	uint32_t n = server->shared.config.n_workers;
+	uint32_t i = vly_listener_get_worker(listener, socket->k, n);
+	const struct vly_sock *sock = vly_socks_find_fd(&server->workers[i].socks, listener->index,
+							listener->fds[socket->k]);
 
-	sock = vly_socks_find_fd(&worker->socks, socket->listener->fds[socket->k]);
 	return sock != NULL ? vly_drops_get_seen(&sock->drops) : 0;
 }
 

@@ -24,9 +24,11 @@
 #include "path/ledger.h"
 #include "path/worker.h"
 #include "server/call.h"
+#include "server/config.h"
 #include "server/handover/sharers.h"
 #include "server/listener.h"
 #include "server/listeners.h"
+#include "server/options.h"
 #include "sys/addr.h"
 #include "sys/socket.h"
 #include "worker/change.h"
@@ -198,22 +200,48 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 
 /* Listening ------------------------------------------------------------------------------------ */
 
-int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
-		      const struct volley_listen_config *config)
+/* Of the interface, if one is asked for; else one without comes before those that have one. */
+static uint32_t find_candidate(const struct vly_import *import, const struct volley_addr *addr,
+			       uint32_t device_index)
 {
-	struct vly_import *import = server->import;
+	uint32_t found_index = import->n;
 
-	for (uint32_t i = 0; import != NULL && i < import->n; i++) {
+	for (uint32_t i = 0; i < import->n; i++) {
 		const struct vly_candidate *candidate = &import->candidates[i];
 		struct volley_addr bound = candidate->addr;
 
 		if (volley_addr_get_port(addr) == 0 && bound.sa.sa_family == addr->sa.sa_family)
 			bound.in.sin_port = 0; /* at the same place in both families */
-		if (!candidate->taken && vly_addr_is_equal(&bound, addr))
-			return vly_adopt_take(server, import->candidates, import->n,
-					      &candidate->addr, config, false);
+		if (candidate->taken || !vly_addr_is_equal(&bound, addr))
+			continue;
+		if (candidate->device_index == device_index)
+			return i;
+		if (device_index == 0 && found_index == import->n)
+			found_index = i;
 	}
-	return -ENOENT;
+	return found_index;
+}
+
+int vly_import_listen(struct volley_server *server, const struct volley_addr *addr,
+		      const struct volley_listen_config *config)
+{
+	struct vly_import *import = server->import;
+	struct volley_listen_config own;
+	uint32_t device_index;
+	uint32_t i;
+	int r;
+
+	if (import == NULL)
+		return -ENOENT;
+	r = vly_config_read_listen(&server->shared.config, config, &own);
+	if (r >= 0)
+		r = vly_options_find_device(server, &own, &device_index);
+	if (r < 0)
+		return r;
+	i = find_candidate(import, addr, vly_listener_pick_device(addr, device_index));
+	if (i == import->n)
+		return -ENOENT;
+	return vly_adopt_take(server, import->candidates, import->n, i, config, false);
 }
 
 const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
@@ -266,11 +294,12 @@ static int send_ready(struct volley_server *server, struct vly_handover *handove
  * The drops of a socket are the old process's up to its last reading and ours from there on; we
  * have counted from the adoption on.
  */
-static void carry_drops(struct volley_server *server, uint32_t drops, int fd)
-	VLY_REQUIRES(server->shared.lock)
+static void carry_drops(struct volley_server *server, const struct vly_listener *listener, int fd,
+			uint32_t drops) VLY_REQUIRES(server->shared.lock)
 {
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
-		struct vly_sock *sock = vly_socks_find_fd(&server->workers[i].socks, fd);
+		struct vly_sock *sock = vly_socks_find_fd(&server->workers[i].socks,
+							  listener->index, fd);
 
 		if (sock == NULL)
 			continue;
@@ -294,9 +323,12 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 	vly_lock_take(&server->shared.lock);
 	vly_ledger_add(&server->carried, &carried);
 	server->sharers.n_missing += counters->n_missing;
-	for (uint32_t i = 0; i < import->n; i++)
-		if (get_listener(server, &import->candidates[i]) != NULL)
-			carry_drops(server, counters->drops[i], import->candidates[i].fd);
+	for (uint32_t i = 0; i < import->n; i++) {
+		const struct vly_listener *listener = get_listener(server, &import->candidates[i]);
+
+		if (listener != NULL)
+			carry_drops(server, listener, import->candidates[i].fd, counters->drops[i]);
+	}
 	vly_lock_give(&server->shared.lock);
 }
 

@@ -14,11 +14,13 @@
 
 static atomic_uint n_heard;
 static char last_log[512];
+static char all_log[8192]; /* since the server was made, a line each */
 
 static inline void on_log(enum volley_log_level level, const char *text, void *arg)
 {
 	(void)level, (void)arg;
 	strncpy(last_log, text, sizeof last_log - 1);
+	strncat(all_log, text, sizeof all_log - strlen(all_log) - 1);
 }
 
 /* What was sent to a group is counted, all else is replied to. */
@@ -57,6 +59,7 @@ static struct volley_server *new_server(uint32_t n_workers, const char *address)
 	struct volley_server *server;
 
 	atomic_store(&n_heard, 0);
+	all_log[0] = '\0';
 	REQUIRE(volley_server_new(VOLLEY_CONFIG(.n_workers = n_workers, .log = on_log), &server) ==
 		0);
 	if (address != NULL)
