@@ -3,11 +3,13 @@
 /*
  * The mmsghdr arrays of the socket backends.
  *
- * Receiving: each socket has an array of headers, one per slot, filled once at attach. The kernel
- * overwrites three fields of each header it uses (name length, control length, flags), of which it
- * reads the first two, so exactly the used headers are re-armed with those, right after their
- * results were copied into the slots while the line is hot. The arrays are contiguous mmsghdr and
- * nothing else: embedding them in a larger struct is a bug that others have shipped.
+ * Receiving: an array of headers, one per slot, filled once, for all sockets that want the same
+ * control messages and slots; so a socket more takes no array, and ten thousand share the lines of
+ * one in the cache. The kernel overwrites three fields of each header it uses (name length, control
+ * length, flags), of which it reads the first two, so exactly the used headers are re-armed with
+ * those, right after their results were copied into the slots while the line is hot. The arrays are
+ * contiguous mmsghdr and nothing else: embedding them in a larger struct is a bug that others have
+ * shipped.
  *
  * Sending: one array per worker, filled anew for each call, because every field differs.
  *
@@ -39,12 +41,20 @@ enum {
 static_assert(TX_CONTROL_BYTES % 8 == 0, "control messages are aligned to 8 bytes");
 static_assert(sizeof(struct mmsghdr) <= 64, "the arrays are sized for the kernel's struct");
 
-struct sock {
+/* What sockets that are alike receive by. */
+struct shape {
 	struct mmsghdr *rx; /* one per slot */
 	uint8_t *control;
 	uint32_t room_bytes;  /* control room per message */
 	bool wants_infos;     /* control messages say more than the segment size */
 	struct iovec *rx_iov; /* own ones, where larger slots are used in full; else NULL */
+	uint32_t slot_bytes;  /* of those */
+	uint32_t n_socks;     /* that have it */
+	struct shape *next;
+};
+
+struct sock {
+	struct shape *shape;
 	int fd;
 };
 
@@ -57,8 +67,9 @@ struct msgs {
 	struct mmsghdr *tx;
 	struct iovec *tx_iov;
 	uint8_t *tx_control;
-	struct sock *socks; /* by index; fd -1: free */
+	struct sock *socks; /* by index; shape NULL: free */
 	uint32_t n_socks;
+	struct shape *shapes;
 };
 
 static struct msgs *msgs_of(struct vly_io *io)
@@ -116,8 +127,6 @@ static int make_room(struct msgs *self, uint32_t sock_index)
 	socks = vly_mem_grow(self->slots->allocator, self->socks, self->n_socks, n, sizeof *socks);
 	if (socks == NULL)
 		return -ENOMEM;
-	for (uint32_t i = self->n_socks; i < n; i++)
-		socks[i].fd = -1;
 	self->socks = socks;
 	self->n_socks = n;
 	return 0;
@@ -132,68 +141,122 @@ static void point_to_slots(const struct vly_slots *slots, struct iovec *iov, uin
 	}
 }
 
-static int use_slots(struct msgs *self, struct sock *sock, uint32_t slot_bytes)
+static int use_slots(struct msgs *self, struct shape *shape)
 {
 	const struct vly_slots *slots = self->slots;
 
-	assert(slot_bytes <= slots->slots[0].capacity);
-	point_to_slots(slots, self->rx_iov, self->max_bytes);
-	if (slot_bytes <= self->max_bytes)
+	assert(shape->slot_bytes <= slots->slots[0].capacity);
+	if (shape->slot_bytes == 0)
 		return 0;
-	sock->rx_iov = vly_mem_new(slots->allocator, slots->n_slots, sizeof *sock->rx_iov);
-	if (sock->rx_iov == NULL)
+	shape->rx_iov = vly_mem_new(slots->allocator, slots->n_slots, sizeof *shape->rx_iov);
+	if (shape->rx_iov == NULL)
 		return -ENOMEM;
-	point_to_slots(slots, sock->rx_iov, slot_bytes);
+	point_to_slots(slots, shape->rx_iov, shape->slot_bytes);
 	return 0;
+}
+
+static int fill_shape(struct msgs *self, struct shape *shape)
+{
+	const struct vly_slots *slots = self->slots;
+
+	shape->rx = vly_mem_new(slots->allocator, slots->n_slots, sizeof *shape->rx);
+	if (shape->room_bytes > 0)
+		shape->control = vly_mem_new(slots->allocator, slots->n_slots, shape->room_bytes);
+	if (shape->rx == NULL || (shape->room_bytes > 0 && shape->control == NULL) ||
+	    use_slots(self, shape) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < slots->n_slots; i++) {
+		struct msghdr *msg = &shape->rx[i].msg_hdr;
+
+		msg->msg_name = &slots->slots[i].peer;
+		msg->msg_namelen = sizeof(struct sockaddr_in6);
+		msg->msg_iov = shape->rx_iov != NULL ? &shape->rx_iov[i] : &self->rx_iov[i];
+		msg->msg_iovlen = 1;
+		if (shape->control != NULL)
+			msg->msg_control = shape->control + (size_t)i * shape->room_bytes;
+		msg->msg_controllen = shape->room_bytes;
+	}
+	return 0;
+}
+
+static void free_shape(struct shape *shape)
+{
+	vly_mem_free(shape->rx);
+	vly_mem_free(shape->control);
+	vly_mem_free(shape->rx_iov);
+	vly_mem_free(shape);
+}
+
+static bool is_alike(const struct shape *a, const struct shape *b)
+{
+	return a->room_bytes == b->room_bytes && a->wants_infos == b->wants_infos &&
+	       a->slot_bytes == b->slot_bytes;
+}
+
+/* One that is there, or a new one: one for each kind of socket. NULL for lack of memory. */
+static struct shape *get_shape(struct msgs *self, const struct shape *like)
+{
+	struct shape *shape = self->shapes;
+
+	while (shape != NULL && !is_alike(shape, like))
+		shape = shape->next;
+	if (shape != NULL)
+		return shape;
+	shape = vly_mem_new(self->slots->allocator, 1, sizeof *shape);
+	if (shape == NULL)
+		return NULL;
+	*shape = *like;
+	if (fill_shape(self, shape) < 0) {
+		free_shape(shape);
+		return NULL;
+	}
+	shape->next = self->shapes;
+	self->shapes = shape;
+	return shape;
 }
 
 int vly_msgs_attach(struct vly_io *io, uint32_t sock_index, const struct vly_io_sock *config)
 {
 	struct msgs *self = msgs_of(io);
-	uint32_t n_slots = self->slots->n_slots;
-	const struct volley_allocator *allocator = self->slots->allocator;
-	struct sock *sock;
+	const struct shape like = {
+		.room_bytes = vly_cmsg_get_room(config->family, config->want) + config->spare_bytes,
+		.wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT,
+		.slot_bytes = config->slot_bytes > self->max_bytes ? config->slot_bytes : 0,
+	};
+	struct shape *shape;
 
+	point_to_slots(self->slots, self->rx_iov, self->max_bytes);
 	if (make_room(self, sock_index) < 0)
 		return -ENOMEM;
-	sock = &self->socks[sock_index];
-	sock->room_bytes = vly_cmsg_get_room(config->family, config->want) + config->spare_bytes;
-	sock->wants_infos = config->want & ~(uint32_t)VLY_CMSG_SEGMENT;
-	sock->rx = vly_mem_new(allocator, n_slots, sizeof *sock->rx);
-	if (sock->room_bytes > 0)
-		sock->control = vly_mem_new(allocator, n_slots, sock->room_bytes);
-	if (sock->rx == NULL || (sock->room_bytes > 0 && sock->control == NULL) ||
-	    use_slots(self, sock, config->slot_bytes) < 0) {
-		vly_msgs_detach(io, sock_index);
+	shape = get_shape(self, &like);
+	if (shape == NULL)
 		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < n_slots; i++) {
-		struct msghdr *msg = &sock->rx[i].msg_hdr;
-
-		msg->msg_name = &self->slots->slots[i].peer;
-		msg->msg_namelen = sizeof(struct sockaddr_in6);
-		msg->msg_iov = sock->rx_iov != NULL ? &sock->rx_iov[i] : &self->rx_iov[i];
-		msg->msg_iovlen = 1;
-		if (sock->control != NULL)
-			msg->msg_control = sock->control + (size_t)i * sock->room_bytes;
-		msg->msg_controllen = sock->room_bytes;
-	}
-	sock->fd = config->fd;
+	shape->n_socks++;
+	self->socks[sock_index] = (struct sock){ .shape = shape, .fd = config->fd };
 	return 0;
+}
+
+static void remove_shape(struct msgs *self, struct shape *shape)
+{
+	struct shape **link = &self->shapes;
+
+	while (*link != shape)
+		link = &(*link)->next;
+	*link = shape->next;
+	free_shape(shape);
 }
 
 void vly_msgs_detach(struct vly_io *io, uint32_t sock_index)
 {
 	struct msgs *self = msgs_of(io);
-	struct sock *sock;
+	struct shape *shape;
 
-	if (sock_index >= self->n_socks)
+	if (sock_index >= self->n_socks || self->socks[sock_index].shape == NULL)
 		return; /* whose attach had no memory */
-	sock = &self->socks[sock_index];
-	vly_mem_free(sock->rx);
-	vly_mem_free(sock->control);
-	vly_mem_free(sock->rx_iov);
-	*sock = (struct sock){ .fd = -1 };
+	shape = self->socks[sock_index].shape;
+	self->socks[sock_index].shape = NULL;
+	if (--shape->n_socks == 0)
+		remove_shape(self, shape);
 }
 
 /* What did not fit. The length is the whole message's, for which the receive calls ask. */
@@ -243,16 +306,16 @@ static inline void take(struct mmsghdr *header, struct vly_slot *slot)
  * The same for the control messages. Where only UDP_GRO asks for them, most datagrams come without,
  * and nobody reads the rest of the info: it is not touched then.
  */
-static inline void take_control(const struct sock *sock, struct msghdr *msg, struct vly_slot *slot,
-				struct vly_cmsg_info *info)
+static inline void take_control(const struct shape *shape, struct msghdr *msg,
+				struct vly_slot *slot, struct vly_cmsg_info *info)
 {
-	if (sock->wants_infos || msg->msg_controllen > 0) {
+	if (shape->wants_infos || msg->msg_controllen > 0) {
 		vly_cmsg_parse(msg, info);
 		slot->segment_bytes = info->segment_bytes;
 		if (VLY_UNLIKELY(info->cast != 0))
 			slot->flags |= info->cast;
 	}
-	msg->msg_controllen = sock->room_bytes;
+	msg->msg_controllen = shape->room_bytes;
 }
 
 /* A loop of single calls stops at the first error, which is one more call than it has results. */
@@ -263,16 +326,16 @@ static uint64_t count_syscalls(const struct msgs *self, int result, uint32_t n)
 	return (uint64_t)result + ((uint32_t)result < n);
 }
 
-static void take_all(struct msgs *self, const struct sock *sock, uint32_t n)
+static void take_all(struct msgs *self, const struct shape *shape, uint32_t n)
 {
 	struct vly_slot *slots = self->slots->slots;
-	struct mmsghdr *rx = sock->rx;
+	struct mmsghdr *rx = shape->rx;
 
 	for (uint32_t i = 0; i < n; i++)
 		take(&rx[i], &slots[i]);
-	for (uint32_t i = 0; i < n && sock->room_bytes > 0; i++)
-		take_control(sock, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
-	if (VLY_UNLIKELY(sock->rx_iov != NULL))
+	for (uint32_t i = 0; i < n && shape->room_bytes > 0; i++)
+		take_control(shape, &rx[i].msg_hdr, &slots[i], &self->slots->infos[i]);
+	if (VLY_UNLIKELY(shape->rx_iov != NULL))
 		mark_long(self, n);
 }
 
@@ -280,15 +343,15 @@ static void take_all(struct msgs *self, const struct sock *sock, uint32_t n)
  * A receive that waits comes back from a socket that was shut down for reading without an error:
  * with messages of no bytes from nobody, behind what was in the queue. Returns how many that was.
  */
-static VLY_COLD int leave_nothings(const struct sock *sock, uint32_t n)
+static VLY_COLD int leave_nothings(const struct shape *shape, uint32_t n)
 {
-	for (; n > 0 && sock->rx[n - 1].msg_len == 0; n--) {
-		struct msghdr *msg = &sock->rx[n - 1].msg_hdr;
+	for (; n > 0 && shape->rx[n - 1].msg_len == 0; n--) {
+		struct msghdr *msg = &shape->rx[n - 1].msg_hdr;
 
 		if (msg->msg_namelen > 0)
 			break;
 		msg->msg_namelen = sizeof(struct sockaddr_in6);
-		msg->msg_controllen = sock->room_bytes;
+		msg->msg_controllen = shape->room_bytes;
 	}
 	return n > 0 ? (int)n : -ESHUTDOWN;
 }
@@ -296,20 +359,21 @@ static VLY_COLD int leave_nothings(const struct sock *sock, uint32_t n)
 int vly_msgs_recv(struct vly_io *io, uint32_t sock_index, uint32_t n, bool wait)
 {
 	struct msgs *self = msgs_of(io);
-	struct sock *sock = &self->socks[sock_index];
-	int r = wait ? self->calls->recv_wait(sock->fd, sock->rx, n)
-		     : self->calls->recv(sock->fd, sock->rx, n);
+	const struct sock *sock = &self->socks[sock_index];
+	const struct shape *shape = sock->shape;
+	int r = wait ? self->calls->recv_wait(sock->fd, shape->rx, n)
+		     : self->calls->recv(sock->fd, shape->rx, n);
 
 	assert(sock_index < self->n_socks && n <= self->slots->n_slots);
 	self->io.rx_syscalls += count_syscalls(self, r, n);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (r > 0 && VLY_UNLIKELY(sock->rx[r - 1].msg_hdr.msg_namelen == 0)) {
-		r = leave_nothings(sock, (uint32_t)r);
+	if (r > 0 && VLY_UNLIKELY(shape->rx[r - 1].msg_hdr.msg_namelen == 0)) {
+		r = leave_nothings(shape, (uint32_t)r);
 		if (r < 0)
 			return r;
 	}
-	take_all(self, sock, (uint32_t)r);
+	take_all(self, shape, (uint32_t)r);
 	return r;
 }
 
