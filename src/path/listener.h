@@ -8,11 +8,11 @@
 
 #include <volley/addr.h>
 #include <volley/config.h>
-#include <volley/stats.h>
 
 #include "io/coalesce.h"
 
 struct sock_filter;
+struct vly_sock;
 struct vly_socket_filter;
 
 /*
@@ -61,7 +61,7 @@ struct vly_listener {
 	/* Its close: how long it may be served; 0: it stays. Workers read it whenever they like. */
 	_Atomic uint64_t drain_end_ns;
 
-	struct volley_stats gone; /* of its sockets that are gone; with the lock of path/shared.h */
+	struct vly_sock *gone; /* sockets that are no more, for the books; with the shared lock */
 };
 
 /*

@@ -75,8 +75,14 @@ void vly_remote_read_gone(struct volley_worker *worker, struct volley_stats *ret
 	VLY_REQUIRES(worker->shared->lock);
 
 /*
- * Worker's thread: a socket goes. What was counted of it is its listener's and the worker's own
- * from here on, and what is on its way to it is dropped. It holds no packet any more.
+ * The same of a socket that is taken away from the worker: nobody counts there any more. With the
+ * shared lock.
+ */
+void vly_remote_read_last(struct vly_sock *sock, struct volley_stats *ret_stats);
+
+/*
+ * Worker's thread: a socket goes. What was counted of it is the worker's own as well from here on,
+ * and what is on its way to it is dropped. It holds no packet any more.
  */
 void vly_remote_close_sock(struct volley_worker *worker, struct vly_sock *sock)
 	VLY_REQUIRES(worker->shared->lock) VLY_REQUIRES(worker->remote.lock);

@@ -131,7 +131,18 @@ void vly_socks_remove(struct vly_sock *sock)
 	socks->n_drops_gone += vly_drops_get_total(&sock->drops);
 	socks->table[sock->index] = NULL;
 	vly_indexes_put(&socks->indexes, sock->index);
-	vly_mem_free(sock);
+	sock->next = sock->listener->gone;
+	sock->listener->gone = sock;
+}
+
+void vly_socks_free_gone(struct vly_listener *listener)
+{
+	while (listener->gone != NULL) {
+		struct vly_sock *sock = listener->gone;
+
+		listener->gone = sock->next;
+		vly_mem_free(sock);
+	}
 }
 
 struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index)

@@ -63,7 +63,7 @@ struct vly_sock {
 	/* Set once. Handlers read it for each packet, so what is written often lies elsewhere. */
 	struct vly_socks *socks; /* where it stands */
 	struct vly_listener *listener;
-	struct vly_sock *next; /* of the same listener */
+	struct vly_sock *next; /* of the same listener, in the table or gone */
 	uint32_t index;        /* in the table, and for the backend */
 	uint32_t serial;       /* no other socket of the worker has or had it */
 	int fd;                /* -1 only while it is taken away */
@@ -120,10 +120,13 @@ void vly_socks_fini(struct vly_socks *socks);
 
 /*
  * A new socket at a free index; what it starts with is the listener's. NULL for lack of memory.
- * Remove it again: its descriptor stays open. With the lock, both.
+ * Remove it again: its descriptor stays open, and it stays with its listener, for the books. With
+ * the lock, both.
  */
 struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *listener, int fd);
 void vly_socks_remove(struct vly_sock *sock);
+/* The removed ones of a listener that is no more. */
+void vly_socks_free_gone(struct vly_listener *listener);
 
 /* By index, and by the serial as well: NULL when that one is gone. */
 struct vly_sock *vly_socks_get(const struct vly_socks *socks, uint32_t sock_index);

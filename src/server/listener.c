@@ -21,6 +21,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "path/socks.h"
 #include "server/config.h"
 #include "server/needs.h"
 #include "server/options.h"
@@ -248,6 +249,7 @@ void vly_listener_free(struct vly_listener *listener)
 		return;
 	for (uint32_t i = 0; i < listener->n_filters; i++)
 		vly_socket_free_filter(&listener->filters[i]);
+	vly_socks_free_gone(listener);
 	vly_mem_free(listener->filters);
 	vly_mem_free(listener->steering);
 	vly_mem_free(listener->fds);
@@ -326,6 +328,7 @@ static void tell_coalescing(const struct vly_listener *listener)
 			 listener->config.rcvbuf_bytes <= listener->rcvbuf_bytes;
 
 	if (listener->coalesces_in || !wants_coalescing(listener) ||
+	    (!is_chosen && vly_options_is_many(server)) || /* which is told once */
 	    server->told_rcvbuf == listener->rcvbuf_bytes)
 		return;
 	server->told_rcvbuf = listener->rcvbuf_bytes;

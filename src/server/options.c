@@ -21,6 +21,22 @@
 #include "sys/errqueue.h"
 #include "sys/socket.h"
 
+bool vly_options_is_many(const struct volley_server *server)
+{
+	return server->n_in_set >= VLY_OPTIONS_N_LARGE;
+}
+
+static void tell_many(struct volley_server *server)
+{
+	if (server->told_many)
+		return;
+	server->told_many = true;
+	vly_log_write(&server->shared.config, VOLLEY_LOG_INFO,
+		      "from the %uth listener on receive buffers are the system's "
+		      "(net.core.rmem_default): rcvbuf_bytes asks for other ones",
+		      VLY_OPTIONS_N_LARGE + 1);
+}
+
 /*
  * Warned about once a server, because every socket of it gets the same result from the kernel; and
  * not at all when nobody asked (n_bytes is 0).
@@ -31,8 +47,14 @@ static void set_buffer(struct volley_server *server, int fd, enum vly_socket_buf
 	bool receive = which == VLY_SOCKET_RCVBUF;
 	uint32_t want = n_bytes != 0 ? n_bytes : VLY_OPTIONS_BUFFER_BYTES;
 	uint32_t got = 0; /* unknown: what the system gives */
-	int r = n_bytes != 0 && !grows ? vly_socket_set_buffer(fd, which, want, &got)
-				       : vly_socket_grow_buffer(fd, which, want, &got);
+	int r;
+
+	if (receive && n_bytes == 0 && vly_options_is_many(server)) {
+		want = 0;
+		tell_many(server);
+	}
+	r = n_bytes != 0 && !grows ? vly_socket_set_buffer(fd, which, want, &got)
+				   : vly_socket_grow_buffer(fd, which, want, &got);
 
 	*ret_n_bytes = got;
 	if (r < 0) {

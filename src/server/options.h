@@ -12,6 +12,13 @@
  */
 enum { VLY_OPTIONS_BUFFER_BYTES = 4 << 20 };
 
+/*
+ * From so many listeners on, a receive buffer that nobody asked for is the system's: ten thousand
+ * of 4 MiB would be promises that no machine keeps.
+ */
+enum { VLY_OPTIONS_N_LARGE = 64 };
+bool vly_options_is_many(const struct volley_server *server);
+
 /* Both buffers, as large as was asked for or can be had; 0: the system would not say. */
 void vly_options_set_buffers(struct vly_listener *listener, int fd, uint32_t *ret_rcvbuf_bytes);
 

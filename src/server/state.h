@@ -86,6 +86,7 @@ struct volley_server {
 
 	/* listening: */
 	bool warned_buffer[2];      /* by enum vly_socket_buffer == VLY_SOCKET_RCVBUF */
+	bool told_many;             /* that the system's receive buffers have to do */
 	uint32_t told_rcvbuf;       /* the receive buffer that was last told to be too small */
 	struct vly_import *import;  /* sockets of the process before, or NULL */
 	struct vly_indexes indexes; /* of listeners, in the set or not */

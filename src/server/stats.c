@@ -110,12 +110,24 @@ int volley_server_get_carried_stats(struct volley_server *server, struct volley_
 	return vly_opts_write(ret_stats, MIN_STATS_SIZE, &carried, sizeof carried);
 }
 
+void vly_stats_read_gone(const struct vly_listener *listener, struct volley_stats *ret_sum)
+{
+	struct volley_stats part;
+
+	*ret_sum = (struct volley_stats){ .size = sizeof *ret_sum };
+	for (struct vly_sock *sock = listener->gone; sock != NULL;
+	     sock = vly_socks_get_next(sock)) {
+		vly_remote_read_last(sock, &part);
+		vly_ledger_add(ret_sum, &part);
+	}
+}
+
 static void sum_up(struct volley_server *server, const struct vly_listener *listener,
 		   struct volley_stats *ret_sum) VLY_REQUIRES(server->shared.lock)
 {
 	struct volley_stats part;
 
-	*ret_sum = listener->gone;
+	vly_stats_read_gone(listener, ret_sum);
 	for (uint32_t i = 0; i < server->shared.config.n_workers; i++) {
 		struct volley_worker *worker = &server->workers[i];
 		struct vly_sock *sock = vly_socks_get_first(&worker->socks, listener->index);

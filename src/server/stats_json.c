@@ -220,6 +220,8 @@ static void add_worker(struct volley_server *server, uint32_t worker_index, stru
 static void fill_picture(struct volley_server *server, struct picture *picture)
 	VLY_REQUIRES(server->shared.lock)
 {
+	struct volley_stats gone;
+
 	vly_sharers_update(server);
 	picture->n_missing = server->sharers.n_missing;
 	picture->coalesces = server->coalesces;
@@ -235,8 +237,9 @@ static void fill_picture(struct volley_server *server, struct picture *picture)
 		assert(picture->rows != NULL);
 		picture->rows[i].addr = listener->addr;
 		picture->rows[i].coalesces = listener->coalesces_in;
-		vly_ledger_add(&picture->rows[i].stats, &listener->gone);
-		vly_ledger_remove(&picture->closed, &listener->gone);
+		vly_stats_read_gone(listener, &gone);
+		vly_ledger_add(&picture->rows[i].stats, &gone);
+		vly_ledger_remove(&picture->closed, &gone);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/lifetime.h"
 
@@ -148,4 +149,55 @@ Test(options, on_socket_is_not_for_sockets_that_others_made)
 		     1);
 	cr_assert_eq(seen.n, 0);
 	cr_assert_eq(volley_server_free(server), 0);
+}
+
+/* Many listeners ------------------------------------------------------------------------------ */
+
+static uint32_t n_told;
+
+static void count_told(enum volley_log_level level, const char *text, void *arg)
+{
+	(void)level, (void)arg;
+	n_told += strstr(text, "65th listener") != NULL;
+}
+
+static void ignore(struct volley_worker *worker, struct volley_packet *packet, void *arg)
+{
+	(void)worker, (void)packet, (void)arg;
+}
+
+static int listen_and_get_rcvbuf(struct volley_server *server, uint32_t rcvbuf_bytes)
+{
+	struct volley_listener listener;
+
+	cr_assert_eq(volley_server_listen(server, "127.0.0.1:0",
+					  VOLLEY_LISTEN(.on_packet = ignore,
+							.flags = VOLLEY_LISTEN_ONE_SOCKET,
+							.rcvbuf_bytes = rcvbuf_bytes),
+					  &listener),
+		     0);
+	return get(volley_listener_get_fd(server, listener, 0), SOL_SOCKET, SO_RCVBUF);
+}
+
+Test(options, from_the_65th_listener_on_the_receive_buffer_is_the_systems)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int systems = get(fd, SOL_SOCKET, SO_RCVBUF);
+	struct volley_server *server;
+	int larger;
+
+	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 2, .log = count_told), &server),
+		     0);
+	larger = listen_and_get_rcvbuf(server, 0);
+	for (int i = 1; i < 64; i++)
+		cr_assert_eq(listen_and_get_rcvbuf(server, 0), larger);
+	cr_assert_eq(n_told, 0);
+	if (larger == systems)
+		cr_log_info("net.core.rmem_max gives nothing more here");
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(listen_and_get_rcvbuf(server, 0), systems);
+	cr_assert_eq(n_told, 1);
+	cr_assert_eq(listen_and_get_rcvbuf(server, 50000), 100000, "which was asked for");
+	cr_assert_eq(volley_server_free(server), 0);
+	close(fd);
 }
