@@ -64,9 +64,8 @@ extern "C" {
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
  *         root; -EBUSY while another call of this is under way, or what was imported is not
- *         committed yet; -ENOSPC with more than 4,096 sockets; -EUSERS when 32 other servers may
- *         hold some of them; -EMFILE; what pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when
- *         closed; -ENOMEM
+ *         committed yet; -EUSERS when 32 other servers may hold some of them; -EMFILE; what
+ *         pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback, on_drain among them
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it a process that

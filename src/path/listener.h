@@ -47,6 +47,7 @@ struct vly_listener {
 	 */
 	bool others;   /* of a hand-over; server/handover/sharers.c knows when they are gone */
 	bool yielded;  /* they serve it, and we do not: the rest of the queues is theirs */
+	bool lent;     /* it was others' already when a hand-over brought it */
 	bool foreign;  /* its options are not yet what the config asks for, because of them */
 	bool kept;     /* somebody holds its sockets for good; the rest of their queues is his */
 	bool exported; /* a hand-over gives it away */

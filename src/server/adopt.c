@@ -64,28 +64,31 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 	return 0;
 }
 
-static bool is_ours(const struct volley_server *server, uint64_t cookie)
-	VLY_REQUIRES(server->listening)
+int vly_adopt_list_cookies(struct volley_server *server, struct vly_set *cookies)
 {
+	int r = 0;
+
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		const struct vly_listener *listener = vly_listeners_get(server, i);
 
-		for (uint32_t k = 0; listener != NULL && k < listener->n_fds; k++) {
-			uint64_t other;
+		for (uint32_t k = 0; r >= 0 && listener != NULL && k < listener->n_fds; k++) {
+			uint64_t cookie;
 
-			if (vly_socket_get_cookie(listener->fds[k], &other) >= 0 && other == cookie)
-				return true;
+			if (vly_socket_get_cookie(listener->fds[k], &cookie) >= 0)
+				r = vly_set_add(cookies, server->shared.config.allocator, cookie);
 		}
 	}
-	return false;
+	return r;
 }
 
 /* Twice the same socket would be two workers on one queue, and one of them would close it first. */
-int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
-			   uint32_t n)
+int vly_adopt_check_cookie(struct volley_server *server, struct vly_set *cookies,
+			   const struct vly_candidate *candidates, uint32_t n)
 {
 	const struct vly_candidate *last = &candidates[n - 1];
 
+	if (!vly_set_has(cookies, last->cookie))
+		return vly_set_add(cookies, server->shared.config.allocator, last->cookie);
 	for (uint32_t i = 0; i < n - 1; i++) {
 		if (candidates[i].cookie == last->cookie) {
 			vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
@@ -94,9 +97,7 @@ int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candid
 			return -EINVAL;
 		}
 	}
-	if (is_ours(server, last->cookie))
-		return refuse(server, last->fd, -EINVAL, "is a socket of this server already");
-	return 0;
+	return refuse(server, last->fd, -EINVAL, "is a socket of this server already");
 }
 
 static void warn_if_few(const struct volley_server *server, const struct vly_listener *listener)
@@ -149,6 +150,7 @@ int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidate
 		   uint32_t first_index, const struct volley_listen_config *config, bool alone)
 {
 	const struct vly_candidate like = candidates[first_index];
+	struct vly_listener *listener;
 	int *fds = vly_mem_new(server->shared.config.allocator, n, sizeof *fds);
 	uint32_t n_fds = 0;
 	int r;
@@ -162,13 +164,15 @@ int vly_adopt_take(struct volley_server *server, struct vly_candidate *candidate
 	vly_mem_free(fds);
 	if (r < 0)
 		return r;
-	warn_if_few(server, vly_listeners_get(server, (uint32_t)r));
+	listener = vly_listeners_get(server, (uint32_t)r);
+	warn_if_few(server, listener);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!is_wanted(&candidates[i], &like))
 			continue;
 		candidates[i].taken = true;
 		candidates[i].listener_index = (uint32_t)r;
 		vly_socket_set_cloexec(candidates[i].fd);
+		listener->lent |= candidates[i].has_others;
 		if (candidates[i].is_kept)
 			vly_listeners_set_kept(server, (uint32_t)r);
 	}
@@ -229,6 +233,7 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 			struct volley_listener *ret_listeners)
 {
 	struct vly_candidate *candidates;
+	struct vly_set cookies = { .n = 0 };
 	int r;
 
 	if (!vly_listeners_lock(server, &r))
@@ -240,17 +245,17 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 		return -EINVAL;
 	}
 	candidates = vly_mem_new(server->shared.config.allocator, n_fds, sizeof *candidates);
-	if (candidates == NULL)
-		r = -ENOMEM;
+	r = candidates != NULL ? vly_adopt_list_cookies(server, &cookies) : -ENOMEM;
 	for (uint32_t i = 0; r >= 0 && i < n_fds; i++) {
 		r = vly_adopt_check(server, fds[i], &candidates[i]);
 		if (r >= 0)
-			r = vly_adopt_check_cookie(server, candidates, i + 1);
+			r = vly_adopt_check_cookie(server, &cookies, candidates, i + 1);
 	}
 	if (r >= 0)
 		r = adopt_all(server, candidates, n_fds, config);
 	if (r >= 0 && ret_listeners != NULL)
 		write_listeners(server, candidates, n_fds, ret_listeners);
+	vly_set_fini(&cookies);
 	vly_mem_free(candidates);
 	vly_log_write_memory(&server->shared.config, "adopt", r);
 	vly_listeners_unlock(server);

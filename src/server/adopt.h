@@ -9,6 +9,7 @@
 
 #include <volley/addr.h>
 
+#include "data/set.h"
 #include "server/state.h"
 
 /* A socket that can be adopted, and what tells it from others. */
@@ -21,15 +22,20 @@ struct vly_candidate {
 	bool is_first;           /* its listener's */
 	uint64_t cookie;
 	struct volley_addr addr;
+	uint32_t drops;        /* the kernel's count of another process, for one of a hand-over */
 	uint32_t device_index; /* the one interface that it hears, where its address does not say */
 };
 
 /* Whether this is a bound UDP socket. 0; or -errno, after a sentence to the log. */
 int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *ret_candidate);
 
-/* Whether the last of these is none of the others, nor of the server's own. 0 or -EINVAL. */
-int vly_adopt_check_cookie(struct volley_server *server, const struct vly_candidate *candidates,
-			   uint32_t n) VLY_REQUIRES(server->listening);
+/* The cookies of the server's own sockets, to begin with. 0 or -ENOMEM. */
+int vly_adopt_list_cookies(struct volley_server *server, struct vly_set *cookies)
+	VLY_REQUIRES(server->listening);
+/* Whether the last of these is none of the others, nor of the server's own. 0, -EINVAL, -ENOMEM. */
+int vly_adopt_check_cookie(struct volley_server *server, struct vly_set *cookies,
+			   const struct vly_candidate *candidates, uint32_t n)
+	VLY_REQUIRES(server->listening);
 
 /*
  * Make a listener of all candidates that are bound as one of them is, and mark them taken. `alone`:

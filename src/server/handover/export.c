@@ -12,6 +12,7 @@
  * new one's lease (sharers.c). docs/restart.md has the table of what can fail.
  */
 
+#include <assert.h>
 #include <errno.h>
 
 #include <volley/error.h>
@@ -37,7 +38,9 @@
 struct exported {
 	struct vly_listener *listener;
 	uint32_t k;
+	uint32_t drops; /* the kernel's count, as it was last read here */
 	bool had_others;
+	bool taken;
 };
 
 struct export
@@ -48,8 +51,7 @@ struct export
 	bool sent;   /* the first of them are on their way */
 	bool paused;
 	uint32_t n;
-	int fds[VLY_HANDOVER_MAX_SOCKETS];
-	struct exported sockets[VLY_HANDOVER_MAX_SOCKETS];
+	struct exported *sockets;
 };
 
 /* Listeners do not change meanwhile, but a stop may come, and a start. */
@@ -65,29 +67,31 @@ static int call(struct volley_server *server, vly_errand_fn fn)
 
 /* The steps ------------------------------------------------------------------------------------ */
 
-static int list_listener(struct export *export, struct vly_listener *listener)
+static void list_listener(struct export *export, struct vly_listener *listener)
 {
-	for (uint32_t k = 0; k < listener->n_fds; k++) {
-		if (export->n == VLY_HANDOVER_MAX_SOCKETS)
-			return -ENOSPC;
-		export->fds[export->n] = listener->fds[k];
-		export->sockets[export->n++] = (struct exported){ listener, k, listener->others };
-	}
-	return 0;
+	for (uint32_t k = 0; k < listener->n_fds; k++)
+		export->sockets[export->n++] = (struct exported){ .listener = listener,
+								  .k = k,
+								  .had_others = listener->others };
 }
 
 /* Every socket that there is. */
 static int list(struct export *export)
 {
-	int r = 0;
+	struct volley_server *server = export->server;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; r >= 0 && i < export->server->n_listeners; i++) {
-		struct vly_listener *listener = vly_listeners_get(export->server, i);
-
-		if (listener != NULL)
-			r = list_listener(export, listener);
-	}
-	return r;
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		if (vly_listeners_get(server, i) != NULL)
+			n += vly_listeners_get(server, i)->n_fds;
+	export->sockets = vly_mem_new(server->shared.config.allocator, n, sizeof *export->sockets);
+	if (export->sockets == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < server->n_listeners; i++)
+		if (vly_listeners_get(server, i) != NULL)
+			list_listener(export, vly_listeners_get(server, i));
+	assert(export->n == n);
+	return 0;
 }
 
 /* Whether others hold a listener's sockets too, for its workers as well. */
@@ -122,46 +126,77 @@ static int offer_leases(struct export *export)
 	return r;
 }
 
+/* As many as go into one packet, from an index on. Returns how many. */
+static int offer_sockets(struct export *export, uint32_t first, uint32_t *ret_n)
+{
+	int fds[VLY_UNIX_N_FDS];
+	uint8_t bits[VLY_UNIX_N_FDS];
+	uint32_t n = 0;
+
+	for (; n < VLY_UNIX_N_FDS && first + n < export->n; n++) {
+		const struct exported *socket = &export->sockets[first + n];
+
+		fds[n] = socket->listener->fds[socket->k];
+		bits[n] = (vly_listener_is_kept(socket->listener) ? VLY_OFFER_KEPT : 0) |
+			  (socket->had_others ? VLY_OFFER_OTHERS : 0);
+	}
+	*ret_n = n;
+	return vly_wire_send_fds(export->handover, VLY_HANDOVER_SOCKETS, fds, bits, n);
+}
+
 static int offer(struct export *export)
 {
-	struct vly_handover *handover = export->handover;
-	uint8_t bits[VLY_HANDOVER_MAX_SOCKETS];
-	int r;
+	uint32_t n;
+	int r = vly_wire_send(export->handover, VLY_HANDOVER_OFFER, export->n, NULL, 0);
 
-	for (uint32_t i = 0; i < export->n; i++)
-		bits[i] = (vly_listener_is_kept(export->sockets[i].listener) ? VLY_OFFER_KEPT : 0) |
-			  (export->sockets[i].had_others ? VLY_OFFER_OTHERS : 0);
-	r = vly_wire_send(handover, VLY_HANDOVER_OFFER, export->n, bits, export->n);
 	if (r >= 0)
 		r = offer_leases(export);
-	for (uint32_t i = 0; r >= 0 && i < export->n; i += VLY_UNIX_N_FDS) {
-		uint32_t n = export->n - i < VLY_UNIX_N_FDS ? export->n - i : VLY_UNIX_N_FDS;
-
-		r = vly_wire_send_fds(handover, VLY_HANDOVER_SOCKETS, export->fds + i, NULL, n);
+	for (uint32_t i = 0; r >= 0 && i < export->n; i += n) {
+		r = offer_sockets(export, i, &n);
 		export->sent |= r >= 0;
 	}
 	return r;
 }
 
-/* All of a listener's sockets or none, for half of them would be read by nobody. */
+/* What it says of each socket, and all of a listener's or none: half would be read by nobody. */
+static int hear_ready(struct export *export)
+{
+	const struct vly_handover *handover = export->handover;
+	uint32_t n = 0;
+
+	do {
+		uint32_t n_more;
+		int r = vly_wire_recv(export->handover, VLY_HANDOVER_READY);
+
+		if (r < 0)
+			return r;
+		n_more = handover->head.n;
+		if (n_more > export->n - n || handover->head.n_bytes != n_more ||
+		    (n_more == 0 && export->n > 0))
+			return -EPROTO;
+		for (uint32_t i = 0; i < n_more; i++)
+			export->sockets[n++].taken = handover->taken[i];
+	} while (n < export->n);
+	for (uint32_t i = 1; i < n; i++)
+		if (export->sockets[i].listener == export->sockets[i - 1].listener &&
+		    export->sockets[i].taken != export->sockets[i - 1].taken)
+			return -EPROTO;
+	return 0;
+}
+
 static int wait_ready(struct export *export)
 {
-	struct vly_handover *handover = export->handover;
-	int r = vly_wire_recv(handover, VLY_HANDOVER_READY);
+	int r = hear_ready(export);
 
 	if (r < 0)
 		return r;
-	if (handover->head.n != export->n || handover->head.n_bytes != export->n)
-		return -EPROTO;
-	for (uint32_t i = 1; i < export->n; i++)
-		if (export->sockets[i].listener == export->sockets[i - 1].listener &&
-		    !handover->taken[i] != !handover->taken[i - 1])
-			return -EPROTO;
 	vly_lock_take(&export->server->listening);
 	for (uint32_t i = 0; i < export->n; i++) {
-		export->sockets[i].listener->exported = handover->taken[i];
-		if (!handover->taken[i]) /* its copies are closed */
-			set_others(export, &export->sockets[i], export->sockets[i].had_others);
+		const struct exported *socket = &export->sockets[i];
+
+		socket->listener->exported = socket->taken;
+		if (!socket->taken) /* its copies are closed */
+			set_others(export, socket, socket->had_others);
 	}
 	vly_lock_give(&export->server->listening);
 	return 0;
@@ -199,16 +234,37 @@ static uint32_t get_drops(struct volley_server *server, const struct exported *s
 	return sock != NULL ? vly_drops_get_seen(&sock->drops) : 0;
 }
 
+static int send_drops(struct export *export)
+{
+	uint32_t drops[VLY_HANDOVER_N_BATCH];
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < export->n;) {
+		uint32_t n = 0;
+
+		while (n < VLY_HANDOVER_N_BATCH && i < export->n)
+			drops[n++] = export->sockets[i++].drops;
+		r = vly_wire_send(export->handover, VLY_HANDOVER_DROPS, n, drops,
+				  n * (uint32_t)sizeof drops[0]);
+	}
+	return r;
+}
+
+/* At one moment: what the books say is dropped is what was read of each socket. */
 static int send_counters(struct export *export)
 {
 	struct volley_server *server = export->server;
 	struct vly_handover_counters *counters = &export->handover->counters;
+	int r;
 
 	vly_lock_take(&server->shared.lock);
 	vly_books_fill(server, counters);
 	for (uint32_t i = 0; i < export->n; i++)
-		counters->drops[i] = get_drops(server, &export->sockets[i]);
+		export->sockets[i].drops = get_drops(server, &export->sockets[i]);
 	vly_lock_give(&server->shared.lock);
+	r = send_drops(export);
+	if (r < 0)
+		return r;
 	return vly_wire_send(export->handover, VLY_HANDOVER_COUNTERS, export->n, counters,
 			     sizeof *counters);
 }
@@ -413,6 +469,7 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 		r = export_alone(export, timeout_us);
 	}
 	vly_wire_free(export->handover);
+	vly_mem_free(export->sockets);
 	vly_mem_free(export);
 	return r;
 }

@@ -15,6 +15,7 @@ struct vly_import {
 	bool is_given_up;              /* this process does not replace it */
 	uint32_t n_all;                /* as many were offered */
 	uint32_t n;                    /* have come */
+	struct vly_set cookies;        /* of all sockets, the server's own too */
 	struct vly_candidate candidates[];
 };
 
@@ -32,6 +33,9 @@ void vly_import_forget(struct volley_server *server, uint32_t listener_index)
 /* The address of imported socket i, taken or not; NULL behind the last. */
 const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
 	VLY_REQUIRES(server->listening);
+
+/* A process has served and nobody has its counters; the JSON names the hole. */
+void vly_import_note_missing(struct volley_server *server);
 
 /* Close what was imported and not taken. */
 void vly_import_fini(struct volley_server *server) VLY_REQUIRES(server->listening);

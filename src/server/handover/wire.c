@@ -20,7 +20,7 @@
 #include "sys/socket.h"
 
 /* "VLY" and the version of what is said. */
-enum { MAGIC = 0x564c5904 };
+enum { MAGIC = 0x564c5905 };
 
 /*
  * How often a wait looks whether the server is told to drain or close: either is late by so much at
@@ -92,10 +92,13 @@ static int wait(const struct vly_handover *handover, short events)
 	return -ECANCELED;
 }
 
+static_assert(sizeof(struct vly_handover_counters) <= VLY_HANDOVER_N_BATCH * sizeof(uint32_t),
+	      "all that comes has room in the body");
+
 static int send_packet(struct vly_handover *handover, const struct vly_handover_head *head,
 		       const void *body, const int *fds, uint32_t n_fds)
 {
-	uint8_t packet[sizeof *head + sizeof(struct vly_handover_counters)];
+	uint8_t packet[sizeof *head + sizeof handover->body];
 	int r;
 
 	memcpy(packet, head, sizeof *head);
@@ -146,7 +149,7 @@ int vly_wire_send_self(struct vly_handover *handover, int watch_fd)
 
 int vly_wire_take(struct vly_handover *handover)
 {
-	uint8_t packet[sizeof handover->head + sizeof handover->counters];
+	uint8_t packet[sizeof handover->head + sizeof handover->body];
 	int r;
 
 	vly_wire_close_fds(handover); /* of a packet before, which nobody took */
@@ -167,7 +170,7 @@ int vly_wire_take(struct vly_handover *handover)
 		handover->head.type = 0;
 		return r;
 	}
-	memcpy(&handover->counters, packet + sizeof handover->head, handover->head.n_bytes);
+	memcpy(handover->body, packet + sizeof handover->head, handover->head.n_bytes);
 	return 0;
 }
 

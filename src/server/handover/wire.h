@@ -15,16 +15,17 @@
 
 enum vly_handover_type {
 	VLY_HANDOVER_HELLO = 1, /* both, first: a lease to watch; and its process, if that can be */
-	VLY_HANDOVER_OFFER,     /* old: n sockets follow; a byte each: enum vly_offer_bit */
+	VLY_HANDOVER_OFFER,     /* old: n sockets follow */
 	VLY_HANDOVER_OTHERS,    /* old: n leases, as descriptors; a byte each: it may read */
-	VLY_HANDOVER_SOCKETS,   /* old: n of them, as descriptors */
-	VLY_HANDOVER_READY,     /* new: of the n sockets, which it reads: a byte each */
-	VLY_HANDOVER_COUNTERS,  /* old: it reads no more; its counters, and n drop counts */
-	VLY_HANDOVER_TAKEN,     /* new: it has them, and serves whatever comes */
-	VLY_HANDOVER_GONE,      /* old: its copies are closed */
-	VLY_HANDOVER_RESUMED,   /* old: it reads again; n is 1 when it is about to end */
-	VLY_HANDOVER_QUIT,      /* new: it has heard that the old one serves on, and ends */
-	VLY_HANDOVER_BOOKS,     /* new, at its end: its counters */
+	VLY_HANDOVER_SOCKETS,  /* old: n of them, as descriptors; a byte each: enum vly_offer_bit */
+	VLY_HANDOVER_READY,    /* new: of the next n sockets, which it reads: a byte each */
+	VLY_HANDOVER_DROPS,    /* old: it reads no more; drop counts of the next n sockets */
+	VLY_HANDOVER_COUNTERS, /* old: behind those of all n, its counters */
+	VLY_HANDOVER_TAKEN,    /* new: it has them, and serves whatever comes */
+	VLY_HANDOVER_GONE,     /* old: its copies are closed */
+	VLY_HANDOVER_RESUMED,  /* old: it reads again; n is 1 when it is about to end */
+	VLY_HANDOVER_QUIT,     /* new: it has heard that the old one serves on, and ends */
+	VLY_HANDOVER_BOOKS,    /* new, at its end: its counters */
 };
 
 enum vly_offer_bit {
@@ -32,8 +33,8 @@ enum vly_offer_bit {
 	VLY_OFFER_OTHERS = 2, /* others than the old one may have it */
 };
 
-/* A server with more than these is not handed over (-ENOSPC): the packets have a fixed size. */
-enum { VLY_HANDOVER_MAX_SOCKETS = 4096 };
+/* What there is for each socket comes for so many at a time. */
+enum { VLY_HANDOVER_N_BATCH = 1024 };
 
 struct vly_handover_head {
 	uint32_t magic; /* the version too */
@@ -51,7 +52,6 @@ struct vly_handover_counters {
 	uint32_t n_tx_drops;
 	struct volley_stats stats; /* its size field says how much of it is meant */
 	uint64_t n_missing;        /* processes that are in nobody's books */
-	uint32_t drops[VLY_HANDOVER_MAX_SOCKETS];
 };
 
 struct vly_handover {
@@ -63,7 +63,9 @@ struct vly_handover {
 	struct vly_handover_head head;
 	union {
 		struct vly_handover_counters counters;
-		uint8_t taken[VLY_HANDOVER_MAX_SOCKETS]; /* what comes with a byte each */
+		uint32_t drops[VLY_HANDOVER_N_BATCH];
+		uint8_t taken[VLY_HANDOVER_N_BATCH]; /* what comes with a byte each */
+		uint8_t body[VLY_HANDOVER_N_BATCH * sizeof(uint32_t)];
 	};
 	/* Its descriptors. They are the conversation's until somebody takes them: n_fds = 0. */
 	int fds[VLY_UNIX_N_FDS];

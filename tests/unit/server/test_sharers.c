@@ -107,12 +107,15 @@ static void say_all(int pidfd, struct volley_addr *ret_addr)
 		.stats = { .size = sizeof(struct volley_stats), .delivered = N_SERVED },
 	};
 	int udp = loopback_open("127.0.0.1:0", ret_addr);
+	uint32_t drops = 0;
+	uint8_t none = 0;
 
 	be(0);
 	say_hello(pidfd);
-	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, "", 1), 0);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, NULL, 0), 0);
 	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, NULL, 0), 0);
-	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, NULL, 1), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, &none, 1), 0);
+	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_DROPS, 1, &drops, sizeof drops), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_COUNTERS, 1, &counters, sizeof counters), 0);
 	shutdown(fds[0], SHUT_WR);
 	close(udp);

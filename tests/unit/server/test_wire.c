@@ -100,15 +100,14 @@ Test(wire, descriptors_come_with_sockets_alone)
 
 Test(wire, the_largest_packet_fits)
 {
-	static struct vly_handover_counters counters;
+	static uint32_t drops[VLY_HANDOVER_N_BATCH];
 
-	counters.n_rx_drops = 7;
-	counters.drops[VLY_HANDOVER_MAX_SOCKETS - 1] = 9;
-	cr_assert_eq(vly_wire_send(from, VLY_HANDOVER_COUNTERS, VLY_HANDOVER_MAX_SOCKETS, &counters,
-				   sizeof counters),
-		     0);
-	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_COUNTERS), 0);
-	cr_assert_eq(memcmp(&to->counters, &counters, sizeof counters), 0);
+	drops[VLY_HANDOVER_N_BATCH - 1] = 9;
+	cr_assert_eq(
+		vly_wire_send(from, VLY_HANDOVER_DROPS, VLY_HANDOVER_N_BATCH, drops, sizeof drops),
+		0);
+	cr_assert_eq(vly_wire_recv(to, VLY_HANDOVER_DROPS), 0);
+	cr_assert_eq(memcmp(to->drops, drops, sizeof drops), 0);
 }
 
 Test(wire, another_word_is_refused_and_its_descriptors_closed)
