@@ -38,9 +38,10 @@ enum { POOL_ALIGN_BYTES = 4096 };
  * Arrays are often a power of two long, and allocators put one behind the other. Then all begin in
  * the same few sets of the cache, and their first parts, which are the ones in use, push one
  * another out: 0.8 misses of the first level for a datagram instead of 0.2. Room of an odd number
- * of lines behind each spreads them over the sets.
+ * of lines behind each spreads them over the sets. A struct alone is no power of two, and there may
+ * be ten thousand: what is one of its kind and less than a page has none.
  */
-enum { SPREAD_FROM_BYTES = 1024, SPREAD_BYTES = 13 * VLY_CACHE_LINE };
+enum { SPREAD_FROM_BYTES = 1024, PAGE_BYTES = 4096, SPREAD_BYTES = 13 * VLY_CACHE_LINE };
 
 void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t size)
 {
@@ -54,7 +55,7 @@ void *vly_mem_new(const struct volley_allocator *allocator, size_t n, size_t siz
 	if (n_bytes == 0)
 		n_bytes = VLY_CACHE_LINE;
 	n_bytes += sizeof *head;
-	if (n_bytes >= SPREAD_FROM_BYTES)
+	if (n_bytes >= (n > 1 ? SPREAD_FROM_BYTES : PAGE_BYTES))
 		n_bytes += SPREAD_BYTES;
 	if (allocator != NULL)
 		head = allocator->allocate(n_bytes, VLY_CACHE_LINE, allocator->arg);

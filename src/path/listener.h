@@ -52,7 +52,8 @@ struct vly_listener {
 	bool kept;     /* somebody holds its sockets for good; the rest of their queues is his */
 	bool exported; /* a hand-over gives it away */
 	int *fds;      /* n_fds; the workers close them */
-	struct vly_socket_filter *filters; /* n_filters: their own, while ours stand there */
+	int one_fd;    /* is `fds` where there is no more than one */
+	struct vly_socket_filter *filters; /* of adopted ones: their own, while ours stand there */
 	uint32_t n_filters;
 	bool told_filter; /* the log knows that some stay */
 	bool hook_failed; /* on_socket refused a socket, and the log knows */

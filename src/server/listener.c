@@ -233,11 +233,18 @@ static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 
 static int new_fds(struct vly_listener *listener, uint32_t n)
 {
-	listener->fds = vly_mem_new(listener->server->shared.config.allocator, n,
-				    sizeof *listener->fds);
+	listener->fds = &listener->one_fd;
+	if (n > 1)
+		listener->fds = vly_mem_new(listener->server->shared.config.allocator, n,
+					    sizeof *listener->fds);
+	return listener->fds != NULL ? 0 : -ENOMEM;
+}
+
+static int new_filters(struct vly_listener *listener, uint32_t n)
+{
 	listener->filters = vly_mem_new(listener->server->shared.config.allocator, n,
 					sizeof *listener->filters);
-	if (listener->fds == NULL || listener->filters == NULL)
+	if (listener->filters == NULL)
 		return -ENOMEM;
 	listener->n_filters = n;
 	return 0;
@@ -252,7 +259,8 @@ void vly_listener_free(struct vly_listener *listener)
 	vly_socks_free_gone(listener);
 	vly_mem_free(listener->filters);
 	vly_mem_free(listener->steering);
-	vly_mem_free(listener->fds);
+	if (listener->fds != &listener->one_fd)
+		vly_mem_free(listener->fds);
 	vly_indexes_put(&listener->server->indexes, listener->index);
 	vly_mem_free(listener);
 }
@@ -275,14 +283,16 @@ static void tell_filter(struct vly_listener *listener, int error)
 /* Sockets that were opened here have no filter of their own. */
 static int refuse(const struct vly_listener *listener, uint32_t i)
 {
-	struct vly_socket_filter *filter = &listener->filters[i];
+	struct vly_socket_filter *filter;
 	int fd = listener->fds[i];
-	int r = 0;
+	int r;
 
+	if (!listener->adopted)
+		return vly_socket_set_drop_all(fd, true);
+	filter = &listener->filters[i];
 	if (filter->program != NULL)
 		return 0; /* since an earlier drain */
-	if (listener->adopted)
-		r = vly_socket_take_filter(fd, listener->server->shared.config.allocator, filter);
+	r = vly_socket_take_filter(fd, listener->server->shared.config.allocator, filter);
 	if (r < 0)
 		return r;
 	r = vly_socket_set_drop_all(fd, true);
@@ -293,10 +303,8 @@ static int refuse(const struct vly_listener *listener, uint32_t i)
 
 static int take_new(const struct vly_listener *listener, uint32_t i)
 {
-	struct vly_socket_filter *filter = &listener->filters[i];
-
-	if (filter->program != NULL)
-		return vly_socket_give_filter(listener->fds[i], filter);
+	if (listener->adopted && listener->filters[i].program != NULL)
+		return vly_socket_give_filter(listener->fds[i], &listener->filters[i]);
 	return vly_socket_set_drop_all(listener->fds[i], false);
 }
 
@@ -409,6 +417,8 @@ int vly_listener_adopt(struct vly_listener *listener, const struct volley_addr *
 	int v6only = 0;
 	int r = new_fds(listener, n);
 
+	if (r >= 0)
+		r = new_filters(listener, n);
 	choose_locals(listener, addr);
 	listener->adopted = true;
 	if (addr->sa.sa_family == AF_INET6 &&
