@@ -52,6 +52,7 @@ void vly_own_fini(struct vly_own *own)
 {
 	if (own->fd >= 0)
 		vly_netlink_close(own->fd);
+	vly_bounds_fini(&own->bounds);
 	vly_set_fini(&own->bound);
 	vly_set_fini(&own->addrs);
 	vly_lock_fini(&own->lock);
@@ -71,27 +72,6 @@ static bool get_bit(const _Atomic uint64_t *words, in_port_t port)
 	return atomic_load_explicit(&words[port / 64], memory_order_relaxed) >> port % 64 & 1;
 }
 
-static uint64_t mix(uint64_t key)
-{
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	return key ^ key >> 32;
-}
-
-/* Of an address, mapped or not, with the scope where it is a part of it, and a port or 0. */
-static uint64_t make_key(const struct volley_addr *addr, in_port_t port)
-{
-	struct volley_addr in6 = *addr;
-	uint64_t high, low, scope = 0;
-
-	if (addr->sa.sa_family == AF_INET)
-		vly_addr_convert(addr, AF_INET6, &in6);
-	else if (IN6_IS_ADDR_LINKLOCAL(&addr->in6.sin6_addr))
-		scope = addr->in6.sin6_scope_id;
-	memcpy(&high, &in6.in6.sin6_addr.s6_addr[0], sizeof high);
-	memcpy(&low, &in6.in6.sin6_addr.s6_addr[8], sizeof low);
-	return mix(mix(mix(high) ^ low) ^ (scope << 16 | port));
-}
-
 /* The machine's addresses ---------------------------------------------------------------------- */
 
 /* To its end, whatever happens: nothing of it shall be in the way of the next one. */
@@ -106,7 +86,7 @@ static int read_list(int fd, struct vly_set *set, const struct volley_allocator 
 	while (r >= 0 && !part.is_last) {
 		r = vly_netlink_recv(fd, &part);
 		for (uint32_t i = 0; error >= 0 && i < part.n; i++)
-			error = vly_set_add(set, allocator, make_key(&part.addrs[i], 0));
+			error = vly_set_add(set, allocator, vly_bounds_get_key(&part.addrs[i], 0));
 		*ret_is_old = *ret_is_old || part.is_old;
 	}
 	return error < 0 ? error : r;
@@ -180,39 +160,53 @@ static void look(struct vly_own *own)
 
 /* Listeners and peers -------------------------------------------------------------------------- */
 
-int vly_own_add(struct vly_own *own, const struct volley_addr *addr, bool v6only)
+/* What the counts say of a port and nothing else, whatever has come or gone. */
+static void set_bits(struct vly_own *own, in_port_t port) VLY_REQUIRES(own->lock)
 {
-	bool is_wildcard = vly_addr_is_wildcard(addr);
+	set_bit(own->any4, port, vly_bounds_has_any4(&own->bounds, port));
+	set_bit(own->any6, port, vly_bounds_has_any6(&own->bounds, port));
+	set_bit(own->numbers, port, port == 0 || vly_bounds_has_number(&own->bounds, port));
+	make_filter(own);
+}
+
+int vly_own_add(struct vly_own *own, const struct vly_bound *bound)
+{
+	const struct volley_allocator *allocator = own->config->allocator;
+	const struct volley_addr *addr = &bound->addr;
 	in_port_t port = addr->in.sin_port;
-	int r = 0;
+	int r;
 
 	vly_lock_take(&own->lock);
-	if (!is_wildcard)
-		r = vly_set_add(&own->bound, own->config->allocator, make_key(addr, port));
-	else if (own->fd < 0 || own->is_stale)
-		r = learn(own);
-	if (r >= 0 && is_wildcard && !vly_addr_is_ipv4(addr))
-		set_bit(own->any6, port, true);
-	if (r >= 0 && is_wildcard && (vly_addr_is_ipv4(addr) || !v6only))
-		set_bit(own->any4, port, true);
-	if (r >= 0)
-		set_bit(own->numbers, port, true);
-	make_filter(own);
+	r = vly_bounds_add(&own->bounds, allocator, bound);
+	if (r >= 0) {
+		if (!vly_addr_is_wildcard(addr))
+			r = vly_set_add(&own->bound, allocator, vly_bounds_get_key(addr, port));
+		else if (own->fd < 0 || own->is_stale)
+			r = learn(own);
+		if (r < 0)
+			vly_bounds_remove(&own->bounds, bound);
+	}
+	set_bits(own, port);
 	vly_lock_give(&own->lock);
 	return r;
 }
 
-void vly_own_remove(struct vly_own *own, const struct volley_addr *addr)
+void vly_own_remove(struct vly_own *own, const struct vly_bound *bound)
 {
+	const struct volley_addr *addr = &bound->addr;
 	in_port_t port = addr->in.sin_port;
 
 	vly_lock_take(&own->lock);
-	vly_set_remove(&own->bound, make_key(addr, port));
-	set_bit(own->any4, port, false);
-	set_bit(own->any6, port, false);
-	set_bit(own->numbers, port, false);
-	make_filter(own);
+	vly_bounds_remove(&own->bounds, bound);
+	if (!vly_bounds_has_addr(&own->bounds, addr))
+		vly_set_remove(&own->bound, vly_bounds_get_key(addr, port));
+	set_bits(own, port);
 	vly_lock_give(&own->lock);
+}
+
+const struct vly_bounds *vly_own_get_bounds(const struct vly_own *own)
+{
+	return &own->bounds;
 }
 
 static bool is_loopback(const struct volley_addr *addr)
@@ -232,12 +226,12 @@ bool vly_own_has(struct vly_own *own, const struct volley_addr *peer)
 		return false;
 	if (vly_addr_is_wildcard(peer)) /* the kernel sends it to this machine */
 		return true;
-	if (vly_set_has(&own->bound, make_key(peer, port)))
+	if (vly_set_has(&own->bound, vly_bounds_get_key(peer, port)))
 		return true;
 	if (!get_bit(vly_addr_is_ipv4(peer) ? own->any4 : own->any6, port))
 		return false;
 	if (is_loopback(peer))
 		return true;
 	look(own);
-	return vly_set_has(&own->addrs, make_key(peer, 0));
+	return vly_set_has(&own->addrs, vly_bounds_get_key(peer, 0));
 }

@@ -19,6 +19,7 @@
 
 #include "base/compiler.h"
 #include "data/set.h"
+#include "path/bounds.h"
 #include "sys/lock.h"
 
 struct volley_config;
@@ -38,6 +39,7 @@ struct vly_own {
 	_Atomic uint64_t next_ns; /* when to look for changes of them again */
 	struct vly_lock lock;     /* taken last: nothing is taken under it */
 	/* Set with the lock. */
+	struct vly_bounds bounds;
 	int fd;        /* for rtnetlink; -1: none */
 	bool hears;    /* of changes */
 	bool is_stale; /* the last reading failed */
@@ -48,12 +50,12 @@ struct vly_own {
 void vly_own_init(struct vly_own *own, const struct volley_config *config);
 void vly_own_fini(struct vly_own *own);
 
-/*
- * A listener comes or goes: its bound address, and whether it is [::] without IPv4. Whoever removes
- * one adds those others again that have the same port. 0 or -ENOMEM.
- */
-int vly_own_add(struct vly_own *own, const struct volley_addr *addr, bool v6only);
-void vly_own_remove(struct vly_own *own, const struct volley_addr *addr);
+/* A listener comes or goes: what it is bound to. 0 or -ENOMEM. */
+int vly_own_add(struct vly_own *own, const struct vly_bound *bound);
+void vly_own_remove(struct vly_own *own, const struct vly_bound *bound);
+
+/* What there is of them by ports, for whoever is the one to change it. */
+const struct vly_bounds *vly_own_get_bounds(const struct vly_own *own);
 
 /* Whether a reply to `peer` would come back to this server. Asks the kernel 100 times a second. */
 bool vly_own_has(struct vly_own *own, const struct volley_addr *peer);

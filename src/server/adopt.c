@@ -64,7 +64,7 @@ int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *
 	return 0;
 }
 
-int vly_adopt_list_cookies(struct volley_server *server, struct vly_set *cookies)
+int vly_adopt_fill_cookies(struct volley_server *server, struct vly_set *cookies)
 {
 	int r = 0;
 
@@ -245,7 +245,7 @@ int volley_server_adopt(struct volley_server *server, const int *fds, uint32_t n
 		return -EINVAL;
 	}
 	candidates = vly_mem_new(server->shared.config.allocator, n_fds, sizeof *candidates);
-	r = candidates != NULL ? vly_adopt_list_cookies(server, &cookies) : -ENOMEM;
+	r = candidates != NULL ? vly_adopt_fill_cookies(server, &cookies) : -ENOMEM;
 	for (uint32_t i = 0; r >= 0 && i < n_fds; i++) {
 		r = vly_adopt_check(server, fds[i], &candidates[i]);
 		if (r >= 0)

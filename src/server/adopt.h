@@ -30,7 +30,7 @@ struct vly_candidate {
 int vly_adopt_check(struct volley_server *server, int fd, struct vly_candidate *ret_candidate);
 
 /* The cookies of the server's own sockets, to begin with. 0 or -ENOMEM. */
-int vly_adopt_list_cookies(struct volley_server *server, struct vly_set *cookies)
+int vly_adopt_fill_cookies(struct volley_server *server, struct vly_set *cookies)
 	VLY_REQUIRES(server->listening);
 /* Whether the last of these is none of the others, nor of the server's own. 0, -EINVAL, -ENOMEM. */
 int vly_adopt_check_cookie(struct volley_server *server, struct vly_set *cookies,

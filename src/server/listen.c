@@ -20,82 +20,34 @@
 #include "server/listeners.h"
 #include "sys/addr.h"
 
-static bool takes_ipv4(const struct volley_addr *addr, uint32_t flags)
-{
-	return vly_addr_is_ipv4(addr) ||
-	       (vly_addr_is_wildcard(addr) && !(flags & VOLLEY_LISTEN_V6ONLY));
-}
-
-static bool overlaps(const struct volley_addr *a, uint32_t a_flags, const struct volley_addr *b,
-		     uint32_t b_flags)
-{
-	if (a->in.sin_port != b->in.sin_port ||
-	    !(vly_addr_is_wildcard(a) || vly_addr_is_wildcard(b)))
-		return false;
-	return a->sa.sa_family == b->sa.sa_family ||
-	       (takes_ipv4(a, a_flags) && takes_ipv4(b, b_flags));
-}
-
-/* Also one that is mapped and one that is not. */
-static bool is_same(const struct volley_addr *a, const struct volley_addr *b)
-{
-	struct volley_addr own_a, own_b;
-
-	return volley_addr_unmap(a, &own_a) >= 0 && volley_addr_unmap(b, &own_b) >= 0 &&
-	       vly_addr_is_equal(&own_a, &own_b);
-}
-
 /*
  * One address twice stays an error: they would share its datagrams by chance. On two interfaces it
  * is two.
  */
-static bool is_beside(const struct volley_server *server, const struct vly_listener *listener,
-		      const struct volley_addr *addr) VLY_REQUIRES(server->listening)
-{
-	uint32_t flags = listener->config.flags;
-	const struct volley_addr *waiting;
-	bool is = false;
-
-	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct vly_listener *other = vly_listeners_get(server, i);
-
-		if (other == NULL)
-			continue;
-		if (is_same(addr, &other->addr)) {
-			if (other->device_index == listener->device_index)
-				return false;
-			is = true;
-		}
-		is = is || overlaps(addr, flags, &other->addr, other->config.flags);
-	}
-	for (uint32_t i = 0; (waiting = vly_import_get_addr(server, i)) != NULL; i++)
-		is = is || overlaps(addr, flags, waiting, 0);
-	return is;
-}
-
-static bool has_ipv4_wildcard(const struct volley_server *server, in_port_t port)
+static bool is_beside(const struct volley_server *server, const struct vly_bound *bound)
 	VLY_REQUIRES(server->listening)
 {
-	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct vly_listener *other = vly_listeners_get(server, i);
+	const struct vly_bounds *own = vly_own_get_bounds(&server->shared.own);
 
-		if (other != NULL && other->wildcard && vly_addr_is_ipv4(&other->addr) &&
-		    other->addr.in.sin_port == port)
-			return true;
-	}
-	return false;
+	if (vly_bounds_has_same(own, bound))
+		return false;
+	return vly_bounds_has_overlap(own, bound) || vly_import_has_overlap(server, bound);
 }
 
 static int open_and_add(struct volley_server *server, struct vly_listener *listener,
 			const struct volley_addr *addr) VLY_REQUIRES(server->listening)
 {
+	const struct vly_bounds *own = vly_own_get_bounds(&server->shared.own);
 	uint32_t *flags = &listener->config.flags;
 	bool is_one = *flags & VOLLEY_LISTEN_ONE_SOCKET;
+	struct vly_bound bound = { .addr = *addr };
 	int r;
 
-	if (!vly_addr_is_ipv4(addr) && has_ipv4_wildcard(server, addr->in6.sin6_port))
+	if (!vly_addr_is_ipv4(addr) && vly_bounds_has_wildcard4(own, addr->in6.sin6_port))
 		*flags |= VOLLEY_LISTEN_V6ONLY;
-	r = vly_listener_open(listener, addr, is_beside(server, listener, addr),
+	bound.v6only = *flags & VOLLEY_LISTEN_V6ONLY;
+	bound.device_index = vly_listener_pick_device(addr, listener->device_index);
+	r = vly_listener_open(listener, addr, is_beside(server, &bound),
 			      is_one ? 1 : server->shared.config.n_workers);
 	if (r < 0)
 		return r;

@@ -86,6 +86,15 @@ static void choose_coalescing(struct vly_listener *listener, uint32_t rcvbuf_byt
 	listener->room = listener->want;
 }
 
+struct vly_bound vly_listener_get_bound(const struct vly_listener *listener)
+{
+	return (struct vly_bound){
+		.addr = listener->addr,
+		.v6only = listener->config.flags & VOLLEY_LISTEN_V6ONLY,
+		.device_index = listener->device_index,
+	};
+}
+
 uint32_t vly_listener_pick_device(const struct volley_addr *addr, uint32_t device_index)
 {
 	bool is_scope = addr->sa.sa_family == AF_INET6 && addr->in6.sin6_scope_id == device_index;

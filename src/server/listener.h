@@ -4,7 +4,11 @@
 
 /* Making a listener and its sockets; what one is stands in path/listener.h. */
 
+#include "path/bounds.h"
 #include "path/listener.h"
+
+/* What its sockets are bound to. */
+struct vly_bound vly_listener_get_bound(const struct vly_listener *listener);
 
 /* The interface of a bound socket, or 0 where its address names that already, as a scope. */
 uint32_t vly_listener_pick_device(const struct volley_addr *addr, uint32_t device_index);

@@ -335,30 +335,21 @@ int volley_listener_get_fd(struct volley_server *server, struct volley_listener 
 
 /* Changes -------------------------------------------------------------------------------------- */
 
-static int add_own(struct volley_server *server, const struct vly_listener *listener)
+/* It is none of the set any more. */
+static void remove_own(struct volley_server *server, const struct vly_listener *listener)
 {
-	return vly_own_add(&server->shared.own, &listener->addr,
-			   listener->config.flags & VOLLEY_LISTEN_V6ONLY);
-}
+	const struct vly_bound bound = vly_listener_get_bound(listener);
 
-/* It is none of the set any more; others may have the same port. */
-static void remove_own(struct volley_server *server, const struct volley_addr *addr)
-{
-	vly_own_remove(&server->shared.own, addr);
-	for (uint32_t i = 0; i < server->n_listeners; i++) {
-		const struct vly_listener *other = server->listeners[i];
-
-		if (other != NULL && other->addr.in.sin_port == addr->in.sin_port)
-			add_own(server, other); /* takes no memory: it was there before */
-	}
+	vly_own_remove(&server->shared.own, &bound);
 }
 
 int vly_listeners_add(struct volley_server *server, struct vly_listener *listener)
 {
+	const struct vly_bound bound = vly_listener_get_bound(listener);
 	int r = check_new(server, listener->n_fds);
 
 	if (r >= 0)
-		r = add_own(server, listener);
+		r = vly_own_add(&server->shared.own, &bound);
 	if (r < 0)
 		return r;
 	set_listener(server, listener->index, listener);
@@ -381,7 +372,7 @@ void vly_listeners_remove(struct volley_server *server, struct vly_listener *lis
 	while (vly_call_run(server, vly_change_detach, listener) < 0)
 		vly_clock_sleep_ns(VLY_CLOCK_LOOK_NS); /* for callbacks that have begun */
 	set_listener(server, listener->index, NULL);
-	remove_own(server, &listener->addr);
+	remove_own(server, listener);
 }
 
 void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
@@ -390,7 +381,7 @@ void vly_listeners_forget(struct volley_server *server, uint32_t listener_index)
 
 	assert(listener != NULL);
 	set_listener(server, listener_index, NULL);
-	remove_own(server, &listener->addr);
+	remove_own(server, listener);
 	vly_listener_free(listener);
 }
 

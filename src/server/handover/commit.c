@@ -107,7 +107,7 @@ static void carry(struct volley_server *server, const struct vly_handover_counte
 		vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 			      "the old process counts what this one does not: its counters are not "
 			      "carried over");
-		vly_import_note_missing(server);
+		vly_import_add_missing(server);
 		return;
 	}
 	vly_lock_take(&server->shared.lock);
@@ -207,7 +207,7 @@ static void serve_on(struct volley_server *server, const struct vly_handover *ha
 	bool ends = handover->head.type == VLY_HANDOVER_RESUMED && handover->head.n != 0;
 
 	if (!ends) /* else it writes its own books, and we ours */
-		vly_import_note_missing(server);
+		vly_import_add_missing(server);
 	vly_log_write(&server->shared.config, VOLLEY_LOG_WARNING,
 		      "it is not known whether the old process is gone (%s): this one serves on, "
 		      "without its counters; end the old one if it still runs",

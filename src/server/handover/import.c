@@ -34,13 +34,14 @@ void vly_import_fini(struct volley_server *server)
 	if (import != NULL) {
 		vly_wire_free(import->handover);
 		vly_set_fini(&import->cookies);
+		vly_bounds_fini(&import->bounds);
 	}
 	vly_mem_free(import);
 	server->import = NULL;
 }
 
 /* A process whose counters nobody has; the JSON names the hole. */
-void vly_import_note_missing(struct volley_server *server)
+void vly_import_add_missing(struct volley_server *server)
 {
 	vly_lock_take(&server->shared.lock);
 	server->sharers.n_missing++;
@@ -58,6 +59,7 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 
 	for (uint32_t i = 0; i < handover->n_fds; i++) {
 		struct vly_candidate candidate = { .fd = handover->fds[i] };
+		struct vly_bound bound;
 
 		if (r >= 0)
 			r = vly_adopt_check(server, candidate.fd, &candidate);
@@ -68,6 +70,11 @@ static int take_sockets(struct volley_server *server, struct vly_handover *hando
 		candidate.is_kept = handover->taken[i] & VLY_OFFER_KEPT;
 		candidate.has_others = handover->taken[i] & VLY_OFFER_OTHERS;
 		import->candidates[import->n++] = candidate;
+		bound = (struct vly_bound){ .addr = candidate.addr,
+					    .device_index = candidate.device_index };
+		r = vly_bounds_add(&import->bounds, server->shared.config.allocator, &bound);
+		if (r < 0)
+			continue;
 		r = vly_adopt_check_cookie(server, &import->cookies, import->candidates, import->n);
 	}
 	handover->n_fds = 0;
@@ -109,7 +116,7 @@ static void wait_end(struct volley_server *server, const struct vly_handover *ha
 	bool was_there = id != 0 || handover->head.type != 0;
 
 	if (was_there && handover->head.type != VLY_HANDOVER_RESUMED)
-		vly_import_note_missing(server);
+		vly_import_add_missing(server);
 	vly_sharers_wait_end(server, handover, id);
 }
 
@@ -130,7 +137,7 @@ static int new_import(struct volley_server *server, const struct vly_handover *h
 		return -ENOMEM;
 	import->n_all = n;
 	server->import = import;
-	return vly_adopt_list_cookies(server, &import->cookies);
+	return vly_adopt_fill_cookies(server, &import->cookies);
 }
 
 static int receive(struct volley_server *server, struct vly_handover *handover)
@@ -237,11 +244,9 @@ int vly_import_listen(struct volley_server *server, const struct volley_addr *ad
 	return vly_adopt_take(server, import->candidates, import->n, i, config, false);
 }
 
-const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
+bool vly_import_has_overlap(const struct volley_server *server, const struct vly_bound *bound)
 {
-	const struct vly_import *import = server->import;
-
-	return import != NULL && i < import->n ? &import->candidates[i].addr : NULL;
+	return server->import != NULL && vly_bounds_has_overlap(&server->import->bounds, bound);
 }
 
 void vly_import_forget(struct volley_server *server, uint32_t listener_index)

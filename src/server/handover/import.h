@@ -6,6 +6,7 @@
 
 #include <volley/addr.h>
 
+#include "path/bounds.h"
 #include "server/adopt.h"
 #include "server/handover/wire.h"
 
@@ -15,6 +16,7 @@ struct vly_import {
 	bool is_given_up;              /* this process does not replace it */
 	uint32_t n_all;                /* as many were offered */
 	uint32_t n;                    /* have come */
+	struct vly_bounds bounds;      /* what they are bound to */
 	struct vly_set cookies;        /* of all sockets, the server's own too */
 	struct vly_candidate candidates[];
 };
@@ -30,12 +32,12 @@ int vly_import_listen(struct volley_server *server, const struct volley_addr *ad
 void vly_import_forget(struct volley_server *server, uint32_t listener_index)
 	VLY_REQUIRES(server->listening);
 
-/* The address of imported socket i, taken or not; NULL behind the last. */
-const struct volley_addr *vly_import_get_addr(const struct volley_server *server, uint32_t i)
+/* Whether an imported socket, taken or not, has a part of what is to be bound, or the reverse. */
+bool vly_import_has_overlap(const struct volley_server *server, const struct vly_bound *bound)
 	VLY_REQUIRES(server->listening);
 
 /* A process has served and nobody has its counters; the JSON names the hole. */
-void vly_import_note_missing(struct volley_server *server);
+void vly_import_add_missing(struct volley_server *server);
 
 /* Close what was imported and not taken. */
 void vly_import_fini(struct volley_server *server) VLY_REQUIRES(server->listening);

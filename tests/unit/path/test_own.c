@@ -36,9 +36,9 @@ TestSuite(own, .init = open_own, .timeout = 60);
 
 static void add(const char *text, bool v6only)
 {
-	struct volley_addr addr = loopback_addr(text);
+	const struct vly_bound bound = { .addr = loopback_addr(text), .v6only = v6only };
 
-	cr_assert_eq(vly_own_add(&own, &addr, v6only), 0);
+	cr_assert_eq(vly_own_add(&own, &bound), 0);
 }
 
 static bool has(const char *text)
@@ -63,7 +63,7 @@ Test(own, a_listener_on_one_address_is_that_address)
 	cr_assert_not(has("192.0.2.1:54"));
 	cr_assert_not(has("127.0.0.1:53"));
 	cr_assert_not(has("[2001:db8::1]:53"));
-	vly_own_remove(&own, &addr);
+	vly_own_remove(&own, &(const struct vly_bound){ .addr = addr });
 	cr_assert_not(has("192.0.2.1:53"));
 	vly_own_fini(&own);
 }
@@ -86,7 +86,7 @@ Test(own, each_port_is_told_from_all_others)
 
 		cr_assert(vly_own_has_number(&own, addr.in.sin_port));
 		cr_assert(vly_own_has_bit(&own, addr.in.sin_port));
-		vly_own_remove(&own, &addr);
+		vly_own_remove(&own, &(const struct vly_bound){ .addr = addr });
 		cr_assert_not(vly_own_has_number(&own, addr.in.sin_port));
 	}
 	vly_own_fini(&own);
