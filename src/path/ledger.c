@@ -102,6 +102,7 @@ void vly_ledger_drop_foreign(struct vly_account *account, uint64_t n_posted)
 void vly_ledger_close(struct vly_books *books, struct vly_account *account)
 {
 	assert(!account->is_changed && books->now != account && get_unsent(account) == 0);
+	assert(account->counts.rx_queued == 0 && account->counts.tx_queued == 0);
 	add(&books->own.counts.rx_datagrams, &account->counts.rx_datagrams, VLY_COUNTS_N);
 	books->own.n_tx_dropped += account->n_tx_dropped;
 	vly_snapshot_write(&books->own.snapshot, &books->own.counts);

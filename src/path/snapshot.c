@@ -9,7 +9,6 @@
 #include "path/snapshot.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include "sys/thread.h"
 
@@ -71,8 +70,7 @@ void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats 
 	uint32_t before;
 	uint32_t after;
 
-	memset(ret_stats->rx_dropped, 0, sizeof ret_stats->rx_dropped);
-	memset(ret_stats->tx_dropped, 0, sizeof ret_stats->tx_dropped);
+	*ret_stats = (struct volley_stats){ .size = sizeof *ret_stats };
 	do {
 		before = atomic_load_explicit(&snapshot->sequence, memory_order_acquire);
 		for (size_t i = 0; i < VLY_COUNTS_N; i++)

@@ -14,7 +14,7 @@
 #include "path/counts.h"
 
 struct vly_snapshot {
-	VLY_ALIGNED _Atomic uint32_t sequence;
+	_Atomic uint32_t sequence;
 	_Atomic uint64_t counts[VLY_COUNTS_N];
 };
 
@@ -25,10 +25,7 @@ struct vly_snapshot {
 void vly_snapshot_write(struct vly_snapshot *snapshot, const struct vly_counts *counts);
 void vly_snapshot_write_hot(struct vly_snapshot *snapshot, const struct vly_counts *counts);
 
-/*
- * Anyone: what was last written. Leaves the size of ret_stats alone; drops that have no name yet
- * are zero.
- */
+/* Anyone: what was last written, its size set; what is not counted there is zero. */
 void vly_snapshot_read(const struct vly_snapshot *snapshot, struct volley_stats *ret_stats);
 
 #endif

@@ -39,14 +39,10 @@ Test(snapshot, each_counter_keeps_its_name)
 	vly_snapshot_read(&snapshot, &out);
 #define SAME(name) (n++, out.name == in.name)
 	cr_assert(SAME(rx_datagrams) && SAME(delivered) && SAME(rx_queued));
-	cr_assert(SAME(held_taken) && SAME(held_replied) && SAME(held_released));
-	cr_assert(SAME(held_expired) && SAME(held_abandoned) && SAME(held_now));
 	cr_assert(SAME(tx_requested) && SAME(tx_sent) && SAME(tx_queued) && SAME(tx_reported));
 	cr_assert(SAME(rx_messages) && SAME(tx_messages) && SAME(discarded_at_close));
-	cr_assert(SAME(unread_bytes) && SAME(kernel_drops) && SAME(rx_batches));
-	cr_assert(SAME(rx_syscalls) && SAME(tx_syscalls) && SAME(rx_coalesced));
-	cr_assert(SAME(tx_segmented) && SAME(tx_healed) && SAME(wakes) && SAME(memory_bytes));
-	cr_assert(SAME(held_refused) && SAME(tx_foreign));
+	cr_assert(SAME(rx_batches) && SAME(rx_coalesced));
+	cr_assert(SAME(tx_segmented) && SAME(tx_healed) && SAME(tx_foreign));
 #undef SAME
 	cr_assert_eq(n, VLY_COUNTS_N, "a counter is not looked at here");
 	for (size_t i = 0; i < VOLLEY_RX_N_DROPS; i++)
@@ -71,9 +67,10 @@ Test(snapshot, what_is_published_is_read, .timeout = 60)
 		cr_assert_eq(out.rx_dropped[VOLLEY_RX_N_DROPS], 0, "no name, no count");
 		cr_assert_eq(out.rx_dropped[31], 0);
 		cr_assert_eq(out.tx_dropped[31], 0);
+		cr_assert_eq(out.held_taken + out.kernel_drops + out.wakes, 0, "not here");
 		cr_assert_eq(snapshot.sequence, 2 * round);
 	}
-	cr_assert_eq(out.size, 7);
+	cr_assert_eq(out.size, sizeof out);
 }
 
 static void *read_it(void *arg)

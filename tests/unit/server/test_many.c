@@ -25,7 +25,7 @@ enum {
 	N_HANDED = 5000,
 	N_WORKERS = 4,
 	N_ASKED = 200,
-	MOST_BYTES = 2048, /* of a listener, in memory of ours */
+	MOST_BYTES = 1792, /* of a listener, in memory of ours */
 	TIMEOUT_US = 60 * 1000 * 1000,
 };
 
