@@ -310,12 +310,13 @@ int vly_change_give_up_exported(struct volley_worker *worker, void *arg)
 
 int vly_change_give_away(struct volley_worker *worker, void *arg)
 {
-	struct vly_sock *sock;
+	struct vly_sock *next;
 
 	(void)arg;
-	while ((sock = get_exported(worker, UINT32_MAX)) != NULL) {
+	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL; sock = next) {
 		int fd = sock->fd;
 
+		next = get_exported(worker, sock->index);
 		let_go(worker, sock); /* all of it, for nothing was read since the pause */
 		vly_pipeline_publish(worker);
 		take_away(worker, sock);

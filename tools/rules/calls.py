@@ -47,7 +47,8 @@ THEIRS = {"clone", "futex", "prctl"}
 OPTION = re.compile(r"\b(?:SO|IP|IPV6|UDP|MCAST)_[A-Z0-9_]+\b")
 # Control messages and constants that are called like options.
 NO_OPTIONS = re.compile(r"SO_EE_\w+|IP(V6)?_PMTUDISC_\w+|UDP_MAX_SEGMENTS|IP_TOS|IP_TTL|"
-                        r"IPV6_TCLASS|IPV6_HOPLIMIT|IPV6_PKTINFO|IP_ADD_\w+")
+                        r"IPV6_TCLASS|IPV6_HOPLIMIT|IPV6_PKTINFO|IP_ADD_\w+|"
+                        r"IP(V6)?_ORIGDSTADDR")
 # Nothing for a server's start and end to meet: why each is not refused there.
 UNTRIED = {
     "close": "cannot be seen", "munmap": "cannot be seen", "mmap": "the test's own start needs it",

@@ -201,12 +201,14 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 /* Listening ------------------------------------------------------------------------------------ */
 
 /* Of the interface, if one is asked for; else one without comes before those that have one. */
-static uint32_t find_candidate(const struct vly_import *import, const struct volley_addr *addr,
+static uint32_t find_candidate(struct vly_import *import, const struct volley_addr *addr,
 			       uint32_t device_index)
 {
 	uint32_t found_index = import->n;
 
-	for (uint32_t i = 0; i < import->n; i++) {
+	while (import->n_first_taken < import->n && import->candidates[import->n_first_taken].taken)
+		import->n_first_taken++;
+	for (uint32_t i = import->n_first_taken; i < import->n; i++) {
 		const struct vly_candidate *candidate = &import->candidates[i];
 		struct volley_addr bound = candidate->addr;
 

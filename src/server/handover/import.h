@@ -16,6 +16,7 @@ struct vly_import {
 	bool is_given_up;              /* this process does not replace it */
 	uint32_t n_all;                /* as many were offered */
 	uint32_t n;                    /* have come */
+	uint32_t n_first_taken;        /* so many of the first are taken */
 	struct vly_bounds bounds;      /* what they are bound to */
 	struct vly_set cookies;        /* of all sockets, the server's own too */
 	struct vly_candidate candidates[];
