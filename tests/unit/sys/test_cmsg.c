@@ -446,3 +446,33 @@ Test(cmsg, what_we_do_not_know_of_ip_is_noticed)
 	vly_cmsg_parse(&msg, &info);
 	cr_assert_eq(info.found, VLY_CMSG_OTHER);
 }
+
+/* Where it was sent to with the port; diverting takes a firewall, but the words are the same. */
+Test(cmsg, the_destination_before_a_diversion_has_its_port, .timeout = 60)
+{
+	static const struct {
+		int family;
+		const char *host;
+	} cases[] = { { AF_INET, "127.0.0.9:1" },
+		      { AF_INET6, "[::1]:1" },
+		      { AF_INET6, "[::ffff:127.0.0.9]:1" } };
+
+	for (size_t i = 0; i < VLY_ARRAY_SIZE(cases); i++) {
+		int family = cases[i].family;
+		struct volley_addr to;
+		int fd = open_any(family, VLY_CMSG_ORIGIN, cases[i].host, &to);
+		int client = loopback_open(family == AF_INET ? "127.0.0.1:0" : "[::]:0", NULL);
+		struct received got;
+
+		loopback_send(client, &to, 1, 8);
+		got = recv_with(fd, family, VLY_CMSG_ORIGIN);
+		cr_assert_eq(got.flags & MSG_CTRUNC, 0);
+		cr_assert_eq(got.info.found, VLY_CMSG_ORIGIN);
+		cr_assert(volley_addr_is_equal(&got.info.destination, &to));
+		cr_assert_eq(vly_cmsg_get_enabled(fd, family), VLY_CMSG_ORIGIN);
+		cr_assert_eq(vly_cmsg_disable(fd, family, VLY_CMSG_ORIGIN), 0);
+		cr_assert_eq(vly_cmsg_get_enabled(fd, family), 0);
+		close(client);
+		close(fd);
+	}
+}
