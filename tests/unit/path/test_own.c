@@ -139,3 +139,21 @@ Test(own, without_netlink_what_is_known_counts)
 	cr_assert(has("192.0.2.1:53"));
 	vly_own_fini(&own);
 }
+
+/* Of two that share a port, the one that went is nobody's; of two of one address, the other stays. */
+Test(own, whoever_goes_takes_what_is_its_own_alone)
+{
+	const struct vly_bound first = { .addr = loopback_addr("192.0.2.1:53") };
+	const struct vly_bound second = { .addr = loopback_addr("192.0.2.2:53") };
+
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(vly_own_add(&own, &first), 0);
+	cr_assert_eq(vly_own_add(&own, &second), 0);
+	vly_own_remove(&own, &first);
+	cr_assert(has("192.0.2.1:53"));
+	vly_own_remove(&own, &first);
+	cr_assert_not(has("192.0.2.1:53"));
+	cr_assert(has("192.0.2.2:53"));
+	vly_own_remove(&own, &second);
+	vly_own_fini(&own);
+}
