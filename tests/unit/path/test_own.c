@@ -140,7 +140,7 @@ Test(own, without_netlink_what_is_known_counts)
 	vly_own_fini(&own);
 }
 
-/* Of two that share a port, the one that went is nobody's; of two of one address, the other stays. */
+/* Of two that share a port the one that went is nobody's; of two of one address the other stays. */
 Test(own, whoever_goes_takes_what_is_its_own_alone)
 {
 	const struct vly_bound first = { .addr = loopback_addr("192.0.2.1:53") };
