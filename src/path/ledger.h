@@ -201,10 +201,10 @@ static inline void vly_ledger_queue_tx(struct vly_books *books)
 	books->n_tx_queued++;
 }
 
-static inline void vly_ledger_unqueue_tx(struct vly_books *books)
+static inline void vly_ledger_unqueue_tx(struct vly_books *books, uint32_t n)
 {
-	vly_ledger_get_rare(books)->tx_queued--;
-	books->n_tx_queued--;
+	vly_ledger_get_rare(books)->tx_queued -= n;
+	books->n_tx_queued -= n;
 }
 
 /* The kernel took n messages, and so many datagrams in them; of a message, whether segmented. */

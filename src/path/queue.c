@@ -64,39 +64,66 @@ void vly_queue_set_deadline(struct vly_queue *queue, uint64_t deadline_ns)
 	queue->last->deadline_ns = deadline_ns;
 }
 
-void vly_queue_pop(struct vly_queue *queue, struct vly_buffers *pool)
-{
-	struct vly_buffer *first = queue->first;
-
-	assert(queue->n > 0);
-
-	queue->first = vly_buffer_get_next(first);
-	queue->n--;
-	if (queue->n == 0)
-		queue->retry_us = 0; /* the next line begins with the first pause */
-	vly_buffers_put(pool, first);
-}
-
-uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint16_t *heads,
-			uint32_t n)
+uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint32_t n)
 {
 	const struct vly_buffer *buffer = queue->n > 0 ? queue->first : NULL;
 	uint32_t i = 0;
 
-	for (; buffer != NULL && i < n; buffer = vly_buffer_get_next(buffer)) {
-		tx[i] = (struct vly_tx){
+	for (; buffer != NULL && i < n; buffer = vly_buffer_get_next(buffer))
+		tx[i++] = (struct vly_tx){
 			.data = buffer->data,
 			.len = buffer->len,
 			.peer = &buffer->peer,
 			.local = vly_buffer_get_local(buffer),
 			.ifindex = buffer->info.reply_ifindex,
 			.header = buffer->header,
-			.n_segments = 1,
 		};
-		heads[i] = (uint16_t)i;
-		i++;
-	}
 	return i;
+}
+
+static void take_out(struct vly_queue *queue, struct vly_buffer *previous,
+		     struct vly_buffer *buffer)
+{
+	if (previous != NULL)
+		previous->node.next = buffer->node.next;
+	else
+		queue->first = vly_buffer_get_next(buffer);
+	if (queue->last == buffer)
+		queue->last = previous;
+	queue->n--;
+	if (queue->n == 0)
+		queue->retry_us = 0; /* the next line begins with the first pause */
+}
+
+void vly_queue_pop(struct vly_queue *queue, struct vly_buffers *pool)
+{
+	struct vly_buffer *first = queue->first;
+
+	assert(queue->n > 0);
+
+	take_out(queue, NULL, first);
+	vly_buffers_put(pool, first);
+}
+
+/* What leaves in company may have stood anywhere among the first n. */
+void vly_queue_settle(struct vly_queue *queue, struct vly_buffers *pool, const bool *stays,
+		      uint32_t n)
+{
+	struct vly_buffer *previous = NULL;
+	struct vly_buffer *next = queue->first;
+
+	assert(n <= queue->n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct vly_buffer *buffer = next;
+
+		next = vly_buffer_get_next(buffer);
+		if (stays[i]) {
+			previous = buffer;
+			continue;
+		}
+		take_out(queue, previous, buffer);
+		vly_buffers_put(pool, buffer);
+	}
 }
 
 bool vly_queue_is_due(const struct vly_queue *queue, uint64_t now_ns)

@@ -28,12 +28,15 @@ bool vly_queue_push(struct vly_queue *queue, struct vly_buffers *pool, const str
 /* The newest may wait until then. */
 void vly_queue_set_deadline(struct vly_queue *queue, uint64_t deadline_ns);
 
-/* The first is sent, or dropped. */
+/* The first is dropped. */
 void vly_queue_pop(struct vly_queue *queue, struct vly_buffers *pool);
 
-/* Make tx entries and their heads of the first ones, at most n. Returns how many. */
-uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint16_t *heads,
-			uint32_t n);
+/* Make tx entries of the first ones, at most n. Returns how many. */
+uint32_t vly_queue_fill(const struct vly_queue *queue, struct vly_tx *tx, uint32_t n);
+
+/* Of the first n only those stay that `stays` says it of, in their order. */
+void vly_queue_settle(struct vly_queue *queue, struct vly_buffers *pool, const bool *stays,
+		      uint32_t n);
 
 /* The socket was tried again: it took something (0), or met this error. */
 void vly_queue_set_retry(struct vly_queue *queue, int error, uint64_t now_ns);
@@ -49,6 +52,11 @@ uint64_t vly_queue_get_time(const struct vly_queue *queue);
 static inline bool vly_queue_has_pollout(const struct vly_queue *queue)
 {
 	return queue->n > 0 && queue->retry_us == 0;
+}
+
+static inline uint32_t vly_queue_count(const struct vly_queue *queue)
+{
+	return queue->n;
 }
 
 static inline bool vly_queue_is_empty(const struct vly_queue *queue)

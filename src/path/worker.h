@@ -54,9 +54,13 @@ struct vly_outbox {
 	struct vly_tx *tx; /* VLY_N_TX */
 	uint32_t n_tx;
 	bool is_flushing; /* they are being sent; what is added is sent with them */
-	struct vly_coalesce *coalesce;
 	struct vly_inbox_node *sending[VLY_POOL_N]; /* buffers that the next flush sends */
 	struct vly_inbox_node *sent[VLY_POOL_N];    /* and that their owners may take back */
+};
+
+/* sender.c: what leaves is grouped there. */
+struct vly_sender {
+	struct vly_coalesce *coalesce;
 };
 
 /* handlers.c: the worker's handler threads, and the packets that they have. */
@@ -189,6 +193,7 @@ struct volley_worker {
 	struct vly_intake intake;
 	struct vly_arena arena;
 	struct vly_outbox outbox;
+	struct vly_sender sender;
 	struct vly_buffers *backlog; /* backlog.c's pool: replies that wait for room */
 	struct vly_socks socks;
 	struct vly_books books;

@@ -14,6 +14,7 @@
 #include "path/pipeline.h"
 #include "path/remote.h"
 #include "path/send.h"
+#include "path/sender.h"
 #include "worker/loop_fd.h"
 #include "worker/loop_ops.h"
 #include "worker/timers.h"
@@ -86,6 +87,8 @@ int vly_memory_init(struct volley_worker *worker, struct volley_server *server,
 	if (r >= 0)
 		r = vly_outbox_init(worker);
 	if (r >= 0)
+		r = vly_sender_init(worker);
+	if (r >= 0)
 		r = vly_backlog_init(worker);
 	if (r >= 0)
 		r = vly_remote_init(worker);
@@ -100,6 +103,7 @@ void vly_memory_fini(struct volley_worker *worker)
 	vly_handlers_fini(worker);
 	vly_remote_fini(worker);
 	vly_backlog_fini(worker);
+	vly_sender_fini(worker);
 	vly_outbox_fini(worker);
 	vly_arena_fini(&worker->arena);
 	vly_pipeline_fini(worker);

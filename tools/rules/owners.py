@@ -9,6 +9,7 @@ OWNERS = {
     "vly_intake": ("path/pipeline", "path/packet"),
     "vly_arena": ("path/arena",),
     "vly_outbox": ("path/outbox",),
+    "vly_sender": ("path/sender",),
     "vly_socks": ("path/socks",),
     "vly_crew": ("path/handlers", "path/handler"),
     "vly_books": ("path/ledger",),

@@ -73,7 +73,7 @@ Test(ledger, what_balances_is_published)
 	vly_ledger_set_account(&books, &account);
 	vly_ledger_unqueue_rx(&books);
 	vly_ledger_count_delivered(&books, 1);
-	vly_ledger_unqueue_tx(&books);
+	vly_ledger_unqueue_tx(&books, 1);
 	vly_ledger_count_sent(&books, 1, 1);
 	vly_ledger_publish(&books, 11, 13, 0);
 	cr_assert_eq(vly_ledger_get_rx_queued(&books), 1);
