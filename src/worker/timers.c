@@ -31,6 +31,7 @@
 #include "path/pipeline.h"
 #include "sys/clock.h"
 #include "sys/timerfd.h"
+#include "worker/caller.h"
 #include "worker/loop_ops.h"
 
 void vly_timers_init(struct volley_worker *worker)
@@ -132,27 +133,6 @@ int vly_timers_arm(struct volley_worker *worker)
 
 /* The user's ---------------------------------------------------------------------------------- */
 
-/* 0, or what is wrong with a call that names a worker. A sentence says it. */
-static int check_caller(const struct volley_worker *worker, const char *what)
-{
-	const struct volley_config *config = &worker->shared->config;
-
-	if (VLY_UNLIKELY(!vly_process_is_here(&worker->shared->process))) {
-		vly_log_write(config, VOLLEY_LOG_ERROR,
-			      "%s: this process was forked after the server was made, and has no "
-			      "worker",
-			      what);
-		return -ESRCH;
-	}
-	if (VLY_LIKELY(vly_self_is_me(&worker->self)))
-		return 0;
-	vly_log_write(config, VOLLEY_LOG_ERROR,
-		      "%s: this is not the thread of worker %u: callbacks (not those of handlers), "
-		      "hooks, posts and timers are; volley_server_post() runs a function there",
-		      what, worker->index);
-	return -EPERM;
-}
-
 /* The kernel's timer, if this loop waits by one. */
 static int open_fd(struct volley_worker *worker)
 {
@@ -193,7 +173,7 @@ int volley_worker_set_timer(struct volley_worker *worker, struct volley_timer *t
 
 	if (VLY_UNLIKELY(worker == NULL))
 		return -EINVAL;
-	r = check_caller(worker, "volley_worker_set_timer");
+	r = vly_caller_check(worker, "volley_worker_set_timer");
 	if (VLY_UNLIKELY(r < 0))
 		return r;
 	if (VLY_UNLIKELY(timer == NULL || timer->fn == NULL)) {
@@ -216,7 +196,7 @@ void volley_worker_clear_timer(struct volley_worker *worker, struct volley_timer
 {
 	if (VLY_UNLIKELY(worker == NULL || timer == NULL))
 		return;
-	if (VLY_LIKELY(check_caller(worker, "volley_worker_clear_timer") >= 0))
+	if (VLY_LIKELY(vly_caller_check(worker, "volley_worker_clear_timer") >= 0))
 		vly_wheel_clear(&worker->timers.wheel, timer);
 }
 
