@@ -21,6 +21,7 @@ extern "C" {
 struct event_base;
 struct sock_filter;
 struct volley_addr;
+struct volley_listener;
 struct volley_packet;
 struct volley_server;
 struct volley_worker;
@@ -67,6 +68,9 @@ typedef void (*volley_packet_fn)(struct volley_worker *worker, struct volley_pac
  */
 typedef void (*volley_error_fn)(struct volley_worker *worker, const struct volley_addr *peer,
 				int error, void *arg);
+
+/** A line that somebody was told of has ended: volley_worker_get_tx_queued() has all of it. */
+typedef void (*volley_listener_fn)(struct volley_worker *, struct volley_listener, void *arg);
 
 /**
  * A new socket of a listener, before it is bound: the place for options that have to be set by then
@@ -425,6 +429,8 @@ struct volley_listen_config {
 	volley_packet_fn on_packet;
 	/** Called for each report, with VOLLEY_LISTEN_REPORT_ERRORS; may be NULL. */
 	volley_error_fn on_error;
+	/** Called when a line of replies and sends that you were told of has ended; may be NULL. */
+	volley_listener_fn on_writable;
 	/** Called for each socket that is opened, before its bind; may be NULL. */
 	volley_socket_fn on_socket;
 	/** Passed to these. */

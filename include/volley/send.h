@@ -126,6 +126,29 @@ VOLLEY_API int volley_worker_send(struct volley_worker *worker, struct volley_li
 				  const struct volley_addr *peer, const void *data, size_t len,
 				  const struct volley_send_options *options);
 
+/**
+ * How many datagrams of a listener wait for room in this worker's full sockets: replies and sends,
+ * as far as they are the worker's by now. What the callback that asks has made is not among them
+ * yet.
+ *
+ * Whoever was told that some wait, by a number here or by -EAGAIN with VOLLEY_SEND_IF_ROOM, on
+ * whatever thread, hears when they do no more: the listener's on_writable is called, on the thread
+ * of the worker whose socket it is, between two volleys. It is called once for a line, however many
+ * were told, when the last one has left or its time was over (`backlog_us`), and not for lines that
+ * nobody was told of. A worker that has several sockets of a listener has a line for each. Once a
+ * stop has begun or the listener is closed it is not called any more.
+ *
+ * @param worker    the one that the callback or hook was given
+ * @param listener  a listener
+ * @return 0 or more; -ESTALE when the listener is closed or this worker has no socket of it; -EPERM
+ *         elsewhere than on the worker's thread, which the log says; -EINVAL
+ * @threads  the worker's, in callbacks (not those of handlers), hooks, posts, timers and events on
+ *           its event_base
+ * @blocks   never
+ */
+VOLLEY_API int volley_worker_get_tx_queued(struct volley_worker *worker,
+					   struct volley_listener listener);
+
 #ifdef __cplusplus
 }
 #endif

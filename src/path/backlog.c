@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "path/listener.h"
 #include "path/sender.h"
 #include "sys/clock.h"
 
@@ -126,6 +127,41 @@ void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns)
 	}
 }
 
+int vly_backlog_request_room(struct volley_worker *worker, struct volley_listener listener)
+{
+	struct vly_sock *sock = vly_socks_get_backlogged(&worker->socks);
+	uint32_t n = 0;
+
+	assert(vly_self_is_allowed(&worker->self));
+	if (vly_socks_find_first(&worker->socks, listener) == NULL)
+		return -ESTALE;
+	for (; sock != NULL; sock = vly_socks_get_next_backlogged(sock)) {
+		if (sock->listener->id != listener.id)
+			continue;
+		vly_socks_request_room(sock);
+		n += vly_queue_count(&sock->backlog);
+	}
+	return (int)n;
+}
+
+/* Lines begin in here, but none ends: so there is an end. */
+void vly_backlog_process(struct volley_worker *worker)
+{
+	struct vly_sock *sock;
+
+	assert(vly_self_is_allowed(&worker->self));
+	while (!vly_drain_is_over(worker->shared) &&
+	       (sock = vly_socks_pop_writable(&worker->socks)) != NULL) {
+		const struct vly_listener *listener = sock->listener;
+
+		if (listener->config.on_writable == NULL)
+			continue;
+		listener->config.on_writable(worker, (struct volley_listener){ listener->id },
+					     listener->config.arg);
+		vly_arena_end_callback(&worker->arena);
+	}
+}
+
 void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
 			   enum volley_tx_drop reason)
 {
@@ -136,6 +172,7 @@ void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
 		pop(worker, sock);
 	}
 	vly_socks_set_backlogged(sock);
+	vly_socks_forget_room(sock); /* it did not become writable, it goes */
 }
 
 void vly_backlog_drop(struct volley_worker *worker, enum volley_tx_drop reason)
@@ -144,6 +181,8 @@ void vly_backlog_drop(struct volley_worker *worker, enum volley_tx_drop reason)
 
 	while ((sock = vly_socks_get_backlogged(&worker->socks)) != NULL)
 		vly_backlog_drop_sock(worker, sock, reason);
+	while (vly_socks_pop_writable(&worker->socks) != NULL)
+		continue;
 }
 
 int64_t vly_backlog_get_timeout(const struct volley_worker *worker, uint64_t now_ns)

@@ -25,6 +25,18 @@ void vly_backlog_push(struct volley_worker *worker, struct vly_sock *sock, const
 /* Try again where it is time; drop what waited too long. The caller publishes the counters. */
 void vly_backlog_flush(struct volley_worker *worker, uint64_t now_ns);
 
+/*
+ * How many wait at the sockets of a listener, or -ESTALE. Where any do, on_writable is called when
+ * they do no more.
+ */
+int vly_backlog_request_room(struct volley_worker *worker, struct volley_listener listener);
+
+/*
+ * Call on_writable for lines that have ended and were asked for. Between callbacks; what these send
+ * is in the outbox.
+ */
+void vly_backlog_process(struct volley_worker *worker);
+
 /* Drop what waits for one socket, or everything, under this name. */
 void vly_backlog_drop_sock(struct volley_worker *worker, struct vly_sock *sock,
 			   enum volley_tx_drop reason);

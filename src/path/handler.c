@@ -171,7 +171,7 @@ int vly_handler_send(struct vly_handler *handler, struct volley_listener listene
 	assert(vly_self_is_me(&handler->self));
 	if (r < 0)
 		return r;
-	if (route.if_room && vly_remote_has_line(worker, &route))
+	if (route.if_room && vly_remote_request_room(worker, &route))
 		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse_send(worker, &route, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);

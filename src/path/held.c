@@ -307,7 +307,7 @@ static int post(struct volley_worker *worker, struct vly_buffer *held, const voi
 static int reply(struct volley_worker *worker, struct vly_buffer *buffer, const void *data,
 		 size_t len, const struct vly_route *route) VLY_REQUIRES(worker->remote.lock)
 {
-	if (route != NULL && route->if_room && vly_socks_has_line(buffer->sock))
+	if (route != NULL && route->if_room && vly_socks_request_room(buffer->sock))
 		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse(&buffer->sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);

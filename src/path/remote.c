@@ -140,16 +140,16 @@ int vly_remote_refuse_send(struct volley_worker *worker, const struct vly_route 
 	return sock != NULL ? error : -ESTALE;
 }
 
-bool vly_remote_has_line(struct volley_worker *worker, const struct vly_route *route)
+bool vly_remote_request_room(struct volley_worker *worker, const struct vly_route *route)
 {
 	struct vly_sock *sock;
-	bool has_line;
+	bool waits;
 
 	vly_remote_lock(worker);
 	sock = vly_socks_find(&worker->socks, route->sock_index, route->sock_serial);
-	has_line = sock != NULL && vly_socks_has_line(sock);
+	waits = sock != NULL && vly_socks_request_room(sock);
 	vly_remote_unlock(worker);
-	return has_line;
+	return waits;
 }
 
 static int send_locked(struct volley_worker *worker, const struct vly_route *route,
@@ -163,7 +163,7 @@ static int send_locked(struct volley_worker *worker, const struct vly_route *rou
 		return -ESHUTDOWN;
 	if (sock == NULL) /* its listener was closed since the route was found */
 		return -ESTALE;
-	if (route->if_room && vly_socks_has_line(sock))
+	if (route->if_room && vly_socks_request_room(sock))
 		return -EAGAIN;
 	if (len > VLY_MAX_PAYLOAD)
 		return vly_remote_refuse(&sock->outside, VOLLEY_TX_EMSGSIZE, -EMSGSIZE);

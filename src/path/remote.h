@@ -45,8 +45,8 @@ void vly_remote_put_buffer(struct volley_worker *worker, struct vly_buffer *buff
 struct vly_buffer *vly_remote_find_buffer(struct volley_worker *worker, uint32_t index)
 	VLY_REQUIRES(worker->remote.lock);
 
-/* Anyone: whether others stand in line at the route's socket. */
-bool vly_remote_has_line(struct volley_worker *worker, const struct vly_route *route);
+/* Anyone: vly_socks_request_room() of the route's socket. */
+bool vly_remote_request_room(struct volley_worker *worker, const struct vly_route *route);
 
 /* Count a send that fails before it was handed over; returns `error`. With the worker's lock. */
 int vly_remote_refuse(struct vly_outside *outside, enum volley_tx_drop reason, int error);

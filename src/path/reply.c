@@ -156,7 +156,7 @@ int volley_packet_reply_with(struct volley_packet *packet, const void *data, siz
 	    vly_route_find_reply(sock->listener, packet->peer, has_local ? packet->local : NULL,
 				 ifindex, options, &route) < 0)
 		return refuse_options(packet);
-	if (route.if_room && vly_socks_has_line(sock))
+	if (route.if_room && vly_socks_request_room(sock))
 		return -EAGAIN;
 	if (vly_packet_has_bad_peer(packet))
 		route.is_refused = true;

@@ -75,7 +75,7 @@ int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 		return -ESTALE;
 	if (vly_route_find(sock->listener, peer, options, &route) < 0)
 		return -EINVAL;
-	if (route.if_room && vly_socks_has_line(sock))
+	if (route.if_room && vly_socks_request_room(sock))
 		return -EAGAIN;
 	vly_route_check_own(worker, &route);
 	before = vly_ledger_set_account(&worker->books, &sock->account);

@@ -23,6 +23,7 @@ void vly_socks_init(struct vly_socks *socks, const struct volley_allocator *allo
 	*socks = (struct vly_socks){ .allocator = allocator };
 	TAILQ_INIT(&socks->ready);
 	TAILQ_INIT(&socks->backlogged);
+	TAILQ_INIT(&socks->writable);
 }
 
 /*
@@ -111,6 +112,14 @@ struct vly_sock *vly_socks_add(struct vly_socks *socks, struct vly_listener *lis
 	return sock;
 }
 
+/* The list that a socket is in, or NULL. */
+static struct vly_sock_list *get_list(struct vly_sock *sock, uint32_t line)
+{
+	if (line & VLY_SOCK_WAITS)
+		return &sock->socks->backlogged;
+	return line & VLY_SOCK_IS_ASKED ? &sock->socks->writable : NULL;
+}
+
 void vly_socks_remove(struct vly_sock *sock)
 {
 	struct vly_socks *socks = sock->socks;
@@ -118,6 +127,7 @@ void vly_socks_remove(struct vly_sock *sock)
 
 	assert(sock->socks->table[sock->index] == sock);
 	assert(vly_queue_is_empty(&sock->backlog) && sock->n_handled == 0);
+	assert(get_list(sock, sock->line) == NULL);
 
 	while (*link != sock)
 		link = &(*link)->next;
@@ -126,8 +136,6 @@ void vly_socks_remove(struct vly_sock *sock)
 	vly_socks_set_refused(sock, 0);
 	if (sock->in_ready)
 		TAILQ_REMOVE(&socks->ready, sock, ready_link);
-	if (vly_socks_has_line(sock))
-		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
 	socks->n_drops_gone += vly_drops_get_total(&sock->drops);
 	socks->table[sock->index] = NULL;
 	vly_indexes_put(&socks->indexes, sock->index);
@@ -287,16 +295,57 @@ void vly_socks_keep_ready(struct vly_socks *socks)
 	vly_socks_set_ready(sock, sock->reads);
 }
 
+/* From one list to the other. */
+static void move(struct vly_sock *sock, uint32_t before, uint32_t now)
+{
+	struct vly_sock_list *from = get_list(sock, before);
+	struct vly_sock_list *to = get_list(sock, now);
+
+	if (from == to)
+		return;
+	if (from != NULL)
+		TAILQ_REMOVE(from, sock, line_link);
+	if (to != NULL)
+		TAILQ_INSERT_TAIL(to, sock, line_link);
+}
+
+/* relaxed, in all of these: the word says all that there is to know */
 void vly_socks_set_backlogged(struct vly_sock *sock)
 {
-	struct vly_socks *socks = sock->socks;
 	bool waits = !vly_queue_is_empty(&sock->backlog);
+	uint32_t line = atomic_load_explicit(&sock->line, memory_order_relaxed);
 
-	if (vly_socks_has_line(sock) == waits)
+	if (waits == ((line & VLY_SOCK_WAITS) != 0))
 		return;
-	atomic_store_explicit(&sock->in_backlogged, waits, memory_order_relaxed);
-	if (waits)
-		TAILQ_INSERT_TAIL(&socks->backlogged, sock, backlogged_link);
-	else
-		TAILQ_REMOVE(&socks->backlogged, sock, backlogged_link);
+	/* What others ask for meanwhile, they ask for of the line that was. */
+	line = atomic_fetch_xor_explicit(&sock->line, VLY_SOCK_WAITS, memory_order_relaxed);
+	move(sock, line, line ^ VLY_SOCK_WAITS);
+}
+
+bool vly_socks_request_room(struct vly_sock *sock)
+{
+	uint32_t line = atomic_load_explicit(&sock->line, memory_order_relaxed);
+
+	while (line == VLY_SOCK_WAITS &&
+	       !atomic_compare_exchange_weak_explicit(&sock->line, &line, line | VLY_SOCK_IS_ASKED,
+						      memory_order_relaxed, memory_order_relaxed))
+		continue;
+	return line & VLY_SOCK_WAITS;
+}
+
+void vly_socks_forget_room(struct vly_sock *sock)
+{
+	uint32_t line = atomic_fetch_and_explicit(&sock->line, VLY_SOCK_WAITS,
+						  memory_order_relaxed);
+
+	move(sock, line, line & VLY_SOCK_WAITS);
+}
+
+struct vly_sock *vly_socks_pop_writable(struct vly_socks *socks)
+{
+	struct vly_sock *sock = TAILQ_FIRST(&socks->writable);
+
+	if (sock != NULL)
+		vly_socks_forget_room(sock);
+	return sock;
 }

@@ -59,6 +59,15 @@ struct vly_outside {
 	uint64_t n_dropped[VOLLEY_TX_N_DROPS]; /* sends that failed at once */
 };
 
+/*
+ * Whether replies stand in line at a socket, and whether somebody who was told so waits for the end
+ * of that. One word, so that whoever asks while the line ends either finds none, or is heard.
+ */
+enum vly_sock_line {
+	VLY_SOCK_WAITS = 1 << 0,   /* some stand in line: in `backlogged` */
+	VLY_SOCK_IS_ASKED = 1 << 1 /* alone: the line has ended, and on_writable is due */
+};
+
 struct vly_sock {
 	/* Set once. Handlers read it for each packet, so what is written often lies elsewhere. */
 	struct vly_socks *socks; /* where it stands */
@@ -93,9 +102,9 @@ struct vly_sock {
 	struct vly_account account;
 	struct vly_outside outside;
 	struct vly_watch watch;
-	_Atomic bool in_backlogged; /* some stand in line; other threads may look */
+	_Atomic uint32_t line; /* enum vly_sock_line; other threads look, and ask */
 	TAILQ_ENTRY(vly_sock) ready_link;
-	TAILQ_ENTRY(vly_sock) backlogged_link;
+	TAILQ_ENTRY(vly_sock) line_link; /* in `backlogged` or `writable` */
 };
 
 TAILQ_HEAD(vly_sock_list, vly_sock);
@@ -112,6 +121,7 @@ struct vly_socks {
 	uint32_t n_ready;
 	uint32_t n_refused;              /* of which nothing can be received */
 	struct vly_sock_list backlogged; /* replies wait for room there */
+	struct vly_sock_list writable;   /* none wait any more, and somebody wants to know */
 	const struct volley_allocator *allocator;
 };
 
@@ -164,6 +174,18 @@ static inline bool vly_socks_has_refused(const struct vly_socks *socks)
 void vly_socks_set_ready(struct vly_sock *sock, bool is_ready);
 void vly_socks_set_backlogged(struct vly_sock *sock);
 
+/*
+ * Any thread that the socket cannot go away from: whether replies stand in line there. If so, the
+ * worker hears of it when they do no more; so only for those who tell the user.
+ */
+bool vly_socks_request_room(struct vly_sock *sock);
+
+/* The first whose line has ended since it was asked for, and is asked for no more; or NULL. */
+struct vly_sock *vly_socks_pop_writable(struct vly_socks *socks);
+
+/* Nobody waits for the end of its line. */
+void vly_socks_forget_room(struct vly_sock *sock);
+
 /* Have the next pass begin with this one of the list of the ready. */
 void vly_socks_set_next_ready(struct vly_sock *sock);
 
@@ -183,14 +205,9 @@ static inline struct vly_sock *vly_socks_get_backlogged(const struct vly_socks *
 	return TAILQ_FIRST(&socks->backlogged);
 }
 
-static inline bool vly_socks_has_line(struct vly_sock *sock)
-{
-	return atomic_load_explicit(&sock->in_backlogged, memory_order_relaxed);
-}
-
 static inline struct vly_sock *vly_socks_get_next_backlogged(const struct vly_sock *sock)
 {
-	return TAILQ_NEXT(sock, backlogged_link);
+	return TAILQ_NEXT(sock, line_link);
 }
 
 /* Whether any is ready; the list may hold some that no longer are. */

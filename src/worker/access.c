@@ -9,8 +9,10 @@
 #include <volley/worker.h>
 
 #include "base/compiler.h"
+#include "path/backlog.h"
 #include "path/handler.h"
 #include "path/send.h"
+#include "worker/caller.h"
 #include "worker/loop_ops.h"
 #include "worker/turn.h"
 
@@ -62,4 +64,14 @@ int volley_worker_send(struct volley_worker *worker, struct volley_listener list
 	if (vly_loop_is_callers(worker))
 		return vly_turn_send(worker, listener, peer, data, len, options);
 	return vly_send_post(worker, listener, peer, data, len, options);
+}
+
+int volley_worker_get_tx_queued(struct volley_worker *worker, struct volley_listener listener)
+{
+	int r;
+
+	if (VLY_UNLIKELY(worker == NULL))
+		return -EINVAL;
+	r = vly_caller_check(worker, "volley_worker_get_tx_queued");
+	return VLY_LIKELY(r >= 0) ? vly_backlog_request_room(worker, listener) : r;
 }

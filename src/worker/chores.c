@@ -137,6 +137,8 @@ static void run_own(struct volley_worker *worker)
 	if (vly_ledger_get_tx_queued(&worker->books) > 0) {
 		vly_backlog_flush(worker, now_ns);
 		vly_pipeline_flush(worker); /* and publish */
+		vly_backlog_process(worker);
+		vly_pipeline_leave(worker);
 	}
 	vly_held_expire(worker, now_ns);
 	if (vly_rest_has_any(worker))

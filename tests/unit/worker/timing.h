@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <event2/event.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static struct {
 	int client;
 	part_fn begin, end; /* on_start, on_stop */
 	volley_batch_fn on_batch;
+	volley_listener_fn on_writable;
+	struct volley_listener listener;
 	uint32_t n_handlers;
 	pthread_t thread; /* the worker's */
 	sem_t done;
@@ -68,10 +71,19 @@ static inline void open_way(enum way way)
 	t.base = way == WAY_BASE ? event_base_new() : NULL;
 	sem_init(&t.done, 0, 0);
 	t.is_done = false;
-	t.server = peer_server(VOLLEY_CONFIG(.n_workers = 1, .wait = waits[way],
-					     .event_base = t.base, .on_start = on_start,
-					     .on_stop = on_stop, .n_handlers = t.n_handlers),
-			       t.on_batch != NULL ? t.on_batch : peer_echo, NULL, &t.to);
+	cr_assert_eq(
+		volley_server_new(VOLLEY_CONFIG(.n_workers = 1, .wait = waits[way],
+						.event_base = t.base, .on_start = on_start,
+						.on_stop = on_stop, .n_handlers = t.n_handlers),
+				  &t.server),
+		0);
+	cr_assert_eq(volley_server_listen(
+			     t.server, "127.0.0.1:0",
+			     VOLLEY_LISTEN(.on_batch = t.on_batch != NULL ? t.on_batch : peer_echo,
+					   .on_writable = t.on_writable),
+			     &t.listener),
+		     0);
+	cr_assert_eq(volley_listener_get_addr(t.server, t.listener, &t.to), 0);
 	t.client = loopback_open("127.0.0.1:0", NULL);
 }
 
