@@ -127,6 +127,65 @@ VOLLEY_API int volley_worker_send(struct volley_worker *worker, struct volley_li
 				  const struct volley_send_options *options);
 
 /**
+ * Room to write a payload into: what is sent out of it by volley_worker_send() or
+ * volley_worker_send_many() is not copied.
+ *
+ * It begins where the room does, or anywhere in it, and may be shorter. The room is yours until the
+ * callback, hook, post or timer returns, or until it is sent; what is written into it after that
+ * may leave, too. It is never given to anybody else before: where the worker's arena has no more,
+ * this is NULL. In an event on the worker's event_base it is yours until the event's function
+ * returns.
+ *
+ * @param worker        the one that the callback or hook was given
+ * @param need          1 to 65,527 bytes
+ * @param ret_capacity  how large the room is, `need` or a little more; untouched on failure; may be
+ *                      NULL
+ * @return the room, aligned to 16 bytes; NULL when there is none, for a `need` out of range, and
+ *         elsewhere than on the worker's thread, which the log says
+ * @threads  the worker's, in callbacks (not those of handlers), hooks, posts, timers and events on
+ *           its event_base
+ * @blocks   never
+ */
+VOLLEY_API void *volley_worker_send_buffer(struct volley_worker *worker, size_t need,
+					   size_t *ret_capacity);
+
+/** What volley_worker_send_many() sends. */
+struct volley_payload {
+	/** The bytes, which are copied; NULL only when len is 0. */
+	const void *data;
+	/** 0 to 65,507 bytes (65,527 over IPv6). */
+	size_t len;
+};
+
+/**
+ * Send the same to many, as volley_worker_send() would to one after the other; but it is copied
+ * once, or not at all out of a room of volley_worker_send_buffer(), and stays until all have left.
+ *
+ * Each of them is one `tx_requested`. Those that are not queued are counted as dropped, each under
+ * its own name: `refused` for a peer that the listener does not send to (a family or options that
+ * do not suit it, port 0, the listener's own address), `emsgsize`, and `no_buffer` where the arena
+ * has no room for its address.
+ *
+ * @param worker    the one that the callback or hook was given
+ * @param listener  the listener whose socket sends
+ * @param peers     where to, n_peers of them; copied
+ * @param n_peers   0 to 2,147,483,647
+ * @param payload   what
+ * @param options   how they leave, or NULL
+ * @return how many were queued, 0 to n_peers. None of them, and none counted: -EINVAL for options
+ *         out of range and for what is missing; -ESTALE when the listener is closed or this worker
+ *         has no socket of it; -EAGAIN with VOLLEY_SEND_IF_ROOM while the socket's line is not
+ *         empty; -EPERM elsewhere than on the worker's thread, which the log says
+ * @threads  the worker's, as volley_worker_send_buffer()
+ * @blocks   never
+ */
+VOLLEY_API int volley_worker_send_many(struct volley_worker *worker,
+				       struct volley_listener listener,
+				       const struct volley_addr *peers, uint32_t n_peers,
+				       const struct volley_payload *payload,
+				       const struct volley_send_options *options);
+
+/**
  * How many datagrams of a listener wait for room in this worker's full sockets: replies and sends,
  * as far as they are the worker's by now. What the callback that asks has made is not among them
  * yet.
@@ -142,8 +201,7 @@ VOLLEY_API int volley_worker_send(struct volley_worker *worker, struct volley_li
  * @param listener  a listener
  * @return 0 or more; -ESTALE when the listener is closed or this worker has no socket of it; -EPERM
  *         elsewhere than on the worker's thread, which the log says; -EINVAL
- * @threads  the worker's, in callbacks (not those of handlers), hooks, posts, timers and events on
- *           its event_base
+ * @threads  the worker's, as volley_worker_send_buffer()
  * @blocks   never
  */
 VOLLEY_API int volley_worker_get_tx_queued(struct volley_worker *worker,

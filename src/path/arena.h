@@ -35,6 +35,24 @@ void *vly_arena_open(struct vly_arena *arena, uint32_t n_bytes, uint32_t *ret_n_
 /* Whether these bytes stand in a room. If so, what they leave unused of it is given back. */
 bool vly_arena_take(struct vly_arena *arena, const uint8_t *data, uint32_t len);
 
+/*
+ * For what has to stay beside these rooms for the moment: open a room for it, and afterwards put
+ * back what was kept before.
+ */
+struct vly_arena_kept {
+	uint32_t from;
+	uint32_t to;
+};
+static inline struct vly_arena_kept vly_arena_get_kept(const struct vly_arena *arena)
+{
+	return (struct vly_arena_kept){ arena->kept_from, arena->kept_to };
+}
+static inline void vly_arena_put_kept(struct vly_arena *arena, struct vly_arena_kept kept)
+{
+	arena->kept_from = kept.from;
+	arena->kept_to = kept.to;
+}
+
 /* All that is in it was sent: start over beside the rooms that this callback was given. */
 void vly_arena_reset(struct vly_arena *arena);
 

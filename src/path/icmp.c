@@ -65,6 +65,7 @@ static void tell(struct volley_worker *worker, const struct vly_sock *sock,
 	if (config->on_error == NULL || worker->icmp.is_silent || vly_drain_is_over(worker->shared))
 		return;
 	config->on_error(worker, peer, error, config->arg);
+	vly_arena_end_callback(&worker->arena);
 }
 
 /* The user's callback may be what sends, so it is told later. Beyond so many it is only counted. */

@@ -303,8 +303,9 @@ void vly_pipeline_publish(struct volley_worker *worker)
 }
 
 /* Everything of this volley has left, or was copied: its memory is free. */
-static void finish(struct volley_worker *worker)
+void vly_pipeline_flush(struct volley_worker *worker)
 {
+	assert(vly_self_is_allowed(&worker->self));
 	vly_outbox_flush(worker);
 	vly_arena_clear(&worker->arena);
 	if (VLY_UNLIKELY(vly_outbox_has_sent(worker))) {
@@ -314,17 +315,13 @@ static void finish(struct volley_worker *worker)
 	vly_pipeline_publish(worker);
 }
 
-void vly_pipeline_flush(struct volley_worker *worker)
-{
-	assert(vly_self_is_allowed(&worker->self));
-	finish(worker);
-}
-
 void vly_pipeline_leave(struct volley_worker *worker)
 {
 	if (VLY_UNLIKELY(vly_outbox_count(worker) > 0 || vly_ledger_has_changed(&worker->books)))
 		vly_pipeline_flush(worker);
-	assert(vly_outbox_count(worker) == 0); /* what a flush's callbacks add, it sends */
+	else
+		vly_arena_clear(&worker->arena); /* rooms that nothing was sent out of */
+	assert(vly_outbox_count(worker) == 0);   /* what a flush's callbacks add, it sends */
 }
 
 /* The whole way of one volley, from the slots to the kernel. */
@@ -334,6 +331,7 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 
 	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
 		config->on_batch_begin(worker, config->arg);
+	vly_arena_end_callback(&worker->arena);
 	worker->intake.sock = sock;
 	worker->intake.sock_index = sock->index;
 	worker->intake.has_called = false;
@@ -341,7 +339,7 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 	vly_ledger_count_volley(&worker->books, n);
 	deliver(worker, sock, n);
 	vly_icmp_drain(worker, sock);
-	finish(worker);
+	vly_pipeline_flush(worker);
 	if (config->on_batch_end != NULL)
 		config->on_batch_end(worker, config->arg);
 }

@@ -18,8 +18,8 @@ enum { MIN_OPTIONS_BYTES = 32 };
 
 static_assert(sizeof(struct volley_send_options) == MIN_OPTIONS_BYTES, "no other is released");
 
-static int read_options(const struct volley_send_options *options,
-			struct volley_send_options *ret_options)
+int vly_route_read_options(const struct volley_send_options *options,
+			   struct volley_send_options *ret_options)
 {
 	const uint32_t flags = VOLLEY_SEND_TOS | VOLLEY_SEND_TTL | VOLLEY_SEND_IF_ROOM;
 
@@ -109,7 +109,7 @@ int vly_route_find(const struct vly_listener *listener, const struct volley_addr
 {
 	struct volley_send_options own;
 
-	if (read_options(options, &own) < 0)
+	if (vly_route_read_options(options, &own) < 0)
 		return -EINVAL;
 	return find(listener, peer, &own, ret_route);
 }
@@ -120,7 +120,7 @@ int vly_route_find_reply(const struct vly_listener *listener, const struct volle
 {
 	struct volley_send_options own;
 
-	if (read_options(options, &own) < 0)
+	if (vly_route_read_options(options, &own) < 0)
 		return -EINVAL;
 	if (own.local == NULL && local != NULL) {
 		own.local = local;

@@ -25,6 +25,10 @@ struct vly_route {
 	uint32_t sock_serial;
 };
 
+/* Options as a send takes them, all of them set; 0, or -EINVAL for what is out of range. */
+int vly_route_read_options(const struct volley_send_options *options,
+			   struct volley_send_options *ret_options);
+
 /*
  * `options` may be NULL. 0, or -EINVAL for options out of range and for addresses that the
  * listener's sockets cannot use.

@@ -10,6 +10,7 @@
 
 struct vly_route;
 struct volley_packet;
+struct volley_payload;
 struct volley_send_options;
 
 /*
@@ -22,6 +23,12 @@ enum { VLY_SEND_ROOM_BYTES = 128 };
 int vly_send_add(struct volley_worker *worker, struct volley_listener listener,
 		 const struct volley_addr *peer, const void *data, size_t len,
 		 const struct volley_send_options *options);
+
+/* volley_worker_send_many(), with arguments that are there. */
+int vly_send_add_many(struct volley_worker *worker, struct volley_listener listener,
+		      const struct volley_addr *peers, uint32_t n_peers,
+		      const struct volley_payload *payload,
+		      const struct volley_send_options *options);
 
 /* A reply of a worker's callback that is copied, whose route was found. Counted. */
 int vly_send_reply(const struct volley_packet *packet, const struct vly_route *route,

@@ -3,6 +3,7 @@
 /* What the user's hooks and callbacks may ask of their worker. */
 
 #include <errno.h>
+#include <limits.h>
 
 #include <volley/loop.h>
 #include <volley/send.h>
@@ -11,6 +12,8 @@
 #include "base/compiler.h"
 #include "path/backlog.h"
 #include "path/handler.h"
+#include "path/outbox.h"
+#include "path/packet.h"
 #include "path/send.h"
 #include "worker/caller.h"
 #include "worker/loop_ops.h"
@@ -64,6 +67,36 @@ int volley_worker_send(struct volley_worker *worker, struct volley_listener list
 	if (vly_loop_is_callers(worker))
 		return vly_turn_send(worker, listener, peer, data, len, options);
 	return vly_send_post(worker, listener, peer, data, len, options);
+}
+
+void *volley_worker_send_buffer(struct volley_worker *worker, size_t need, size_t *ret_capacity)
+{
+	uint32_t capacity;
+	void *room;
+
+	if (VLY_UNLIKELY(worker == NULL || need == 0 || need > VLY_MAX_PAYLOAD ||
+			 vly_caller_check(worker, "volley_worker_send_buffer") < 0))
+		return NULL;
+	room = vly_outbox_open_room(worker, (uint32_t)need, &capacity);
+	if (room != NULL && ret_capacity != NULL)
+		*ret_capacity = capacity;
+	return room;
+}
+
+int volley_worker_send_many(struct volley_worker *worker, struct volley_listener listener,
+			    const struct volley_addr *peers, uint32_t n_peers,
+			    const struct volley_payload *payload,
+			    const struct volley_send_options *options)
+{
+	int r;
+
+	if (VLY_UNLIKELY(worker == NULL || (peers == NULL && n_peers > 0) || n_peers > INT_MAX ||
+			 payload == NULL || (payload->data == NULL && payload->len > 0)))
+		return -EINVAL;
+	r = vly_caller_check(worker, "volley_worker_send_many");
+	if (VLY_UNLIKELY(r < 0))
+		return r;
+	return vly_send_add_many(worker, listener, peers, n_peers, payload, options);
 }
 
 int volley_worker_get_tx_queued(struct volley_worker *worker, struct volley_listener listener)

@@ -75,6 +75,12 @@ void vly_timers_end(struct volley_worker *worker)
 
 /* Firing --------------------------------------------------------------------------------------- */
 
+static void run(struct volley_worker *worker, struct volley_timer *timer)
+{
+	timer->fn(worker, timer, timer->arg); /* which may free it */
+	vly_arena_end_callback(&worker->arena);
+}
+
 /* A stop ends it after any of them: those that are left are due, and cleared by close. */
 void vly_timers_run(struct volley_worker *worker)
 {
@@ -88,7 +94,7 @@ void vly_timers_run(struct volley_worker *worker)
 	vly_wheel_take(&timers->wheel, timers->now_ns);
 	while (!vly_drain_is_over(worker->shared) &&
 	       (timer = vly_wheel_pop(&timers->wheel)) != NULL)
-		timer->fn(worker, timer, timer->arg); /* which may free it */
+		run(worker, timer);
 	vly_pipeline_leave(worker);
 }
 

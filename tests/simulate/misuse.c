@@ -122,6 +122,7 @@ void play_misuse_packet(struct volley_packet *packet)
 
 static void misuse_nothing(void)
 {
+	struct volley_payload payload = { "x", 1 };
 	struct volley_addr addr = { .len = 0 };
 	struct volley_listener none = { 0 };
 	struct volley_held held = { 0 };
@@ -170,6 +171,10 @@ static void misuse_nothing(void)
 	volley_worker_clear_timer(NULL, NULL);
 	expect("get_now_ns(NULL)", (int64_t)volley_worker_get_now_ns(NULL), 0);
 	expect("worker_send(NULL)", volley_worker_send(NULL, none, &addr, "x", 1, NULL), -EINVAL);
+	expect("send_many(NULL)", volley_worker_send_many(NULL, none, &addr, 1, &payload, NULL),
+	       -EINVAL);
+	expect_none("send_buffer", volley_worker_send_buffer(NULL, 1, NULL) == NULL);
+	expect("get_tx_queued(NULL)", volley_worker_get_tx_queued(NULL, none), -EINVAL);
 	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1), -EINVAL);
 	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1), -EINVAL);
 	expect("commit(NULL)", volley_server_import_commit(NULL, fd, 1), -EINVAL);
