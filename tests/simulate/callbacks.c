@@ -237,7 +237,7 @@ static void act_inside(struct play *play, struct volley_worker *worker)
 		break;
 	case 1:
 	case 2:
-		play_send_by(play, worker);
+		play_send_inside(play, worker);
 		break;
 	case 3:
 		play_send_to_nobody(play, worker);

@@ -249,6 +249,7 @@ static struct volley_listen_config make_listen(struct play *play, uint32_t i)
 		widen_listen(play, i, &listen);
 	play_steer(&listen);
 	play_fill_listen(play, &listen);
+	listen.on_writable = play_on_writable;
 	play->flags[i] = listen.flags;
 	return listen;
 }

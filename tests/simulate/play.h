@@ -63,6 +63,11 @@ struct play {
 	uint32_t n_opened;             /* listeners that came */
 	uint32_t n_told;               /* hooks on_drain */
 	uint32_t told[N_TOLD];         /* by worker: n_begun when it had it last */
+	/* Lines that a worker's packet callback was told of, and has on_writable to come for. */
+	struct line {
+		uint64_t listener_id; /* 0: none */
+		uint32_t n_begun;
+	} lines[N_TOLD][N_LISTENERS];
 	int run_result;
 	uint32_t n_signals; /* on_signal */
 	uint64_t n_allocated;
@@ -113,6 +118,9 @@ int play_post_somewhere(struct play *play, struct post *post);
 
 /* sends.c: each says what it was told to the oracle. */
 void play_send_by(struct play *play, struct volley_worker *worker);
+/* The same in a packet callback, and a look at a line there. */
+void play_send_inside(struct play *play, struct volley_worker *worker);
+void play_on_writable(struct volley_worker *worker, struct volley_listener listener, void *arg);
 void play_send_to_nobody(struct play *play, struct volley_worker *worker);
 void play_use_token(struct play *play);
 void play_keep_token(struct play *play, struct volley_held held, uint32_t id, uint64_t at_ns);

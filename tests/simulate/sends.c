@@ -30,10 +30,32 @@ static uint32_t pick_request(struct play *play, uint32_t *ret_listener)
 	return UINT32_MAX;
 }
 
+/* On a worker's own thread as one of many, out of a room; elsewhere there is no room. */
+static int send_out_of_room(struct volley_worker *worker, struct volley_listener listener,
+			    const struct volley_addr *to, const struct volley_send_options *options,
+			    const void *data, size_t len)
+{
+	struct volley_payload payload = { .len = len };
+	uint8_t *room = volley_worker_send_buffer(worker, len, NULL);
+	int r;
+
+	if (room == NULL)
+		return volley_worker_send(worker, listener, to, data, len, options);
+	memcpy(room, data, len);
+	payload.data = room;
+	r = volley_worker_send_many(worker, listener, to, 1, &payload, options);
+	if (r == 0)
+		return -ENOBUFS; /* or another name that it was dropped under */
+	return r == 1 ? 0 : r;
+}
+
 static int send_by(struct play *play, struct volley_worker *worker, struct volley_listener listener,
 		   const struct volley_addr *to, const struct volley_addr *from, const void *data,
 		   size_t len)
 {
+	if (worker != NULL && world_pick(4) == 0)
+		return send_out_of_room(worker, listener, to, VOLLEY_SEND(.local = from), data,
+					len);
 	if (worker != NULL)
 		return volley_worker_send(worker, listener, to, data, len,
 					  VOLLEY_SEND(.local = from));
@@ -64,6 +86,47 @@ void play_send_by(struct play *play, struct volley_worker *worker)
 	oracle_end_reply(data, r);
 	if (!is_known(r))
 		world_blame("a send returns %d", r);
+}
+
+/* Lines ---------------------------------------------------------------------------------------- */
+
+static struct line *get_line(struct play *play, const struct volley_worker *worker, uint32_t i)
+{
+	return &play->lines[volley_worker_get_index(worker)][i];
+}
+
+void play_on_writable(struct volley_worker *worker, struct volley_listener listener, void *arg)
+{
+	struct play *play = arg;
+	int n = volley_worker_get_tx_queued(worker, listener);
+
+	world_tell("worker %u: on_writable", volley_worker_get_index(worker));
+	/* A worker that has several sockets of it has a line at each. */
+	if (n != 0 && volley_listener_get_fd(play->server, listener, play->config.n_workers) < 0)
+		world_blame("on_writable, and %d wait", n);
+	for (uint32_t i = 0; i < N_LISTENERS; i++)
+		if (get_line(play, worker, i)->listener_id == listener.id)
+			get_line(play, worker, i)->listener_id = 0;
+	play_send_by(play, worker);
+}
+
+/*
+ * Between the end of a line and on_writable there is no other callback: so who was told of a line
+ * that is not there any more has had it, unless a stop has begun.
+ */
+void play_send_inside(struct play *play, struct volley_worker *worker)
+{
+	uint32_t i = world_pick(N_LISTENERS);
+	struct volley_listener listener = play->handles[i];
+	struct line *line = get_line(play, worker, i);
+	int n = volley_worker_get_tx_queued(worker, listener);
+
+	if (n == 0 && line->listener_id == listener.id && listener.id != 0 &&
+	    line->n_begun == play->n_begun && !play->was_asked && play->n_hurries == 0)
+		world_blame("a line has ended, and no on_writable came");
+	if (n > 0)
+		*line = (struct line){ listener.id, play->n_begun };
+	play_send_by(play, worker);
 }
 
 /* To what cannot be sent to, or not by this: refused, or dropped under a name. */
