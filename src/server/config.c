@@ -8,7 +8,6 @@
 #include "server/config.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <stdlib.h>
 
 #include <volley/send.h>
@@ -17,6 +16,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "io/io.h"
+#include "server/steer.h"
 #include "sys/cgroup.h"
 #include "sys/thread.h"
 
@@ -190,7 +190,7 @@ static const char *find_steer_problem(const struct volley_listen_config *config)
 		return "steer_offset is beyond the longest datagram: it may be 0 to 65534";
 	if (!by_program && (config->steer_program != NULL || n > 0))
 		return "steer_program is for VOLLEY_STEER_PROGRAM alone: set `steer` to it";
-	if (by_program && (config->steer_program == NULL || n == 0 || n > BPF_MAXINSNS))
+	if (by_program && (config->steer_program == NULL || n == 0 || n > VLY_STEER_MAX_PROGRAM))
 		return "VOLLEY_STEER_PROGRAM needs steer_program, and in n_steer_program how many "
 		       "instructions that has, 1 to 4096";
 	if (config->steer != VOLLEY_STEER_FLOW && (config->flags & VOLLEY_LISTEN_SHARE_PORT))

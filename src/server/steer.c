@@ -28,9 +28,10 @@
 
 #define NO_SOCKET UINT32_MAX
 
-/* The kernel takes BPF_MAXINSNS instructions. CPUs beyond these name no socket. */
+/* CPUs beyond these name no socket. */
 enum { N_FOR_RUN = 5, MAX_CPUS = 800 };
 
+static_assert(VLY_STEER_MAX_PROGRAM == BPF_MAXINSNS, "as the kernel has it");
 static_assert(MAX_CPUS * N_FOR_RUN + 2 <= BPF_MAXINSNS, "where no two are neighbours");
 
 /* The programs --------------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static uint16_t write_program(const struct volley_listen_config *config, struct 
 static int new_program(struct vly_listener *listener)
 {
 	const struct volley_allocator *allocator = listener->server->shared.config.allocator;
-	struct sock_filter *draft = vly_mem_new(allocator, BPF_MAXINSNS, sizeof *draft);
+	struct sock_filter *draft = vly_mem_new(allocator, VLY_STEER_MAX_PROGRAM, sizeof *draft);
 	uint16_t n;
 
 	if (draft == NULL)

@@ -6,6 +6,9 @@
 
 #include "path/listener.h"
 
+/* The instructions of a program that the kernel takes (BPF_MAXINSNS). */
+enum { VLY_STEER_MAX_PROGRAM = 4096 };
+
 /*
  * Write the program that the config asks for, and have the kernel look at it. Nothing is changed of
  * any socket. Who frees the listener frees the program.
