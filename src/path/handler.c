@@ -23,6 +23,7 @@
 #include "path/handler.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "path/packet.h"
@@ -370,11 +371,21 @@ static void run(struct vly_handler *handler)
 	}
 }
 
+static void set_name(const struct vly_handler *handler)
+{
+	char name[16];
+
+	snprintf(name, sizeof name, "volley-%u.%u", handler->worker->index % 10000,
+		 handler->index % 1000);
+	vly_thread_set_name(name);
+}
+
 void *vly_handler_run(void *arg)
 {
 	struct vly_handler *handler = arg;
 	int r;
 
+	set_name(handler);
 	vly_self_enter(&handler->self);
 	mine = handler;
 	handler->n_batch = 1;

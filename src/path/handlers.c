@@ -21,7 +21,6 @@
 #include "path/handlers.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <volley/error.h>
@@ -132,16 +131,13 @@ uint64_t vly_handlers_count_bytes(const struct volley_worker *worker)
 
 static int start_handler(struct vly_handler *handler)
 {
-	char name[VLY_THREAD_NAME_BYTES];
 	int r;
 
 	vly_gate_close(&handler->gate);
 	handler->handle = NULL;
 	atomic_store_explicit(&handler->command, VLY_HANDLER_SERVE, memory_order_relaxed);
 	atomic_store_explicit(&handler->left, false, memory_order_relaxed);
-	snprintf(name, sizeof name, "volley-%u.%u", handler->worker->index % 10000,
-		 handler->index % 1000);
-	r = vly_thread_start(&handler->thread, name, vly_handler_run, handler);
+	r = vly_thread_start(&handler->thread, vly_handler_run, handler);
 	if (r < 0)
 		return r;
 	handler->is_started = true;

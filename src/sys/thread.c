@@ -18,33 +18,26 @@ enum { N_SETS = 16 };
 /* What others do meanwhile are a few instructions: 64 looks are enough where yielding helps. */
 enum { N_YIELDS = 64, NAP_NS = 50000 };
 
-/*
- * Its name is a thread's own matter: of another one it is a file in /proc, so it would take a
- * descriptor, and come when callbacks run already.
- */
-static void *run(void *arg)
-{
-	const struct vly_thread *thread = arg;
-
-	pthread_setname_np(pthread_self(), thread->name);
-	return thread->main(thread->arg);
-}
-
-int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg)
+int vly_thread_start(struct vly_thread *thread, vly_thread_fn main, void *arg)
 {
 	sigset_t all;
 	sigset_t old;
 	int r;
 
-	thread->main = main;
-	thread->arg = arg;
-	strlcpy(thread->name, name, sizeof thread->name);
 	/* The thread inherits the mask. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&thread->id, NULL, run, thread);
+	r = -pthread_create(&thread->id, NULL, main, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
+}
+
+void vly_thread_set_name(const char *name)
+{
+	char short_name[16]; /* with its end; Linux refuses longer ones */
+
+	strlcpy(short_name, name, sizeof short_name);
+	pthread_setname_np(pthread_self(), short_name);
 }
 
 int vly_thread_disable_cancel(void)

@@ -8,24 +8,23 @@
 typedef uintptr_t vly_thread_id;
 typedef void *(*vly_thread_fn)(void *arg);
 
-/* A thread's name, with its end: what Linux takes. */
-enum { VLY_THREAD_NAME_BYTES = 16 };
-
 /* A thread of ours. */
 struct vly_thread {
 	pthread_t id;
-	vly_thread_fn main;
-	void *arg;
-	char name[VLY_THREAD_NAME_BYTES];
 };
 
 /*
- * Start a thread with this name (15 characters of it are kept). `thread` stays where it is until
- * the join. Every signal is blocked in it: no signal of the program's comes there, and attaching to
- * the cancellation module unblocks its own. 0 or -errno.
+ * Start a thread. Every signal is blocked in it: no signal of the program's comes there, and
+ * attaching to the cancellation module unblocks its own. 0 or -errno.
  */
-int vly_thread_start(struct vly_thread *thread, const char *name, vly_thread_fn main, void *arg);
+int vly_thread_start(struct vly_thread *thread, vly_thread_fn main, void *arg);
 void vly_thread_join(struct vly_thread *thread);
+
+/*
+ * Name the calling thread; 15 characters are kept. Another thread's name would be a file in /proc,
+ * take a descriptor, and come when callbacks run already.
+ */
+void vly_thread_set_name(const char *name);
 
 /* The calling thread's number in this process, never 0. No system call. */
 vly_thread_id vly_thread_get_id(void);

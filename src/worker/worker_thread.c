@@ -33,12 +33,21 @@ static int attach(struct volley_worker *worker)
 	return r;
 }
 
+static void set_name(const struct volley_worker *worker)
+{
+	char name[16];
+
+	snprintf(name, sizeof name, "volley-%u", worker->index);
+	vly_thread_set_name(name);
+}
+
 static void *worker_main(void *arg)
 {
 	struct volley_worker *worker = arg;
 	struct vly_gate *gate = worker->thread.gate;
 	int r;
 
+	set_name(worker);
 	vly_self_enter(&worker->self);
 	r = attach(worker);
 	if (r >= 0)
@@ -61,14 +70,12 @@ static void *worker_main(void *arg)
 
 int vly_worker_start(struct volley_worker *worker, struct vly_gate *gate)
 {
-	char name[VLY_THREAD_NAME_BYTES];
 	int r;
 
 	worker->thread.gate = gate;
 	vly_life_init(worker);
 	vly_presence_set(worker, true);
-	snprintf(name, sizeof name, "volley-%u", worker->index);
-	r = vly_thread_start(&worker->thread.thread, name, worker_main, worker);
+	r = vly_thread_start(&worker->thread.thread, worker_main, worker);
 	if (r < 0) {
 		vly_log_write_refused(&worker->shared->config, "a thread (clone3 or clone)", r);
 		vly_presence_set(worker, false);

@@ -28,6 +28,12 @@ static void *look(void *arg)
 	return NULL;
 }
 
+static void *name_and_look(void *arg)
+{
+	vly_thread_set_name("volley-and-much-more");
+	return look(arg);
+}
+
 static void expect_same_mask(const sigset_t *before)
 {
 	sigset_t after;
@@ -37,7 +43,7 @@ static void expect_same_mask(const sigset_t *before)
 		cr_assert_eq(sigismember(&after, signo), sigismember(before, signo), "%d", signo);
 }
 
-/* From its first look on, and with no descriptor to be had. */
+/* With no descriptor to be had, too. */
 Test(thread, it_has_a_name_and_no_signals)
 {
 	struct rlimit limit, none;
@@ -49,7 +55,7 @@ Test(thread, it_has_a_name_and_no_signals)
 	none.rlim_cur = 0;
 	pthread_sigmask(SIG_BLOCK, NULL, &before);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	cr_assert_eq(vly_thread_start(&thread, "volley-and-much-more", look, &seen), 0);
+	cr_assert_eq(vly_thread_start(&thread, name_and_look, &seen), 0);
 	vly_thread_join(&thread);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	cr_assert_eq(seen.arg, &seen);
@@ -67,7 +73,7 @@ Test(thread, one_that_cannot_start_changes_nothing)
 
 	pthread_sigmask(SIG_BLOCK, NULL, &before);
 	fault_arm(FAULT_PTHREAD_CREATE, 1, EAGAIN);
-	cr_assert_eq(vly_thread_start(&thread, "x", look, NULL), -EAGAIN);
+	cr_assert_eq(vly_thread_start(&thread, look, NULL), -EAGAIN);
 	cr_assert_eq(fault_disarm(), 1);
 	expect_same_mask(&before);
 }
@@ -78,7 +84,7 @@ Test(thread, each_has_a_number_of_its_own)
 
 	cr_assert_neq(vly_thread_get_id(), 0);
 	cr_assert_eq(vly_thread_get_id(), vly_thread_get_id());
-	cr_assert_eq(vly_thread_start(&thread, "x", look, NULL), 0);
+	cr_assert_eq(vly_thread_start(&thread, look, NULL), 0);
 	vly_thread_join(&thread);
 	cr_assert_neq(seen.id, 0);
 	cr_assert_neq(seen.id, vly_thread_get_id());
