@@ -20,6 +20,7 @@
 #include <volley/send.h>
 #include <volley/server.h>
 #include <volley/stats.h>
+#include <volley/steer.h>
 #include <volley/timer.h>
 #include <volley/version.h>
 #include <volley/volley.h>
