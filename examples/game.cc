@@ -184,7 +184,7 @@ class game
 		late[std::min<std::size_t>((now - due) / 10us, late.size() - 1)]++;
 		players.expire(now, n_max_players);
 		format_state();
-		send_all(on, state);
+		on.send_many(listener, addresses, state);
 		while (due <= now) /* what was missed altogether is left out */
 			due += period;
 		tick.set(on, due - volley::clock::now());
@@ -204,16 +204,9 @@ class game
 		}
 	}
 
-	/* What cannot leave is in the ledger (`no_buffer`), and the next tick has a newer state. */
-	void send_all(volley::worker on, volley::payload what)
-	{
-		for (const volley::addr &peer : addresses)
-			on.send(listener, peer, what);
-	}
-
 	void on_drain(volley::worker on)
 	{
-		send_all(on, "end\n");
+		on.send_many(listener, addresses, "end\n");
 	}
 
 	volley::clock::time_point due;

@@ -58,6 +58,7 @@ enum class hook_kind {
 	packet,
 	error,
 	socket,
+	writable,
 	log,
 	start,
 	batch_begin,
@@ -103,8 +104,9 @@ struct are_hooks_of<std::integer_sequence<hook_kind, Kinds...>, Hooks...>
 using server_kinds = std::integer_sequence<hook_kind, hook_kind::log, hook_kind::start,
 					   hook_kind::batch_begin, hook_kind::batch_end,
 					   hook_kind::drain, hook_kind::stop, hook_kind::signal>;
-using listener_kinds = std::integer_sequence<hook_kind, hook_kind::batch, hook_kind::packet,
-					     hook_kind::error, hook_kind::socket>;
+using listener_kinds =
+	std::integer_sequence<hook_kind, hook_kind::batch, hook_kind::packet, hook_kind::error,
+			      hook_kind::socket, hook_kind::writable>;
 
 /** Hooks of any type, owned by the server. */
 struct any_hooks {
@@ -176,6 +178,11 @@ template <typename... Hooks> struct hook_set final : any_hooks, Hooks... {
 	{
 		call<hook_kind::error, worker, const volley_addr &, int>(arg, get_worker(raw, arg),
 									 *peer, error);
+	}
+
+	static void on_writable(volley_worker *raw, volley_listener which, void *arg) noexcept
+	{
+		call<hook_kind::writable>(arg, get_worker(raw, arg), listener(which));
 	}
 
 	/* The call that waits for these two rethrows, so there is nothing to be stopped. */
@@ -252,6 +259,8 @@ template <typename... Hooks> struct hook_set final : any_hooks, Hooks... {
 			put(config.on_error, on_error);
 		if constexpr (has<hook_kind::socket>())
 			put(config.on_socket, on_socket);
+		if constexpr (has<hook_kind::writable>())
+			put(config.on_writable, on_writable);
 	}
 
       private:
@@ -304,6 +313,12 @@ template <typename Function> constexpr auto on_error(Function &&function)
 template <typename Function> constexpr auto on_socket(Function &&function)
 {
 	return detail::make_hook<detail::hook_kind::socket>(std::forward<Function>(function));
+}
+
+/** A line that somebody was told of has ended: (worker, listener). */
+template <typename Function> constexpr auto on_writable(Function &&function)
+{
+	return detail::make_hook<detail::hook_kind::writable>(std::forward<Function>(function));
 }
 
 /* Of a server. */

@@ -22,12 +22,14 @@ namespace volley
  * Bytes of somebody else's: of a string, a string_view, a vector, an array, a span, of whatever has
  * data() and size(); of a C string without its NUL; or of a pointer and a length.
  */
-class payload
+class payload : private volley_payload
 {
       public:
-	payload() noexcept = default;
+	payload() noexcept : volley_payload{}
+	{
+	}
 
-	payload(const void *data, std::size_t n_bytes) noexcept : start(data), len(n_bytes)
+	payload(const void *start, std::size_t n_bytes) noexcept : volley_payload{ start, n_bytes }
 	{
 	}
 
@@ -47,17 +49,19 @@ class payload
 
 	const void *data() const noexcept
 	{
-		return start;
+		return volley_payload::data;
 	}
 
 	std::size_t size() const noexcept
 	{
-		return len;
+		return volley_payload::len;
 	}
 
-      private:
-	const void *start = nullptr;
-	std::size_t len = 0;
+	/** For the functions of C. */
+	const volley_payload *get_raw() const noexcept
+	{
+		return this;
+	}
 };
 
 /** volley_send_options with its size set: send_options().set_tos(1).set_ttl(255). */

@@ -85,6 +85,39 @@ class worker
 		return volley_worker_send(raw, from, &peer, bytes.data(), bytes.size(), &options);
 	}
 
+	/**
+	 * The same to many: to a std::vector<addr>, or what else has data() and size() of them.
+	 * Returns how many were queued, or a negative errno.
+	 */
+	template <typename Peers>
+	int send_many(listener from, const Peers &peers, payload bytes) const noexcept
+	{
+		return volley_worker_send_many(raw, from, peers.data(),
+					       static_cast<uint32_t>(peers.size()), bytes.get_raw(),
+					       nullptr);
+	}
+
+	template <typename Peers>
+	int send_many(listener from, const Peers &peers, payload bytes,
+		      const volley_send_options &options) const noexcept
+	{
+		return volley_worker_send_many(raw, from, peers.data(),
+					       static_cast<uint32_t>(peers.size()), bytes.get_raw(),
+					       &options);
+	}
+
+	/** Room for a payload; see volley_worker_send_buffer(). nullptr when there is none. */
+	void *send_buffer(std::size_t need, std::size_t *ret_capacity = nullptr) const noexcept
+	{
+		return volley_worker_send_buffer(raw, need, ret_capacity);
+	}
+
+	/** How many wait for room in the socket, or the negative errno of C. */
+	int get_tx_queued(listener of) const noexcept
+	{
+		return volley_worker_get_tx_queued(raw, of);
+	}
+
       private:
 	volley_worker *raw;
 	server *owner;

@@ -279,7 +279,8 @@ void posts_and_sends()
 			REQUIRE(on.send(packet.get_listener(), packet.get_peer(), "three") == 0);
 			REQUIRE(on.send(packet.get_listener(), *packet->peer, "four", options) ==
 				0);
-		}));
+		}),
+		volley::on_writable([](volley::worker, volley::listener) {}));
 	REQUIRE(server.try_post([](volley::worker) {}) == -ESHUTDOWN);
 	server.start();
 	const client asking(server.get_addr(listener));
@@ -290,6 +291,17 @@ void posts_and_sends()
 	REQUIRE(asking.recv() == "five");
 	REQUIRE(server.send(listener, asking.get_addr(), "six", volley::send_options()) == 0);
 	REQUIRE(asking.recv() == "six");
+	server.post_to(0, [&](volley::worker on) {
+		const std::vector<volley::addr> peers(2, asking.get_addr());
+		void *room = on.send_buffer(4);
+
+		std::memcpy(room, "many", 4);
+		REQUIRE(on.send_many(listener, peers, { room, 4 }) == 2);
+		REQUIRE(on.send_many(listener, peers, "more", volley::send_options()) == 2);
+		REQUIRE(on.get_tx_queued(listener) == 0);
+	});
+	REQUIRE(asking.recv() == "many" && asking.recv() == "many");
+	REQUIRE(asking.recv() == "more" && asking.recv() == "more");
 	server.post([&, owner](volley::worker) { n_posts++; });
 	server.post_to(1, [&, owner](volley::worker on) {
 		REQUIRE(on.get_index() == 1);
