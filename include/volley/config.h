@@ -30,11 +30,10 @@ struct volley_worker;
  * docs/callbacks.md has them in one table: the thread each runs on, and what it may call.
  *
  * Every callback and hook below returns to its caller. None may throw a C++ exception, longjmp(),
- * or end its thread (pthread_exit(), a thread of C11 likewise): the library is C, so nothing of it
- * would be unwound, the worker would be gone while its server waits for it, and each stop, drain
- * and free from then on would wait as well or fail with -EDEADLK. Catch what your code throws
- * inside of the callback, as volley/volley.hpp does for C++. A callback that wants the server to
- * end calls volley_server_request_stop().
+ * or end its thread (pthread_exit()): the library is C, so nothing of it would be unwound, the
+ * worker would be gone while its server waits for it, and each later stop, drain and free would
+ * wait, too, or fail with -EDEADLK. Catch what your code throws inside, as volley/volley.hpp does.
+ * A callback that wants the server to end calls volley_server_request_stop().
  */
 
 /**
