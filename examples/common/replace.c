@@ -164,7 +164,7 @@ static void serve(struct replace *replace)
 		if (fd == -ECANCELED)
 			return;
 		if (fd >= 0) {
-			r = volley_server_export_fds(replace->server, fd, TIMEOUT_US);
+			r = volley_server_export_fds(replace->server, fd, TIMEOUT_US, NULL, 0);
 			close(fd);
 		}
 		if (fd >= 0 && r >= 0) {
@@ -284,7 +284,7 @@ static int take_over(struct replace *replace)
 			return 0;
 		if (r < 0)
 			return fail(replace, r, "cannot connect");
-		r = volley_server_import_fds(replace->server, fd, TIMEOUT_US);
+		r = volley_server_import_fds(replace->server, fd, TIMEOUT_US, NULL, NULL);
 		if (r >= 0) {
 			replace->peer_fd = fd;
 			return 0;

@@ -40,6 +40,9 @@
 extern "C" {
 #endif
 
+/** The most descriptors of the program's own that go with the sockets. */
+#define VOLLEY_HANDOVER_N_FDS 16
+
 /**
  * The old process's part, all of it. The server serves on until the new one is ready, and if that
  * never comes to be, for ever.
@@ -56,22 +59,32 @@ extern "C" {
  * While this runs, listeners do not change (-EBUSY), and a drain (when it has lingered) or close
  * ends it first.
  *
- * @param server      any state but closed
- * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
- * @param timeout_us  how long the new process may take for each of its steps, from the sockets to
- *                    "ready" and from the counters to "taken"
+ * Further descriptors of the program's (its TCP listeners, say) go with the sockets, in order. The
+ * new process gets copies; those here stay the caller's, whatever this returns, and are neither
+ * used nor closed. Keep them open until it has returned: before "taken" the new process may give up
+ * or die, and this one serves on with them. After 0 close them.
+ *
+ * @param server         any state but closed
+ * @param fd             a connected SOCK_SEQPACKET socket; stays the caller's
+ * @param timeout_us     how long the new process may take for each of its steps, from the sockets
+ *                       to "ready" and from the counters to "taken"
+ * @param further_fds    open descriptors, the caller's; or NULL
+ * @param n_further_fds  VOLLEY_HANDOVER_N_FDS at most; 0 for NULL
  * @return 0; or, and then this server serves on: -ETIMEDOUT; -EPIPE when the new process went away;
  *         -ECANCELED when the server was told to drain or close; -EPROTO when it says what it must
  *         not; -EPROTOTYPE for another kind of socket; -EPERM when its user is neither ours nor
  *         root; -EBUSY while another call of this is under way, or what was imported is not
- *         committed yet; -EUSERS when 32 other servers may hold some of them; -EMFILE; what
- *         pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when closed; -ENOMEM
+ *         committed yet; -EUSERS when 32 other servers may hold some of them; -EINVAL with more
+ *         than VOLLEY_HANDOVER_N_FDS further descriptors, or NULL for some; -EBADF when one of them
+ *         is not open; -EMFILE; what pipe2(2) says; -EDEADLK from a worker; -ESHUTDOWN when closed;
+ *         -ENOMEM
  * @threads  any but a worker
  * @blocks   up to twice timeout_us, config.drain_us and the slowest callback, on_drain among them
  * @kernel   SCM_RIGHTS, SO_COOKIE (Linux 4.12), pidfd_open(2) (Linux 5.3; without it a process that
  *           died and left a forked child is waited for)
  */
-VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us);
+VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us,
+					const int *further_fds, uint32_t n_further_fds);
 
 /**
  * The new process's first part: receive what the old one has.
@@ -82,19 +95,28 @@ VOLLEY_API int volley_server_export_fds(struct volley_server *server, int fd, ui
  * they keep the options they have; their buffers may grow, and become smaller only then. That is
  * looked at when the import is committed, and at every start.
  *
- * @param server      a server that is not about to import
- * @param fd          a connected SOCK_SEQPACKET socket; stays the caller's
- * @param timeout_us  how long the old process may take to reply
+ * Further descriptors that the old program gave are the caller's when this succeeds, close-on-exec,
+ * whatever becomes of the hand-over afterwards; until the commit has returned 0 the old process may
+ * use its copies. When this fails, none of them stays open.
+ *
+ * @param server             a server that is not about to import
+ * @param fd                 a connected SOCK_SEQPACKET socket; stays the caller's
+ * @param timeout_us         how long the old process may take to reply
+ * @param ret_further_fds    room for VOLLEY_HANDOVER_N_FDS of them, in the order of the export;
+ *                           untouched on failure. NULL: those that come are closed
+ * @param ret_n_further_fds  how many there are; untouched on failure. NULL with the other
  * @return how many sockets there are; -EPIPE when the old process died or ends before it has sent
  *         all, and then it is over, so that its addresses can be bound; -ECANCELED when it refuses
  *         and serves on; -ETIMEDOUT; -EPROTO; -EPROTOTYPE; -EPERM; -EBUSY when an import is not
- *         committed; -EUSERS; -EMFILE; -EDEADLK; -ESHUTDOWN; -ENOMEM; what volley_server_adopt()
- *         returns, as for a socket that the server has already
+ *         committed; -EINVAL when only one of the last two is NULL; -EUSERS; -EMFILE; -EDEADLK;
+ *         -ESHUTDOWN; -ENOMEM; what volley_server_adopt() returns, as for a socket that the server
+ *         has already
  * @threads  any but a worker
  * @blocks   up to timeout_us
  * @kernel   as volley_server_export_fds()
  */
-VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us);
+VOLLEY_API int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us,
+					int *ret_further_fds, uint32_t *ret_n_further_fds);
 
 /**
  * The new process's second part, once it serves: tell the old one to stop reading, and carry its

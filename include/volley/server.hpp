@@ -355,17 +355,32 @@ class server
 
 	/* Hot restart. */
 
-	void export_fds(int fd, std::chrono::microseconds timeout)
+	/** The further descriptors stay the caller's. */
+	void export_fds(int fd, std::chrono::microseconds timeout,
+			const std::vector<int> &further_fds = {})
 	{
-		check(volley_server_export_fds(raw, fd, convert_us(timeout)),
+		check(volley_server_export_fds(raw, fd, convert_us(timeout), further_fds.data(),
+					       static_cast<std::uint32_t>(further_fds.size())),
 		      "volley_server_export_fds");
 	}
 
-	/** Returns how many sockets there are. */
-	int import_fds(int fd, std::chrono::microseconds timeout)
+	/** Returns how many sockets there are. Those in `ret_further_fds` are the caller's. */
+	int import_fds(int fd, std::chrono::microseconds timeout,
+		       std::vector<int> *ret_further_fds = nullptr)
 	{
-		return check(volley_server_import_fds(raw, fd, convert_us(timeout)),
-			     "volley_server_import_fds");
+		bool wants = ret_further_fds != nullptr;
+		std::vector<int> fds(
+			VOLLEY_HANDOVER_N_FDS); /* nothing throws once they are there */
+		std::uint32_t n = 0;
+		int r = check(volley_server_import_fds(raw, fd, convert_us(timeout),
+						       wants ? fds.data() : nullptr,
+						       wants ? &n : nullptr),
+			      "volley_server_import_fds");
+
+		fds.resize(n);
+		if (wants)
+			*ret_further_fds = std::move(fds);
+		return r;
 	}
 
 	void import_commit(int fd, std::chrono::microseconds timeout)

@@ -366,6 +366,7 @@ void groups()
 void hand_over()
 {
 	volley::config config;
+	std::vector<int> further_fds;
 	int ends[2];
 
 	config.n_workers = 1;
@@ -377,8 +378,10 @@ void hand_over()
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
 	old.start();
 	REQUIRE(client(to).ask("x") == "old");
-	std::thread giving([&] { old.export_fds(ends[0], 20s); });
-	REQUIRE(young.import_fds(ends[1], 20s) == 1);
+	std::thread giving([&] { old.export_fds(ends[0], 20s, { 0, 2 }); });
+	REQUIRE(young.import_fds(ends[1], 20s, &further_fds) == 1);
+	REQUIRE(further_fds.size() == 2 && close(further_fds[0]) == 0);
+	REQUIRE(close(further_fds[1]) == 0);
 	young.listen(to.format(), volley::on_packet([](volley::worker, volley::packet packet) {
 			     packet.reply("young");
 		     }));

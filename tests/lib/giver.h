@@ -21,6 +21,8 @@ struct giver {
 	int fd;
 	uint32_t timeout_us;
 	bool closes;
+	const int *further_fds;
+	uint32_t n_further_fds;
 	int r;
 };
 
@@ -28,10 +30,18 @@ static inline void *giver_run(void *arg)
 {
 	struct giver *giver = arg;
 
-	giver->r = volley_server_export_fds(giver->server, giver->fd, giver->timeout_us);
+	giver->r = volley_server_export_fds(giver->server, giver->fd, giver->timeout_us,
+					    giver->further_fds, giver->n_further_fds);
 	if (giver->closes)
 		close(giver->fd);
 	return NULL;
+}
+
+/* One whose fields are set. */
+static inline void giver_begin(struct giver *giver)
+{
+	if (pthread_create(&giver->thread, NULL, giver_run, giver) != 0)
+		abort();
 }
 
 /* `closes`: as a process does that ends, it closes the descriptor when it is done. */
@@ -41,8 +51,7 @@ static inline void giver_start(struct giver *giver, struct volley_server *server
 	*giver = (struct giver){
 		.server = server, .fd = fd, .timeout_us = timeout_us, .closes = closes
 	};
-	if (pthread_create(&giver->thread, NULL, giver_run, giver) != 0)
-		abort();
+	giver_begin(giver);
 }
 
 /* What the export came to. */

@@ -247,7 +247,7 @@ static void *give(void *arg)
 {
 	struct giver *giver = arg;
 
-	API(giver->r, volley_server_export_fds(giver->server, giver->fd, STEP_US));
+	API(giver->r, volley_server_export_fds(giver->server, giver->fd, STEP_US, NULL, 0));
 	close(giver->fd);
 	return NULL;
 }
@@ -259,7 +259,7 @@ static int take(struct life *life, int fd)
 
 	if (r < 0)
 		return r;
-	API(r, volley_server_import_fds(life->server, fd, STEP_US));
+	API(r, volley_server_import_fds(life->server, fd, STEP_US, NULL, NULL));
 	for (int i = 0; r >= 0 && i < N_LISTENERS; i++) {
 		char text[VOLLEY_ADDR_TEXT_BYTES];
 		struct volley_addr addr = life->to[i];

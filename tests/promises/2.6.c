@@ -68,7 +68,7 @@ int main(void)
 	giver_start(&giver, old, fds[0], TIMEOUT_US, false);
 
 	server = make();
-	REQUIRE(volley_server_import_fds(server, fds[1], TIMEOUT_US) == 1);
+	REQUIRE(volley_server_import_fds(server, fds[1], TIMEOUT_US, NULL, NULL) == 1);
 	REQUIRE(listen_on(server, address) == 0);
 	REQUIRE(volley_listener_close(server, listener_at(server, 0)) == 0);
 	REQUIRE(listen_on(server, "127.0.0.1:0") == 0);

@@ -51,8 +51,8 @@ static int hand_over(struct volley_server *server)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) < 0)
 		return 1;
-	n_wrong += volley_server_export_fds(server, fds[0], 1000) != -ESRCH;
-	n_wrong += volley_server_import_fds(server, fds[0], 1000) != -ESRCH;
+	n_wrong += volley_server_export_fds(server, fds[0], 1000, NULL, 0) != -ESRCH;
+	n_wrong += volley_server_import_fds(server, fds[0], 1000, NULL, NULL) != -ESRCH;
 	n_wrong += volley_server_import_commit(server, fds[0], 1000) != -ESRCH;
 	n_wrong += recv(fds[1], &word, sizeof word, MSG_DONTWAIT) >= 0;
 	return n_wrong;

@@ -117,7 +117,7 @@ static void ask_restarted(const char *address, int client, const char *host, uin
 	REQUIRE(volley_server_start(old) == 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	giver_start(&giver, old, fds[0], PATIENCE_US, false);
-	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US) == N_WORKERS);
+	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US, NULL, NULL) == N_WORKERS);
 	REQUIRE(volley_server_listen(server, address, VOLLEY_LISTEN(.on_batch = echo), NULL) == 0);
 	REQUIRE(volley_server_start(server) == 0);
 	REQUIRE(volley_server_import_commit(server, fds[1], PATIENCE_US) == 0);

@@ -108,8 +108,8 @@ static void without_server(void)
 	CHECK_EQ(volley_server_get_worker_stats(NULL, 0, &stats), -EINVAL);
 	CHECK_EQ(volley_server_get_carried_stats(NULL, &stats), -EINVAL);
 	CHECK_EQ(volley_server_format_stats(NULL, text, sizeof text), -EINVAL);
-	CHECK_EQ(volley_server_export_fds(NULL, 0, 1), -EINVAL);
-	CHECK_EQ(volley_server_import_fds(NULL, 0, 1), -EINVAL);
+	CHECK_EQ(volley_server_export_fds(NULL, 0, 1, NULL, 0), -EINVAL);
+	CHECK_EQ(volley_server_import_fds(NULL, 0, 1, NULL, NULL), -EINVAL);
 	CHECK_EQ(volley_server_import_commit(NULL, 0, 1), -EINVAL);
 	CHECK_EQ(volley_server_count_sharers(NULL), -EINVAL);
 	CHECK_EQ(volley_held_reply(NULL, held, "x", 1), -EINVAL);

@@ -132,7 +132,7 @@ static void of_one_that_has_them_again(void)
 
 	CHECK_EQ(volley_listener_close(old, listener_at(old, 0)), 0);
 	begin(&giver, new, PATIENCE_US);
-	REQUIRE(volley_server_import_fds(old, fds[1], PATIENCE_US) == 1);
+	REQUIRE(volley_server_import_fds(old, fds[1], PATIENCE_US, NULL, NULL) == 1);
 	listen_at(old, &addr);
 	CHECK_EQ(volley_server_import_commit(old, fds[1], PATIENCE_US), 0);
 	CHECK_EQ(giver_join(&giver), 0);

@@ -68,7 +68,7 @@ static inline struct volley_server *take(const struct volley_addr *addr, int fd)
 {
 	struct volley_server *server = open_server();
 
-	REQUIRE(volley_server_import_fds(server, fd, PATIENCE_US) >= 1);
+	REQUIRE(volley_server_import_fds(server, fd, PATIENCE_US, NULL, NULL) >= 1);
 	listen_at(server, addr);
 	REQUIRE(volley_server_start(server) == 0);
 	return server;

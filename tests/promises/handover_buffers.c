@@ -32,7 +32,7 @@ int main(void)
 	volley_addr_format(&addr, text, sizeof text);
 	begin(&giver, old, PATIENCE_US);
 	new = open_server();
-	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
+	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US, NULL, NULL) == 1);
 	REQUIRE(volley_server_listen(new, text,
 				     VOLLEY_LISTEN(.on_batch = echo, .rcvbuf_bytes = 4096),
 				     NULL) >= 0);

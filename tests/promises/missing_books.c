@@ -80,7 +80,7 @@ static void what_was_carried_stays(void)
 	new = replace(old, &addr);
 	expect(new, 5, 0);
 	begin(&giver, other, PATIENCE_US);
-	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
+	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US, NULL, NULL) == 1);
 	listen_at(new, &other_addr);
 	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
 	CHECK_EQ(giver_join(&giver), 0);
@@ -102,10 +102,10 @@ static void one_that_was_late_once(void)
 	ask(&addr, 5);
 	begin(&giver, old, SHORT_US);
 	CHECK_EQ(giver_join(&giver), -ETIMEDOUT);
-	CHECK_EQ(volley_server_import_fds(new, fds[1], PATIENCE_US), -ECANCELED);
+	CHECK_EQ(volley_server_import_fds(new, fds[1], PATIENCE_US, NULL, NULL), -ECANCELED);
 	close(fds[1]);
 	begin(&giver, old, PATIENCE_US);
-	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
+	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US, NULL, NULL) == 1);
 	listen_at(new, &addr);
 	REQUIRE(volley_server_start(new) == 0);
 	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
@@ -167,10 +167,10 @@ static void one_without_descriptors(int n_left)
 
 		close(pair[0]);
 		leave_descriptors(n_left);
-		_exit(volley_server_import_fds(new, pair[1], PATIENCE_US) != -EMFILE);
+		_exit(volley_server_import_fds(new, pair[1], PATIENCE_US, NULL, NULL) != -EMFILE);
 	}
 	close(pair[1]);
-	CHECK(volley_server_export_fds(old, pair[0], PATIENCE_US) < 0);
+	CHECK(volley_server_export_fds(old, pair[0], PATIENCE_US, NULL, 0) < 0);
 	REQUIRE(waitpid(child, &status, 0) == child);
 	CHECK_EQ(status, 0);
 	CHECK_EQ(get_missing(old), 0);

@@ -17,7 +17,8 @@ import tempfile
 import time
 
 import harness
-from handover import COUNTERS, GONE, HELLO, OFFER, OTHERS, READY, SOCKETS, TAKEN, Peer, connect
+from handover import (COUNTERS, DROPS, FURTHER, GONE, HELLO, OFFER, OTHERS, READY, SOCKETS, TAKEN,
+                      Peer, connect)
 
 LONG = "--long" in sys.argv
 
@@ -86,9 +87,10 @@ def meet(listener):
 
 def give(peer, listener, new, udp):
     """Our socket to the new process, which is ready then. We are gone."""
-    peer.send(OFFER, 1, b"\0")
+    peer.send(OFFER, 1)
     peer.send(OTHERS)
-    peer.send(SOCKETS, 1, fds=[udp.fileno()])
+    peer.send(FURTHER)
+    peer.send(SOCKETS, 1, b"\0", fds=[udp.fileno()])
     assert peer.recv()[0] == READY
     peer.close()
     listener.close()
@@ -194,6 +196,7 @@ def keep_path_and_sockets(path, pipe):
     peer = connect(path)
     n = peer.take_offer()
     peer.send(READY, n, b"\1" * n)
+    assert peer.recv()[0] == DROPS
     assert peer.recv()[0] == COUNTERS
     os.unlink(path)
     with listen_at(path):
@@ -233,6 +236,7 @@ def who_was_replaced_leaves_the_path():
         peer = connect(path)
         n = peer.take_offer()
         peer.send(READY, n, b"\1" * n)
+        assert peer.recv()[0] == DROPS
         assert peer.recv()[0] == COUNTERS
         peer.send(TAKEN)
         assert peer.recv()[0] == GONE

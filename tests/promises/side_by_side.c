@@ -49,7 +49,7 @@ static void a_promise_ends_with_the_sockets(bool third_is_killed)
 		_exit(0);
 	}
 	close(fds[1]);
-	CHECK_EQ(volley_server_export_fds(old, fds[0], PATIENCE_US), 0);
+	CHECK_EQ(volley_server_export_fds(old, fds[0], PATIENCE_US, NULL, 0), 0);
 	close(fds[0]);
 	REQUIRE(read(told[0], &byte, 1) == 1);
 	if (third_is_killed)
@@ -140,7 +140,7 @@ static void options_come_when_it_is_alone(void)
 
 	volley_addr_format(&addr, text, sizeof text);
 	begin(&giver, old, SHORT_US);
-	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US) == 1);
+	REQUIRE(volley_server_import_fds(new, fds[1], PATIENCE_US, NULL, NULL) == 1);
 	REQUIRE(volley_server_listen(
 			new, text,
 			VOLLEY_LISTEN(.on_packet = look, .flags = VOLLEY_LISTEN_WANT_TTL),
@@ -188,7 +188,7 @@ static void what_is_not_committed_is_not_given(void)
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
 	begin(&giver, old, PATIENCE_US);
 	new = import(&addr);
-	CHECK_EQ(volley_server_export_fds(new, pair[0], PATIENCE_US), -EBUSY);
+	CHECK_EQ(volley_server_export_fds(new, pair[0], PATIENCE_US, NULL, 0), -EBUSY);
 	CHECK_EQ(volley_server_import_commit(new, fds[1], PATIENCE_US), 0);
 	CHECK_EQ(giver_join(&giver), 0);
 	volley_server_free(old);
@@ -231,7 +231,7 @@ static void no_socket_is_taken_twice(void)
 	struct giver giver;
 
 	begin(&giver, new, PATIENCE_US);
-	CHECK_EQ(volley_server_import_fds(old, fds[1], PATIENCE_US), -EINVAL);
+	CHECK_EQ(volley_server_import_fds(old, fds[1], PATIENCE_US, NULL, NULL), -EINVAL);
 	CHECK(giver_join(&giver) < 0);
 	close(fds[1]);
 	volley_server_free(new);

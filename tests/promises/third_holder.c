@@ -18,7 +18,7 @@ static int first[2], second[2];
 /* It gives its sockets to the one, which does not say when it is ready. */
 static void give_in_doubt(struct volley_server *server)
 {
-	CHECK_EQ(volley_server_export_fds(server, first[0], SHORT_US), -ETIMEDOUT);
+	CHECK_EQ(volley_server_export_fds(server, first[0], SHORT_US, NULL, 0), -ETIMEDOUT);
 }
 
 static struct volley_server *take_in_doubt(const struct volley_addr *addr)
@@ -37,7 +37,7 @@ static void commit(struct volley_server *server)
 /* The rest of a child's life. */
 static void be_replaced(struct volley_server *server)
 {
-	CHECK_EQ(volley_server_export_fds(server, second[0], PATIENCE_US), 0);
+	CHECK_EQ(volley_server_export_fds(server, second[0], PATIENCE_US, NULL, 0), 0);
 	CHECK_EQ(volley_server_free(server), 0);
 	_exit(check_done());
 }

@@ -91,7 +91,7 @@ static struct volley_server *hand_over(struct volley_server *old, uint32_t n_wor
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	giver_start(&giver, old, fds[0], TIMEOUT_US, false);
 	REQUIRE(pthread_create(&reader, NULL, read_stats, old) == 0);
-	CHECK(volley_server_import_fds(server, fds[1], TIMEOUT_US) > 0);
+	CHECK(volley_server_import_fds(server, fds[1], TIMEOUT_US, NULL, NULL) > 0);
 	CHECK_EQ(listen_there(server), 0);
 	CHECK_EQ(volley_server_start(server), 0);
 	if (!fail)

@@ -49,10 +49,11 @@ static void *child_main(void *arg)
 			       volley_listener_close(server, listener_at(server, 0)));
 			break;
 		case 6:
-			expect("export", volley_server_export_fds(server, 3, 1000));
+			expect("export", volley_server_export_fds(server, 3, 1000, NULL, 0));
 			break;
 		default:
-			if (volley_server_import_fds(server, 3, 1000) >= 0) /* no such socket */
+			/* no such socket */
+			if (volley_server_import_fds(server, 3, 1000, NULL, NULL) >= 0)
 				world_blame("import in a child");
 			break;
 		}

@@ -3,6 +3,7 @@
 #include "life.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "oracle.h"
 
@@ -144,12 +146,30 @@ static void exchange_one(struct life *life)
 		world_blame("%d cannot listen on %s", life->number, text);
 }
 
+/* What a program gives besides: both ends of a pipe, where it can have one. */
+static uint32_t open_own(int own[2])
+{
+	return pipe2(own, O_CLOEXEC) < 0 ? 0 : 2;
+}
+
+static void close_own(const int *own, uint32_t n)
+{
+	while (n > 0)
+		kernel_close(own[--n]); /* blames whoever has closed it already */
+}
+
 /* What a program does that is the next one. False: it does not replace the old one. */
 static bool take_over(struct life *life)
 {
-	int r = volley_server_import_fds(life->play.server, life->import_fd, TIMEOUT_US);
+	int own[VOLLEY_HANDOVER_N_FDS];
+	uint32_t n_own = 0;
+	int r = volley_server_import_fds(life->play.server, life->import_fd, TIMEOUT_US, own,
+					 &n_own);
 
-	world_tell("%d: import: %d", life->number, r);
+	world_tell("%d: import: %d, and %u", life->number, r, n_own);
+	if (n_own != 0 && (r < 0 || n_own != 2))
+		world_blame("%d got %u descriptors with %d", life->number, n_own, r);
+	close_own(own, n_own);
 	if (r < 0 && r != -EPIPE)
 		return false;
 	if (r < 0)
@@ -197,11 +217,15 @@ static void start_again(struct life *life)
 static void hand_over(struct life *life)
 {
 	struct volley_server *server = life->play.server;
+	int own[2];
+	uint32_t n_own;
 	int r;
 
 	if (life->rests)
 		world_tell("%d: drain: %d", life->number, volley_server_drain(server));
-	r = volley_server_export_fds(server, life->export_fd, TIMEOUT_US);
+	n_own = open_own(own);
+	r = volley_server_export_fds(server, life->export_fd, TIMEOUT_US, own, n_own);
+	close_own(own, n_own);
 	world_tell("%d: export: %d", life->number, r);
 	if (r < 0 && life->rests)
 		start_again(life);

@@ -75,10 +75,10 @@ void play_misuse_inside(struct play *play, struct volley_worker *worker)
 		expect("adopt", volley_server_adopt(server, &fd, 1, &config, NULL), -EDEADLK);
 		break;
 	case 7:
-		expect_refused("export", volley_server_export_fds(server, fd, 1000));
+		expect_refused("export", volley_server_export_fds(server, fd, 1000, NULL, 0));
 		break;
 	case 8:
-		expect_refused("import", volley_server_import_fds(server, fd, 1000));
+		expect_refused("import", volley_server_import_fds(server, fd, 1000, NULL, NULL));
 		break;
 	case 9:
 		expect_refused("commit", volley_server_import_commit(server, fd, 1000));
@@ -175,8 +175,8 @@ static void misuse_nothing(void)
 	       -EINVAL);
 	expect_none("send_buffer", volley_worker_send_buffer(NULL, 1, NULL) == NULL);
 	expect("get_tx_queued(NULL)", volley_worker_get_tx_queued(NULL, none), -EINVAL);
-	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1), -EINVAL);
-	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1), -EINVAL);
+	expect("export(NULL)", volley_server_export_fds(NULL, fd, 1, NULL, 0), -EINVAL);
+	expect("import(NULL)", volley_server_import_fds(NULL, fd, 1, NULL, NULL), -EINVAL);
 	expect("commit(NULL)", volley_server_import_commit(NULL, fd, 1), -EINVAL);
 	expect("count_sharers(NULL)", volley_server_count_sharers(NULL), -EINVAL);
 	expect("carried(NULL)", volley_server_get_carried_stats(NULL, &stats), -EINVAL);

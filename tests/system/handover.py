@@ -7,9 +7,9 @@ import struct
 import harness
 
 HEAD = struct.Struct("=IIII")
-MAGIC = 0x564C5904
-(HELLO, OFFER, OTHERS, SOCKETS, READY, COUNTERS, TAKEN, GONE, RESUMED, QUIT,
- BOOKS) = range(1, 12)
+MAGIC = 0x564C5905
+(HELLO, OFFER, OTHERS, FURTHER, SOCKETS, READY, DROPS, COUNTERS, TAKEN, GONE, RESUMED, QUIT,
+ BOOKS) = range(1, 14)
 
 
 class Peer:
@@ -45,6 +45,7 @@ class Peer:
         kind, n, _ = self.recv()
         assert kind == OFFER, kind
         assert self.recv()[0] == OTHERS
+        assert self.recv()[0] == FURTHER
         n_before = len(self.fds)
         while len(self.fds) < n_before + n:
             assert self.recv()[0] == SOCKETS

@@ -22,8 +22,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import check_ledger  # noqa: E402
 import harness  # noqa: E402
-from handover import (COUNTERS, HELLO, OFFER, OTHERS, READY, RESUMED, SOCKETS,  # noqa: E402
-                      MAGIC, Peer, connect)
+from handover import (COUNTERS, DROPS, FURTHER, HELLO, OFFER, OTHERS, READY, RESUMED,  # noqa: E402
+                      SOCKETS, MAGIC, Peer, connect)
 
 LONG = "--long" in sys.argv
 N_RESTARTS = 100 if LONG else 10
@@ -192,12 +192,14 @@ def counts_wrongly(peer):
 def leaves_after_ready(peer):
     n = peer.take_offer()
     peer.send(READY, n, b"\1" * n)
+    assert peer.recv()[0] == DROPS
     assert peer.recv()[0] == COUNTERS
 
 
 def says_ready_twice(peer):
     n = peer.take_offer()
     peer.send(READY, n, b"\1" * n)
+    assert peer.recv()[0] == DROPS
     assert peer.recv()[0] == COUNTERS
     peer.send(READY, n, b"\1" * n)
     assert peer.recv()[0] == RESUMED
@@ -267,9 +269,10 @@ def old_one_dies():
         def old():
             peer = Peer(server.accept()[0])
             peer.say_hello()
-            peer.send(OFFER, 1, b"\0")
+            peer.send(OFFER, 1)
             peer.send(OTHERS)
-            peer.send(SOCKETS, 1, fds=[udp.fileno()])
+            peer.send(FURTHER)
+            peer.send(SOCKETS, 1, b"\0", fds=[udp.fileno()])
             assert peer.recv()[0] == HELLO
             assert peer.recv()[0] == READY
             peer.close()
@@ -289,8 +292,9 @@ def old_one_dies():
 
 def old_one_dies_early():
     """Before it has given its sockets: the new one is the first, and knows of a process before."""
-    words = ((), ((HELLO,),), ((HELLO,), (OFFER, 1, b"\0")),
-             ((HELLO,), (OFFER, 1, b"\0"), (OTHERS,)))
+    words = ((), ((HELLO,),), ((HELLO,), (OFFER, 1)),
+             ((HELLO,), (OFFER, 1), (OTHERS,)),
+             ((HELLO,), (OFFER, 1), (OTHERS,), (FURTHER,)))
     for said in words:
         with folder() as where, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
             path = os.path.join(where, "control")

@@ -23,6 +23,7 @@
 #include "path/worker.h"
 #include "server/call.h"
 #include "server/handover/books.h"
+#include "server/handover/further.h"
 #include "server/handover/sharers.h"
 #include "server/handover/wire.h"
 #include "server/inside.h"
@@ -52,6 +53,8 @@ struct export
 	bool paused;
 	uint32_t n;
 	struct exported *sockets;
+	const int *further_fds; /* the program's, which stay its own */
+	uint32_t n_further_fds;
 };
 
 /* Listeners do not change meanwhile, but a stop may come, and a start. */
@@ -80,7 +83,11 @@ static int list(struct export *export)
 {
 	struct volley_server *server = export->server;
 	uint32_t n = 0;
+	int r = vly_further_check(&server->shared.config, export->further_fds,
+				  export->n_further_fds);
 
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < server->n_listeners; i++)
 		if (vly_listeners_get(server, i) != NULL)
 			n += vly_listeners_get(server, i)->n_fds;
@@ -151,6 +158,9 @@ static int offer(struct export *export)
 
 	if (r >= 0)
 		r = offer_leases(export);
+	if (r >= 0)
+		r = vly_wire_send_fds(export->handover, VLY_HANDOVER_FURTHER, export->further_fds,
+				      NULL, export->n_further_fds);
 	for (uint32_t i = 0; r >= 0 && i < export->n; i += n) {
 		r = offer_sockets(export, i, &n);
 		export->sent |= r >= 0;
@@ -449,7 +459,8 @@ static int export_alone(struct export *export, uint32_t timeout_us)
 	return r;
 }
 
-int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us)
+int volley_server_export_fds(struct volley_server *server, int fd, uint32_t timeout_us,
+			     const int *further_fds, uint32_t n_further_fds)
 {
 	struct export *export;
 	int r = vly_inside_check_home(server, "export_fds");
@@ -462,6 +473,8 @@ int volley_server_export_fds(struct volley_server *server, int fd, uint32_t time
 	if (export == NULL)
 		return -ENOMEM;
 	export->server = server;
+	export->further_fds = further_fds;
+	export->n_further_fds = n_further_fds;
 	export->handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
 	r = -ENOMEM;
 	if (export->handover != NULL) {

@@ -32,6 +32,7 @@ void vly_import_fini(struct volley_server *server)
 		if (!import->candidates[i].taken && import->candidates[i].fd >= 0)
 			vly_socket_close(import->candidates[i].fd);
 	if (import != NULL) {
+		vly_further_close(&import->further);
 		vly_wire_free(import->handover);
 		vly_set_fini(&import->cookies);
 		vly_bounds_fini(&import->bounds);
@@ -156,6 +157,8 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 		r = new_import(server, handover);
 	if (r >= 0)
 		r = take_leases(server, handover, id);
+	if (r >= 0)
+		r = vly_further_recv(handover, &server->import->further);
 	while (r >= 0 && server->import->n < server->import->n_all) {
 		r = vly_wire_recv(handover, VLY_HANDOVER_SOCKETS);
 		if (r >= 0 && handover->n_fds == 0)
@@ -176,11 +179,14 @@ static int receive(struct volley_server *server, struct vly_handover *handover)
 	return r;
 }
 
-int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us)
+int volley_server_import_fds(struct volley_server *server, int fd, uint32_t timeout_us,
+			     int *ret_further_fds, uint32_t *ret_n_further_fds)
 {
 	struct vly_handover *handover;
 	int r = server != NULL ? vly_unix_check(fd) : -EINVAL;
 
+	if (r >= 0 && (ret_further_fds == NULL) != (ret_n_further_fds == NULL))
+		r = -EINVAL;
 	if (r < 0 || !vly_listeners_lock(server, &r))
 		return r;
 	handover = vly_wire_new(server->shared.config.allocator, fd, timeout_us);
@@ -190,10 +196,12 @@ int volley_server_import_fds(struct volley_server *server, int fd, uint32_t time
 		r = -EBUSY;
 	else
 		r = receive(server, handover);
-	if (r >= 0)
+	if (r >= 0) {
 		server->import->handover = handover; /* for the commit, which must not fail */
-	else
+		vly_further_give(&server->import->further, ret_further_fds, ret_n_further_fds);
+	} else {
 		vly_wire_free(handover);
+	}
 	vly_listeners_unlock(server);
 	return r;
 }

@@ -8,7 +8,7 @@
 
 #include "path/bounds.h"
 #include "server/adopt.h"
-#include "server/handover/wire.h"
+#include "server/handover/further.h"
 
 struct vly_import {
 	struct vly_handover *handover; /* made before it is needed */
@@ -19,6 +19,7 @@ struct vly_import {
 	uint32_t n_first_taken;        /* so many of the first are taken */
 	struct vly_bounds bounds;      /* what they are bound to */
 	struct vly_set cookies;        /* of all sockets, the server's own too */
+	struct vly_further further;    /* until the program has them */
 	struct vly_candidate candidates[];
 };
 

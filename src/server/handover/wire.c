@@ -211,7 +211,7 @@ int vly_wire_read_stats(const struct vly_handover_counters *counters,
 static bool has_fds(enum vly_handover_type type)
 {
 	return type == VLY_HANDOVER_SOCKETS || type == VLY_HANDOVER_HELLO ||
-	       type == VLY_HANDOVER_OTHERS;
+	       type == VLY_HANDOVER_OTHERS || type == VLY_HANDOVER_FURTHER;
 }
 
 /* Descriptors come where they are said to come, and nowhere else. */

@@ -17,6 +17,7 @@ enum vly_handover_type {
 	VLY_HANDOVER_HELLO = 1, /* both, first: a lease to watch; and its process, if that can be */
 	VLY_HANDOVER_OFFER,     /* old: n sockets follow */
 	VLY_HANDOVER_OTHERS,    /* old: n leases, as descriptors; a byte each: it may read */
+	VLY_HANDOVER_FURTHER,   /* old: n descriptors of the program's */
 	VLY_HANDOVER_SOCKETS,  /* old: n of them, as descriptors; a byte each: enum vly_offer_bit */
 	VLY_HANDOVER_READY,    /* new: of the next n sockets, which it reads: a byte each */
 	VLY_HANDOVER_DROPS,    /* old: it reads no more; drop counts of the next n sockets */

@@ -183,7 +183,7 @@ static void keep(void)
 	REQUIRE(volley_server_start(old) == 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	giver_start(&giver, old, fds[0], PATIENCE_US, false);
-	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US) == N_WORKERS);
+	REQUIRE(volley_server_import_fds(server, fds[1], PATIENCE_US, NULL, NULL) == N_WORKERS);
 	volley_addr_format(LISTENER_ADDR(old, 0), text, sizeof text);
 	listen_at(server, text, 0);
 	REQUIRE(volley_server_start(server) == 0);

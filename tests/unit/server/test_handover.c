@@ -121,8 +121,8 @@ Test(handover, drops_and_queues_are_in_the_books_once)
 	to = get_addr(old, 0);
 	flood(&to, 5000);
 	begin(&giver, old, TIMEOUT_US);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 1);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EBUSY);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), 1);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), -EBUSY);
 	cr_assert_eq(listen_at(old, NULL), -EBUSY, "listeners stay as they are meanwhile");
 	cr_assert_eq(volley_listener_close(old, listener_at(old, 0)), -EBUSY);
 	cr_assert_eq(listen_at(new, NULL), 0);
@@ -159,7 +159,7 @@ static struct volley_server *import_and_start(const struct volley_addr *to, int 
 {
 	struct volley_server *new = new_server((uint32_t)n_sockets);
 
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), n_sockets);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), n_sockets);
 	cr_assert_eq(listen_at(new, to), 0);
 	cr_assert_eq(volley_server_start(new), 0);
 	return new;
@@ -172,12 +172,13 @@ Test(handover, each_side_gives_up_in_time)
 	struct volley_server *old = open_running(2, &to);
 	struct volley_server *new = new_server(2);
 
-	cr_assert_eq(volley_server_export_fds(old, fds[0], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_export_fds(old, fds[0], SHORT_US, NULL, 0), -ETIMEDOUT);
 	expect_reply(&to);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ECANCELED, "it said so");
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US, NULL, NULL), -ECANCELED,
+		     "it said so");
 	cr_assert_eq(volley_server_import_commit(new, fds[1], SHORT_US), -ENOTCONN);
 	reopen();
-	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], SHORT_US, NULL, NULL), -ETIMEDOUT);
 	cr_assert_eq(volley_server_free(new), 0);
 	cr_assert_eq(volley_server_free(old), 0);
 }
@@ -259,7 +260,7 @@ Test(handover, an_end_goes_first)
 		struct giver giver;
 
 		begin(&giver, old, TIMEOUT_US);
-		cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), 2);
+		cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), 2);
 		cr_assert_eq(ends[i](old), 0);
 		cr_assert_eq(giver_join(&giver), -ECANCELED);
 		cr_assert_eq(volley_server_free(new), 0);
@@ -276,17 +277,18 @@ Test(handover, what_is_no_conversation_is_refused)
 	int stream[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
-	cr_assert_eq(volley_server_export_fds(server, -1, SHORT_US), -EBADF);
-	cr_assert_eq(volley_server_export_fds(server, udp, SHORT_US), -EPROTOTYPE);
-	cr_assert_eq(volley_server_export_fds(server, stream[0], SHORT_US), -EPROTOTYPE);
-	cr_assert_eq(volley_server_import_fds(server, stream[0], SHORT_US), -EPROTOTYPE);
+	cr_assert_eq(volley_server_export_fds(server, -1, SHORT_US, NULL, 0), -EBADF);
+	cr_assert_eq(volley_server_export_fds(server, udp, SHORT_US, NULL, 0), -EPROTOTYPE);
+	cr_assert_eq(volley_server_export_fds(server, stream[0], SHORT_US, NULL, 0), -EPROTOTYPE);
+	cr_assert_eq(volley_server_import_fds(server, stream[0], SHORT_US, NULL, NULL),
+		     -EPROTOTYPE);
 	close(fds[1]);
-	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -EPIPE);
-	cr_assert_eq(volley_server_import_fds(server, fds[0], SHORT_US), -EPIPE);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US, NULL, 0), -EPIPE);
+	cr_assert_eq(volley_server_import_fds(server, fds[0], SHORT_US, NULL, NULL), -EPIPE);
 	fds[1] = dup(fds[0]);
 	expect_reply(&to);
 	cr_assert_eq(volley_server_close(server), 0);
-	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ESHUTDOWN);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US, NULL, 0), -ESHUTDOWN);
 	cr_assert_eq(volley_server_free(server), 0);
 	close(stream[0]);
 	close(stream[1]);
@@ -328,19 +330,19 @@ Test(handover, an_end_that_was_told_is_no_hole_in_the_books)
 	struct volley_server *new = new_server(1);
 
 	cr_assert_eq(volley_server_close(old), 0);
-	cr_assert_eq(volley_server_export_fds(old, fds[0], TIMEOUT_US), -ESHUTDOWN);
+	cr_assert_eq(volley_server_export_fds(old, fds[0], TIMEOUT_US, NULL, 0), -ESHUTDOWN);
 	close(fds[0]);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), -EPIPE);
 	expect_missing(new, false);
 	fds[0] = dup(fds[1]);
 	reopen();
 	close(fds[0]);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), -EPIPE);
 	expect_missing(new, false);
 	fds[0] = dup(fds[1]);
 	reopen();
 	greet_and_die();
-	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US), -EPIPE);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), -EPIPE);
 	expect_missing(new, true);
 	fds[0] = dup(fds[1]);
 	cr_assert_eq(volley_server_free(new), 0);
@@ -360,7 +362,7 @@ static void survive(enum fault_function function)
 
 		fault_arm(function, nth, ENOMEM);
 		begin(&giver, old, TIMEOUT_US);
-		r = volley_server_import_fds(new, fds[1], 200000);
+		r = volley_server_import_fds(new, fds[1], 200000, NULL, NULL);
 		if (r >= 0)
 			r = listen_at(new, &to);
 		if (r >= 0)

@@ -348,7 +348,7 @@ Test(linger, the_old_process_says_goodbye_before_it_stops_reading)
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 	cr_assert_eq(volley_server_new(VOLLEY_CONFIG(.n_workers = 1), &new), 0);
 	giver_start(&giver, t.server, fds[0], 20000000, false);
-	cr_assert_eq(volley_server_import_fds(new, fds[1], 20000000), 1);
+	cr_assert_eq(volley_server_import_fds(new, fds[1], 20000000, NULL, NULL), 1);
 	cr_assert_eq(atomic_load(&t.n_told), 0, "the new one is not ready");
 	{
 		char text[VOLLEY_ADDR_TEXT_BYTES];

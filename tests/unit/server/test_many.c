@@ -175,7 +175,7 @@ static void hand_over(void)
 	for (uint32_t i = 0; i < N_ASKED; i++)
 		expect_reply(old, listeners[draw(N_HANDED)], fd);
 	giver_start(&giver, old, fds[0], TIMEOUT_US, true);
-	CHECK_EQ(volley_server_import_fds(new, fds[1], TIMEOUT_US), N_HANDED);
+	CHECK_EQ(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), N_HANDED);
 	for (uint32_t i = 0; i < N_HANDED; i++) {
 		char text[VOLLEY_ADDR_TEXT_BYTES];
 		struct volley_addr addr;

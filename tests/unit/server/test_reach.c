@@ -95,7 +95,7 @@ static void hand_devices_over(void)
 	CHECK_EQ(listen_on(old, "192.0.2.1:7200", VOLLEY_LISTEN_TRANSPARENT, NULL, NULL), 0);
 	CHECK_EQ(volley_server_start(old), 0);
 	giver_start(&giver, old, fds[0], TIMEOUT_US, true);
-	CHECK_EQ(volley_server_import_fds(new, fds[1], TIMEOUT_US), 2 + 1 + 2 + 2);
+	CHECK_EQ(volley_server_import_fds(new, fds[1], TIMEOUT_US, NULL, NULL), 2 + 1 + 2 + 2);
 	CHECK_EQ(listen_on(new, "0.0.0.0:7100", VOLLEY_LISTEN_ONE_SOCKET, "d0", &listeners[0]), 0);
 	CHECK_EQ(listen_on(new, "0.0.0.0:7100", 0, "lo", &listeners[1]), 0);
 	CHECK_EQ(listen_on(new, "[fe80::7%d0]:7100", 0, "d0", &listeners[2]), 0);

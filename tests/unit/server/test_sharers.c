@@ -114,6 +114,7 @@ static void say_all(int pidfd, struct volley_addr *ret_addr)
 	say_hello(pidfd);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_OFFER, 1, NULL, 0), 0);
 	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_OTHERS, NULL, NULL, 0), 0);
+	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_FURTHER, NULL, NULL, 0), 0);
 	cr_assert_eq(vly_wire_send_fds(own, VLY_HANDOVER_SOCKETS, &udp, &none, 1), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_DROPS, 1, &drops, sizeof drops), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_COUNTERS, 1, &counters, sizeof counters), 0);
@@ -136,7 +137,7 @@ static void import(struct volley_server *server, const struct volley_addr *addr)
 	char text[VOLLEY_ADDR_TEXT_BYTES];
 
 	volley_addr_format(addr, text, sizeof text);
-	cr_assert_eq(volley_server_import_fds(server, fds[1], TIMEOUT_US), 1);
+	cr_assert_eq(volley_server_import_fds(server, fds[1], TIMEOUT_US, NULL, NULL), 1);
 	cr_assert_eq(volley_server_listen(server, text, VOLLEY_LISTEN(.on_batch = peer_echo), NULL),
 		     0);
 }
@@ -249,7 +250,7 @@ Test(sharers, one_too_many_is_given_nothing)
 	n_fds = loopback_n_fds();
 	be(1);
 	say_hello(-1);
-	cr_assert_eq(volley_server_export_fds(server, fds[0], TIMEOUT_US), -EUSERS);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], TIMEOUT_US, NULL, 0), -EUSERS);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OFFER), -ECANCELED);
 	let_go();
@@ -274,7 +275,7 @@ static void *give(void *arg)
 {
 	struct giver *giver = arg;
 
-	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us);
+	giver->r = volley_server_export_fds(giver->server, fds[0], giver->timeout_us, NULL, 0);
 	atomic_store(&giver->is_done, true);
 	return NULL;
 }
@@ -331,6 +332,7 @@ static void be_ready(void)
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_HELLO), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OFFER), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_OTHERS), 0);
+	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_FURTHER), 0);
 	cr_assert_eq(vly_wire_recv(own, VLY_HANDOVER_SOCKETS), 0);
 	cr_assert_eq(vly_wire_send(own, VLY_HANDOVER_READY, 1, "\1", 1), 0);
 	while (poll(&fd, 1, 0) > 0)
@@ -433,7 +435,7 @@ Test(sharers, nobody_pays_for_somebody_else)
 		     0);
 	be(1);
 	say_hello(-1);
-	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US), -ETIMEDOUT);
+	cr_assert_eq(volley_server_export_fds(server, fds[0], SHORT_US, NULL, 0), -ETIMEDOUT);
 	vly_wire_free(own);
 	let_go();
 	close(fds[0]);

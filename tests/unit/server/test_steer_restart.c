@@ -42,7 +42,7 @@ static void begin(struct restart *restart, const struct volley_listen_config *ol
 	restart->new = steer_new_server(n_workers, 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, restart->fds) == 0);
 	giver_start(&restart->giver, restart->old, restart->fds[0], TIMEOUT_US, true);
-	REQUIRE(volley_server_import_fds(restart->new, restart->fds[1], TIMEOUT_US) ==
+	REQUIRE(volley_server_import_fds(restart->new, restart->fds[1], TIMEOUT_US, NULL, NULL) ==
 		STEER_N_WORKERS);
 	volley_addr_format(LISTENER_ADDR(restart->old, 0), text, sizeof text);
 	REQUIRE(steer_listen(restart->new, text, new) == 0);
@@ -141,7 +141,8 @@ static void a_bad_program_is_refused_before_the_commit(void)
 	restart.old = steer_start("127.0.0.1:0", 0, &by_first);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, restart.fds) == 0);
 	giver_start(&restart.giver, restart.old, restart.fds[0], TIMEOUT_US, true);
-	REQUIRE(volley_server_import_fds(new, restart.fds[1], TIMEOUT_US) == STEER_N_WORKERS);
+	REQUIRE(volley_server_import_fds(new, restart.fds[1], TIMEOUT_US, NULL, NULL) ==
+		STEER_N_WORKERS);
 	volley_addr_format(LISTENER_ADDR(restart.old, 0), text, sizeof text);
 	CHECK_EQ(steer_listen(new, text,
 			      VOLLEY_LISTEN(.steer = VOLLEY_STEER_PROGRAM, .steer_program = endless,
