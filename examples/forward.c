@@ -3,9 +3,10 @@
 /*
  * forward ADDR:PORT UPSTREAM:PORT: pass requests on to another server and its replies back to the
  * clients, for protocols whose messages start with a 16-bit ID that replies repeat, as DNS does.
- * Each request is held until its reply comes or two seconds are over. SIGTERM or SIGINT ends it and
- * prints the ledger: held_expired are requests that got no reply, held_abandoned those that waited
- * for one at the end (a drain refuses what is new at every socket, replies too).
+ * Each request is held until its reply comes or two seconds are over. SIGTERM or SIGINT ends it:
+ * clients are refused at once, the upstream is heard until nobody waits for a reply any more, and
+ * the ledger is printed. held_expired are requests that got no reply. A second signal ends it at
+ * once; held_abandoned are those that still waited then.
  */
 
 #include <stdbool.h>
@@ -17,7 +18,14 @@
 
 #include "common/start.h"
 
-enum { HOLD_US = 2000000, DRAIN_US = 100000, MAX_BYTES = 4096, ID_BYTES = 2, N_TRIES = 8 };
+/* A drain takes as long as the last request may be held, and a little. */
+enum {
+	HOLD_US = 2000000,
+	DRAIN_US = HOLD_US + 100000,
+	MAX_BYTES = 4096,
+	ID_BYTES = 2,
+	N_TRIES = 8
+};
 
 /* By the ID that the upstream sees. One worker, so only one thread is here. */
 struct pending {
@@ -104,7 +112,9 @@ static int serve(struct volley_server *server, const char *address, struct forwa
 				 &forwarder->clients);
 	if (r >= 0)
 		r = volley_server_listen(server, ipv6 ? "[::]:0" : "0.0.0.0:0",
-					 VOLLEY_LISTEN(.on_packet = on_reply, .arg = forwarder),
+					 VOLLEY_LISTEN(.on_packet = on_reply,
+						       .flags = VOLLEY_LISTEN_DRAIN_LAST,
+						       .arg = forwarder),
 					 &forwarder->sender);
 	if (r >= 0)
 		r = volley_server_run(server);

@@ -272,7 +272,7 @@ struct volley_config {
 	 * and to finish. Default 0. A server without a listener does not linger.
 	 */
 	uint32_t linger_us;
-	/** How long a drain may serve the rest, once nothing new comes in. Default 1,000,000. */
+	/** How long a drain may serve the rest, once it refuses what is new. Default 1,000,000. */
 	uint32_t drain_us;
 	/**
 	 * How long a packet may wait for its handler before it is dropped as `expired`. Default 0:
@@ -372,9 +372,9 @@ struct volley_config {
  * that is bound to a group has that off by default, so that it does not hear itself.
  */
 #define VOLLEY_LISTEN_MULTICAST_LOOP (1u << 13)
-/* Both: volley_server_listen(). */
-#define VOLLEY_LISTEN_ONE_SOCKET  (1u << 14) /* for listeners in numbers */
-#define VOLLEY_LISTEN_TRANSPARENT (1u << 15) /* what a firewall diverts to it */
+#define VOLLEY_LISTEN_ONE_SOCKET  (1u << 14) /* for many listeners: volley_server_listen() */
+#define VOLLEY_LISTEN_TRANSPARENT (1u << 15) /* what a firewall diverts: the same */
+#define VOLLEY_LISTEN_DRAIN_LAST  (1u << 16) /* for replies to us: volley_server_drain() */
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client

@@ -138,6 +138,10 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  * or eBPF stays where it is: the log says so, what arrives there is served on, and the drain ends
  * when it finds nothing, or by config.drain_us.
  *
+ * Listeners with VOLLEY_LISTEN_DRAIN_LAST, at which replies to the server's own requests come in,
+ * are refused later: when nothing is queued at the others, no packet is held and no handler has
+ * one, on any worker. Until then no worker ends. A stop and a hand-over wait for none of it.
+ *
  * When config.drain_us is over no callback begins any more, as in volley_server_stop(), and replies
  * that still wait for room are dropped as `tx_dropped.stopped`.
  *
@@ -147,8 +151,9 @@ VOLLEY_API int volley_server_stop(struct volley_server *server);
  *         from a worker
  * @threads  any but a worker; while another thread is in volley_server_run(), this makes it drain
  *         and waits until it is done
- * @blocks   config.linger_us, up to 30 ms until the kernel refuses what is new, config.drain_us,
- *         and until the callbacks that run have returned, on_drain among them
+ * @blocks   config.linger_us, up to 30 ms until the kernel refuses what is new (twice where
+ *         listeners are the last), config.drain_us, and until the callbacks that run have returned,
+ *         on_drain among them
  * @kernel   SO_ATTACH_FILTER, SO_GET_FILTER (Linux 3.8), SO_MEMINFO (Linux 4.12)
  */
 VOLLEY_API int volley_server_drain(struct volley_server *server);

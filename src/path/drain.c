@@ -41,14 +41,18 @@ void vly_drain_begin(struct vly_shared *shared, uint64_t late_ns)
 	uint64_t drain_ns = vly_clock_convert_us(shared->config.drain_us);
 	uint64_t end_ns = vly_clock_get_ns() + (late_ns < drain_ns ? drain_ns - late_ns : 0);
 
-	/* relaxed: the command that follows publishes it */
+	/* relaxed: the command that follows publishes it; before that a worker sees either end */
 	atomic_store_explicit(&shared->drain_end_ns, end_ns, memory_order_relaxed);
+}
+
+uint64_t vly_drain_get_end_ns(const struct vly_shared *shared)
+{
+	return atomic_load_explicit(&shared->drain_end_ns, memory_order_relaxed);
 }
 
 static bool has_time(const struct vly_shared *shared)
 {
-	return vly_clock_get_ns() <
-	       atomic_load_explicit(&shared->drain_end_ns, memory_order_relaxed);
+	return vly_clock_get_ns() < vly_drain_get_end_ns(shared);
 }
 
 bool vly_drain_is_on(const struct vly_shared *shared)

@@ -33,6 +33,9 @@ void vly_drain_set_lingers(struct vly_shared *shared, uint64_t end_ns);
 /* The server, before the command to drain: its time runs from here on, less what it is late. */
 void vly_drain_begin(struct vly_shared *shared, uint64_t late_ns);
 
+/* The server: when that is over. */
+uint64_t vly_drain_get_end_ns(const struct vly_shared *shared);
+
 /* Whether the command is to drain and time is left. */
 bool vly_drain_is_on(const struct vly_shared *shared);
 
@@ -49,8 +52,9 @@ static inline bool vly_drain_is_over(const struct vly_shared *shared)
 }
 
 /*
- * The same for one listener's close: the server, before its workers hear of it; whether it is being
- * closed; whether it is and time is left, while the server goes on.
+ * The same for one listener, in its close or before others in a drain: the server, before its
+ * workers hear of it (0: it stays); whether it ends; whether it does and time is left, while the
+ * server goes on.
  */
 void vly_drain_begin_listener(struct vly_listener *listener, uint64_t end_ns);
 bool vly_drain_has_listener(const struct vly_listener *listener);

@@ -60,7 +60,10 @@ struct vly_listener {
 	bool ends;        /* its sockets are about to go; with `grouping` */
 	uint32_t n_fds;
 
-	/* Its close: how long it may be served; 0: it stays. Workers read it whenever they like. */
+	/*
+	 * Its close, or a drain that serves others for longer: how long it may be served; 0: it
+	 * stays. Workers read it whenever they like.
+	 */
 	_Atomic uint64_t drain_end_ns;
 
 	struct vly_sock *gone; /* sockets that are no more, for the books; with the shared lock */
@@ -92,6 +95,12 @@ static inline uint32_t vly_listener_get_first(const struct vly_listener *listene
  */
 enum { VLY_LISTENER_INDEX_BITS = 24 };
 #define VLY_LISTENER_INDEX(id) ((uint32_t)(id) & ((UINT32_C(1) << VLY_LISTENER_INDEX_BITS) - 1))
+
+/* Whether a drain serves it as before until all others are served. */
+static inline bool vly_listener_is_last(const struct vly_listener *listener)
+{
+	return listener->config.flags & VOLLEY_LISTEN_DRAIN_LAST;
+}
 
 /* Whether somebody else goes on with its sockets, so that an end here only ends our reading. */
 static inline bool vly_listener_is_kept(const struct vly_listener *listener)

@@ -46,7 +46,8 @@ struct vly_shared {
 	/* enum vly_command. One for all workers, so that a stop is for all of them or for none. */
 	VLY_ALIGNED _Atomic uint32_t command;
 	_Atomic uint64_t drain_end_ns; /* drain.c's: written before the command; 0: none is asked */
-	_Atomic uint32_t n_goodbyes;   /* worker/goodbye.c's: workers whose on_drain is to return */
+	_Atomic uint32_t n_goodbyes;   /* worker/goodbye.c's: workers that have not done it */
+	_Atomic bool has_failed;       /* the same: one of them has returned a failure */
 };
 
 /* What the server wants now. */

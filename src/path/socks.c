@@ -272,11 +272,21 @@ void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stat
 	stats->kernel_drops += socks->n_drops_gone;
 }
 
+/* A drain has read it by errand; what follows is another start. */
+static void set_drains(struct vly_sock *sock, bool drains)
+{
+	sock->drains = drains;
+	if (drains || !sock->is_by_errand)
+		return;
+	sock->is_by_errand = false;
+	vly_socks_set_reads(sock, true);
+}
+
 void vly_socks_set_drains(struct vly_socks *socks, bool drains)
 {
 	for (uint32_t i = 0; i < count_places(socks); i++)
 		if (socks->table[i] != NULL)
-			socks->table[i]->drains = drains;
+			set_drains(socks->table[i], drains);
 }
 
 void vly_socks_set_all_ready(struct vly_socks *socks)

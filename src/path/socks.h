@@ -85,7 +85,7 @@ struct vly_sock {
 	bool is_kept;       /* somebody else goes on with it: vly_listener_is_kept() */
 	bool is_shared;     /* somebody else may hold it: vly_listener_is_shared() */
 	bool is_ready;      /* the loop found it readable, or did not look */
-	bool is_by_errand;  /* `reads` is off, but for vly_change_serve() and a drain */
+	bool is_by_errand;  /* `reads` is off until a start, but for errands and a drain */
 	bool drains;        /* it is empty only when the kernel says so: vly_pipeline_run_sock() */
 	bool in_ready;      /* it stands in the list of the ready */
 	uint32_t n_taken;   /* messages received in the last pass */
@@ -226,7 +226,7 @@ struct vly_sock *vly_socks_get_after(const struct vly_socks *socks, uint32_t soc
 void vly_socks_add_stats(struct vly_sock *sock, struct volley_stats *stats);
 void vly_socks_add_gone(const struct vly_socks *socks, struct volley_stats *stats);
 
-/* The last reading of all of them, or not. */
+/* The last reading of all of them; or a new beginning, and those read by errand are read again. */
 void vly_socks_set_drains(struct vly_socks *socks, bool drains);
 
 /* Every socket that is read is ready: for a drain, and loops that do not ask the kernel. */

@@ -151,9 +151,10 @@ struct vly_errand {
 	struct vly_round *round;
 };
 
-/* worker/goodbye.c: the hook on_drain, on its way. With shared->lock. */
+/* worker/goodbye.c: what an end has the worker do, on its way. With shared->lock. */
 struct vly_goodbye {
 	struct vly_inbox_node node;
+	int (*fn)(struct volley_worker *worker, void *arg); /* vly_errand_fn */
 };
 
 /* worker/timers.c: the user's timers, and the time. */

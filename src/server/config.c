@@ -210,7 +210,8 @@ int vly_config_read_listen(const struct volley_config *server,
 			       VOLLEY_LISTEN_REPORT_ERRORS | VOLLEY_LISTEN_GROUP_BY_SIZE |
 			       VOLLEY_LISTEN_KEEP_SOCKETS | VOLLEY_LISTEN_ARRIVAL_INTERFACE |
 			       VOLLEY_LISTEN_BROADCAST | VOLLEY_LISTEN_MULTICAST_LOOP |
-			       VOLLEY_LISTEN_ONE_SOCKET | VOLLEY_LISTEN_TRANSPARENT;
+			       VOLLEY_LISTEN_ONE_SOCKET | VOLLEY_LISTEN_TRANSPARENT |
+			       VOLLEY_LISTEN_DRAIN_LAST;
 	struct volley_listen_config c;
 	const char *problem;
 	int r = vly_opts_read(&c, sizeof c, MIN_LISTEN_SIZE, config);

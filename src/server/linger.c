@@ -3,8 +3,7 @@
 /*
  * Workers that linger have on_drain among their mail and serve as before, but that no callback
  * begins when linger_us and drain_us are over: a pass of slow ones is cut short then. Whoever
- * drains keeps the time, the thread inside run among its descriptors (run.c), any other in
- * vly_linger_wait().
+ * drains keeps the time (ending.c).
  *
  *     asked          all serve as before        drain_us: what is queued
  *       |--on_drain----------------------------|-----------------------|
@@ -21,12 +20,7 @@
 #include "server/listeners.h"
 #include "server/post.h"
 #include "sys/clock.h"
-#include "sys/poll.h"
-#include "sys/wake.h"
 #include "worker/goodbye.h"
-#include "worker/loop.h"
-#include "worker/loop_fd.h"
-#include "worker/turn.h"
 
 void vly_linger_clear(struct volley_server *server)
 {
@@ -48,7 +42,7 @@ void vly_linger_post(struct volley_server *server)
 	if (!server->linger.has_told && vly_post_is_open(server, 0, n)) {
 		server->linger.has_told = true;
 		vly_lock_assume(&server->workers->shared->lock);
-		vly_goodbye_send(server->workers, n);
+		vly_goodbye_send(server->workers, n, vly_goodbye_run_hook);
 	}
 	vly_lock_give(&server->shared.lock);
 }
@@ -121,37 +115,4 @@ uint64_t vly_linger_get_late_ns(const struct volley_server *server)
 
 	/* So late is every bound, and whoever waits by the clock of poll(2). */
 	return now_ns > end_ns + VLY_CLOCK_LOOK_NS ? now_ns - end_ns : 0;
-}
-
-/* The caller's loop may stand still: whoever called drain may be its thread. */
-static int serve(struct volley_server *server, int timeout_ms)
-{
-	struct volley_worker *worker = &server->workers[0];
-	int64_t ns;
-
-	/* What a pass did not empty may be out of epoll, and the next one finds it empty. */
-	if (vly_turn_process(worker) != 0)
-		return 0;
-	ns = vly_turn_get_timeout(worker);
-	if (ns < 0 || ns / 1000000 >= timeout_ms)
-		return timeout_ms;
-	return (int)((ns + 999999) / 1000000);
-}
-
-void vly_linger_wait(struct volley_server *server)
-{
-	bool has_thread = vly_loop_has_thread(&server->shared.config);
-	int poll_fd = has_thread ? -1 : vly_loop_fd_get(&server->workers[0]);
-	struct pollfd fds[2] = { { .fd = server->shared.event_fd, .events = POLLIN },
-				 { .fd = poll_fd, .events = POLLIN } };
-
-	while (is_asked(server) && !vly_linger_has_ended(server)) {
-		int timeout_ms = vly_linger_get_timeout_ms(server);
-
-		if (!has_thread)
-			timeout_ms = serve(server, timeout_ms);
-		vly_poll_wait(fds, 2, timeout_ms);
-		/* It may have been for run, which waits for `control`: vly_server_join() posts. */
-		vly_wake_take(server->shared.event_fd);
-	}
 }

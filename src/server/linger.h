@@ -23,7 +23,4 @@ bool vly_linger_has_ended(const struct volley_server *server) VLY_REQUIRES(serve
 int vly_linger_get_timeout_ms(const struct volley_server *server) VLY_REQUIRES(server->control);
 uint64_t vly_linger_get_late_ns(const struct volley_server *server) VLY_REQUIRES(server->control);
 
-/* Wait for that, or for a stop; where the loop is the caller's, serve meanwhile. */
-void vly_linger_wait(struct volley_server *server) VLY_REQUIRES(server->control);
-
 #endif

@@ -403,14 +403,26 @@ void vly_listeners_set_kept(struct volley_server *server, uint32_t listener_inde
 	vly_call_run(server, vly_change_adopt, listener);
 }
 
-void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
+static void set_drop(struct volley_server *server, bool drop, bool last_too)
+	VLY_REQUIRES(server->listening)
 {
 	for (uint32_t i = 0; i < server->n_listeners; i++) {
 		struct vly_listener *listener = server->listeners[i];
 
-		if (listener != NULL && !vly_listener_is_shared(listener))
+		if (listener != NULL && !vly_listener_is_shared(listener) &&
+		    (last_too || !vly_listener_is_last(listener)))
 			vly_listener_set_drop_all(listener, drop);
 	}
+}
+
+void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
+{
+	set_drop(server, drop, true);
+}
+
+void vly_listeners_set_drop_first(struct volley_server *server)
+{
+	set_drop(server, true, false);
 }
 
 void vly_listeners_fini(struct volley_server *server)

@@ -61,6 +61,9 @@ int vly_listeners_check(const struct volley_server *server);
 void vly_listeners_set_drop_all(struct volley_server *server, bool drop)
 	VLY_REQUIRES(server->listening);
 
+/* Make those refuse it that a drain serves before the last ones. */
+void vly_listeners_set_drop_first(struct volley_server *server) VLY_REQUIRES(server->listening);
+
 /* Free the listeners; their sockets are closed already. Needs no lock any more. */
 void vly_listeners_fini(struct volley_server *server);
 

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "path/worker.h"
+#include "server/ending.h"
 #include "server/inside.h"
 #include "server/linger.h"
 #include "server/server.h"
@@ -36,7 +37,7 @@ static bool is_running(struct volley_server *server)
 static void leave(struct volley_server *server, bool at_once) VLY_REQUIRES(server->control)
 {
 	if (at_once)
-		vly_server_request(server, VLY_COMMAND_STOP);
+		vly_ending_request(server, VLY_COMMAND_STOP);
 	else
 		vly_linger_begin(server);
 }
@@ -71,9 +72,8 @@ static void serve(struct volley_server *server, struct vly_signals *signals)
 	uint32_t n_signals = 0;
 
 	while (is_running(server)) {
-		if (vly_linger_has_ended(server))
-			vly_server_begin_drain(server);
-		if (vly_poll_wait(fds, 2, vly_linger_get_timeout_ms(server)) < 0)
+		vly_ending_process(server);
+		if (vly_poll_wait(fds, 2, vly_ending_get_timeout_ms(server)) < 0)
 			continue; /* EINTR: a signal of somebody else's; nothing else is told */
 		if (fds[0].revents != 0)
 			take_signals(server, signals, &n_signals);

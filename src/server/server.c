@@ -20,9 +20,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
-#include "path/drain.h"
 #include "server/closing.h"
 #include "server/config.h"
+#include "server/ending.h"
 #include "server/handover/books.h"
 #include "server/handover/sharers.h"
 #include "server/inside.h"
@@ -209,7 +209,7 @@ static int start_locked(struct volley_server *server)
 	vly_sharers_set_ends(server, false);
 	vly_sharers_settle(server);
 	vly_listeners_set_drop_all(server, false); /* after an earlier drain */
-	vly_linger_clear(server);
+	vly_ending_clear(server);
 	atomic_store_explicit(&server->shared.command, VLY_COMMAND_RUN, memory_order_seq_cst);
 	set_state(server, VLY_SERVER_STARTING);
 	return start_workers(server);
@@ -243,20 +243,6 @@ int volley_server_start(struct volley_server *server)
 
 /* Stopping ------------------------------------------------------------------------------------- */
 
-void vly_server_request(struct volley_server *server, enum vly_command command)
-{
-	_Atomic uint32_t *own = &server->shared.command;
-	uint32_t old = atomic_load_explicit(own, memory_order_relaxed);
-
-	assert(command != VLY_COMMAND_RUN);
-	while (old < command &&
-	       !atomic_compare_exchange_weak_explicit(own, &old, command, memory_order_seq_cst,
-						      memory_order_relaxed))
-		continue;
-	for (uint32_t i = 0; i < server->shared.config.n_workers; i++)
-		vly_mail_cancel(&server->workers[i].mail);
-}
-
 /* The first who asks for so much wakes it. */
 bool vly_server_request_run(struct volley_server *server, enum vly_run what)
 {
@@ -282,7 +268,7 @@ static void ask_workers(struct volley_server *server)
 	if (vly_shared_get_command(&server->shared) == VLY_COMMAND_STOP)
 		return;
 	atomic_fetch_add_explicit(&server->n_stopping, 1, memory_order_seq_cst);
-	vly_server_request(server, VLY_COMMAND_STOP);
+	vly_ending_request(server, VLY_COMMAND_STOP);
 	/* seq_cst: whoever sees 0 may free the handles that were used above */
 	atomic_fetch_sub_explicit(&server->n_stopping, 1, memory_order_seq_cst);
 }
@@ -331,32 +317,6 @@ static bool lock_to_stop(struct volley_server *server, const char *what, int *re
 	return true;
 }
 
-static void refuse_new(struct volley_server *server)
-{
-	vly_listeners_lock_to_end(server);
-	vly_sharers_set_ends(server, true);
-	vly_sharers_settle(server);
-	vly_listeners_set_drop_all(server, true);
-	vly_listeners_unlock(server);
-	/*
-	 * Without it a datagram or two may still arrive behind the last one that a drain serves;
-	 * they are then counted as discarded at close.
-	 */
-	vly_needs_check(server, VLY_NEED_SETTLE, vly_socket_settle(), false);
-}
-
-void vly_server_begin_drain(struct volley_server *server)
-{
-	uint64_t late_ns;
-
-	if (vly_shared_get_command(&server->shared) >= VLY_COMMAND_DRAIN)
-		return;
-	late_ns = vly_linger_get_late_ns(server);
-	refuse_new(server);
-	vly_drain_begin(&server->shared, late_ns);
-	vly_server_request(server, VLY_COMMAND_DRAIN);
-}
-
 static void tell_deaf(struct volley_server *server)
 {
 	bool was_deaf = false;
@@ -391,7 +351,7 @@ static void stop_locked(struct volley_server *server) VLY_REQUIRES(server->contr
 {
 	if (server->state != VLY_SERVER_RUNNING)
 		return;
-	vly_server_request(server, VLY_COMMAND_STOP);
+	vly_ending_request(server, VLY_COMMAND_STOP);
 	vly_server_join(server);
 }
 
@@ -414,8 +374,7 @@ int volley_server_drain(struct volley_server *server)
 		return r;
 	if (server->state == VLY_SERVER_RUNNING) {
 		vly_linger_begin(server);
-		vly_linger_wait(server);
-		vly_server_begin_drain(server);
+		vly_ending_wait(server);
 		vly_server_join(server);
 	}
 	/* Also when it was run that drained, because lock_to_drain() asked it to. */

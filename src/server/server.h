@@ -8,12 +8,8 @@
 
 /* With `control`. */
 int vly_server_start(struct volley_server *server) VLY_REQUIRES(server->control);
-/* When it has lingered: refuse what is new and have the workers serve the rest. Not if they end. */
-void vly_server_begin_drain(struct volley_server *server) VLY_REQUIRES(server->control);
 void vly_server_join(struct volley_server *server) VLY_REQUIRES(server->control);
 bool vly_server_is_late(const struct volley_server *server) VLY_REQUIRES(server->control);
-/* Signal handlers too: raise the command (never lowers it) and cancel the workers' waits. */
-void vly_server_request(struct volley_server *server, enum vly_command command);
 /* Signal handlers too: ask the thread inside run to leave. False: there is none. */
 bool vly_server_request_run(struct volley_server *server, enum vly_run what);
 

@@ -66,6 +66,13 @@ struct vly_linger {
 	bool has_told;   /* shared.lock: on_drain has run since the last start, or is about to */
 };
 
+/* server/ending.c: from a drain's beginning to the command, where listeners are the last. */
+struct vly_ending {
+	bool has_first;   /* the others are refused and served */
+	bool has_asked;   /* the workers were asked, since then, whether all is served */
+	uint64_t look_ns; /* when to ask them again */
+};
+
 /*
  * Four locks, in this order. `control` serialises start, stop, drain, close, run, and is held while
  * they wait for workers. `listening` is held for a change of the listeners, and for the moments in
@@ -107,6 +114,7 @@ struct volley_server {
 	struct volley_stats carried;
 	struct vly_sharers sharers;
 	struct vly_linger linger; /* see there */
+	struct vly_ending ending; /* control */
 
 	_Atomic bool export_abort; /* the hand-over shall end */
 	struct vly_gate gate;      /* where workers that start meet */

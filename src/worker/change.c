@@ -170,14 +170,22 @@ static bool is_open(struct volley_worker *worker)
 
 /*
  * From here on a socket whose packets handlers get is read in errands only, and in a drain of the
- * server: while they have no room, a loop would find it readable again and again.
+ * server: while they have no room, a loop would find it readable again and again. One that somebody
+ * else goes on with is read no more.
  */
 static void set_by_errand(const struct volley_worker *worker, struct vly_sock *sock)
 {
-	if (!sock->reads || !vly_handlers_has_any(worker))
+	if (!sock->reads || (!sock->is_kept && !vly_handlers_has_any(worker)))
 		return;
 	vly_socks_set_reads(sock, false);
 	sock->is_by_errand = true;
+}
+
+static bool may_read(const struct volley_worker *worker, const struct vly_sock *sock)
+{
+	/* A stop that was asked for meanwhile leaves the queue as it is. */
+	return (sock->reads || sock->is_by_errand) && !sock->is_kept &&
+	       !vly_drain_is_over(worker->shared);
 }
 
 /* A round for one socket. True: all is served. */
@@ -185,14 +193,10 @@ static bool serve(struct volley_worker *worker, struct vly_sock *sock)
 {
 	bool served;
 
-	if (sock->is_kept)
-		vly_socks_set_reads(sock, false); /* somebody else's from here on */
 	set_by_errand(worker, sock);
 	/* A loop may have taken it for busy, and would not hear that it is empty now. */
 	vly_loop_update(worker, sock);
-	/* A stop that was asked for meanwhile leaves the queue as it is. */
-	vly_socks_set_ready(sock, (sock->reads || sock->is_by_errand) &&
-					  !vly_drain_is_over(worker->shared));
+	vly_socks_set_ready(sock, may_read(worker, sock));
 	sock->drains = true;
 	if (sock->is_ready)
 		vly_pipeline_run_sock(worker, sock, 1);
@@ -213,6 +217,19 @@ int vly_change_serve(struct volley_worker *worker, void *arg)
 		if (!serve(worker, sock))
 			r = -EAGAIN;
 	return r;
+}
+
+int vly_change_serve_first(struct volley_worker *worker, void *arg)
+{
+	struct vly_sock *sock = vly_socks_get_after(&worker->socks, UINT32_MAX);
+	int r = 0;
+
+	if (!is_open(worker))
+		return 0;
+	for (; sock != NULL; sock = vly_socks_get_after(&worker->socks, sock->index))
+		if (!vly_listener_is_last(sock->listener) && !serve(worker, sock))
+			r = -EAGAIN;
+	return r < 0 ? r : vly_change_check(worker, arg);
 }
 
 int vly_change_give_up(struct volley_worker *worker, void *arg)
@@ -276,6 +293,7 @@ static void set_reads(struct volley_worker *worker, bool reads)
 	for (struct vly_sock *sock = get_exported(worker, UINT32_MAX); sock != NULL;
 	     sock = get_exported(worker, sock->index)) {
 		vly_socks_set_reads(sock, reads);
+		sock->is_by_errand = false; /* a start shall not read it again */
 		vly_socks_set_ready(sock, false);
 		vly_loop_update(worker,
 				sock); /* cannot fail: it is polled where epoll cannot be had */

@@ -23,6 +23,11 @@ int vly_change_detach(struct volley_worker *worker, void *listener);
 
 /* One turn of a listener's way out. -EAGAIN: there is more to serve or to send. */
 int vly_change_serve(struct volley_worker *worker, void *listener);
+/*
+ * One turn of all sockets that a drain serves before the last ones; arg is not used. -EAGAIN: there
+ * is more to serve or to send, or something is still to be replied to, of any socket.
+ */
+int vly_change_serve_first(struct volley_worker *worker, void *arg);
 /* Time is over: what handlers have not begun comes back unserved. -EAGAIN: not all of it yet. */
 int vly_change_give_up(struct volley_worker *worker, void *listener);
 /* Its sockets leave the kernel's lookup, unless they are somebody else's too. */

@@ -202,6 +202,7 @@ static void widen_listen(struct play *play, uint32_t i, struct volley_listen_con
 		VOLLEY_LISTEN_WANT_TOS,       VOLLEY_LISTEN_WANT_INTERFACE,
 		VOLLEY_LISTEN_WANT_TIMESTAMP, VOLLEY_LISTEN_GROUP_BY_SIZE,
 		VOLLEY_LISTEN_BROADCAST,      VOLLEY_LISTEN_ARRIVAL_INTERFACE,
+		VOLLEY_LISTEN_DRAIN_LAST,
 	};
 	uint32_t n_max = play->config.max_datagram_bytes;
 

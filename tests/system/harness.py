@@ -167,11 +167,15 @@ class Example:
             self.process.kill()
         self.process.communicate()
 
-    def stop(self, signo=signal.SIGTERM):
-        self.process.send_signal(signo)
+    def wait(self):
+        """Its ledger, when it ends."""
         out, err = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, f"exit code {self.process.returncode}: {err}"
         return json.loads(out)
+
+    def stop(self, signo=signal.SIGTERM):
+        self.process.send_signal(signo)
+        return self.wait()
 
 
 def run(*args, prefix=(), timeout=PATIENCE):

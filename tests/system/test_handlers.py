@@ -22,8 +22,8 @@ FORWARD = os.environ["VOLLEY_FORWARD"]
 
 
 class Program(harness.Example):
-    def stop(self, signo=signal.SIGTERM):
-        books = super().stop(signo)
+    def wait(self):
+        books = super().wait()
         balance(books)
         return books
 
@@ -127,8 +127,58 @@ def forward_finds_the_way_back():
         clients[0].sendto(b"\x00\x01nobody replies", forward.address)
         upstream.recv(4096)
         books = forward.stop()
-    assert books["held_replied"] == 50 and books["held_abandoned"] == 1, books
+    assert books["held_replied"] == 50 and books["held_expired"] == 1, books
     assert books["tx_foreign"] == 50 and books["tx_sent"] == 101, books
+
+
+def forward_drains():
+    """SIGTERM while the upstream thinks: clients are refused, and who has asked gets a reply."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+        upstream.bind(("127.0.0.1", 0))
+        upstream.settimeout(harness.PATIENCE)
+        with Program(FORWARD, f"127.0.0.1:{upstream.getsockname()[1]}") as forward:
+            clients = [harness.client(forward.address) for _ in range(20)]
+            for i, client in enumerate(clients):
+                client.send(b"\x12\x34question %d" % i)
+            requests = [upstream.recvfrom(4096) for _ in clients]
+            late = harness.client(forward.address)
+            late.send(b"\x00\x01is it refused?")
+            forward.process.send_signal(signal.SIGTERM)
+            while select.select([upstream], [], [], 0.2)[0]:
+                upstream.sendto(*upstream.recvfrom(4096))
+                late.send(b"\x00\x01is it refused?")
+            assert forward.process.poll() is None, "nobody waits for the upstream"
+            for request, address in requests:
+                upstream.sendto(request[:2] + b"reply to " + request[2:], address)
+            for i, client in enumerate(clients):
+                assert client.recv(4096) == b"\x12\x34reply to question %d" % i
+            begin = time.monotonic()
+            books = forward.wait()
+            assert time.monotonic() - begin < 1, "it waits for nobody"
+        for client in (*clients, late):
+            client.close()
+    assert books["held_replied"] == books["held_taken"] >= 21, books
+    assert books["kernel_drops"] == 1, books
+
+
+def forward_ends_at_once():
+    """The second SIGTERM: whoever waits gets no reply, and is counted."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+        upstream.bind(("127.0.0.1", 0))
+        upstream.settimeout(harness.PATIENCE)
+        with Program(FORWARD, f"127.0.0.1:{upstream.getsockname()[1]}") as forward:
+            with harness.client(forward.address) as client:
+                client.send(b"\x00\x01hello")
+                upstream.recv(4096)
+                forward.process.send_signal(signal.SIGTERM)
+                client.send(b"\x00\x02is it refused?")
+                while select.select([upstream], [], [], 0.1)[0]:  # two at once are one signal
+                    upstream.sendto(*upstream.recvfrom(4096))
+                    client.send(b"\x00\x02is it refused?")
+                begin = time.monotonic()
+                books = forward.stop()  # sends the second
+            assert time.monotonic() - begin < 1, "it waited"
+    assert books["held_abandoned"] == 1, books
 
 
 def forward_gives_up_in_time():
@@ -173,4 +223,5 @@ if __name__ == "__main__":
     harness.enter_namespace()
     sys.exit(harness.main([(case.__name__.replace("_", " "), case) for case in (
         slow_4096_ports, slow_64_ports, slow_stops_in_the_middle, forward_finds_the_way_back,
-        forward_gives_up_in_time, both_end_at_once, echo_with_handlers, block_refuses_handlers)]))
+        forward_gives_up_in_time, forward_drains, forward_ends_at_once, both_end_at_once,
+        echo_with_handlers, block_refuses_handlers)]))
