@@ -38,6 +38,7 @@ struct options {
 	void (*on_served)(struct options *options);
 	void (*on_closed)(struct options *options);
 	int (*format_own_stats)(struct options *options, char *text, size_t n_text);
+	struct replace *replace; /* replace_serve() keeps it, and has the hooks */
 	/* What options_serve() keeps. */
 	bool is_quiet;   /* errors are not logged: it will be tried again */
 	bool is_ready;   /* it was said */

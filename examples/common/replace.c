@@ -361,3 +361,44 @@ void replace_end(struct replace *replace)
 		close(replace->peer_fd);
 	*replace = (struct replace){ .path = NULL };
 }
+
+/* For those who have options ------------------------------------------------------------------- */
+
+static int on_new(struct options *options, struct volley_server *server)
+{
+	return replace_begin(options->replace, options->program, options->replace->path, server);
+}
+
+static int on_ready(struct options *options, struct volley_server *server)
+{
+	(void)server;
+	return replace_commit(options->replace);
+}
+
+static bool on_busy(struct options *options)
+{
+	return replace_retry(options->replace);
+}
+
+static void on_closed(struct options *options)
+{
+	replace_end(options->replace);
+}
+
+int replace_serve(struct options *options, const struct volley_listen_config *listener,
+		  const char *path)
+{
+	struct replace replace = { .path = path };
+	int code;
+
+	if (path != NULL) {
+		options->replace = &replace;
+		options->on_new = on_new;
+		options->on_ready = on_ready;
+		options->on_busy = on_busy;
+		options->on_closed = on_closed;
+	}
+	code = options_serve(options, listener);
+	replace_end(&replace); /* where it did not come to serving */
+	return code;
+}

@@ -14,6 +14,7 @@
 
 #include <volley/volley.h>
 
+#include "options.h"
 #include "place.h"
 
 struct replace {
@@ -36,6 +37,15 @@ struct replace {
 };
 
 /*
+ * options_serve(), after the sockets were taken over from the process that listens at `path`, and
+ * then others may take them over there. Without a path it is options_serve().
+ */
+int replace_serve(struct options *options, const struct volley_listen_config *listener,
+		  const char *path);
+
+/*
+ * The steps of it, for programs with a life of their own.
+ *
  * Before listening: get the sockets of the process that listens at `path`, if there is one. All
  * that a later step needs is made here, because after replace_commit() nobody else serves: the name
  * to put in the path's place, and the thread.

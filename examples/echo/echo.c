@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 
-#include "../common/options.h"
 #include "../common/replace.h"
 
 enum { LOW_PORTS = 1024 };
@@ -17,8 +16,7 @@ enum { LOW_PORTS = 1024 };
 enum { OPTION_ALLOW_LOW_PORTS = OPTION_OWN, OPTION_REPLACE };
 
 struct program {
-	struct options options; /* first: the hooks get it */
-	struct replace replace;
+	struct options options;
 	const char *path; /* of --replace, or NULL */
 	bool allow_low_ports;
 };
@@ -50,46 +48,14 @@ static void echo(struct volley_worker *worker, struct volley_packet *packets, si
 	}
 }
 
-static int on_new(struct options *options, struct volley_server *server)
-{
-	struct program *program = (struct program *)options;
-
-	return replace_begin(&program->replace, "volley-echo", program->path, server);
-}
-
-static int on_ready(struct options *options, struct volley_server *server)
-{
-	(void)server;
-	return replace_commit(&((struct program *)options)->replace);
-}
-
-static bool on_busy(struct options *options)
-{
-	return replace_retry(&((struct program *)options)->replace);
-}
-
-static void on_closed(struct options *options)
-{
-	replace_end(&((struct program *)options)->replace);
-}
-
 static int serve(struct program *program)
 {
 	struct volley_listen_config listener;
-	int code;
 
 	volley_listen_config_init(&listener, sizeof listener);
 	listener.on_batch = echo;
 	listener.arg = &program->allow_low_ports;
-	if (program->path != NULL) {
-		program->options.on_new = on_new;
-		program->options.on_ready = on_ready;
-		program->options.on_busy = on_busy;
-		program->options.on_closed = on_closed;
-	}
-	code = options_serve(&program->options, &listener);
-	replace_end(&program->replace); /* where it did not come to serving */
-	return code;
+	return replace_serve(&program->options, &listener, program->path);
 }
 
 int main(int argc, char **argv)
