@@ -214,7 +214,7 @@ static int open_own(struct place *place)
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	fd = open_socket(SOCK_SEQPACKET, place->own, &addr);
+	fd = open_socket(SOCK_SEQPACKET | SOCK_NONBLOCK, place->own, &addr);
 	if (fd < 0)
 		return fd;
 	r = listen_at(place->own, fd, &addr, &id);
