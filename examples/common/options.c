@@ -36,6 +36,7 @@ const char options_help[] =
 	"  --pin                 pin each worker to a CPU\n"
 	"  --rcvbuf BYTES        socket receive buffer (default: 4 MiB or what the system\n"
 	"                        allows)\n"
+	"  --sndbuf BYTES        socket send buffer (the same default)\n"
 	"  --max-datagram BYTES  largest datagram to take, 1 to 65535 (default: 65535)\n"
 	"  --stats FILE          write the ledger as JSON at exit and on SIGUSR1; - is stdout\n"
 	"  --version, --help\n";
@@ -184,6 +185,9 @@ int options_take(struct options *options, int option, const char *value)
 	case OPTION_RCVBUF:
 		return options_number(options, "rcvbuf", value, 1, 1ul << 30,
 				      &config->rcvbuf_bytes);
+	case OPTION_SNDBUF:
+		return options_number(options, "sndbuf", value, 1, 1ul << 30,
+				      &config->sndbuf_bytes);
 	case OPTION_MAX_DATAGRAM:
 		return options_number(options, "max-datagram", value, 1, 65535,
 				      &config->max_datagram_bytes);

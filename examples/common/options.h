@@ -56,6 +56,7 @@ enum {
 	OPTION_NO_COALESCE,
 	OPTION_PIN,
 	OPTION_RCVBUF,
+	OPTION_SNDBUF,
 	OPTION_MAX_DATAGRAM,
 	OPTION_STATS,
 	OPTION_VERSION,
@@ -73,6 +74,7 @@ enum {
 	{ "no-coalesce", no_argument, NULL, OPTION_NO_COALESCE },                                  \
 	{ "pin", no_argument, NULL, OPTION_PIN },                                                  \
 	{ "rcvbuf", required_argument, NULL, OPTION_RCVBUF },                                      \
+	{ "sndbuf", required_argument, NULL, OPTION_SNDBUF },                                      \
 	{ "max-datagram", required_argument, NULL, OPTION_MAX_DATAGRAM },                          \
 	{ "stats", required_argument, NULL, OPTION_STATS },                                        \
 	{ "version", no_argument, NULL, OPTION_VERSION },                                          \

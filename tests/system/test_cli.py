@@ -85,7 +85,7 @@ def help_and_version():
     code, out, err = harness.run("--help")
     assert code == 0 and err == "" and out.startswith("Usage: volley-echo"), (code, out, err)
     for option in ("--listen --workers --handlers --io --batch --wait --no-coalesce --pin --rcvbuf "
-                   "--max-datagram --allow-low-ports --stats --version --help").split():
+                   "--sndbuf --max-datagram --allow-low-ports --stats --version --help").split():
         assert option in out, option
     code, out, err = harness.run("--version")
     assert code == 0 and err == "" and out.count("\n") == 1 and "0." in out, (code, out, err)
