@@ -149,6 +149,8 @@ def examples():
     for folder, shared_sources, packages, flags in (
             ("dtls", [], ["openssl"], []),
             ("statsd", common, ["libbsd-overlay"], ["-D_GNU_SOURCE"]),
+            ("http3", glob.glob(os.path.join(top, "common", "*.c")),
+             ["libngtcp2", "libngtcp2_crypto_gnutls", "libnghttp3", "gnutls"], ["-D_GNU_SOURCE"]),
             ("mdns", common, [], ["-D_GNU_SOURCE", "-lresolv"])):
         own = glob.glob(os.path.join(top, folder, "*.c"))
         programs.append((own + shared_sources, packages, flags))
