@@ -296,7 +296,7 @@ static int refuse(const struct vly_listener *listener, uint32_t i)
 	int fd = listener->fds[i];
 	int r;
 
-	if (!listener->adopted)
+	if (listener->filters == NULL)
 		return vly_socket_set_drop_all(fd, true);
 	filter = &listener->filters[i];
 	if (filter->program != NULL)
@@ -312,7 +312,7 @@ static int refuse(const struct vly_listener *listener, uint32_t i)
 
 static int take_new(const struct vly_listener *listener, uint32_t i)
 {
-	if (listener->adopted && listener->filters[i].program != NULL)
+	if (listener->filters != NULL && listener->filters[i].program != NULL)
 		return vly_socket_give_filter(listener->fds[i], &listener->filters[i]);
 	return vly_socket_set_drop_all(listener->fds[i], false);
 }
