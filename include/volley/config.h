@@ -372,9 +372,9 @@ struct volley_config {
  * that is bound to a group has that off by default, so that it does not hear itself.
  */
 #define VOLLEY_LISTEN_MULTICAST_LOOP (1u << 13)
-#define VOLLEY_LISTEN_ONE_SOCKET  (1u << 14) /* for many listeners: volley_server_listen() */
-#define VOLLEY_LISTEN_TRANSPARENT (1u << 15) /* what a firewall diverts: the same */
-#define VOLLEY_LISTEN_DRAIN_LAST  (1u << 16) /* for replies to us: volley_server_drain() */
+#define VOLLEY_LISTEN_ONE_SOCKET     (1u << 14) /* for many listeners: volley_server_listen() */
+#define VOLLEY_LISTEN_TRANSPARENT    (1u << 15) /* what a firewall diverts: the same */
+#define VOLLEY_LISTEN_DRAIN_LAST     (1u << 16) /* for replies to us: volley_server_drain() */
 
 /**
  * Path MTU discovery: what the kernel does about replies that are longer than the path to a client

@@ -103,7 +103,6 @@ Test(icmp, an_adopted_socket_is_emptied_for_nobody)
 	vly_icmp_take_idle(fake.worker, sock);
 	cr_assert_eq(poll(&fd, 1, 0), 0);
 	cr_assert_eq(count_reports(&fake), 0);
-	sock->listener->adopted = false; /* it has not what adopted ones have for their end */
 	fake_server_close(&fake);
 }
 
