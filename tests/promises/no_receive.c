@@ -112,10 +112,10 @@ static void begin(struct subject *subject, unsigned int i)
 
 static void end(struct subject *subject)
 {
-	struct volley_stats stats;
+	struct volley_stats stats = { .size = sizeof stats };
 
 	CHECK_EQ(atomic_load(&subject->n_told), 1);
-	volley_server_get_stats(subject->server, &stats);
+	CHECK_EQ(volley_server_get_stats(subject->server, &stats), 0);
 	CHECK_EQ(stats.rx_datagrams, 0);
 	CHECK_EQ(volley_server_stop(subject->server), 0);
 	CHECK_EQ(volley_server_free(subject->server), 0);
