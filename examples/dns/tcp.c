@@ -224,15 +224,15 @@ static void make_room(struct dns_tcp *tcp, const struct volley_addr *peer)
 		if (n_same++ == 0)
 			oldest = c;
 	}
-	if (n_same >= tcp->config.n_per_client)
+	if (oldest != NULL && n_same >= tcp->config.n_per_client)
 		evict(oldest);
 	else if (tcp->n_connections >= tcp->config.n_connections)
 		evict(TAILQ_FIRST(&tcp->connections));
 }
 
-static void watch_idle(struct dns_tcp *tcp)
+/* The first of all, or NULL: there is none. */
+static void watch_idle(struct dns_tcp *tcp, const struct connection *first)
 {
-	const struct connection *first = TAILQ_FIRST(&tcp->connections);
 	uint64_t left_ms = tcp->config.idle_seconds * UINT64_C(1000);
 	struct timeval left;
 	uint64_t gone_ms;
@@ -249,17 +249,19 @@ static void watch_idle(struct dns_tcp *tcp)
 static void on_idle(evutil_socket_t fd, short what, void *arg)
 {
 	struct dns_tcp *tcp = arg;
+	uint64_t idle_ms = tcp->config.idle_seconds * UINT64_C(1000);
 	uint64_t now_ms = get_ms();
-	struct connection *first;
+	struct connection *c = TAILQ_FIRST(&tcp->connections);
+	struct connection *next;
 
 	(void)fd;
 	(void)what;
-	while ((first = TAILQ_FIRST(&tcp->connections)) != NULL &&
-	       now_ms - first->finished_ms >= tcp->config.idle_seconds * UINT64_C(1000)) {
+	for (; c != NULL && now_ms - c->finished_ms >= idle_ms; c = next) {
+		next = TAILQ_NEXT(c, order);
 		dns_counts_add(&tcp->counts, DNS_COUNT_CONNECTIONS_EXPIRED, 1);
-		close_connection(first);
+		close_connection(c);
 	}
-	watch_idle(tcp);
+	watch_idle(tcp, c);
 }
 
 static struct connection *new_connection(struct dns_tcp *tcp, evutil_socket_t fd)
@@ -277,8 +279,8 @@ static struct connection *new_connection(struct dns_tcp *tcp, evutil_socket_t fd
 	connection->finished_ms = get_ms();
 	TAILQ_INSERT_TAIL(&tcp->connections, connection, order);
 	tcp->n_connections++;
-	if (!evtimer_pending(tcp->idle, NULL))
-		watch_idle(tcp);
+	if (!evtimer_pending(tcp->idle, NULL)) /* it is the only one */
+		watch_idle(tcp, connection);
 	return connection;
 }
 
@@ -466,8 +468,10 @@ void dns_tcp_free(struct dns_tcp *tcp)
 	if (tcp == NULL)
 		return;
 	dns_tcp_stop(tcp);
-	while (!TAILQ_EMPTY(&tcp->connections))
-		close_connection(TAILQ_FIRST(&tcp->connections));
+	for (struct connection *c = TAILQ_FIRST(&tcp->connections), *next; c != NULL; c = next) {
+		next = TAILQ_NEXT(c, order);
+		close_connection(c);
+	}
 	dns_tcp_listen_fini(&tcp->listen);
 	if (tcp->wake != NULL)
 		event_free(tcp->wake);
