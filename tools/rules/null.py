@@ -3,7 +3,8 @@
 """
 A pointer is compared with NULL: `p == NULL` and `p != NULL`, not `!p` and `if (p)`. Only the
 compiler knows what is a pointer, so this reads the programs of a build folder through libclang
-(Debian's python3-clang-14, hence the interpreter above). Macros are not looked into, nor is C++.
+(Debian's python3-clang-14, hence the interpreter above). Macros are not looked into, nor is C++, nor
+what a macro makes of whole functions.
 
 Usage: null.py [--write] BUILD_FOLDER [FILE ...]. Prints one line per violation and exits 1 if there
 is any; with --write mends them instead.
@@ -84,6 +85,8 @@ class Reader:
     def visit(self, cursor):
         children = list(cursor.get_children())
         path = self.path(cursor)
+        if is_made_by_macro(cursor, children):
+            return
         if path is not None and children:
             if cursor.kind == CursorKind.UNARY_OPERATOR and is_pointer(children[0]):
                 self.tell(path, cursor, children[0], True)
@@ -93,6 +96,13 @@ class Reader:
         for child in children:
             if path is not None or child.location.file is None or self.path(child) is not None:
                 self.visit(child)
+
+
+def is_made_by_macro(cursor, children):
+    """A function whose body begins where its head does, as all of it is one call of a macro."""
+    return cursor.kind == CursorKind.FUNCTION_DECL and children and \
+        children[-1].kind == CursorKind.COMPOUND_STMT and \
+        children[-1].extent.start.offset == cursor.extent.start.offset
 
 
 def is_pointer(cursor):
