@@ -17,6 +17,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -230,8 +231,11 @@ static const struct sock_filter drop_all = { .code = BPF_RET | BPF_K, .k = 0 };
 
 static int attach(int fd, int name, const struct sock_filter *program, uint16_t n)
 {
-	struct sock_fprog fprog = { .len = n, .filter = (struct sock_filter *)(uintptr_t)program };
+	struct sock_fprog fprog;
 
+	memset(&fprog, 0, sizeof fprog); /* it has a hole */
+	fprog.len = n;
+	fprog.filter = (struct sock_filter *)(uintptr_t)program;
 	return setsockopt(fd, SOL_SOCKET, name, &fprog, sizeof fprog) < 0 ? -errno : 0;
 }
 
