@@ -3,8 +3,8 @@
 """
 A pointer is compared with NULL: `p == NULL` and `p != NULL`, not `!p` and `if (p)`. Only the
 compiler knows what is a pointer, so this reads the programs of a build folder through libclang
-(Debian's python3-clang-14, hence the interpreter above). Macros are not looked into, nor is C++, nor
-what a macro makes of whole functions.
+(Debian's python3-clang-14, hence the interpreter above). Macros are not looked into, nor is C++,
+nor what a macro makes of whole functions.
 
 Usage: null.py [--write] BUILD_FOLDER [FILE ...]. Prints one line per violation and exits 1 if there
 is any; with --write mends them instead.
