@@ -16,7 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint32_t all = VLY_CMSG_LOCAL | VLY_CMSG_TTL | VLY_CMSG_TOS | VLY_CMSG_TIMESTAMP |
-			     VLY_CMSG_SEGMENT | VLY_CMSG_OTHER;
+			     VLY_CMSG_SEGMENT | VLY_CMSG_OTHER | VLY_CMSG_ORIGIN;
 	struct volley_addr peer = { .len = sizeof peer.in6 };
 	struct vly_cmsg_info info;
 	struct vly_cmsg_info again;

@@ -334,8 +334,8 @@ Test(ending, asking_again_changes_nothing)
 	begin_drain();
 	expect_service();
 	loopback_send(t.client, &t.to_last, REPLY, 5);
-	expect_end(runner, 1);
 	cr_assert_eq(join_drain(), 0);
+	expect_end(runner, 1);
 }
 
 /* Handlers ------------------------------------------------------------------------------------- */
