@@ -21,15 +21,14 @@
 
 #include "../quic_ids.h"
 
-enum {
-	LINGER_US = 1000000,  /* for requests that run when the server ends */
-	BACKLOG_US = 1000000, /* what waits for a full socket is one turn's; 2 MBit/s sends it */
-};
+/* What waits for a full socket is one turn's; 2 MBit/s sends it. */
+enum { BACKLOG_US = 1000000 };
 
 enum {
 	OPTION_PATH = OPTION_OWN,
 	OPTION_MAX_CLIENTS = OPTION_PATH + N_PATHS,
 	OPTION_IDLE,
+	OPTION_LINGER,
 	OPTION_NO_STEER
 };
 
@@ -43,6 +42,7 @@ static const char usage[] =
 	"  --key FILE            its private key, PEM\n"
 	"  --max-clients N       connections per worker, 1 to 1000000 (default: 10000)\n"
 	"  --idle SECONDS        when an idle connection ends, 1 to 3600 (default: 30)\n"
+	"  --linger MS           for requests that run at the end, 0 to 600000 (default: 1000)\n"
 	"  --no-steer            let the kernel choose workers by addresses, not by ids\n"
 	"  --replace PATH        take the sockets over from the process that listens at this\n"
 	"                        path, and then listen there\n";
@@ -102,7 +102,7 @@ static int serve(struct program *program)
 	options->config.on_batch_end = shard_write_all;
 	options->config.on_drain = shard_leave;
 	options->config.on_stop = shard_stop;
-	options->config.linger_us = LINGER_US;
+	options->config.linger_us = program->linger_ms * 1000;
 	options->config.backlog_us = BACKLOG_US;
 	options->format_own_stats = format_stats;
 	program->root_fd = open(program->paths[PATH_ROOT], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -132,6 +132,9 @@ static int take(struct program *program, int option, const char *value)
 				      &program->n_max);
 	if (option == OPTION_IDLE)
 		return options_number(&program->options, "idle", value, 1, 3600, &program->idle_s);
+	if (option == OPTION_LINGER)
+		return options_number(&program->options, "linger", value, 0, 600000,
+				      &program->linger_ms);
 	if (option == OPTION_NO_STEER) {
 		program->is_steered = false;
 		return EXIT_OK;
@@ -152,10 +155,13 @@ int main(int argc, char **argv)
 		{ "replace", required_argument, NULL, OPTION_PATH + PATH_REPLACE },
 		{ "max-clients", required_argument, NULL, OPTION_MAX_CLIENTS },
 		{ "idle", required_argument, NULL, OPTION_IDLE },
+		{ "linger", required_argument, NULL, OPTION_LINGER },
 		{ "no-steer", no_argument, NULL, OPTION_NO_STEER },
 		{ NULL, 0, NULL, 0 },
 	};
-	static struct program program = { .n_max = 10000, .idle_s = 30, .is_steered = true };
+	static struct program program = {
+		.n_max = 10000, .idle_s = 30, .linger_ms = 1000, .is_steered = true
+	};
 	const char *fault = NULL;
 	int option;
 

@@ -27,6 +27,7 @@ struct program {
 	const char *paths[N_PATHS];
 	uint32_t n_max; /* clients of a worker */
 	uint32_t idle_s;
+	uint32_t linger_ms; /* for requests that run when the server ends */
 	bool is_steered;
 	int root_fd;
 	gnutls_certificate_credentials_t credentials;

@@ -49,9 +49,9 @@ def make_files():
     os.symlink(KEY, os.path.join(ROOT, "out"))
 
 
-def serve(*args, listen="127.0.0.1:0"):
-    return harness.Server("--root", ROOT, "--cert", CERT, "--key", KEY, *args, listen=(listen,),
-                          program=HTTP3)
+def serve(*args, listen="127.0.0.1:0", linger=0):
+    return harness.Server("--root", ROOT, "--cert", CERT, "--key", KEY, "--linger", str(linger),
+                          *args, listen=(listen,), program=HTTP3)
 
 
 def command(server, path, *args):
@@ -233,7 +233,7 @@ def moving_clients(*options, is_forwarded):
 
 
 def sigterm_ends_clients():
-    with serve("--workers", "2") as server, Client(server, "/small") as client:
+    with serve("--workers", "2", linger=1000) as server, Client(server, "/small") as client:
         client.wait_for(":status: 200")
         server.signal(signal.SIGTERM)
         assert client.wait_end() < LINGER
@@ -242,7 +242,8 @@ def sigterm_ends_clients():
 
 
 def sigterm_finishes_requests():
-    with serve("--workers", "1") as server, tempfile.TemporaryDirectory() as folder, \
+    with serve("--workers", "1", linger=1000) as server, \
+            tempfile.TemporaryDirectory() as folder, \
             Client(server, "/middle", "--download", folder) as client:
         client.wait_for(":status: 200")
         server.signal(signal.SIGTERM)
