@@ -157,10 +157,10 @@ VOLLEY_API void volley_log_stderr(enum volley_log_level level, const char *text,
  */
 struct volley_allocator {
 	/**
-	 * n_bytes of memory, aligned to align_bytes (a power of two, up to 4,096); what it holds
-	 * does not matter. NULL when there is none: the caller then gets -ENOMEM. What is aligned
-	 * to 4,096 is a pool, large and touched here and there: map it without huge pages
-	 * (madvise(2), MADV_NOHUGEPAGE), as is done by default.
+	 * n_bytes of memory, aligned to align_bytes: a power of two, up to 4,096, of which n_bytes
+	 * is a multiple. What it holds does not matter. NULL when there is none: the caller then
+	 * gets -ENOMEM. What is aligned to 4,096 is a pool, large and touched here and there: map
+	 * it without huge pages (madvise(2), MADV_NOHUGEPAGE), as by default.
 	 */
 	void *(*allocate)(size_t n_bytes, size_t align_bytes, void *arg);
 	/** Take back what allocate gave for the same two numbers; never NULL. */

@@ -31,8 +31,16 @@ struct head {
 
 static_assert(sizeof(struct head) == VLY_CACHE_LINE, "what follows is aligned as well");
 
-/* What a pool of a user's is aligned to. Mapped ones are by themselves. */
+/*
+ * What a pool of a user's is aligned to, and its size a multiple of: aligned_alloc(3) wants that.
+ * Mapped ones are by themselves.
+ */
 enum { POOL_ALIGN_BYTES = 4096 };
+
+static size_t round_up(size_t n_bytes)
+{
+	return (n_bytes + POOL_ALIGN_BYTES - 1) / POOL_ALIGN_BYTES * POOL_ALIGN_BYTES;
+}
 
 /*
  * Arrays are often a power of two long, and allocators put one behind the other. Then all begin in
@@ -101,8 +109,10 @@ void *vly_mem_map(const struct volley_allocator *allocator, size_t n_bytes)
 {
 	void *mem;
 
+	if (n_bytes > SIZE_MAX - POOL_ALIGN_BYTES)
+		return NULL;
 	if (allocator != NULL)
-		return allocator->allocate(n_bytes, POOL_ALIGN_BYTES, allocator->arg);
+		return allocator->allocate(round_up(n_bytes), POOL_ALIGN_BYTES, allocator->arg);
 	mem = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED)
 		return NULL;
@@ -116,7 +126,7 @@ void vly_mem_unmap(const struct volley_allocator *allocator, void *mem, size_t n
 	if (mem == NULL)
 		return;
 	if (allocator != NULL)
-		allocator->deallocate(mem, n_bytes, POOL_ALIGN_BYTES, allocator->arg);
+		allocator->deallocate(mem, round_up(n_bytes), POOL_ALIGN_BYTES, allocator->arg);
 	else
 		munmap(mem, n_bytes);
 }

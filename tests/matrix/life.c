@@ -58,7 +58,7 @@ static void count_sentence(enum volley_log_level level, const char *text, void *
 
 static void *allocate(size_t n, size_t align, void *arg)
 {
-	void *mem = aligned_alloc(align, (n + align - 1) / align * align);
+	void *mem = aligned_alloc(align, n);
 
 	(void)arg;
 	if (mem != NULL)

@@ -443,10 +443,10 @@ static void *allocate(size_t n_bytes, size_t align_bytes, void *arg)
 	struct play *play = arg;
 	void *memory;
 
-	if (align_bytes == 0 || (align_bytes & (align_bytes - 1)) != 0 || align_bytes > 4096)
-		world_blame("memory shall be aligned to %zu", align_bytes);
-	memory = aligned_alloc(align_bytes,
-			       (n_bytes + align_bytes - 1) / align_bytes * align_bytes);
+	if (align_bytes == 0 || (align_bytes & (align_bytes - 1)) != 0 || align_bytes > 4096 ||
+	    n_bytes % align_bytes != 0)
+		world_blame("%zu bytes shall be aligned to %zu", n_bytes, align_bytes);
+	memory = aligned_alloc(align_bytes, n_bytes);
 	if (memory != NULL)
 		play->n_allocated += n_bytes;
 	return memory;

@@ -250,7 +250,7 @@ static void *allocate(size_t n_bytes, size_t align_bytes, void *arg)
 	if (purse->n_left == 0)
 		return NULL;
 	purse->n_left--;
-	mem = aligned_alloc(align_bytes, (n_bytes + align_bytes - 1) / align_bytes * align_bytes);
+	mem = aligned_alloc(align_bytes, n_bytes);
 	cr_assert_not_null(mem);
 	memset(mem, 0xa5, n_bytes); /* what it holds does not matter */
 	purse->n_bytes += (int64_t)n_bytes;

@@ -37,7 +37,7 @@ static void *allocate(size_t n_bytes, size_t align_bytes, void *arg)
 {
 	(void)arg;
 	atomic_fetch_add(&n_bytes_now, n_bytes);
-	return aligned_alloc(align_bytes, (n_bytes + align_bytes - 1) / align_bytes * align_bytes);
+	return aligned_alloc(align_bytes, n_bytes);
 }
 
 static void deallocate(void *mem, size_t n_bytes, size_t align_bytes, void *arg)
