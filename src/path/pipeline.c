@@ -329,9 +329,10 @@ static void serve(struct volley_worker *worker, struct vly_sock *sock, uint32_t 
 {
 	const struct volley_config *config = &worker->shared->config;
 
-	if (VLY_UNLIKELY(config->on_batch_begin != NULL))
+	if (VLY_UNLIKELY(config->on_batch_begin != NULL)) {
 		config->on_batch_begin(worker, config->arg);
-	vly_arena_end_callback(&worker->arena);
+		vly_arena_end_callback(&worker->arena);
+	}
 	worker->intake.sock = sock;
 	worker->intake.sock_index = sock->index;
 	worker->intake.has_called = false;
