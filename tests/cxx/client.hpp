@@ -2,13 +2,14 @@
 #ifndef TESTS_CXX_CLIENT_HPP
 #define TESTS_CXX_CLIENT_HPP
 
-/* What the programs of tests/cxx share: a condition that ends the program, and a client. */
+/* What the programs of tests/cxx share: a condition that ends the program, a client, a signal. */
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,5 +76,15 @@ class client
       private:
 	int fd;
 };
+
+/* For run(): one that comes before run() has blocked it would end the program. */
+inline void block_signal(int signo)
+{
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, signo);
+	pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+}
 
 #endif

@@ -396,12 +396,7 @@ void hand_over()
 
 int main()
 {
-	/* Or one that comes before run() has blocked it ends the program. */
-	sigset_t blocked;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+	block_signal(SIGUSR1);
 	hooks();
 	listeners();
 	held_packets();

@@ -417,11 +417,7 @@ void of_a_stop_inside()
 
 int main()
 {
-	sigset_t blocked;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+	block_signal(SIGUSR1);
 	of_a_batch();
 	of_packets(0);
 	of_packets(1);

@@ -151,13 +151,13 @@ class Server:
 class Example:
     """A running small example on a port of its own: says so on stderr, its ledger on stdout."""
 
-    def __init__(self, path, *args):
-        self.process = subprocess.Popen([path, "127.0.0.1:0", *args], stdout=subprocess.PIPE,
+    def __init__(self, path, *args, listen="127.0.0.1:0"):
+        self.process = subprocess.Popen([path, listen, *args], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
-        found = re.fullmatch(r"\w+: ready on 127\.0\.0\.1:(\d+)\n", line)
+        found = re.fullmatch(r"\w+: ready on (\S+):(\d+)\n", line)
         assert found, f"{path} says: {line}"
-        self.address = ("127.0.0.1", int(found.group(1)))
+        self.address = (found.group(1), int(found.group(2)))
 
     def __enter__(self):
         return self

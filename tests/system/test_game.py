@@ -21,21 +21,10 @@ LAST = re.compile(r"game: (\d+) ticks, 99 % of them late by less than ([\d.]+) m
                   r"all by less than ([\d.]+) ms; (\d+) players refused\n")
 
 
-class Game:
+class Game(harness.Example):
     def __init__(self, address, *args):
-        self.process = subprocess.Popen([GAME, address, *args], stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        found = re.fullmatch(r"game: ready on \S+:(\d+)\n", line)
-        assert found, f"{GAME} says: {line}"
-        self.port = int(found.group(1))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        super().__init__(GAME, *args, listen=address)
+        self.port = self.address[1]
 
     def player(self, host="127.0.0.1"):
         return Player((host, self.port))

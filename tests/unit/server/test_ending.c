@@ -7,13 +7,13 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include "lib/gate.h"
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "lib/ways.h"
 #include "path/listener.h"
 #include "server/listeners.h"
 #include "sys/clock.h"
@@ -21,7 +21,7 @@
 
 TestSuite(ending, .init = count_fds, .fini = compare_fds, .timeout = 60);
 
-enum { N_WORKERS = 4, N_OWN = 2, N_PORTS = 32, LONG_US = 50000000, SHORT_US = 60000 };
+enum { N_WORKERS = 4, N_PORTS = 32, LONG_US = 50000000, SHORT_US = 60000 };
 
 static const uint64_t SECOND_NS = 1000000000;
 
@@ -62,7 +62,6 @@ static void on_packet(struct volley_worker *worker, struct volley_packet *packet
 	}
 }
 
-/* Every way to wait, and then the two in which the loop is the caller's. */
 static struct volley_config get_config(size_t way)
 {
 	struct volley_config config = { .size = sizeof config,
@@ -70,18 +69,7 @@ static struct volley_config get_config(size_t way)
 					.hold_us = LONG_US,
 					.drain_us = LONG_US };
 
-	if (way < PEER_N_WAYS) {
-		config.wait = peer_ways[way].wait;
-		config.io = peer_ways[way].io;
-		return config;
-	}
-	config.n_workers = 1;
-	if (way == PEER_N_WAYS) {
-		config.wait = VOLLEY_WAIT_FD;
-	} else {
-		t.base = event_base_new();
-		config.event_base = t.base;
-	}
+	set_way(&config, way, &t.base);
 	return config;
 }
 
@@ -192,7 +180,7 @@ static void expect_reply(void)
 
 Test(ending, what_replies_is_heard_until_nothing_is_held)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		uint64_t begin_ns = vly_clock_get_ns();
 		struct volley_stats stats;
 
@@ -220,7 +208,7 @@ Test(ending, what_replies_is_heard_until_nothing_is_held)
 
 Test(ending, a_server_that_holds_nothing_does_not_wait)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		for (int i = 0; i < 2; i++) { /* one listener, and two */
 			uint64_t begin_ns;
 
@@ -238,7 +226,7 @@ Test(ending, a_server_that_holds_nothing_does_not_wait)
 
 Test(ending, it_ends_by_the_clock)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		struct volley_config config = get_config(way);
 		uint64_t took_ns;
 
@@ -257,7 +245,7 @@ Test(ending, it_ends_by_the_clock)
 
 Test(ending, a_stop_ends_it)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		uint64_t begin_ns = vly_clock_get_ns();
 
 		open_server(get_config(way));

@@ -7,7 +7,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -15,11 +14,12 @@
 #include "lib/giver.h"
 #include "lib/ledger.h"
 #include "lib/lifetime.h"
+#include "lib/ways.h"
 #include "sys/clock.h"
 
 TestSuite(linger, .init = count_fds, .fini = compare_fds, .timeout = 60);
 
-enum { N_WORKERS = 2, LONG_US = 50000000, N_OWN = 2 };
+enum { N_WORKERS = 2, LONG_US = 50000000 };
 
 static struct {
 	struct volley_server *server;
@@ -46,7 +46,6 @@ static void on_drain(struct volley_worker *worker, void *arg)
 	sem_post(&t.told);
 }
 
-/* Every way to wait, and then the two in which the loop is the caller's. */
 static struct volley_config get_config(size_t way, uint32_t linger_us)
 {
 	struct volley_config config = { .size = sizeof config,
@@ -55,18 +54,7 @@ static struct volley_config get_config(size_t way, uint32_t linger_us)
 					.on_drain = on_drain,
 					.arg = &t };
 
-	if (way < PEER_N_WAYS) {
-		config.wait = peer_ways[way].wait;
-		config.io = peer_ways[way].io;
-		return config;
-	}
-	config.n_workers = 1;
-	if (way == PEER_N_WAYS) {
-		config.wait = VOLLEY_WAIT_FD;
-	} else {
-		t.base = event_base_new();
-		config.event_base = t.base;
-	}
+	set_way(&config, way, &t.base);
 	return config;
 }
 
@@ -133,7 +121,7 @@ static int join_drain(void)
 
 Test(linger, all_serve_as_before_and_a_stop_ends_it)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		uint64_t begin_ns = vly_clock_get_ns();
 
 		open_server(way, LONG_US);
@@ -150,7 +138,7 @@ Test(linger, all_serve_as_before_and_a_stop_ends_it)
 
 Test(linger, it_ends_by_the_clock_and_then_the_drain_does)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		uint64_t begin_ns, took_ns;
 
 		open_server(way, 50000);
@@ -181,7 +169,7 @@ Test(linger, nothing_is_refused_before_the_hook_has_returned)
 {
 	uint8_t buf[64];
 
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		struct volley_config config = get_config(way, 0);
 
 		config.on_drain = send_and_return;
@@ -196,7 +184,7 @@ Test(linger, nothing_is_refused_before_the_hook_has_returned)
 
 Test(linger, only_a_drain_has_the_hook)
 {
-	for (size_t way = 0; way < PEER_N_WAYS + N_OWN; way++) {
+	for (size_t way = 0; way < N_ALL_WAYS; way++) {
 		open_server(way, LONG_US);
 		cr_assert_eq(volley_server_stop(t.server), 0);
 		cr_assert_eq(volley_server_drain(t.server), 0, "it does not run");

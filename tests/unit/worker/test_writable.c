@@ -105,13 +105,7 @@ static void play_lines(enum way way)
 	open_way(way);
 	cr_assert_eq(volley_server_start(t.server), 0);
 	cr_assert_eq(volley_server_post(t.server, begin_quiet, NULL), 0);
-	if (t.way == WAY_FD)
-		run_fd();
-	else if (t.way == WAY_BASE)
-		cr_assert_eq(event_base_dispatch(t.base), 1, "no event is left");
-	else
-		sem_wait(&t.done);
-	cr_assert_eq(volley_server_stop(t.server), 0);
+	serve();
 	cr_assert_eq(n_called, N_ROUNDS);
 	for (int i = 0; i < 1 + 3 * N_ROUNDS; i++)
 		cr_assert_eq(loopback_recv(receiver, buf, sizeof buf, NULL), 1);

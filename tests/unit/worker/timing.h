@@ -118,10 +118,9 @@ static inline void run_fd(void)
 	} while (volley_server_process(t.server) >= 0);
 }
 
-/* Start, serve until the end, and stop. */
-static inline void run(void)
+/* A server that was started: serve until the end, and stop. */
+static inline void serve(void)
 {
-	cr_assert_eq(volley_server_start(t.server), 0);
 	if (t.way == WAY_FD)
 		run_fd();
 	else if (t.way == WAY_BASE)
@@ -129,6 +128,12 @@ static inline void run(void)
 	else
 		sem_wait(&t.done);
 	cr_assert_eq(volley_server_stop(t.server), 0);
+}
+
+static inline void run(void)
+{
+	cr_assert_eq(volley_server_start(t.server), 0);
+	serve();
 }
 
 static inline void play(enum way way, part_fn begin, part_fn end)
