@@ -167,9 +167,9 @@ static int bind_one(struct vly_listener *listener, int fd, bool first, bool shar
 	return vly_needs_check(listener->server, VLY_NEED_SHARE, r, true);
 }
 
-static int bind_first(struct vly_listener *listener, int fd, bool share)
+/* The first of n. */
+static int bind_first(struct vly_listener *listener, int fd, bool share, uint32_t n)
 {
-	uint32_t n = listener->n_filters;
 	int r = share ? 0 : vly_steer_begin(listener, fd, n, false);
 
 	if (r >= 0)
@@ -199,7 +199,8 @@ static int set_v6only(const struct vly_listener *listener, int fd)
 	return vly_needs_check(listener->server, VLY_NEED_V6ONLY, r, true);
 }
 
-static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
+/* One more, up to n. */
+static int open_one(struct vly_listener *listener, bool beside, uint32_t n, int *ret_fd)
 {
 	int family = listener->addr.sa.sa_family;
 	uint32_t flags = listener->config.flags;
@@ -228,7 +229,8 @@ static int open_one(struct vly_listener *listener, bool beside, int *ret_fd)
 	if (r >= 0)
 		r = vly_options_set_casts(listener, fd, listener->n_fds);
 	if (r >= 0)
-		r = first ? bind_first(listener, fd, share) : bind_one(listener, fd, false, share);
+		r = first ? bind_first(listener, fd, share, n)
+			  : bind_one(listener, fd, false, share);
 	if (r >= 0 && first)
 		r = vly_needs_check(listener->server, VLY_NEED_NAME,
 				    vly_socket_get_name(fd, &listener->addr), true);
@@ -376,7 +378,7 @@ static void tell_failure(const struct vly_listener *listener, int error)
 static int open_all(struct vly_listener *listener, bool beside, uint32_t n)
 {
 	while (listener->n_fds < n) {
-		int r = open_one(listener, beside, &listener->fds[listener->n_fds]);
+		int r = open_one(listener, beside, n, &listener->fds[listener->n_fds]);
 
 		if (r < 0)
 			return r;

@@ -194,6 +194,31 @@ static void one_socket_gets_all(void)
 	}
 }
 
+/* One socket gets all, however many workers there are: it has no program, which would only cost. */
+static void one_socket_has_no_program(void)
+{
+	static const struct {
+		uint32_t n_workers, flags;
+	} cases[] = { { 1, 0 }, { STEER_N_WORKERS, VOLLEY_LISTEN_ONE_SOCKET } };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct volley_server *server = steer_new_server(cases[i].n_workers, 0);
+		struct volley_listener listener;
+		int none = 0;
+		int fd;
+
+		REQUIRE(steer_listen(server, "127.0.0.1:0",
+				     VOLLEY_LISTEN(.steer = VOLLEY_STEER_BYTE,
+						   .flags = cases[i].flags)) == 0);
+		REQUIRE(volley_server_get_listeners(server, &listener, 1) == 1);
+		fd = volley_listener_get_fd(server, listener, 0);
+		REQUIRE(fd >= 0);
+		CHECK_EQ(volley_listener_get_fd(server, listener, 1), -ENOENT);
+		CHECK(setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof none) < 0);
+		CHECK_EQ(volley_server_free(server), 0);
+	}
+}
+
 /* The option that the program needs before the bind lets nobody in. */
 static void the_port_stays_ours(void)
 {
@@ -334,6 +359,7 @@ int main(void)
 	steer_by_program();
 	bad_programs_are_refused();
 	one_socket_gets_all();
+	one_socket_has_no_program();
 	the_port_stays_ours();
 	each_address_has_its_own_way();
 	what_is_sent_to_many_is_not_steered();
