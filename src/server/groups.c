@@ -60,8 +60,6 @@ static bool has_source(const struct request *request)
 	return request->own.source.len != 0;
 }
 
-static const char no_interface[] = "there is no such interface (`ip link`)";
-
 static int read_interface(const struct volley_server *server, struct request *request)
 {
 	const char *name = request->own.interface;
@@ -75,11 +73,8 @@ static int read_interface(const struct volley_server *server, struct request *re
 		return 0;
 	}
 	r = vly_socket_find_interface(name, &request->ifindex);
-	if (r == -ENODEV)
-		return blame(server, request, r, no_interface);
 	if (r < 0)
-		return blame(server, request, r,
-			     "no socket is left to ask for its interface with: raise `ulimit -n`");
+		return blame(server, request, r, vly_needs_get_interface_text(r));
 	if (scope != 0 && scope != request->ifindex)
 		return blame(server, request, -EINVAL, "its scope is another interface");
 	return 0;
@@ -169,7 +164,7 @@ static int tell(struct volley_server *server, const struct request *request, int
 		return error;
 	case ENODEV:
 		return blame(server, request, error,
-			     request->ifindex != 0 ? no_interface
+			     request->ifindex != 0 ? vly_needs_get_interface_text(error)
 						   : "no route says by which interface: name one");
 	case ENOBUFS:
 		return blame(server, request, error, get_limit(request));

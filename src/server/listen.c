@@ -18,6 +18,7 @@
 #include "server/handover/import.h"
 #include "server/listener.h"
 #include "server/listeners.h"
+#include "server/needs.h"
 #include "sys/addr.h"
 
 /*
@@ -112,9 +113,7 @@ static void tell_address(const struct volley_server *server, const char *address
 			address);
 	else
 		vly_log_write(config, VOLLEY_LOG_ERROR, "cannot listen on %s: %s", address,
-			      error == -ENODEV ? "there is no such interface (`ip link`)"
-					       : "no socket is left to ask for its interface with: "
-						 "raise `ulimit -n`");
+			      vly_needs_get_interface_text(error));
 }
 
 int volley_server_listen(struct volley_server *server, const char *address,

@@ -105,6 +105,13 @@ int vly_needs_check(struct volley_server *server, enum vly_need need, int error,
 	return is_needed ? error : 0;
 }
 
+const char *vly_needs_get_interface_text(int error)
+{
+	return error == -ENODEV
+		       ? "there is no such interface (`ip link`)"
+		       : "no socket is left to ask for its interface with: raise `ulimit -n`";
+}
+
 /* Another backend than the first only when nobody asked for one. */
 static int choose_io(struct volley_server *server)
 {

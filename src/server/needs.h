@@ -50,4 +50,7 @@ int vly_needs_run(struct volley_server *server);
  */
 int vly_needs_check(struct volley_server *server, enum vly_need need, int error, bool is_asked);
 
+/* For the log: why an interface was not found (vly_socket_find_interface()). */
+const char *vly_needs_get_interface_text(int error);
+
 #endif

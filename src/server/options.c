@@ -152,9 +152,7 @@ int vly_options_find_device(const struct volley_server *server,
 	if (r < 0)
 		vly_log_write(&server->shared.config, VOLLEY_LOG_ERROR,
 			      "listen: bind_device \"%s\" (%s): %s", name, volley_error_name(r),
-			      r == -ENODEV ? "there is no such interface (`ip link`)"
-					   : "no socket is left to ask for it with: raise "
-					     "`ulimit -n`");
+			      vly_needs_get_interface_text(r));
 	return r;
 }
 
