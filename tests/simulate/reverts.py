@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Does the simulator find what was once broken? reverts.py [ROW ...] [--seeds N] [--jobs N]
+Does the simulator find what was once broken?
+
+Usage: reverts.py [ROW ...] [--seeds N] [--jobs N] [--apply]
 
 Each patch of tests/simulate/reverts takes back the mend of one row of tests/promises. For each, or
 for those ROWs, the simulator is built from a copy of the sources with the patch, and plays worlds
 from seed 1 on until one is wrong in a way in which none is without it. Prints the row, that seed,
 what is said of it and how long it took, and last how many were found. Those that docs/testing.md
 says cannot be seen have no patch. Exits 1 when fewer than nine of ten are found.
+
+With --apply it is only looked whether the patches still fit, which is a moment's work: who changes
+the lines around one changes the patch with them.
 """
 import argparse
 import pathlib
@@ -117,6 +122,18 @@ def try_row(patch, anyway, args, tree):
     return True
 
 
+def apply_all(patches):
+    failed = 0
+    for patch in patches:
+        check = subprocess.run(["git", "apply", "--check", patch], cwd=ROOT, check=False,
+                               capture_output=True, text=True)
+        failed += check.returncode != 0
+        if check.returncode != 0:
+            print(f"{patch.relative_to(ROOT)} does not fit any more:\n{check.stderr}", end="")
+    print(f"{len(patches) - failed} passed, {failed} failed")
+    return failed != 0
+
+
 def list_patches(rows):
     known = {patch.stem: patch for patch in PATCHES.glob("*.patch")}
     for row in rows:
@@ -132,8 +149,11 @@ def main():
     parser.add_argument("rows", nargs="*", metavar="ROW")
     parser.add_argument("--seeds", type=int, default=10000, help="worlds for each (10000)")
     parser.add_argument("--jobs", type=int, default=1, help="worlds at a time (1)")
+    parser.add_argument("--apply", action="store_true", help="whether they fit, and no more")
     args = parser.parse_args()
     patches = list_patches(args.rows)
+    if args.apply:
+        return apply_all(patches)
     with tempfile.TemporaryDirectory(prefix="volley-reverts-") as name:
         tree = Tree(pathlib.Path(name))
         right = tree.build()
